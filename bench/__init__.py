@@ -1,0 +1,1 @@
+"""The benchmark: data declares, pure functions plan, files remember, reports only read."""

@@ -1,0 +1,215 @@
+"""Parameters and multiply-adds (MACs) of a network, measured with fvcore and cross-checked with torch.
+
+Convention: MACs as fvcore counts them at batch 1 in evaluation mode, which is what the paper prints. One
+multiply-add is one MAC; linear layers, convolutions, matrix products, norms and pooling count, activations
+and softmax do not. fvcore alone misses fused attention, 4 to 9 % of a ViT: it is counted here, so that fused
+and unfused attention cost the same.
+"""
+
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import math
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.specs import Complexity, unknown
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a cached table needs none of it
+    from torch import Tensor, nn
+
+_LIBRARIES = ("torch", "torchvision", "timm", "fvcore")
+_ROOT = Path(__file__).resolve().parent.parent
+
+_LINEAR = ("conv", "linear", "addmm")
+_PRODUCTS = (*_LINEAR, "matmul", "mm", "bmm", "einsum", "scaled_dot_product_attention")
+"""operators of fvcore's account that torch's FlopCounterMode counts too"""
+
+_PRODUCT_WORDS = frozenset(
+    "mm bmm addmm addbmm baddbmm mv addmv dot vdot vecdot matmul tensordot inner einsum linear bilinear trilinear "
+    "cdist attention encoder conv convolution lstm gru rnn".split()
+)
+"""words in the names of operators that multiply matrices or convolve: one uncounted makes the count wrong"""
+
+_TOLERANCE = 1e-3
+"""relative; fvcore rounds the products it reads from einsum to four digits or so"""
+
+
+class CountError(Exception):
+    """A count that must not be reported, with the operator or the disagreement named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacCount:
+    """MACs of one forward pass, in three conventions, with fvcore's account by operator."""
+
+    macs: int
+    linear_macs: int
+    torch_macs: int
+    by_operator: Mapping[str, int]
+    uncounted: Mapping[str, int]
+
+
+def count_macs(model: "nn.Module", image: "Tensor") -> MacCount:
+    """Count a forward pass of ``model`` on ``image``.
+
+    Args:
+        model: any module; it is counted in the mode (train or eval) that it is in.
+        image: (B, C, H, W); MACs grow with B.
+
+    Raises:
+        CountError: a matrix product or convolution ran that fvcore cannot count, or fvcore and torch disagree
+            by more than 0.1 %.
+    """
+    import torch
+    from fvcore.nn import FlopCountAnalysis
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    analysis = FlopCountAnalysis(model, image)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+    analysis.set_op_handle("aten::scaled_dot_product_attention", _fused_attention_macs)
+    with torch.no_grad():
+        by_operator = {name: int(macs) for name, macs in sorted(analysis.by_operator().items())}
+        uncounted = dict(sorted(analysis.unsupported_ops().items()))
+        # Fused attention is one operator that torch's counter does not know on CPU; as plain
+        # matrix products it does.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as torch_counter:
+            model(image)
+
+    missed = [name for name in uncounted if is_product(name)]
+    if missed:
+        raise CountError(
+            f"{type(model).__name__} runs {', '.join(missed)}, which fvcore cannot count: the MACs would be too "
+            "few; give bench/complexity.py a handle for it"
+        )
+    products = sum(by_operator.get(name, 0) for name in _PRODUCTS)
+    torch_macs = torch_counter.get_total_flops() // 2
+    if abs(products - torch_macs) > _TOLERANCE * max(products, torch_macs):
+        raise CountError(
+            f"the counters disagree on {type(model).__name__}: {products:,} MACs in products and convolutions by "
+            f"fvcore, {torch_macs:,} by torch; one of them misses an operator among {', '.join(by_operator)}"
+        )
+    return MacCount(
+        macs=sum(by_operator.values()),
+        linear_macs=sum(by_operator.get(name, 0) for name in _LINEAR),
+        torch_macs=torch_macs,
+        by_operator=by_operator,
+        uncounted=uncounted,
+    )
+
+
+def is_product(operator: str) -> bool:
+    """Whether an operator's name, such as "aten::baddbmm", says matrix product or convolution."""
+    words = re.sub(r"\dd(?=_|$)", "", operator.rsplit("::", 1)[-1]).split("_")  # conv2d is conv
+    return "upsample" not in words and not _PRODUCT_WORDS.isdisjoint(words)
+
+
+def _fused_attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
+    # q (..., N, E), k (..., S, E), v (..., S, V): N S E for q k^T and N S V for its product with v.
+    query, value = (inputs[i].type().sizes() for i in (0, 2))
+    return math.prod(query[:-1]) * value[-2] * (query[-1] + value[-1])
+
+
+def build(model: str, img_size: int) -> "nn.Module":
+    """The network that a row names, with 1000 classes, untrained, for square images of ``img_size`` pixels.
+
+    Raises:
+        RequestError: timm and ``models`` know no such network.
+    """
+    import timm
+
+    import models  # noqa: F401  (registers with timm)
+
+    if not timm.is_model(model):
+        raise unknown(
+            "model", model, timm.list_models(module="t2t_vit"), "timm.list_models() prints the names timm adds"
+        )
+    # Networks with positions want the size when they are built; a CNN's factory fails on the argument.
+    cfg = timm.get_pretrained_cfg(model)
+    kwargs: dict[str, Any] = {"img_size": img_size} if cfg is not None and cfg.fixed_input_size else {}
+    return timm.create_model(model, **kwargs)
+
+
+def measure(model: str, img_size: int) -> Complexity:
+    """Build a network and measure it on this machine.
+
+    Args:
+        model: name for ``timm.create_model``.
+        img_size: side of the square image, in pixels.
+
+    Raises:
+        RequestError: no such network.
+        CountError: the count would be wrong (see ``count_macs``).
+    """
+    import timm
+    import torch
+
+    network = build(model, img_size).eval()
+    count = count_macs(network, torch.zeros(1, 3, img_size, img_size))
+    source = timm.model_entrypoint(model).__module__.partition(".")[0]
+    return Complexity(
+        model=model,
+        img_size=img_size,
+        params=sum(p.numel() for p in network.parameters()),
+        trainable_params=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        macs=count.macs,
+        linear_macs=count.linear_macs,
+        torch_macs=count.torch_macs,
+        macs_by_operator=count.by_operator,
+        uncounted_operators=count.uncounted,
+        versions={
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+        },
+        source=source,
+        source_sha256=_source_sha256(source),
+        machine=_machine(),
+        measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def is_current(measured: Complexity) -> bool:
+    """Whether measuring again here could tell anything new.
+
+    It could not while the suite's code behind the figures is the same and no library here has another version;
+    a library that is not installed cannot contradict, so that a laptop without torch still reports.
+    """
+    if measured.source_sha256 != _source_sha256(measured.source):
+        return False
+    return all(_installed(name) in (None, measured.versions[name]) for name in _LIBRARIES)
+
+
+def _installed(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@functools.cache
+def _source_sha256(package: str) -> str:
+    """Over the counter and, for a network of ours, the package that defines it; timm's has a version instead."""
+    files = [Path(__file__)]
+    if package == "models":
+        files += sorted((_ROOT / "models").glob("*.py"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@functools.cache
+def _machine() -> str:
+    cpu = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        named = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)
+        cpu = named[1].strip() if named else cpu
+    return f"{platform.system()} {platform.machine()}, {cpu}, {os.cpu_count()} cores"

@@ -1,0 +1,1 @@
+"""Reports only read: rows and measurements in, Markdown, CSV and pictures out."""

@@ -1,0 +1,188 @@
+"""A table's report as Markdown that renders on a forge."""
+
+import pandas as pd
+
+from bench.report.frame import Measurements
+from bench.report.verdict import VERDICTS, decimals
+from bench.specs import Complexity, Edition, Table
+
+DASH = "-"
+
+
+def figure(value: float, printed: float) -> str:
+    """A measured figure with two digits more than was printed, so that the verdict can be followed."""
+    return DASH if pd.isna(value) else f"{value:.{_digits(printed)}f}"
+
+
+def table_markdown(table: Table, edition: Edition, frame: pd.DataFrame, measurements: Measurements) -> str:
+    """The report of one table.
+
+    Args:
+        table: the paper's table.
+        edition: whose printed figures the frame shows.
+        frame: from ``table_frame``.
+        measurements: what the frame was made from, for the evidence below it.
+    """
+    name = f"table_{table.number}"
+    sections = [
+        f"# Table {table.number}: {table.title}",
+        f"Printed figures: {edition.name} edition ({edition.citation}). "
+        "Params and MACs beside them were measured by this suite; a dash is a figure that nobody has measured here.",
+        f"![Top-1 accuracy against MACs and params]({name}.png)",
+        _pipe(comparison(frame)),
+        _summary(frame),
+        *_differences(table, edition, frame),
+        "## What is missing\n\n" + _missing(table, frame),
+        "## Evidence\n\n" + _evidence(frame),
+        _provenance(table, measurements),
+        f"The same figures for programs: [{name}.csv]({name}.csv).",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def comparison(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame as a reader sees it: every cell a string, a dash where a figure is missing."""
+    return pd.DataFrame(
+        {
+            "Model": frame["model"],
+            "Top-1 %: paper": frame["published_top1_pct"].map(_printed),
+            "Top-1 %: ours": frame["top1_pct"].map(_printed),
+            "Params M: paper": frame["published_params_m"].map(_printed),
+            "Params M: ours": _figures(frame, "params_m"),
+            "Params M: difference": _differences_of(frame, "params_difference_m", "params_m"),
+            "Params: verdict": frame["params_verdict"].fillna(DASH),
+            "MACs G: paper": frame["published_macs_g"].map(_printed),
+            "MACs G: ours": _figures(frame, "macs_g"),
+            "MACs G: difference": _differences_of(frame, "macs_difference_g", "macs_g"),
+            "MACs: verdict": frame["macs_verdict"].fillna(DASH),
+        }
+    )
+
+
+def _summary(frame: pd.DataFrame) -> str:
+    given = pd.concat([frame["params_verdict"], frame["macs_verdict"]]).dropna()
+    counts = ", ".join(f"{(given == v).sum()} {v}" for v in VERDICTS)
+    return (
+        f"Of {len(given)} measured cells: {counts}. A cell *matches* when the measured figure gives the printed one "
+        "both rounded and cut off at its last digit, *rounds* or *truncates* when only one of the two does, and "
+        "*differs* when neither does."
+    )
+
+
+def _differences(table: Table, edition: Edition, frame: pd.DataFrame) -> list[str]:
+    rows_by_difference: dict[str, list[str]] = {}  # rows that share a network differ alike
+    for row, line in zip(table.rows, frame.to_dict("records"), strict=True):
+        published, _ = row.figures(edition)
+        for cell, label, unit in (("params_m", "params", "M"), ("macs_g", "MACs", "G")):
+            if line[f"{label.lower()}_verdict"] != "differs":
+                continue
+            printed = getattr(published, cell)
+            rows_by_difference.setdefault(
+                f"{label}: {_printed(printed)} {unit} printed, {figure(line[cell], printed)} {unit} here; "
+                f"{published.why.get(cell, 'no reason known')}.",
+                [],
+            ).append(_escape(row.name))
+    lines = [f"- {', '.join(names)}, {difference}" for difference, names in rows_by_difference.items()]
+    sections = ["## Where they differ\n\n" + "\n".join(lines)] if lines else []
+    amended = [_escape(row.name) for row in table.rows if row.figures(edition)[1] is not edition]
+    if amended and edition.amends:
+        sections.append(
+            f"The {edition.name} edition does not print {', '.join(amended)}; their figures are the "
+            f"{edition.amends.name} edition's."
+        )
+    return sections
+
+
+def _missing(table: Table, frame: pd.DataFrame) -> str:
+    command = f"python run_all.py --table {table.number}"
+    parts = []
+    if unmeasured := [_escape(name) for name in frame.loc[frame["macs_g"].isna(), "model"]]:
+        parts.append(f"Params and MACs of {', '.join(unmeasured)} are not measured here. This measures them:")
+        parts.append(f"```\n{command}\n```")
+    untrained = int(frame["top1_pct"].isna().sum())
+    parts.append(
+        f"Top-1 of {untrained} of {len(frame)} rows is not reproduced here. This fills it, with ImageNet in "
+        "`DIR/imagenet/{train,val}` (training is the next part of the suite to land):"
+    )
+    parts.append(f"```\n{command} --run local --data DIR\n```")
+    return "\n\n".join(parts)
+
+
+def _evidence(frame: pd.DataFrame) -> str:
+    shown = pd.DataFrame(
+        {
+            "Model": frame["model"],
+            "network": [f"`{name}`" for name in frame["network"]],
+            "px": frame["img_size"].map(str),
+            "recipe of the printed top-1": [f"`{name}`" for name in frame["recipe"]],
+            "params": _counts(frame, "params_m", 1e6),
+            "trainable": _counts(frame, "trainable_params_m", 1e6),
+            "MACs": _counts(frame, "macs_g", 1e9),
+            "linear and convolution only": _counts(frame, "linear_macs_g", 1e9),
+            "torch's counter": _counts(frame, "torch_macs_g", 1e9),
+        }
+    )
+    return _pipe(shown)
+
+
+def _provenance(table: Table, measurements: Measurements) -> str:
+    used = [m for m in (measurements.get((row.run.model, row.run.img_size)) for row in table.rows) if m]
+    convention = (
+        "MACs: fvcore's count at batch 1 (linear layers, convolutions, matrix products, norms, pooling), fused "
+        "attention included. *Linear and convolution only* is the convention of some model zoos. *torch's counter* "
+        "(FlopCounterMode, halved) sees no norms and no pooling; it confirms the rest. Without a counter, and left "
+        f"out everywhere: {_uncounted(used)}."
+    )
+    recipes = [
+        f"- `{recipe.name}`: {_escape(recipe.summary)}. Source: {_escape(recipe.source)}."
+        for recipe in dict.fromkeys(row.run.recipe for row in table.rows)
+    ]
+    sessions = [f"- Measured {when} on {where}." for where, when in _sessions(used).items()]
+    return convention + "\n\n" + "\n".join(recipes + sessions)
+
+
+def _uncounted(used: list[Complexity]) -> str:
+    names = sorted({name.rsplit("::", 1)[-1].rstrip("_") for m in used for name in m.uncounted_operators})
+    return ", ".join(f"`{name}`" for name in names) or DASH
+
+
+def _sessions(used: list[Complexity]) -> dict[str, str]:
+    """Machine and versions, with the day or days on which they measured."""
+    days: dict[str, set[str]] = {}
+    for m in used:
+        versions = ", ".join(f"{library} {version}" for library, version in m.versions.items())
+        days.setdefault(f"{m.machine}, with {versions}", set()).add(m.measured_at[:10])
+    return {where: " and ".join(sorted({min(found), max(found)})) for where, found in days.items()}
+
+
+def _figures(frame: pd.DataFrame, cell: str) -> list[str]:
+    return [figure(v, p) for v, p in zip(frame[cell], frame[f"published_{cell}"], strict=True)]
+
+
+def _differences_of(frame: pd.DataFrame, difference: str, cell: str) -> list[str]:
+    pairs = zip(frame[difference], frame[f"published_{cell}"], strict=True)
+    return [DASH if pd.isna(d) else f"{d:+z.{_digits(p)}f}" for d, p in pairs]
+
+
+def _digits(printed: float) -> int:
+    return 3 if pd.isna(printed) else decimals(printed) + 2
+
+
+def _counts(frame: pd.DataFrame, cell: str, unit: float) -> list[str]:
+    return [DASH if pd.isna(v) else f"{round(v * unit):,}" for v in frame[cell]]
+
+
+def _printed(value: float) -> str:
+    return DASH if pd.isna(value) else repr(float(value))
+
+
+def _escape(text: str) -> str:
+    return text.replace("*", r"\*").replace("|", r"\|")
+
+
+def _pipe(shown: pd.DataFrame) -> str:
+    """A pipe table, numbers to the right and names and verdicts to the left."""
+    text = ("Model", "network", "recipe of the printed top-1", "Params: verdict", "MACs: verdict")
+    align = tuple("left" if column in text else "right" for column in shown)
+    shown = shown.assign(Model=shown["Model"].map(_escape))
+    return shown.to_markdown(index=False, colalign=align, disable_numparse=True)

@@ -1,0 +1,79 @@
+"""Files that remember: atomic writes, and the folder of complexity measurements.
+
+Measurements lie in ``<runs>/complexity/<model>-<img_size>px.json``, one file a network and resolution.
+"""
+
+import json
+import os
+import tempfile
+import uuid
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from bench.specs import Complexity, RequestError
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write the whole file or leave what was there: a reader never sees a part.
+
+    Raises:
+        OSError: the folder cannot be made or written, or the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Make the folder and try a file in it, before any work is done for it.
+
+    Raises:
+        RequestError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RequestError(
+            f"cannot write to {option} {str(folder)!r} ({error.strerror}); choose a folder that you may write, "
+            f"as in {option} DIR"
+        ) from error
+
+
+def complexity_path(runs: Path, model: str, img_size: int) -> Path:
+    """Where the measurement of a network at a resolution lies."""
+    return runs / "complexity" / f"{model}-{img_size}px.json"
+
+
+def save_complexity(runs: Path, measured: Complexity) -> None:
+    """Keep a measurement, in place of an older one of the same network and resolution."""
+    path = complexity_path(runs, measured.model, measured.img_size)
+    write_atomically(path, json.dumps(asdict(measured), indent=2) + "\n")
+
+
+def load_complexity(runs: Path, model: str, img_size: int) -> Complexity | None:
+    """The measurement of a network at a resolution, or None where there is none.
+
+    Raises:
+        ValueError: the file is not a whole measurement of that network.
+    """
+    path = complexity_path(runs, model, img_size)
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    if not isinstance(values, dict) or values.keys() != {f.name for f in fields(Complexity)}:
+        raise ValueError(f"{path} does not hold the fields of a measurement")
+    measured = Complexity(**values)
+    if (measured.model, measured.img_size) != (model, img_size):
+        raise ValueError(f"{path} holds {measured.model} at {measured.img_size} px")
+    return measured
