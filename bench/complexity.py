@@ -14,6 +14,7 @@ import math
 import os
 import platform
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,14 +69,17 @@ def count_macs(model: "nn.Module", image: "Tensor") -> MacCount:
             by more than 0.1 %.
     """
     import torch
-    from fvcore.nn import FlopCountAnalysis
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    analysis = FlopCountAnalysis(model, image)
-    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    analysis.set_op_handle("aten::scaled_dot_product_attention", _fused_attention_macs)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # fvcore stands on torch.jit, whose deprecation is no news to whoever wants a count.
+        warnings.filterwarnings("ignore", message="`torch.jit", category=Warning)
+        from fvcore.nn import FlopCountAnalysis
+
+        analysis = FlopCountAnalysis(model, image)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        analysis.set_op_handle("aten::scaled_dot_product_attention", _fused_attention_macs)
         by_operator = {name: int(macs) for name, macs in sorted(analysis.by_operator().items())}
         uncounted = dict(sorted(analysis.unsupported_ops().items()))
         # Fused attention is one operator that torch's counter does not know on CPU; as plain

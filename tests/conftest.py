@@ -1,0 +1,75 @@
+"""Shared pieces of the tests: the command line as a user runs it, and measurements with fixed values."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.specs import Complexity
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew; then read the diff")
+
+
+@pytest.fixture(scope="session")
+def run_all():
+    """``run_all.py`` in a process of its own; returns the completed process with its text."""
+
+    def run(*args, python_options=(), code="", **kwargs):
+        start = ["-c", code] if code else [str(ROOT / "run_all.py")]
+        command = [sys.executable, *python_options, *start, *map(str, args)]
+        env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
+        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, **kwargs)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def measured_once(run_all, tmp_path_factory):
+    """Table 3 measured for real, once for all tests: (first run, runs folder, reports folder)."""
+    folder = tmp_path_factory.mktemp("table_3")
+    runs, reports = folder / "runs", folder / "reports"
+    first = run_all("--table", 3, "--runs", runs, "--reports", reports)
+    assert first.returncode == 0, first.stderr
+    return first, runs, reports
+
+
+def complexity(model, params, macs, img_size=224):
+    """A measurement as it would lie in the store, with made-up evidence around the given counts."""
+    return Complexity(
+        model=model,
+        img_size=img_size,
+        params=params,
+        trainable_params=params - 1000,
+        macs=macs,
+        linear_macs=macs - 3000,
+        torch_macs=macs - 2000,
+        macs_by_operator={"linear": macs - 3000, "matmul": 1000, "layer_norm": 2000},
+        uncounted_operators={"aten::gelu": 7, "aten::add_": 14},
+        versions={"python": "3.11.7", "torch": "2.0", "torchvision": "0.15", "timm": "1.0", "fvcore": "0.1"},
+        source="timm",
+        source_sha256="0" * 64,
+        machine="Linux x86_64, a processor, 2 cores",
+        measured_at="2026-01-02T03:04:05+00:00",
+    )
+
+
+@pytest.fixture
+def measurements():
+    """Counts for every network of Table 3 but T2T-ViT_t-24, which nobody measured."""
+    counts = {
+        "resnet50": (25_557_032, 4_111_512_576),
+        "resnet101": (44_549_160, 7_833_969_664),
+        "resnet152": (60_192_808, 11_558_835_200),
+        "t2t_vit_14": (21_545_550, 4_800_254_784),
+        "t2t_vit_t_14": (21_541_070, 6_105_508_160),
+        "t2t_vit_19": (39_177_422, 8_502_709_376),
+        "t2t_vit_t_19": (39_172_942, 9_807_962_752),
+        "t2t_vit_24": (64_105_934, 13_692_403_648),
+    }
+    return {(model, 224): complexity(model, *count) for model, count in counts.items()}

@@ -1,0 +1,314 @@
+"""The command line as a user meets it: real processes, real files, real terminals."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import bench.cli
+from bench.paper import TABLES
+from bench.specs import Row, Table, imagenet
+from tests.conftest import ROOT
+
+IMPORTED = """
+import runpy, sys
+sys.argv[0] = "run_all.py"
+try:
+    runpy.run_path("run_all.py", run_name="__main__")
+finally:
+    print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+"""runs the program and then prints what it imported"""
+
+
+def without(module):
+    """Code that runs the program where a module cannot be imported."""
+    return f"""
+import runpy, sys
+sys.argv[0] = "run_all.py"
+sys.modules[{module!r}] = None
+runpy.run_path("run_all.py", run_name="__main__")
+"""
+
+
+def test_table_3_prints_and_writes_all_twelve_rows(measured_once):
+    first, _, reports = measured_once
+    names = [row.name for row in TABLES[3].rows]
+    printed = [line.split()[0] for line in first.stdout.splitlines() if re.match(r"(ResNet|T2T)", line)]
+    assert printed == names
+    with (reports / "table_3.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model"] for row in rows] == names
+    for row in rows:
+        assert row["top1_pct"] == ""
+        assert row["source"] == "measured"
+    markdown = (reports / "table_3.md").read_text()
+    assert all(f"| {name.replace('*', chr(92) + '*')} " in markdown for name in names)
+    assert (reports / "table_3.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_measured_figures_match_the_printed_ones_but_for_the_known_exceptions(measured_once):
+    with (measured_once[2] / "table_3.csv").open() as file:
+        rows = {row["model"]: row for row in csv.DictReader(file)}
+    differing = {
+        (name, cell) for name, row in rows.items() for cell in ("params", "macs") if row[f"{cell}_verdict"] == "differs"
+    }
+    assert differing == {
+        ("ResNet50", "macs"),
+        ("ResNet50*", "macs"),
+        ("ResNet101", "params"),
+        ("ResNet101*", "params"),
+        ("ResNet101", "macs"),
+        ("ResNet101*", "macs"),
+        ("T2T-ViT-24", "macs"),
+    }
+    assert f"{float(rows['T2T-ViT-14']['params_m']):.1f}" == "21.5"
+    assert f"{float(rows['T2T-ViT-14']['macs_g']):.1f}" == "4.8"
+    assert f"{float(rows['T2T-ViT-24']['macs_g']):.1f}" == "13.7"
+    assert f"{float(rows['ResNet50']['macs_g']):.1f}" == "4.1"
+
+
+def test_into_a_pipe_goes_a_plain_line_a_network(measured_once):
+    lines = measured_once[0].stderr.splitlines()
+    assert [line.split()[0] for line in lines] == [f"[{i}/9]" for i in range(1, 10)]
+    assert lines[1] == "[2/9] t2t_vit_14 at 224 px: 21.55 M params, 4.80 G MACs"
+    assert "\x1b" not in measured_once[0].stdout + measured_once[0].stderr
+
+
+def test_a_cached_table_imports_no_torch_and_changes_no_byte(measured_once, run_all, tmp_path):
+    _, runs, reports = measured_once
+    again = run_all("--table", 3, "--runs", runs, "--reports", tmp_path, code=IMPORTED)
+    assert again.returncode == 0, again.stderr
+    (imported,) = again.stderr.splitlines()
+    assert "pandas" in imported.split()
+    assert not {"torch", "torchvision", "timm", "fvcore", "models"} & set(imported.split())
+    for name in ("table_3.md", "table_3.csv", "table_3.png"):
+        assert (tmp_path / name).read_bytes() == (reports / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("option", ["--help", "--list"])
+def test_help_and_list_import_nothing_slow(run_all, option):
+    done = run_all(option, code=IMPORTED)
+    assert done.returncode == 0
+    slow = {"torch", "timm", "pandas", "numpy", "matplotlib", "rich", "submitit"}
+    assert not slow & set(done.stderr.splitlines()[-1].split())
+
+
+def test_help_names_every_option(run_all):
+    text = run_all("--help").stdout
+    for option in "--table --only --edition --list --reports --runs --json --help".split():
+        assert option in text
+
+
+def test_list_shows_every_row(run_all):
+    text = run_all("--list").stdout
+    assert "Table 3: T2T-ViT against ResNet" in text
+    for row in TABLES[3].rows:
+        assert re.search(rf"^  {re.escape(row.name)} +{row.run.model} ", text, re.MULTILINE)
+    listed = json.loads(run_all("--list", "--json", "--only", "*_t-*").stdout)
+    assert [row["network"] for row in listed["tables"][0]["rows"]] == ["t2t_vit_t_14", "t2t_vit_t_19", "t2t_vit_t_24"]
+
+
+def test_json_is_all_that_standard_output_holds(measured_once, run_all, tmp_path):
+    done = run_all("--table", 3, "--json", "--only", "T2T-ViT-24", "--runs", measured_once[1], "--reports", tmp_path)
+    (table,) = json.loads(done.stdout)["tables"]
+    (row,) = table["rows"]
+    assert (row["model"], row["params_m"], row["macs_verdict"]) == ("T2T-ViT-24", 64.105934, "differs")
+    assert row["top1_pct"] is None
+    assert table["reports"]["csv"] == str(tmp_path / "table_3.csv")
+
+
+def test_edition_chooses_the_printed_figures(measured_once, run_all, tmp_path):
+    for name, top1 in (("iccv", "82.2"), ("arXiv v1", "81.4"), ("arxiv_v1", "81.4"), ("README", "82.4")):
+        done = run_all(
+            "--table", 3, "--edition", name, "--only", "t2t_vit_t_19", "--runs", measured_once[1], "--reports", tmp_path
+        )
+        assert re.search(rf"^T2T-ViT_t-19 +{top1} ", done.stdout, re.MULTILINE), done.stderr
+
+
+def test_only_measures_what_matches_and_keeps_what_was_known(run_all, tmp_path):
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    options = ("--runs", runs, "--reports", reports)
+    assert run_all("--table", 3, "--only", "ResNet50", *options).returncode == 0
+    second = run_all("--table", 3, "--only", "t2t_vit_14", *options)
+    assert "[1/1] t2t_vit_14" in second.stderr
+    assert "ResNet50" not in second.stdout
+    with (reports / "table_3.csv").open() as file:
+        measured = [row["model"] for row in csv.DictReader(file) if row["macs_g"]]
+    assert measured == ["ResNet50", "ResNet50*", "T2T-ViT-14"]
+
+    damaged = runs / "complexity" / "resnet50-224px.json"
+    damaged.write_text(damaged.read_text()[:50])
+    third = run_all("--table", 3, "--only", "resnet50", *options)
+    assert third.returncode == 0
+    assert "not used" in third.stderr
+    assert "[1/1] resnet50" in third.stderr
+    assert json.loads(damaged.read_text())["params"] == 25_557_032
+
+
+# Errors: one line with the value, the choices and the remedy
+
+
+def one_line(done, code, *parts):
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("run_all.py: ")
+    for part in parts:
+        assert part in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--table", "33"], ["unknown table '33'", "choose from 3", "--list"]),
+        (["--table", "three"], ["unknown table 'three'", "choose from 3"]),
+        (
+            ["--table", "3", "--edition", "arxiv-v2"],
+            ["unknown edition 'arxiv-v2'", "did you mean 'arxiv-v1'", "iccv, arxiv-v1, readme"],
+        ),
+        (
+            ["--table", "3", "--only", "t2t_vit_15"],
+            ["unknown row 't2t_vit_15'", "did you mean 't2t_vit_1", "ResNet152*", "wildcards"],
+        ),
+        (["--table"], ["--table", "--help"]),
+        (["--tabel", "3"], ["--tabel", "--help"]),
+        ([], ["nothing to do", "--list", "--table N"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_a_wrong_request(run_all, tmp_path, arguments, parts):
+    folders = ["--reports", tmp_path / "r", "--runs", tmp_path / "s"] if arguments else []
+    one_line(run_all(*arguments, *folders), 2, *parts)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("option", ["--reports", "--runs"])
+def test_a_folder_that_cannot_be_written(run_all, tmp_path, option):
+    (tmp_path / "file").write_text("")
+    folders = {"--reports": tmp_path / "reports", "--runs": tmp_path / "runs", option: tmp_path / "file" / "here"}
+    arguments = [part for pair in folders.items() for part in pair]
+    one_line(run_all("--table", 3, *arguments), 2, f"cannot write to {option}", "file/here", f"{option} DIR")
+
+
+def test_a_missing_dependency(run_all, tmp_path):
+    """Really missing: -S hides the installed packages."""
+    done = run_all("--table", 3, "--reports", tmp_path, "--runs", tmp_path, python_options=["-S"])
+    one_line(done, 2, "missing dependency 'pandas'", "torch, torchvision, timm", "pip install -c constraints.txt -e .")
+    assert run_all("--list", python_options=["-S"]).returncode == 0
+
+
+@pytest.mark.parametrize("module", ["torch", "timm", "fvcore"])
+def test_a_missing_library_of_the_measurement(run_all, tmp_path, module):
+    done = run_all("--table", 3, "--reports", tmp_path, "--runs", tmp_path, code=without(module))
+    one_line(done, 2, f"missing dependency '{module}'", "pip install")
+
+
+def test_a_report_without_torch(measured_once, run_all, tmp_path):
+    done = run_all("--table", 3, "--reports", tmp_path, "--runs", measured_once[1], code=without("torch"))
+    assert done.returncode == 0, done.stderr
+
+
+def with_table(monkeypatch, model):
+    """Give the program one table of two rows: one that names ``model``, and T2T-ViT-7, at 32 px."""
+    recipe, published = TABLES[3].rows[2].run.recipe, TABLES[3].rows[2].published
+    rows = (
+        Row("A row", run=imagenet(model, recipe, img_size=32), published=published, curve="T2T-ViT", point="x"),
+        Row("T2T-ViT-7", run=imagenet("t2t_vit_7", recipe, img_size=32), published={}, curve="T2T-ViT", point="7"),
+    )
+    monkeypatch.setattr(bench.cli, "TABLES", {9: Table(number=9, title="A table", rows=rows)})
+
+
+def test_a_row_that_names_no_model(monkeypatch, tmp_path, capsys):
+    with_table(monkeypatch, "t2t_vit_15")
+    assert bench.cli.main(["--table", "9", "--reports", str(tmp_path), "--runs", str(tmp_path)]) == 2
+    line = capsys.readouterr().err
+    assert "unknown model 't2t_vit_15'" in line
+    assert "t2t_vit_t_14" in line
+    assert line.count("\n") == 1
+
+
+def test_a_network_that_cannot_be_counted_fails_alone(monkeypatch, tmp_path, capsys):
+    import timm
+    import torch
+
+    class Uncountable(torch.nn.Module):
+        def forward(self, x):
+            return torch.baddbmm(x[0], x[0], x[0])
+
+    def uncountable(pretrained=False, **kwargs):
+        return Uncountable()
+
+    timm.models.register_model(uncountable)
+    with_table(monkeypatch, "uncountable")
+    code = bench.cli.main(["--table", "9", "--reports", str(tmp_path), "--runs", str(tmp_path)])
+    printed = capsys.readouterr()
+    assert code == 1
+    assert "run_all.py: uncountable at 32 px: Uncountable runs aten::baddbmm" in printed.err
+    assert re.search(r"^A row +81.5 +- +21.5 +- ", printed.out, re.MULTILINE)
+    assert re.search(r"^T2T-ViT-7 +- +- +- +4.\d+ ", printed.out, re.MULTILINE)
+    assert (tmp_path / "table_9.md").exists()
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_old_report(measured_once, monkeypatch, tmp_path, capsys):
+    arguments = ["--table", "3", "--reports", str(tmp_path), "--runs", str(measured_once[1])]
+    assert bench.cli.main(arguments) == 0
+    before = (tmp_path / "table_3.md").read_bytes()
+    capsys.readouterr()
+
+    def full_disk(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    assert bench.cli.main(arguments) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert (tmp_path / "table_3.md").read_bytes() == before
+
+
+# Interruption and the terminal
+
+
+def test_ctrl_c_keeps_what_was_measured(tmp_path):
+    command = [sys.executable, str(ROOT / "run_all.py"), "--table", "3", "--runs", tmp_path, "--reports", tmp_path]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr.readline().startswith("[1/9] resnet50")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; finished measurements are kept" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert json.loads((tmp_path / "complexity" / "resnet50-224px.json").read_text())["params"] == 25_557_032
+    assert not (tmp_path / "table_3.md").exists()
+
+
+def test_a_terminal_gets_a_progress_bar_and_80_columns(tmp_path):
+    master, slave = pty.openpty()
+    command = [sys.executable, str(ROOT / "run_all.py"), "--table", "3", "--only", "t2t_vit_14"]
+    command += ["--runs", str(tmp_path), "--reports", str(tmp_path)]
+    env = {**os.environ, "COLUMNS": "80", "TERM": "xterm"}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdin=slave, stdout=slave, stderr=slave):
+        os.close(slave)
+        output = io.BytesIO()
+        while True:
+            try:
+                chunk = os.read(master, 4096)
+            except OSError:  # Linux's way to say that the other end closed
+                break
+            if not chunk:
+                break
+            output.write(chunk)
+    os.close(master)
+    text = output.getvalue().decode()
+    assert "measuring t2t_vit_14 at 224 px" in text
+    assert "[1/1]" not in text
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert re.search(r"^T2T-ViT-14 +81\.5 +- +21\.5 +21\.546 matches +4\.8 +4\.800 matches", plain, re.MULTILINE)
+    assert "…" not in plain

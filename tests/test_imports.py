@@ -1,0 +1,71 @@
+"""Imports run one way: the table of the README, walked."""
+
+import ast
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+STDLIB = set(sys.stdlib_module_names)
+
+# What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
+RULES = {
+    "models": ({"models", "torch", "timm"}, {"models", "torch", "timm"}),
+    "bench.specs": (set(), set()),
+    "bench.recipes": ({"bench.specs"}, {"bench.specs"}),
+    "bench.paper": ({"bench.specs", "bench.recipes", "bench.paper"},) * 2,
+    "bench.store": ({"bench.specs"}, {"bench.specs"}),
+    "bench.complexity": ({"bench.specs"}, {"bench.specs", "models", "torch", "timm", "fvcore"}),
+    "bench.report": ({"bench.specs", "bench.paper", "bench.store", "bench.report", "pandas", "matplotlib"},) * 2,
+    "bench.cli": (
+        {"bench.specs", "bench.paper", "bench.store"},
+        {"bench.specs", "bench.paper", "bench.store", "bench.complexity", "bench.report", "pandas", "rich"},
+    ),
+    "bench": (set(), set()),
+    "run_all": ({"bench.cli"}, {"bench.cli"}),
+}
+
+FILES = sorted([*ROOT.glob("bench/**/*.py"), *ROOT.glob("models/**/*.py"), ROOT / "run_all.py"])
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(tree):
+    """(module, at the top) of each import; those under TYPE_CHECKING cost nothing and are not at the top."""
+    top = set(tree.body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "absolute imports only"
+            yield node.module, node in top
+
+
+def allowed(module, names):
+    return module.partition(".")[0] in STDLIB or any(module == n or module.startswith(n + ".") for n in names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_imports_run_one_way(path):
+    name = module_name(path)
+    rule = max((key for key in RULES if name == key or name.startswith(key + ".")), key=len)
+    at_top, anywhere = RULES[rule]
+    for module, is_top in imports(ast.parse(path.read_text())):
+        assert allowed(module, at_top if is_top else anywhere), f"{name} imports {module}"
+
+
+def test_the_rules_would_notice():
+    tree = ast.parse("import torch\ndef f():\n    from bench import trainer\n")
+    assert list(imports(tree)) == [("torch", True), ("bench", False)]
+    assert not allowed("torch", RULES["bench.complexity"][0])
+    assert not allowed("bench.store", RULES["models"][1])
+    assert allowed("torch.nn", RULES["models"][0])
+
+
+def test_every_module_has_a_docstring():
+    for path in FILES:
+        assert ast.get_docstring(ast.parse(path.read_text())), path

@@ -1,0 +1,83 @@
+"""The Markdown report: pinned whole, and the parts that vary."""
+
+import difflib
+import re
+
+import pytest
+
+from bench.paper import TABLES
+from bench.paper.editions import ARXIV_V1, ICCV, README
+from bench.report.frame import table_frame
+from bench.report.markdown import table_markdown
+from tests.conftest import ROOT
+
+GOLDEN = ROOT / "tests/golden/table_3.md"
+
+
+def report(edition, measurements):
+    return table_markdown(TABLES[3], edition, table_frame(TABLES[3], edition, measurements), measurements)
+
+
+def test_golden(measurements, request):
+    text = report(ICCV, measurements)
+    if request.config.getoption("--update-golden"):
+        GOLDEN.write_text(text)
+    diff = "\n".join(difflib.unified_diff(GOLDEN.read_text().splitlines(), text.splitlines(), lineterm=""))
+    assert not diff, f"the report changed; if it should, run with --update-golden\n{diff}"
+
+
+def cells(text, name):
+    """The row's cells in the first table."""
+    (line,) = [line for line in text.partition("## ")[0].splitlines() if line.startswith(f"| {name} ")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_missing_figures_are_dashes(measurements):
+    text = report(ICCV, measurements)
+    assert cells(text, "T2T-ViT_t-24") == ["T2T-ViT_t-24", "82.6", "-", "64.1", *"---", "15.0", *"---"]
+    assert (
+        cells(text, "T2T-ViT-24") == "T2T-ViT-24 82.3 - 64.1 64.106 +0.006 matches 13.8 13.692 -0.108 differs".split()
+    )
+    assert not re.search(r"nan|None|<NA>", text)
+
+
+def test_what_is_missing_comes_with_its_command(measurements):
+    text = report(ICCV, measurements)
+    missing = text.partition("## What is missing")[2].partition("##")[0]
+    assert "Params and MACs of T2T-ViT_t-24 are not measured" in missing
+    assert "\npython run_all.py --table 3\n" in missing
+    assert "Top-1 of 12 of 12 rows" in missing
+    assert "\npython run_all.py --table 3 --run local --data DIR\n" in missing
+
+
+def test_differing_cells_carry_their_reason(measurements):
+    text = report(ICCV, measurements)
+    assert r"- ResNet50, ResNet50\*, MACs: 4.3 G printed, 4.112 G here; plain ResNet50 is kept." in text
+    assert "- T2T-ViT-24, MACs: 13.8 G printed, 13.692 G here; not explained:" in text
+    assert "no reason known" not in text
+    assert "no reason known" not in report(ARXIV_V1, measurements)
+
+
+def test_the_readme_edition_says_whose_figures_the_cnn_rows_are(measurements):
+    text = report(README, measurements)
+    assert r"The README edition does not print ResNet50, ResNet50\*, ResNet101" in text
+    assert "does not print" not in report(ICCV, measurements)
+
+
+def test_no_negative_zero(measurements):
+    assert "-0.000" not in report(ICCV, measurements)
+
+
+def test_links_name_files_of_the_report(measurements):
+    links = re.findall(r"\]\(([^)]*)\)", report(ICCV, measurements))
+    assert sorted(links) == ["table_3.csv", "table_3.png"]
+
+
+def test_every_table_row_has_as_many_cells_as_its_header(measurements):
+    for block in re.findall(r"(?:^\|.*\n)+", report(ICCV, measurements), re.MULTILINE):
+        assert len({len(re.split(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
+@pytest.mark.parametrize("word", ["2026-01-02", "a processor, 2 cores", "torch 2.0", "fvcore 0.1", "`add`, `gelu`"])
+def test_when_where_and_with_what(measurements, word):
+    assert word in report(ICCV, measurements).partition("## Evidence")[2]

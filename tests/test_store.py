@@ -1,0 +1,68 @@
+"""Atomic writes and the folder of measurements."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from bench.specs import RequestError
+from bench.store import complexity_path, load_complexity, require_writable, save_complexity, write_atomically
+from tests.conftest import complexity
+
+
+def test_a_measurement_comes_back_as_it_was_saved(tmp_path):
+    measured = complexity("resnet50", 25_557_032, 4_111_512_576)
+    save_complexity(tmp_path, measured)
+    assert load_complexity(tmp_path, "resnet50", 224) == measured
+    assert load_complexity(tmp_path, "resnet50", 384) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:100],
+        lambda text: "[]",
+        lambda text: text.replace('"macs"', '"flops"'),
+        lambda text: text.replace('"model": "resnet50"', '"model": "resnet18"'),
+    ],
+    ids=["truncated", "another shape", "a field renamed", "another network"],
+)
+def test_a_damaged_measurement_is_an_error_not_a_number(tmp_path, damage):
+    save_complexity(tmp_path, complexity("resnet50", 25_557_032, 4_111_512_576))
+    path = complexity_path(tmp_path, "resnet50", 224)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(ValueError):  # noqa: PT011  (json's own error is one too)
+        load_complexity(tmp_path, "resnet50", 224)
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "report.md"
+    write_atomically(path, "old\n")
+
+    def full_disk(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, "new\n")
+    assert path.read_text() == "old\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_written_files_follow_the_umask(tmp_path):
+    old = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "a.json", json.dumps({}))
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o640
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "reports"):
+        with pytest.raises(RequestError, match="cannot write to --reports"):
+            require_writable(folder, "--reports")
+    require_writable(tmp_path / "a" / "b", "--reports")
+    assert not list((tmp_path / "a" / "b").iterdir())
