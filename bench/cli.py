@@ -6,7 +6,9 @@ where it is used, so that ``--help`` and ``--list`` answer at once.
 
 import argparse
 import fnmatch
+import io
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _INSTALL = "pip install -c constraints.txt -e ."
-_DEPENDENCIES = ("torch", "torchvision", "timm", "fvcore", "pandas", "matplotlib", "submitit", "rich", "tabulate")
+_DEPENDENCIES = ("torch", "torchvision", "timm", "fvcore", "pandas", "matplotlib", "submitit", "rich")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,17 +34,25 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal's encoding lacks
     try:
-        return _dispatch(_parser().parse_args(argv))
+        code = _dispatch(_parser().parse_args(argv))
+        if sys.stdout:
+            sys.stdout.flush()
+        return code
     except RequestError as error:
         return _fail(2, str(error))
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _DEPENDENCIES:
+        if package in ("bench", "models"):
             raise
-        return _fail(
-            2, f"missing dependency {package!r} of {', '.join(_DEPENDENCIES)}; install all of them with: {_INSTALL}"
-        )
+        missing = f"missing dependency {package!r}" if package else " ".join(str(error).split())
+        return _fail(2, f"{missing}; needed are {', '.join(_DEPENDENCIES)}; install them with: {_INSTALL}")
+    except BrokenPipeError:  # the reader, head perhaps, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         return _fail(1, f"{error.filename or 'writing'}: {error.strerror or error}; finished measurements are kept")
     except KeyboardInterrupt:
@@ -57,6 +67,7 @@ def _fail(code: int, message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="run_all.py",
+        allow_abbrev=False,  # --run must never be read as --runs
         description="Measure the networks of the T2T-ViT paper's tables and report them beside the printed figures.",
         epilog="example: python run_all.py --table 3",
     )
@@ -132,8 +143,8 @@ def _rows(tables: Iterable[Table], patterns: Sequence[str] | None) -> list[Row]:
     }
     for pattern, found in matches.items():
         if not found:
-            names = dict.fromkeys(name for row in rows for name in (row.name, row.run.model))
-            raise unknown("row", pattern, names, "* and ? are wildcards, as in --only 'T2T-ViT*'")
+            names = [row.name for row in rows]
+            raise unknown("row or network", pattern, names, "--list shows networks; * and ? are wildcards")
     return [row for row in rows if any(row in found for found in matches.values())]
 
 
@@ -176,7 +187,7 @@ def _report(
     from bench.report.plots import table_picture
 
     require_writable(reports, "--reports")
-    require_writable(runs, "--runs")
+    require_writable(runs / "complexity", "--runs")
     failures = _measure([(row.run.model, row.run.img_size) for row in rows], runs)
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
@@ -206,6 +217,8 @@ def _report(
         else:
             _show(table, edition, shown)
             print("wrote " + ", ".join(str(path) for path in paths.values()))
+            if unmeasured := int(frame["macs_g"].isna().sum()):
+                print(f"not measured in {runs}: {unmeasured} of {len(frame)} rows, dashes in the report")
     if as_json:
         print(json.dumps({"tables": printed, "failures": failures}, indent=2))
     for failure in failures:
@@ -271,7 +284,10 @@ def _show(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:
 
     from bench.report.markdown import comparison
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    # Wide: a narrow terminal wraps the lines rather than lose a name or a figure.
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    text = io.StringIO()
+    console = Console(file=text, width=200, force_terminal=terminal)
     grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     shown = comparison(frame)
     # The differences stay in the report: with them the table outgrows 80 columns.
@@ -279,8 +295,9 @@ def _show(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:
     for name in names:
         is_text = name == "Model" or name.endswith("verdict")
         header = name.replace(": ", "\n")
-        grid.add_column(header, justify="left" if is_text else "right", no_wrap=name != "Model")
+        grid.add_column(header, justify="left" if is_text else "right", no_wrap=True)
     for line in shown[names].itertuples(index=False):
         grid.add_row(*line, style="yellow" if "differs" in line else None)
     console.print(f"Table {table.number}: {table.title} ({edition.name} edition)", style="bold", markup=False)
     console.print(grid)
+    print(text.getvalue(), end="")

@@ -6,7 +6,8 @@ _AUTHORS = "https://github.com/yitu-opensource/T2T-ViT (commit 0f63dc9), README 
 
 T2T_MEDIUM = Recipe(
     name="t2t_medium",
-    summary="T2T-ViT scheme, 310 epochs AdamW, learning rate 5e-4 at batch 512, weight decay 0.05",
+    summary="T2T-ViT scheme, 310 epochs AdamW, learning rate 5e-4 at batch 512 (8 GPUs; the README has 1e-3 for 4), "
+    "weight decay 0.05",
     source=_AUTHORS,
 )
 T2T_DEEP = Recipe(

@@ -1,5 +1,6 @@
 """The vocabulary of the suite: what a row, a run and a measurement are. Standard library only."""
 
+import datetime
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -136,3 +137,15 @@ class Complexity:
     machine: str
     measured_at: str
     """UTC, ISO 8601"""
+
+    def __post_init__(self) -> None:
+        counts = (self.img_size, self.params, self.trainable_params, self.macs, self.linear_macs, self.torch_macs)
+        tables = (*self.macs_by_operator.items(), *self.uncounted_operators.items())
+        texts = (self.model, self.source, self.source_sha256, self.machine, *self.versions.values())
+        if not all(type(count) is int and count >= 0 for count in (*counts, *(count for _, count in tables))):
+            raise ValueError(f"counts of {self.model!r} must be whole numbers from 0")
+        if not (self.params and self.params >= self.trainable_params and self.macs >= self.linear_macs):
+            raise ValueError(f"counts of {self.model!r} contradict each other")
+        if not all(type(text) is str for text in texts):
+            raise ValueError(f"names and versions of {self.model!r} must be text")
+        datetime.datetime.fromisoformat(self.measured_at)

@@ -27,6 +27,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -64,16 +67,18 @@ def load_complexity(runs: Path, model: str, img_size: int) -> Complexity | None:
     """The measurement of a network at a resolution, or None where there is none.
 
     Raises:
-        ValueError: the file is not a whole measurement of that network.
+        ValueError: the file is not a whole measurement of that network, and why.
     """
     path = complexity_path(runs, model, img_size)
     try:
         values = json.loads(path.read_text())
+        if not isinstance(values, dict) or values.keys() != {f.name for f in fields(Complexity)}:
+            raise ValueError("not the fields of a measurement")
+        measured = Complexity(**values)
     except FileNotFoundError:
         return None
-    if not isinstance(values, dict) or values.keys() != {f.name for f in fields(Complexity)}:
-        raise ValueError(f"{path} does not hold the fields of a measurement")
-    measured = Complexity(**values)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: {error}") from error
     if (measured.model, measured.img_size) != (model, img_size):
-        raise ValueError(f"{path} holds {measured.model} at {measured.img_size} px")
+        raise ValueError(f"{path}: holds {measured.model} at {measured.img_size} px")
     return measured

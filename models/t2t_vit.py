@@ -7,11 +7,12 @@ arXiv 2101.11986. Parameter names and shapes are those of yitu-opensource/T2T-Vi
 checkpoints load with ``strict=True``.
 """
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from timm.layers import resample_abs_pos_embed, trunc_normal_, use_fused_attn
+from timm.layers import resample_abs_pos_embed, to_2tuple, trunc_normal_, use_fused_attn
 from timm.layers.mlp import Mlp
 from timm.models import build_model_with_cfg, checkpoint_seq, generate_default_cfgs, register_model
 from timm.models._features import feature_take_indices
@@ -129,6 +130,15 @@ def _to_map(tokens: Tensor, height: int, width: int) -> Tensor:
     return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], height, width)
 
 
+def _sides(img_size: int | Sequence[int]) -> tuple[int, int]:
+    """(height, width) of an ``img_size`` argument."""
+    try:
+        height, width = (operator.index(side) for side in to_2tuple(img_size))
+    except (TypeError, ValueError):
+        raise ValueError(f"img_size {img_size!r}: give a side in pixels or (height, width), as in 224") from None
+    return height, width
+
+
 def grid_size(height: int, width: int) -> tuple[int, int]:
     """Final tokens per axis of an image, (H/16, W/16).
 
@@ -171,7 +181,7 @@ class T2TViT(nn.Module):
 
     def __init__(
         self,
-        img_size: int | tuple[int, int] = 224,
+        img_size: int | Sequence[int] = 224,
         in_chans: int = 3,
         num_classes: int = 1000,
         global_pool: str = "token",
@@ -188,7 +198,7 @@ class T2TViT(nn.Module):
         self.num_features = self.head_hidden_size = self.embed_dim = embed_dim
         self.num_prefix_tokens = 1
         self.grad_checkpointing = False
-        self.grid_size = grid_size(*((img_size, img_size) if isinstance(img_size, int) else img_size))
+        self.grid_size = grid_size(*_sides(img_size))
 
         self.tokens_to_token = T2TModule(in_chans, embed_dim, tokens_type)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
@@ -258,13 +268,13 @@ class T2TViT(nn.Module):
             self.head = nn.Linear(self.embed_dim, num_classes, device=self.cls_token.device, dtype=self.cls_token.dtype)
             _init_weights(self.head)
 
-    def set_input_size(self, img_size: int | tuple[int, int]) -> None:
+    def set_input_size(self, img_size: int | Sequence[int]) -> None:
         """Resize the position table, bicubically, to another resolution.
 
         Raises:
             ValueError: ``img_size`` is not divisible by 16.
         """
-        grid = grid_size(*((img_size, img_size) if isinstance(img_size, int) else img_size))
+        grid = grid_size(*_sides(img_size))
         self.pos_embed = nn.Parameter(_resize_positions(self.pos_embed, self.grid_size, grid), requires_grad=False)
         self.grid_size = grid
 
@@ -360,7 +370,9 @@ def _resize_positions(pos_embed: Tensor, old: tuple[int, int], new: tuple[int, i
 
 
 def _fit_checkpoint(state_dict: dict[str, Tensor], model: T2TViT) -> dict[str, Tensor]:
-    """Resize a checkpoint's (square) position table to the model's grid."""
+    """Resize a checkpoint's position table, taken to be square, where it does not fit the model's."""
+    if state_dict["pos_embed"].shape == model.pos_embed.shape:
+        return state_dict
     side = round((state_dict["pos_embed"].shape[1] - model.num_prefix_tokens) ** 0.5)
     resized = _resize_positions(state_dict["pos_embed"], (side, side), model.grid_size)
     return {**state_dict, "pos_embed": resized}

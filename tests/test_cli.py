@@ -177,10 +177,11 @@ def one_line(done, code, *parts):
         ),
         (
             ["--table", "3", "--only", "t2t_vit_15"],
-            ["unknown row 't2t_vit_15'", "did you mean 't2t_vit_1", "ResNet152*", "wildcards"],
+            ["unknown row or network 't2t_vit_15'", "did you mean 'T2T-ViT_t-1", "ResNet152*", "wildcards"],
         ),
         (["--table"], ["--table", "--help"]),
         (["--tabel", "3"], ["--tabel", "--help"]),
+        (["--table", "3", "--run", "local"], ["--run local", "--help"]),  # not short for --runs
         ([], ["nothing to do", "--list", "--table N"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
@@ -206,15 +207,21 @@ def test_a_missing_dependency(run_all, tmp_path):
     assert run_all("--list", python_options=["-S"]).returncode == 0
 
 
-@pytest.mark.parametrize("module", ["torch", "timm", "fvcore"])
+@pytest.mark.parametrize("module", ["torch", "timm", "fvcore", "numpy", "PIL"])
 def test_a_missing_library_of_the_measurement(run_all, tmp_path, module):
     done = run_all("--table", 3, "--reports", tmp_path, "--runs", tmp_path, code=without(module))
-    one_line(done, 2, f"missing dependency '{module}'", "pip install")
+    one_line(done, 2, "missing dependency" if module != "numpy" else "dependency numpy", module, "pip install")
 
 
 def test_a_report_without_torch(measured_once, run_all, tmp_path):
     done = run_all("--table", 3, "--reports", tmp_path, "--runs", measured_once[1], code=without("torch"))
     assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_library_of_the_report(measured_once, run_all, tmp_path):
+    """pandas raises an ImportError of its own for a library that only some of it needs."""
+    done = run_all("--table", 3, "--reports", tmp_path, "--runs", measured_once[1], code=without("tabulate"))
+    one_line(done, 2, "tabulate", "pip install")
 
 
 def with_table(monkeypatch, model):
@@ -273,6 +280,34 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_report(measured_once, monkeyp
     assert (tmp_path / "table_3.md").read_bytes() == before
 
 
+def test_a_reader_that_leaves_early_is_no_failure(measured_once, tmp_path):
+    command = f"{sys.executable} run_all.py --table 3 --runs {measured_once[1]} --reports {tmp_path}"
+    for reader in ("| head -1", "| true", ">&-"):
+        script = f"set -o pipefail; {command} {reader}"
+        done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), reader
+
+
+def test_a_path_that_the_terminal_cannot_write(measured_once, tmp_path):
+    reports = tmp_path / "rép"
+    command = [sys.executable, "run_all.py", "--table", "3", "--runs", measured_once[1], "--reports", reports]
+    env = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"r\xe9p" in done.stdout
+
+
+def test_the_committed_report_is_what_the_program_writes(measured_once):
+    """But for the machine and the day, the first line of either kind."""
+
+    def figures(text):
+        return [re.sub(r",\d{4}-\d\d-\d\d$", "", line) for line in text.splitlines() if "- Measured 20" not in line]
+
+    for name in ("table_3.md", "table_3.csv"):
+        committed, written = (ROOT / "reports" / name).read_text(), (measured_once[2] / name).read_text()
+        assert figures(committed) == figures(written), f"run python run_all.py --table 3 and commit reports/{name}"
+
+
 # Interruption and the terminal
 
 
@@ -312,3 +347,5 @@ def test_a_terminal_gets_a_progress_bar_and_80_columns(tmp_path):
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     assert re.search(r"^T2T-ViT-14 +81\.5 +- +21\.5 +21\.546 matches +4\.8 +4\.800 matches", plain, re.MULTILINE)
     assert "…" not in plain
+    table = plain.partition("Table 3: ")[2].partition("wrote")[0]
+    assert max(map(len, table.splitlines()[1:])) <= 80

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 
 import pytest
@@ -18,21 +19,45 @@ def test_a_measurement_comes_back_as_it_was_saved(tmp_path):
     assert load_complexity(tmp_path, "resnet50", 384) is None
 
 
+def with_value(field, value):
+    """Damage that gives a field of the JSON another value."""
+    return lambda text: re.sub(rf'("{field}": )({{[^}}]*}}|[^,\n]+)', rf"\g<1>{value}", text, count=1)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         lambda text: text[:100],
         lambda text: "[]",
+        lambda text: "[" * 100_000,
         lambda text: text.replace('"macs"', '"flops"'),
         lambda text: text.replace('"model": "resnet50"', '"model": "resnet18"'),
+        with_value("params", '"25557032"'),
+        with_value("params", "null"),
+        with_value("params", "-5"),
+        with_value("params", "0"),
+        with_value("trainable_params", "99999999"),
+        with_value("macs", "Infinity"),
+        with_value("macs", "NaN"),
+        with_value("macs", "true"),
+        with_value("macs", "1.5"),
+        with_value("macs", "1"),
+        with_value("source", "[]"),
+        with_value("machine", "5"),
+        with_value("measured_at", '"yesterday"'),
+        with_value("versions", "null"),
+        with_value("versions", '{"torch": 2}'),
+        with_value("uncounted_operators", "[1]"),
+        with_value("uncounted_operators", '{"aten::add": "x"}'),
     ],
-    ids=["truncated", "another shape", "a field renamed", "another network"],
 )
 def test_a_damaged_measurement_is_an_error_not_a_number(tmp_path, damage):
     save_complexity(tmp_path, complexity("resnet50", 25_557_032, 4_111_512_576))
     path = complexity_path(tmp_path, "resnet50", 224)
-    path.write_text(damage(path.read_text()))
-    with pytest.raises(ValueError):  # noqa: PT011  (json's own error is one too)
+    damaged = damage(path.read_text())
+    assert damaged != path.read_text()
+    path.write_text(damaged)
+    with pytest.raises(ValueError, match=r"resnet50-224px\.json: "):
         load_complexity(tmp_path, "resnet50", 224)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.data import resolve_model_data_config
 from timm.layers import set_fused_attn
-from timm.optim import param_groups_weight_decay
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 
 from models import T2TModule, T2TViT
 from models.t2t_vit import TokenTransformer, sinusoid_positions
@@ -92,6 +92,18 @@ def test_other_sizes_get_a_clear_error(side):
         T2TViT(img_size=side, embed_dim=8, depth=1, num_heads=1)
 
 
+@pytest.mark.parametrize("img_size", ["32", 32.0, (32,), (32, 32, 3)])
+def test_an_img_size_that_is_none_gets_a_clear_error(img_size):
+    with pytest.raises(ValueError, match="give a side in pixels or"):
+        tiny(img_size=img_size)
+
+
+@pytest.mark.parametrize("img_size", [np.int64(48), [48, 32], (48, 32), torch.Size([48, 32])])
+def test_img_size_may_be_any_whole_number_or_pair(img_size):
+    net = T2TViT(img_size=img_size, embed_dim=8, depth=1, num_heads=1)
+    assert net.grid_size == ((3, 3) if isinstance(img_size, np.int64) else (3, 2))
+
+
 def test_forward_takes_any_size_divisible_by_16():
     net = tiny().eval()
     assert net(torch.randn(2, 3, 48, 96)).shape == (2, 5)
@@ -108,6 +120,30 @@ def test_state_dict_is_the_authors(name):
     lines = "\n".join(f"{key} {tuple(value.shape)}" for key, value in sorted(entries.items()))
     assert len(entries) == AUTHORS[name]["entries"]
     assert hashlib.sha256(lines.encode()).hexdigest() == AUTHORS[name]["state_dict_sha256"]
+
+
+STRUCTURES = {  # embed, depth, heads, MLP ratio: heads show in no shape
+    "7": (256, 7, 4, 2),
+    "10": (256, 10, 4, 2),
+    "12": (256, 12, 4, 2),
+    "14": (384, 14, 6, 3),
+    "19": (448, 19, 7, 3),
+    "24": (512, 24, 8, 3),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_structure_is_the_papers(name):
+    with torch.device("meta"):
+        net = timm.create_model(name)
+    embed, depth, heads, ratio = STRUCTURES[name.rpartition("_")[2]]
+    assert (net.embed_dim, len(net.blocks)) == (embed, depth)
+    for block in net.blocks:
+        assert block.attn.num_heads == heads
+        assert block.attn.scale == (embed / heads) ** -0.5
+        assert block.mlp.fc1.out_features == ratio * embed
+    transformer = isinstance(net.tokens_to_token.attention1, TokenTransformer)
+    assert transformer == ("_t_" in name)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "logits" in AUTHORS[name]])
@@ -164,6 +200,14 @@ def test_an_official_file_fits_another_resolution_and_head(official_file):
     assert loaded(torch.randn(1, 3, 64, 64)).shape == (1, 3)
 
 
+def test_positions_of_a_file_that_fits_are_left_alone(tmp_path):
+    saved = tiny(img_size=(16, 64)).eval()  # four tokens in a row, not two by two
+    torch.save({"state_dict": saved.state_dict()}, tmp_path / "wide.pth")
+    overlay = {"file": str(tmp_path / "wide.pth"), "num_classes": 5}
+    loaded = tiny(img_size=(16, 64), pretrained=True, pretrained_cfg_overlay=overlay).eval()
+    assert torch.equal(loaded.pos_embed, saved.pos_embed)
+
+
 def test_weights_that_nobody_has_are_an_error():
     with pytest.raises(RuntimeError, match="No pretrained weights exist for t2t_vit_7"):
         tiny(pretrained=True)
@@ -186,6 +230,24 @@ def test_timm_resolves_the_evaluation_protocol(name):
         config = resolve_model_data_config(timm.create_model(name))
     assert (config["crop_pct"], config["interpolation"], config["input_size"]) == (0.9, "bicubic", (3, 224, 224))
     assert (config["mean"], config["std"]) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_dropout_rates_reach_their_layers():
+    net = tiny(drop_rate=0.1, attn_drop_rate=0.2)
+    assert net.pos_drop.p == net.blocks[0].attn.proj_drop.p == net.blocks[0].mlp.drop1.p == 0.1
+    assert net.blocks[0].attn.attn_drop.p == 0.2
+
+
+def test_layers_are_grouped_for_layer_wise_learning_rates():
+    net = tiny()
+    groups = param_groups_layer_decay(net, weight_decay=0.05, layer_decay=0.5, no_weight_decay_list=["cls_token"])
+    names = {id(p): name for name, p in net.named_parameters()}
+    scales = {names[id(p)]: group["lr_scale"] for group in groups for p in group["params"]}
+    assert scales["cls_token"] == scales["tokens_to_token.project.weight"] == 0.125
+    assert scales["blocks.0.attn.qkv.weight"] == 0.25
+    assert scales["blocks.1.attn.qkv.weight"] == 0.5
+    assert scales["norm.weight"] == 0.5
+    assert scales["head.weight"] == 1.0
 
 
 def test_features_and_head():

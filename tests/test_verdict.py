@@ -23,6 +23,7 @@ from bench.report.verdict import decimals, verdict, worst
         (0.77, 0.7689, "rounds"),
         (21.5, 21.55, "truncates"),  # half rounds up, to 21.6
         (21.6, 21.55, "rounds"),
+        (21.5, 21.45, "rounds"),  # and not to the even 21.4
         (None, 1.0, None),
         (1.0, None, None),
     ],

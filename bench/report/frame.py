@@ -30,7 +30,7 @@ COLUMNS = {
     "torch_macs_g": "Float64",
     "source": "string",
     "verdict": "string",
-    "measured_at": "string",
+    "measured_on": "string",
 }
 """of a report's CSV, with pandas types that know a missing value from a number; units are in the names"""
 
@@ -82,7 +82,7 @@ def _line(row: Row, edition: Edition, measured: Complexity | None) -> dict[str, 
         "torch_macs_g": measured.torch_macs / 1e9,
         "source": "measured",
         "verdict": worst(cells),
-        "measured_at": measured.measured_at,
+        "measured_on": measured.measured_at[:10],
     }
 
 

@@ -30,9 +30,9 @@ def table_markdown(table: Table, edition: Edition, frame: pd.DataFrame, measurem
         "Params and MACs beside them were measured by this suite; a dash is a figure that nobody has measured here.",
         f"![Top-1 accuracy against MACs and params]({name}.png)",
         _pipe(comparison(frame)),
-        _summary(frame),
+        _missing(table, frame),
+        "## Verdicts\n\n" + _summary(frame),
         *_differences(table, edition, frame),
-        "## What is missing\n\n" + _missing(table, frame),
         "## Evidence\n\n" + _evidence(frame),
         _provenance(table, measurements),
         f"The same figures for programs: [{name}.csv]({name}.csv).",
@@ -83,7 +83,7 @@ def _differences(table: Table, edition: Edition, frame: pd.DataFrame) -> list[st
                 [],
             ).append(_escape(row.name))
     lines = [f"- {', '.join(names)}, {difference}" for difference, names in rows_by_difference.items()]
-    sections = ["## Where they differ\n\n" + "\n".join(lines)] if lines else []
+    sections = ["Where they differ:\n\n" + "\n".join(lines)] if lines else []
     amended = [_escape(row.name) for row in table.rows if row.figures(edition)[1] is not edition]
     if amended and edition.amends:
         sections.append(

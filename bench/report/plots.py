@@ -38,14 +38,22 @@ def table_picture(table: Table, edition: Edition, frame: pd.DataFrame) -> bytes:
 
 def tradeoff_figure(table: Table, edition: Edition, frame: pd.DataFrame) -> Figure:
     """The figure that ``table_picture`` saves."""
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    figure = Figure(figsize=(9, 4.7), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     _curves(left, table, frame, "macs_g")
     _curves(right, table, frame, "params_m")
     left.set_xlabel("MACs measured here (G)")
     right.set_xlabel("params measured here (M)")
     left.set_ylabel(f"top-1 as published, {edition.name} (%)")
-    left.legend(frameon=False, loc="lower right", handlelength=3)
+    figure.legend(
+        handles=left.lines,
+        loc="outside lower center",
+        ncols=len(left.lines),
+        handlelength=3,
+        frameon=False,
+        title="* retrained by the paper's authors with the T2T-ViT scheme",
+        title_fontsize=9,
+    )
     figure.suptitle(f"Table {table.number}: {table.title}", fontsize=11)
     return figure
 
