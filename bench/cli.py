@@ -5,23 +5,29 @@ where it is used, so that ``--help`` and ``--list`` answer at once.
 """
 
 import argparse
+import dataclasses
 import fnmatch
 import io
 import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from bench.budgets import BUDGETS, SUITES, under
 from bench.paper import TABLES
 from bench.paper.editions import EDITIONS
-from bench.specs import Complexity, Edition, RequestError, Row, Table, unknown
+from bench.recipes import override
+from bench.run_folder import load_record
+from bench.specs import Complexity, Edition, RequestError, Resources, Row, RunRecord, RunSpec, Table, unknown
 from bench.store import load_complexity, require_writable, save_complexity, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 _INSTALL = "pip install -c constraints.txt -e ."
 _DEPENDENCIES = ("torch", "torchvision", "timm", "fvcore", "pandas", "matplotlib", "submitit", "rich")
@@ -55,8 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         return _fail(1, f"{error.filename or 'writing'}: {error.strerror or error}; finished measurements are kept")
-    except KeyboardInterrupt:
-        return _fail(130, "interrupted; finished measurements are kept, the same command goes on from them")
+    except KeyboardInterrupt as error:
+        what = str(error) or "interrupted; finished measurements are kept, the same command goes on from them"
+        return _fail(130, what)
 
 
 def _fail(code: int, message: str) -> int:
@@ -86,6 +93,39 @@ def _parser() -> argparse.ArgumentParser:
         help=f"printed figures to compare with: {', '.join(e.key for e in EDITIONS)} (default: %(default)s)",
     )
     parser.add_argument("--list", action="store_true", help="list the tables and their rows")
+    parser.add_argument("--run", choices=["local"], help="train what is missing, on this machine")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("T2T_BENCH_DATA", "data")),
+        metavar="DIR",
+        help="folder with imagenet/{train,val}, cifar10, cifar100 (default: $T2T_BENCH_DATA or ./data)",
+    )
+    parser.add_argument("--download", action="store_true", help="fetch CIFAR into --data where it is missing")
+    parser.add_argument(
+        "--budget",
+        default=BUDGETS[0],
+        choices=BUDGETS,
+        help="paper: the paper's runs; pilot: CIFAR-10 at 96 px, minutes on a GPU; smoke: generated images, a minute. "
+        "Pilot and smoke need no --table and report into tables of their own",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="train with another value of the recipe, as in --set lr=1e-3: another run, reported apart",
+    )
+    parser.add_argument(
+        "--workers", type=_at_least(0), metavar="N", help="loading processes a GPU (default: up to 8, 0 on a CPU)"
+    )
+    parser.add_argument(
+        "--micro-batch",
+        type=_at_least(1),
+        default=64,
+        metavar="N",
+        help="most images a device takes at once (default: %(default)s)",
+    )
     parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR", help="default: %(default)s")
     parser.add_argument(
         "--runs",
@@ -95,19 +135,38 @@ def _parser() -> argparse.ArgumentParser:
         help="where measurements are kept (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON for programs instead of tables")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=["auto", "bfloat16", "float16", "float32"],
+        help="of training (default: bfloat16 where the hardware has it, else float16 on a GPU, else float32)",
+    )
     return parser
 
 
+def _at_least(least: int) -> Callable[[str], int]:
+    """Type of an option that counts something."""
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+        return int(text)
+
+    return count
+
+
 def _dispatch(args: argparse.Namespace) -> int:
-    if not args.table and not args.list:
+    if not args.table and not args.list and args.budget not in SUITES:
         raise RequestError(f"nothing to do; choose --list or --table N (N from {', '.join(map(str, TABLES))})")
     tables = _tables(args.table) if args.table else list(TABLES.values())
+    if not args.list and (args.budget != BUDGETS[0] or args.set):
+        return _runs_apart(tables if args.table else [], args)
     edition = _edition(args.edition)
     rows = _rows(tables, args.only)
     if args.list:
         _list(tables, rows, as_json=args.json)
         return 0
-    return _report(tables, rows, edition, reports=args.reports, runs=args.runs, as_json=args.json)
+    return _report(tables, rows, edition, args)
 
 
 def _tables(numbers: Iterable[str]) -> list[Table]:
@@ -130,22 +189,26 @@ def _edition(name: str) -> Edition:
 
 def _rows(tables: Iterable[Table], patterns: Sequence[str] | None) -> list[Row]:
     """The rows to work on: those that a pattern matches, or all."""
-    rows = [row for table in tables for row in table.rows]
+    return _matching([(row.name, row.run.model, row) for table in tables for row in table.rows], patterns)
+
+
+def _matching(named: Sequence[tuple[str, str, T]], patterns: Sequence[str] | None) -> list[T]:
+    """What stands behind the names (of row and network) that a pattern matches, or behind all."""
     if not patterns:
-        return rows
+        return [item for *_, item in named]
     matches = {
         pattern: [
-            row
-            for row in rows
-            if any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in (row.name, row.run.model))
+            item
+            for *names, item in named
+            if any(fnmatch.fnmatchcase(str(name).lower(), pattern.lower()) for name in names)
         ]
         for pattern in patterns
     }
     for pattern, found in matches.items():
         if not found:
-            names = [row.name for row in rows]
+            names = [name for name, *_ in named]
             raise unknown("row or network", pattern, names, "--list shows networks; * and ? are wildcards")
-    return [row for row in rows if any(row in found for found in matches.values())]
+    return [item for *_, item in named if any(item in found for found in matches.values())]
 
 
 def _list(tables: Iterable[Table], rows: Sequence[Row], *, as_json: bool) -> None:
@@ -178,9 +241,8 @@ def _editions(row: Row) -> list[str]:
     return [edition.key for edition in EDITIONS if edition in row.published]
 
 
-def _report(
-    tables: Sequence[Table], rows: Sequence[Row], edition: Edition, *, reports: Path, runs: Path, as_json: bool
-) -> int:
+def _report(tables: Sequence[Table], rows: Sequence[Row], edition: Edition, args: argparse.Namespace) -> int:
+    reports, runs, as_json = args.reports, args.runs, args.json
     # Everything that can refuse the request does so before the first measurement.
     from bench.report.frame import table_frame
     from bench.report.markdown import table_markdown
@@ -189,14 +251,17 @@ def _report(
     require_writable(reports, "--reports")
     require_writable(runs / "complexity", "--runs")
     failures = _measure([(row.run.model, row.run.img_size) for row in rows], runs)
+    if args.run:
+        failures += _train([row.run for row in rows], args)
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     measurements = _known([(row.run.model, row.run.img_size) for table in tables for row in table.rows], runs)
+    records = _records([row.run for table in tables for row in table.rows], runs)
     printed = []
     for table in tables:
-        frame = table_frame(table, edition, measurements)
+        frame = table_frame(table, edition, measurements, records)
         contents: dict[str, str | bytes] = {
-            "md": table_markdown(table, edition, frame, measurements),
+            "md": table_markdown(table, edition, frame, measurements, records),
             "csv": frame.to_csv(index=False, lineterminator="\n"),
             "png": table_picture(table, edition, frame),
         }
@@ -210,7 +275,7 @@ def _report(
                     "table": table.number,
                     "title": table.title,
                     "edition": edition.key,
-                    "rows": shown.astype(object).where(shown.notna(), None).to_dict("records"),
+                    "rows": _plain(shown),
                     "reports": {suffix: str(path) for suffix, path in paths.items()},
                 }
             )
@@ -224,6 +289,114 @@ def _report(
     for failure in failures:
         _fail(1, failure)
     return 1 if failures else 0
+
+
+def _runs_apart(tables: Sequence[Table], args: argparse.Namespace) -> int:
+    """Runs that fill none of the paper's cells: under another budget, or with settings of their own."""
+    suites = {f"table_{table.number}": {row.name: row.run for row in table.rows} for table in tables}
+    suites = suites or {args.budget: SUITES[args.budget]}
+    apart = "_".join([args.budget] * (args.budget != BUDGETS[0]) + ["set"] * bool(args.set))
+    for name in list(suites):
+        specs = {row: under(args.budget, spec) for row, spec in suites.pop(name).items()}
+        specs = {row: dataclasses.replace(spec, recipe=override(spec.recipe, args.set)) for row, spec in specs.items()}
+        suites[name if name == apart else f"{name}_{apart}".replace(f"{args.budget}_{apart}", apart)] = specs
+    chosen = _matching([(row, spec.model, spec) for specs in suites.values() for row, spec in specs.items()], args.only)
+
+    from bench.report.frame import runs_frame
+    from bench.report.markdown import runs_markdown
+
+    require_writable(args.reports, "--reports")
+    require_writable(args.runs, "--runs")
+    failures = _train(chosen, args) if args.run else []
+    printed = []
+    for name, specs in suites.items():
+        records = _records(specs.values(), args.runs)
+        shown = {row: spec for row, spec in specs.items() if spec in chosen or spec.run_id in records}
+        frame = runs_frame(shown, records)
+        command = " ".join(["python run_all.py", *_repeat(args), "--run local", "--data DIR"])
+        about = (
+            f"Runs under the {args.budget} budget{', with ' + ' '.join(args.set) if args.set else ''}. They are not "
+            "the paper's runs and fill none of its cells."
+        )
+        title = name.replace("_", " ").capitalize()
+        contents = {
+            "md": runs_markdown(name, title, about, shown, records, command),
+            "csv": frame.to_csv(index=False, lineterminator="\n"),
+        }
+        for suffix, content in contents.items():
+            write_atomically(args.reports / f"{name}.{suffix}", content)
+        if args.json:
+            printed.append({"runs": name, "rows": _plain(frame)})
+        else:
+            _show_runs(title, frame)
+            print(f"wrote {args.reports / name}.md, {args.reports / name}.csv")
+    if args.json:
+        print(json.dumps({"suites": printed, "failures": failures}, indent=2))
+    for failure in failures:
+        _fail(1, failure)
+    return 1 if failures else 0
+
+
+def _repeat(args: argparse.Namespace) -> list[str]:
+    """The options that choose runs, as they were given."""
+    return [
+        *(["--table", *args.table] if args.table else []),
+        *(["--budget", args.budget] if args.budget != BUDGETS[0] else []),
+        *(["--set", *args.set] if args.set else []),
+    ]
+
+
+def _train(specs: Iterable[RunSpec], args: argparse.Namespace) -> list[str]:
+    """Train the runs that are not completed, one after another; returns a line for each that failed."""
+    from bench import job
+
+    resources = Resources(
+        data=str(args.data),
+        download=args.download,
+        workers=_workers(args.workers),
+        micro_batch=args.micro_batch,
+        precision=args.precision,
+    )
+    failures = []
+    for spec in dict.fromkeys(specs):
+        record = _records([spec], args.runs).get(spec.run_id)
+        if record and record.status == "completed":
+            continue
+        try:
+            job.run(job.prepare(args.runs, spec), resources)
+        except job.RunInterrupted as interrupted:
+            raise KeyboardInterrupt(str(interrupted)) from interrupted
+        except job.RunFailed as error:
+            failures.append(str(error))
+    return failures
+
+
+def _workers(wanted: int | None) -> int:
+    if wanted is not None:
+        return wanted
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return min(8, (os.cpu_count() or 1) // gpus) if gpus else 0
+
+
+def _records(specs: Iterable[RunSpec], runs: Path) -> dict[str, RunRecord]:
+    """The records of the runs that were begun; a damaged one is named and counts as none."""
+    records = {}
+    for spec in dict.fromkeys(specs):
+        try:
+            record = load_record(runs / spec.run_id)
+        except ValueError as error:
+            print(f"run_all.py: not used: {error}", file=sys.stderr)
+            continue
+        if record:
+            records[spec.run_id] = record
+    return records
+
+
+def _plain(frame: "pd.DataFrame") -> list[dict[Hashable, object]]:
+    """Rows for JSON, null where a value is missing."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def _known(wanted: Iterable[tuple[str, int]], runs: Path) -> dict[tuple[str, int], Complexity]:
@@ -279,25 +452,36 @@ def _measure(wanted: Sequence[tuple[str, int]], runs: Path) -> list[str]:
 
 def _show(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:
     """Print the table in aligned columns, which fit a terminal of 80."""
+    from bench.report.markdown import comparison
+
+    shown = comparison(frame)
+    # The differences stay in the report: with them the table outgrows 80 columns.
+    shown = shown[[name for name in shown if not str(name).endswith("difference")]]
+    _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", shown)
+
+
+def _show_runs(title: str, frame: "pd.DataFrame") -> None:
+    """Print runs in aligned columns."""
+    from bench.report.markdown import runs_comparison
+
+    _print_grid(title, runs_comparison(frame).drop(columns=["where", "run"]))
+
+
+def _print_grid(title: str, shown: "pd.DataFrame") -> None:
     from rich.console import Console
     from rich.table import Table as Grid
-
-    from bench.report.markdown import comparison
 
     # Wide: a narrow terminal wraps the lines rather than lose a name or a figure.
     terminal = sys.stdout is not None and sys.stdout.isatty()
     text = io.StringIO()
     console = Console(file=text, width=200, force_terminal=terminal)
     grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    shown = comparison(frame)
-    # The differences stay in the report: with them the table outgrows 80 columns.
-    names = [name for name in map(str, shown.columns) if not name.endswith("difference")]
-    for name in names:
-        is_text = name == "Model" or name.endswith("verdict")
+    for name in map(str, shown.columns):
+        is_text = name in ("Model", "status") or name.endswith("verdict")
         header = name.replace(": ", "\n")
         grid.add_column(header, justify="left" if is_text else "right", no_wrap=True)
-    for line in shown[names].itertuples(index=False):
+    for line in shown.itertuples(index=False):
         grid.add_row(*line, style="yellow" if "differs" in line else None)
-    console.print(f"Table {table.number}: {table.title} ({edition.name} edition)", style="bold", markup=False)
+    console.print(title, style="bold", markup=False)
     console.print(grid)
     print(text.getvalue(), end="")

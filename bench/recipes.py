@@ -1,27 +1,191 @@
-"""Named recipes: how the accuracies in the paper's rows were trained, each with its source."""
+"""Named recipes: how each row of the paper was trained, every value with its source.
 
-from bench.specs import Recipe
+Library defaults move (timm's warm-up, cooldown, minimal learning rate and EMA all did since 2021), so a recipe
+leaves nothing to them. Learning rate and global batch belong together: fewer GPUs accumulate gradients.
+"""
 
-_AUTHORS = "https://github.com/yitu-opensource/T2T-ViT (commit 0f63dc9), README section 4 and main.py"
+import dataclasses
+from collections.abc import Iterable
+
+from bench.specs import Recipe, RequestError, unknown
+
+_AUTHORS = "https://github.com/yitu-opensource/T2T-ViT, commit 0f63dc9"
+_README = f"{_AUTHORS}: README, section 4"
+_TORCHVISION = "https://github.com/pytorch/vision/tree/main/references/classification: train.py, original recipe"
+_UNUSED = "not used by this recipe"
+
+
+def _defaults(**options: str) -> dict[str, str]:
+    """Sources in the authors' main.py: the default of an option, by field."""
+    return {name: f"{_AUTHORS}: main.py, default of --{option}" for name, option in options.items()}
+
 
 T2T_MEDIUM = Recipe(
     name="t2t_medium",
-    summary="T2T-ViT scheme, 310 epochs AdamW, learning rate 5e-4 at batch 512 (8 GPUs; the README has 1e-3 for 4), "
-    "weight decay 0.05",
-    source=_AUTHORS,
+    summary="T2T-ViT scheme for the 14-layer networks: 310 epochs AdamW, learning rate 5e-4 at batch 512, "
+    "weight decay 0.05 (8 GPUs; for 4 the README has 1e-3)",
+    sources={
+        "lr": f"{_README}, 8 GPUs",
+        "global_batch": f"{_README}, 8 GPUs with -b 64",
+        "weight_decay": _README,
+        "decay_1d": f"{_AUTHORS}: timm 0.3.4's create_optimizer, called by main.py",
+        "decay_epochs": _UNUSED,
+        "decay_rate": _UNUSED,
+        "crop_pct": f"{_AUTHORS}: models/t2t_vit.py, default_cfgs",
+        "eval_interpolation": f"{_AUTHORS}: models/t2t_vit.py, default_cfgs",
+        **_defaults(
+            optimizer="opt",
+            momentum="opt-betas (None: torch's 0.9)",
+            schedule="sched",
+            epochs="epochs",
+            cooldown_epochs="cooldown-epochs",
+            min_lr="min-lr",
+            warmup_epochs="warmup-epochs (5 before May 2021)",
+            warmup_lr="warmup-lr",
+            drop_path="drop-path",
+            label_smoothing="smoothing",
+            mixup="mixup",
+            cutmix="cutmix",
+            mixup_prob="mixup-prob",
+            mixup_switch_prob="mixup-switch-prob",
+            mixup_mode="mixup-mode",
+            auto_augment="aa",
+            color_jitter="color-jitter",
+            random_erasing="reprob",
+            random_erasing_mode="remode",
+            crop_scale_min="scale",
+            crop_scale_max="scale",
+            hflip="hflip",
+            interpolation="train-interpolation",
+            ema_decay="model-ema-decay",
+        ),
+    },
+    optimizer="adamw",
+    lr=5e-4,
+    global_batch=512,
+    momentum=0.9,
+    weight_decay=0.05,
+    decay_1d=False,
+    schedule="cosine",
+    epochs=300,
+    cooldown_epochs=10,
+    min_lr=1e-5,
+    warmup_epochs=10,
+    warmup_lr=1e-6,
+    decay_epochs=0,
+    decay_rate=1.0,
+    drop_path=0.1,
+    label_smoothing=0.1,
+    mixup=0.8,
+    cutmix=1.0,
+    mixup_prob=1.0,
+    mixup_switch_prob=0.5,
+    mixup_mode="batch",
+    auto_augment="rand-m9-mstd0.5-inc1",
+    color_jitter=0.4,
+    random_erasing=0.25,
+    random_erasing_mode="pixel",
+    crop_scale_min=0.08,
+    crop_scale_max=1.0,
+    hflip=0.5,
+    interpolation="random",
+    crop_pct=0.9,
+    eval_interpolation="bicubic",
+    ema_decay=0.99996,
 )
-T2T_DEEP = Recipe(
+
+T2T_LITE = dataclasses.replace(
+    T2T_MEDIUM,
+    name="t2t_lite",
+    summary="T2T-ViT scheme for T2T-ViT-7, 10 and 12: learning rate 1e-3 at batch 512, weight decay 0.03",
+    lr=1e-3,
+    weight_decay=0.03,
+)
+
+T2T_DEEP = dataclasses.replace(
+    T2T_MEDIUM,
     name="t2t_deep",
-    summary="T2T-ViT scheme, 310 epochs AdamW, learning rate 5e-4 at batch 512, weight decay 0.065",
-    source=_AUTHORS,
+    summary="T2T-ViT scheme for the 19- and 24-layer networks: as t2t_medium, weight decay 0.065",
+    weight_decay=0.065,
 )
-CNN_T2T = Recipe(
+
+CNN_T2T = dataclasses.replace(
+    T2T_MEDIUM,
     name="cnn_t2t",
-    summary="CNN retrained by the authors with the T2T-ViT scheme (the rows marked *)",
-    source="paper, Table 3: rows marked *",
+    summary="CNN retrained by the authors with the T2T-ViT scheme (the rows marked *): as t2t_medium",
+    sources={
+        name: f"{source}; the paper gives the CNN rows no values of their own"
+        for name, source in T2T_MEDIUM.sources.items()
+    },
 )
+
 TORCHVISION = Recipe(
     name="torchvision",
-    summary="torchvision's original ImageNet recipe, whose weights timm lists as tv_in1k",
-    source="https://github.com/pytorch/vision/tree/main/references/classification",
+    summary="torchvision's original ImageNet recipe, whose weights timm lists as tv_in1k: 90 epochs SGD, "
+    "learning rate 0.1 at batch 256, a tenth every 30 epochs, weight decay 1e-4",
+    sources={field.name: _TORCHVISION for field in dataclasses.fields(Recipe)},
+    optimizer="momentum",
+    lr=0.1,
+    global_batch=256,
+    momentum=0.9,
+    weight_decay=1e-4,
+    decay_1d=True,
+    schedule="step",
+    epochs=90,
+    cooldown_epochs=0,
+    min_lr=0.0,
+    warmup_epochs=0,
+    warmup_lr=0.0,
+    decay_epochs=30,
+    decay_rate=0.1,
+    drop_path=0.0,
+    label_smoothing=0.0,
+    mixup=0.0,
+    cutmix=0.0,
+    mixup_prob=0.0,
+    mixup_switch_prob=0.0,
+    mixup_mode="batch",
+    auto_augment="",
+    color_jitter=0.0,
+    random_erasing=0.0,
+    random_erasing_mode="const",
+    crop_scale_min=0.08,
+    crop_scale_max=1.0,
+    hflip=0.5,
+    interpolation="bilinear",
+    crop_pct=0.875,
+    eval_interpolation="bilinear",
+    ema_decay=0.0,
 )
+
+
+def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """The recipe with some fields set anew, each given as "field=value".
+
+    Raises:
+        RequestError: no such field, or a value that is not of the field's type.
+    """
+    types = {
+        f.name: type(getattr(recipe, f.name)) for f in dataclasses.fields(recipe) if f.compare and f.name != "name"
+    }
+    values: dict[str, object] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise RequestError(f"--set {setting!r}: give it as FIELD=VALUE, for example --set lr=1e-3")
+        if name not in types:
+            raise unknown("field of a recipe", name, types)
+        try:
+            values[name] = _parse(text, types[name])
+        except ValueError as error:
+            raise RequestError(f"--set {setting!r}: {name} takes a {types[name].__name__}, not {text!r}") from error
+    sources = {**recipe.sources, **dict.fromkeys(values, "--set on the command line")}
+    return dataclasses.replace(recipe, sources=sources, **values)  # type: ignore[arg-type]  # checked by _parse
+
+
+def _parse(text: str, kind: type) -> object:
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
+    return kind(text)

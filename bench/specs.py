@@ -2,8 +2,10 @@
 
 import datetime
 import difflib
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 CELLS = ("top1_pct", "params_m", "macs_g")
 
@@ -53,28 +55,210 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How a row's published accuracy was trained."""
+    """How a network is trained, completely: no value is left to a library's default."""
 
     name: str
-    summary: str
-    source: str
+    summary: str = field(compare=False)
+    sources: Mapping[str, str] = field(compare=False)
+    """by field, where its value comes from"""
+
+    optimizer: str
+    """timm's name: "adamw", or "momentum" for SGD with plain momentum"""
+    lr: float
+    """peak, for the global batch"""
+    global_batch: int
+    """images an optimizer step, over all processes and accumulated micro-batches"""
+    momentum: float
+    """of SGD, or the first beta of AdamW"""
+    weight_decay: float
+    decay_1d: bool
+    """whether biases, norms and other 1-D parameters decay too"""
+    schedule: str
+    """cosine or step"""
+    epochs: int
+    """of the schedule, cooldown not included"""
+    cooldown_epochs: int
+    """at the minimal learning rate, after the schedule"""
+    min_lr: float
+    warmup_epochs: int
+    """linear, over the first epochs of the schedule"""
+    warmup_lr: float
+    """in epoch 0"""
+    decay_epochs: int
+    """of the step schedule: epochs between two steps"""
+    decay_rate: float
+    """of the step schedule: factor at each step"""
+    drop_path: float
+    label_smoothing: float
+    mixup: float
+    cutmix: float
+    mixup_prob: float
+    mixup_switch_prob: float
+    mixup_mode: str
+    auto_augment: str
+    """timm's policy string; empty for none"""
+    color_jitter: float
+    """without auto_augment only, as in timm"""
+    random_erasing: float
+    """probability"""
+    random_erasing_mode: str
+    crop_scale_min: float
+    """of the random resized crop, as a part of the image's area"""
+    crop_scale_max: float
+    hflip: float
+    interpolation: str
+    """of training images: "random" draws bilinear or bicubic"""
+    crop_pct: float
+    """of evaluation: side of the centre crop over the resized shorter side"""
+    eval_interpolation: str
+    ema_decay: float
+    """of the averaged weights, by step; 0 for none"""
+
+    def __post_init__(self) -> None:
+        missing = [f.name for f in fields(self) if f.compare and f.name != "name" and f.name not in self.sources]
+        if missing:
+            raise ValueError(f"recipe {self.name!r} gives no source for {', '.join(missing)}")
+        if self.schedule not in ("cosine", "step"):
+            raise RequestError(f"unknown schedule {self.schedule!r} (choose from cosine, step)")
+        if self.mixup_mode not in ("batch", "pair", "elem"):
+            raise RequestError(f"unknown mixup_mode {self.mixup_mode!r} (choose from batch, pair, elem)")
+        if self.global_batch < 1 or self.epochs < 1:
+            raise RequestError(f"global_batch={self.global_batch}, epochs={self.epochs}: both must be 1 or more")
+        if not 0 <= self.ema_decay < 1:
+            raise RequestError(f"ema_decay={self.ema_decay} must be from 0 to below 1")
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs that are trained."""
+        return self.epochs + self.cooldown_epochs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """One training run: everything that changes its result."""
+    """One training run: everything that changes its result, and nothing else."""
 
     model: str
     """name that ``timm.create_model`` knows once ``models`` is imported"""
+    model_args: tuple[tuple[str, int | float | str], ...] = ()
+    """further arguments of the factory"""
     dataset: str
+    """imagenet, cifar10, cifar100, synthetic, or what timm's create_dataset names by prefix"""
     recipe: Recipe
     img_size: int
     """pixels, square"""
+    seed: int = 42
+    """the authors' default"""
+
+    @property
+    def run_id(self) -> str:
+        """``<model>-<dataset>-<recipe>-s<seed>-<8 hex>``, the hex from all that changes the result."""
+        dataset = self.dataset.replace("/", "_")
+        identity = json.dumps(self.identity(), sort_keys=True)
+        digest = hashlib.sha1(identity.encode(), usedforsecurity=False).hexdigest()[:8]
+        return f"{self.model}-{dataset}-{self.recipe.name}-s{self.seed}-{digest}"
+
+    def to_json(self) -> str:
+        """The whole spec, sources included, for spec.json."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> "RunSpec":
+        """What ``to_json`` wrote.
+
+        Raises:
+            ValueError: it is not a spec.
+        """
+        try:
+            values = json.loads(text)
+            arguments = tuple((name, value) for name, value in values.pop("model_args"))
+            return RunSpec(**values | {"recipe": Recipe(**values["recipe"]), "model_args": arguments})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a run's spec: {error}") from error
+
+    def identity(self) -> dict[str, object]:
+        """What the run id stands for, as JSON has it."""
+        recipe = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe) if f.compare}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {
+            "recipe": recipe,
+            "model_args": [list(pair) for pair in self.model_args],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Where and with what a run is trained: changes how fast, never what comes out (but for rounding)."""
+
+    data: str
+    """folder with imagenet/{train,val}, cifar10, cifar100"""
+    download: bool = False
+    """fetch CIFAR where it is missing"""
+    workers: int = 0
+    """loading processes a training process; 0 loads in the training process"""
+    micro_batch: int = 64
+    """most images a device takes at once; the global batch is reached by accumulation"""
+    save_every_s: float = 300
+    """seconds between saves inside an epoch"""
+    max_unreadable: int = 100
+    """images that may fail to load before the run does"""
+    precision: str = "auto"
+    """of autocast: auto takes bfloat16 where the hardware has it, else float16 on a GPU, else float32"""
 
 
 def imagenet(model: str, recipe: Recipe, *, img_size: int = 224) -> RunSpec:
     """A run from scratch on ImageNet-1k."""
     return RunSpec(model=model, dataset="imagenet", recipe=recipe, img_size=img_size)
+
+
+STATUSES = ("running", "interrupted", "failed", "diverged", "completed")
+"""what a run's record may say of it; a "running" run whose process is gone was killed"""
+
+
+@dataclass(slots=True, kw_only=True)
+class RunRecord:
+    """What a run's record.json remembers: the only mutable thing here, written whole at each change."""
+
+    run_id: str
+    spec: Mapping[str, object]
+    """``RunSpec.identity()``"""
+    status: str
+    history: list[dict[str, object]]
+    """an entry for each change of status or other event: what, when (UTC), host, pid"""
+    git: Mapping[str, object]
+    """commit of the suite's checkout and whether the tree was dirty; empty outside a checkout"""
+    versions: Mapping[str, str]
+    device: str = ""
+    precision: str = ""
+    """of autocast: bfloat16, float16 or float32"""
+    world_size: int = 0
+    """processes"""
+    data: Mapping[str, object] = field(default_factory=dict)
+    """classes and images found, and what was expected"""
+    unreadable: list[str] = field(default_factory=list)
+    """images that failed to load, each with its error"""
+    epoch: int = 0
+    """epochs finished"""
+    epochs: int = 0
+    images_per_s: float | None = None
+    """of training, in the last epoch"""
+    wall_time_s: float = 0.0
+    """over all attempts, as far as they were recorded"""
+    results: Mapping[str, float] = field(default_factory=dict)
+    """accuracies in %, named {raw,ema}_{last,best}_{top1,top5}_pct, and the epochs of the best"""
+    error: str = ""
+    """one line, for a run that failed or diverged"""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was trained to its end on the complete data set."""
+        return self.status == "completed" and bool(self.data.get("complete"))
+
+    def top1_pct(self, protocol: str) -> float | None:
+        """Accuracy by "best" (the paper's: best epoch, averaged weights where there are any) or "last" epoch."""
+        return self.results.get(f"ema_{protocol}_top1_pct", self.results.get(f"raw_{protocol}_top1_pct"))
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"unknown status {self.status!r} (choose from {', '.join(STATUSES)})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ def test_help_and_list_import_nothing_slow(run_all, option):
 
 def test_help_names_every_option(run_all):
     text = run_all("--help").stdout
-    for option in "--table --only --edition --list --reports --runs --json --help".split():
+    for option in "--table --only --edition --list --reports --runs --json --run --data --budget --set --help".split():
         assert option in text
 
 
@@ -181,7 +181,17 @@ def one_line(done, code, *parts):
         ),
         (["--table"], ["--table", "--help"]),
         (["--tabel", "3"], ["--tabel", "--help"]),
-        (["--table", "3", "--run", "local"], ["--run local", "--help"]),  # not short for --runs
+        (["--table", "3", "--rep", "local"], ["--rep local", "--help"]),  # not short for --reports
+        (["--table", "3", "--run", "slurm-by-mail"], ["--run", "slurm-by-mail", "local", "--help"]),
+        (["--table", "3", "--budget", "tiny"], ["--budget", "tiny", "paper", "pilot", "smoke"]),
+        (["--budget", "smoke", "--set", "lr"], ["--set 'lr'", "FIELD=VALUE", "lr=1e-3"]),
+        (
+            ["--budget", "smoke", "--set", "lrr=1"],
+            ["unknown field of a recipe 'lrr'", "did you mean 'lr'", "weight_decay"],
+        ),
+        (["--budget", "smoke", "--set", "epochs=many"], ["epochs takes a int", "many"]),
+        (["--budget", "smoke", "--run", "local", "--workers", "-1"], ["--workers", "'-1'", "whole number from 0"]),
+        (["--budget", "smoke", "--micro-batch", "0"], ["--micro-batch", "'0'", "whole number from 1"]),
         ([], ["nothing to do", "--list", "--table N"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
@@ -306,6 +316,91 @@ def test_the_committed_report_is_what_the_program_writes(measured_once):
     for name in ("table_3.md", "table_3.csv"):
         committed, written = (ROOT / "reports" / name).read_text(), (measured_once[2] / name).read_text()
         assert figures(committed) == figures(written), f"run python run_all.py --table 3 and commit reports/{name}"
+
+
+# Training
+
+
+@pytest.fixture(scope="session")
+def smoke(run_all, tmp_path_factory):
+    """The smoke budget, trained for real: (finished process, runs, reports)."""
+    folder = tmp_path_factory.mktemp("smoke")
+    options = ("--budget", "smoke", "--runs", folder / "runs", "--reports", folder / "reports")
+    done = run_all(*options, "--run", "local")
+    assert done.returncode == 0, done.stderr
+    return done, options
+
+
+def test_smoke_trains_a_tiny_t2t_vit_and_a_tiny_resnet(smoke):
+    done, options = smoke
+    lines = done.stderr.splitlines()
+    assert sum(line.startswith("  epoch    4/4  lr ") for line in lines) == 2
+    assert len({line.index("loss") for line in lines if "epoch" in line}) == 1  # aligned
+    with (options[-1] / "smoke.csv").open() as file:
+        rows = {row["model"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"tiny T2T-ViT", "tiny ResNet"}
+    for row in rows.values():
+        assert row["status"] == "completed"
+        assert float(row["raw_last_top1_pct"]) > 25  # of ten classes
+    assert "fill none of its cells" in (options[-1] / "smoke.md").read_text()
+    assert re.search(r"^tiny T2T-ViT completed +512 ", done.stdout, re.MULTILINE)
+
+
+def test_what_is_trained_is_not_trained_again_and_needs_no_torch(smoke, run_all):
+    done, options = smoke
+    before = (options[-1] / "smoke.csv").read_bytes()
+    again = run_all(*options)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == done.stdout
+    assert (options[-1] / "smoke.csv").read_bytes() == before
+    (suite,) = json.loads(run_all(*options, "--json", "--run", "local").stdout)["suites"]
+    assert [row["status"] for row in suite["rows"]] == ["completed"] * 2
+
+
+def test_other_settings_are_another_run_reported_apart(smoke, run_all):
+    _, options = smoke
+    again = run_all(*options, "--set", "epochs=1", "lr=1e-2", "--only", "tiny ResNet", "--run", "local")
+    assert again.returncode == 0, again.stderr
+    text = (options[-1] / "smoke_set.md").read_text()
+    assert "with epochs=1 lr=1e-2" in text
+    assert "test_resnet-synthetic-smoke-s42-" in text
+    with (options[-1] / "smoke.csv").open() as file:
+        runs = {row["run_id"] for row in csv.DictReader(file)}
+    assert not any(run in text for run in runs)
+
+
+def test_data_that_are_not_there(run_all, tmp_path):
+    options = ("--runs", tmp_path / "runs", "--reports", tmp_path / "reports", "--data", tmp_path, "--run", "local")
+    done = run_all("--budget", "pilot", "--only", "t2t_vit_7", *options)
+    assert done.returncode == 2
+    assert "no cifar10 in" in done.stderr.splitlines()[-1]
+    assert "--data DIR" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_in_training_saves_and_the_same_command_goes_on(tmp_path):
+    command = [
+        sys.executable,
+        str(ROOT / "run_all.py"),
+        "--budget",
+        "smoke",
+        "--only",
+        "tiny T2T-ViT",
+        "--run",
+        "local",
+    ]
+    command += ["--runs", str(tmp_path), "--reports", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not process.stderr.readline().startswith("  epoch    1/4"):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: SIGINT in epoch 1, step" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0
+    assert "resumes at epoch 1, step" in again.stderr
 
 
 # Interruption and the terminal

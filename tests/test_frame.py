@@ -4,7 +4,8 @@ import pytest
 
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
-from bench.report.frame import COLUMNS, table_frame
+from bench.report.frame import COLUMNS, runs_frame, table_frame
+from bench.specs import RunRecord
 
 PROMISED = (
     "model published_top1_pct top1_pct top1_std seeds published_params_m params_m trainable_params_m "
@@ -17,7 +18,7 @@ def test_columns_are_those_that_programs_were_promised():
 
 
 def test_a_measured_row(measurements):
-    frame = table_frame(TABLES[3], ICCV, measurements).set_index("model")
+    frame = table_frame(TABLES[3], ICCV, measurements, {}).set_index("model")
     row = frame.loc["ResNet50*"]
     assert row["published_macs_g"] == 4.3
     assert row["macs_g"] == 4.111512576
@@ -28,7 +29,7 @@ def test_a_measured_row(measurements):
 
 
 def test_what_is_missing_is_na_and_no_number(measurements):
-    frame = table_frame(TABLES[3], ICCV, measurements)
+    frame = table_frame(TABLES[3], ICCV, measurements, {})
     assert len(frame) == 12
     assert frame[["top1_pct", "top1_std", "seeds"]].isna().all(axis=None)
     row = frame.set_index("model").loc["T2T-ViT_t-24"]  # nobody measured it
@@ -40,15 +41,75 @@ def test_what_is_missing_is_na_and_no_number(measurements):
 
 @pytest.mark.parametrize(("edition", "top1"), [(ICCV, 82.2), (ARXIV_V1, 81.4), (README, 82.4)])
 def test_the_edition_chooses_the_printed_figures(measurements, edition, top1):
-    frame = table_frame(TABLES[3], edition, measurements).set_index("model")
+    frame = table_frame(TABLES[3], edition, measurements, {}).set_index("model")
     assert frame.loc["T2T-ViT_t-19", "published_top1_pct"] == top1
     assert frame.loc["T2T-ViT_t-19", "edition"] == edition.name
 
 
 def test_an_unprinted_figure_has_no_verdict(measurements):
     known = {("t2t_vit_t_24", 224): measurements["t2t_vit_24", 224]}
-    row = table_frame(TABLES[3], ARXIV_V1, known).set_index("model").loc["T2T-ViT_t-24"]
+    row = table_frame(TABLES[3], ARXIV_V1, known, {}).set_index("model").loc["T2T-ViT_t-24"]
     assert row.isna()["published_macs_g"]
     assert row.isna()["macs_verdict"]
     assert row.isna()["macs_difference_g"]
     assert row["verdict"] == row["params_verdict"] == "matches"
+
+
+def trained(run_id, *, status="completed", complete=True):
+    results = {
+        "ema_best_top1_pct": 81.46,
+        "ema_last_top1_pct": 81.4,
+        "raw_best_top1_pct": 80.9,
+        "raw_last_top1_pct": 80.8,
+    }
+    return RunRecord(
+        run_id=run_id,
+        spec={},
+        status=status,
+        history=[],
+        git={"commit": "0123456789abcdef", "dirty": True},
+        versions={"torch": "2.0"},
+        data={"complete": complete, "train_images": 1_281_167 if complete else 5000},
+        results=results,
+        epoch=310,
+        epochs=310,
+        device="a GPU",
+        precision="bfloat16",
+    )
+
+
+def accuracy(measurements, **kwargs):
+    run_id = TABLES[3].rows[2].run.run_id
+    frame = table_frame(TABLES[3], ICCV, measurements, {run_id: trained(run_id, **kwargs)})
+    return frame.set_index("model").loc["T2T-ViT-14"]
+
+
+def test_a_completed_run_fills_our_accuracy(measurements):
+    row = accuracy(measurements)
+    assert (row["top1_pct"], row["top1_last_pct"], row["seeds"], row["source"]) == (81.46, 81.4, 1, "trained")
+    assert row["run_id"] == TABLES[3].rows[2].run.run_id
+    assert row.isna()["top1_std"]  # of one seed
+
+
+@pytest.mark.parametrize("kwargs", [{"status": "running"}, {"status": "failed"}, {"complete": False}])
+def test_any_other_run_fills_nothing(measurements, kwargs):
+    row = accuracy(measurements, **kwargs)
+    assert row.isna()[["top1_pct", "top1_last_pct", "seeds", "run_id"]].all()
+    assert row["source"] == "measured"
+
+
+def test_a_recipe_without_averaging_shows_its_raw_weights():
+    record = trained("a")
+    record.results = {"raw_best_top1_pct": 76.2, "raw_last_top1_pct": 76.1}
+    assert (record.top1_pct("best"), record.top1_pct("last")) == (76.2, 76.1)
+
+
+def test_runs_apart():
+    runs = {row.name: row.run for row in TABLES[3].rows[:3]}
+    run_id = TABLES[3].rows[2].run.run_id
+    frame = runs_frame(runs, {run_id: trained(run_id, complete=False)}).set_index("model")
+    assert frame.loc["ResNet50", "status"] == "not begun"
+    assert frame.loc["ResNet50"].isna()[["ema_best_top1_pct", "epoch", "device", "error"]].all()
+    row = frame.loc["T2T-ViT-14"]
+    assert (row["status"], row["train_images"], row["ema_best_top1_pct"]) == ("completed", 5000, 81.46)
+    assert row["commit"] == "0123456789 (dirty)"

@@ -8,14 +8,15 @@ import pytest
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.report.frame import table_frame
-from bench.report.markdown import table_markdown
+from bench.report.markdown import runs_markdown, table_markdown
 from tests.conftest import ROOT, complexity
+from tests.test_frame import trained
 
 GOLDEN = ROOT / "tests/golden/table_3.md"
 
 
 def report(edition, measurements):
-    return table_markdown(TABLES[3], edition, table_frame(TABLES[3], edition, measurements), measurements)
+    return table_markdown(TABLES[3], edition, table_frame(TABLES[3], edition, measurements, {}), measurements, {})
 
 
 def test_golden(measurements, request):
@@ -82,3 +83,30 @@ def test_every_table_row_has_as_many_cells_as_its_header(measurements):
 @pytest.mark.parametrize("word", ["2026-01-02", "a processor, 2 cores", "torch 2.0", "fvcore 0.1", "`add`, `gelu`"])
 def test_when_where_and_with_what(measurements, word):
     assert word in report(ICCV, measurements).partition("## Evidence")[2]
+
+
+def test_trained_runs_show_all_accuracies_and_partial_data(measurements):
+    whole, partial = TABLES[3].rows[2].run.run_id, TABLES[3].rows[0].run.run_id
+    records = {whole: trained(whole), partial: trained(partial, complete=False)}
+    frame = table_frame(TABLES[3], ICCV, measurements, records)
+    text = table_markdown(TABLES[3], ICCV, frame, measurements, records)
+    assert cells(text, "T2T-ViT-14")[2] == "81.46"
+    assert cells(text, "ResNet50")[2] == "-"
+    section = text.partition("## Trained here")[2].partition("## ")[0]
+    assert re.search(r"\| T2T-ViT-14 .*1,281,167 .*81\.46 .*81\.40 .*80\.90 .*80\.80 .*a GPU, bfloat16", section)
+    assert "best epoch of the averaged weights" in section
+    assert f"ResNet50 (`{partial}`) was trained on 5,000 images" in section
+    assert "Top-1 of 11 of 12 rows" in text
+
+
+def test_runs_apart_say_so(measurements):
+    spec = TABLES[3].rows[2].run
+    runs = {"T2T-ViT-14": spec, "ResNet50": TABLES[3].rows[0].run}
+    failed = trained(spec.run_id, status="diverged")
+    failed.error = "loss is nan in epoch 3, step 4"
+    text = runs_markdown("pilot", "Pilot", "About.", runs, {spec.run_id: failed}, "python run_all.py --budget pilot")
+    assert re.search(r"\| T2T-ViT-14 +\| diverged, epoch 310 of 310", text)
+    assert re.search(r"\| ResNet50 +\| not begun +\| +- \|", text)
+    assert "- T2T-ViT-14: loss is nan in epoch 3, step 4" in text
+    assert "```\npython run_all.py --budget pilot\n```" in text
+    assert "torch 2.0" in text

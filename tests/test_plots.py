@@ -14,7 +14,7 @@ from bench.report.plots import table_picture, tradeoff_figure
 
 @pytest.fixture
 def figure(measurements):
-    return tradeoff_figure(TABLES[3], ICCV, table_frame(TABLES[3], ICCV, measurements))
+    return tradeoff_figure(TABLES[3], ICCV, table_frame(TABLES[3], ICCV, measurements, {}))
 
 
 def test_axes(figure):
@@ -65,7 +65,7 @@ def test_labels_overlap_neither_each_other_nor_the_frame(figure):
 
 
 def test_png_is_for_print_and_the_same_each_time(measurements):
-    frame = table_frame(TABLES[3], ICCV, measurements)
+    frame = table_frame(TABLES[3], ICCV, measurements, {})
     png = table_picture(TABLES[3], ICCV, frame)
     assert png == table_picture(TABLES[3], ICCV, frame)
     height, width, _ = matplotlib.image.imread(io.BytesIO(png)).shape

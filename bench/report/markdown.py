@@ -1,10 +1,13 @@
 """A table's report as Markdown that renders on a forge."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
-from bench.report.frame import Measurements
+from bench.report.frame import Measurements, Records, runs_frame
 from bench.report.verdict import VERDICTS, decimals
-from bench.specs import Complexity, Edition, Table
+from bench.specs import Complexity, Edition, RunSpec, Table
 
 DASH = "-"
 
@@ -14,7 +17,9 @@ def figure(value: float, printed: float) -> str:
     return DASH if pd.isna(value) else f"{value:.{_digits(printed)}f}"
 
 
-def table_markdown(table: Table, edition: Edition, frame: pd.DataFrame, measurements: Measurements) -> str:
+def table_markdown(
+    table: Table, edition: Edition, frame: pd.DataFrame, measurements: Measurements, records: Records
+) -> str:
     """The report of one table.
 
     Args:
@@ -22,6 +27,7 @@ def table_markdown(table: Table, edition: Edition, frame: pd.DataFrame, measurem
         edition: whose printed figures the frame shows.
         frame: from ``table_frame``.
         measurements: what the frame was made from, for the evidence below it.
+        records: likewise, the runs.
     """
     name = f"table_{table.number}"
     sections = [
@@ -31,6 +37,7 @@ def table_markdown(table: Table, edition: Edition, frame: pd.DataFrame, measurem
         f"![Top-1 accuracy against MACs and params]({name}.png)",
         _pipe(comparison(frame)),
         _missing(table, frame),
+        *_trained(table, frame, records),
         "## Verdicts\n\n" + _summary(frame),
         *_differences(table, edition, frame),
         "## Evidence\n\n" + _evidence(frame),
@@ -99,13 +106,92 @@ def _missing(table: Table, frame: pd.DataFrame) -> str:
     if unmeasured := [_escape(name) for name in frame.loc[frame["macs_g"].isna(), "model"]]:
         parts.append(f"Params and MACs of {', '.join(unmeasured)} are not measured here. This measures them:")
         parts.append(f"```\n{command}\n```")
-    untrained = int(frame["top1_pct"].isna().sum())
-    parts.append(
-        f"Top-1 of {untrained} of {len(frame)} rows is not reproduced here. This fills it, with ImageNet in "
-        "`DIR/imagenet/{train,val}` (training is the next part of the suite to land):"
-    )
-    parts.append(f"```\n{command} --run local --data DIR\n```")
+    if untrained := int(frame["top1_pct"].isna().sum()):
+        parts.append(
+            f"Top-1 of {untrained} of {len(frame)} rows is not reproduced here. This trains what is missing, with "
+            "ImageNet in `DIR/imagenet/{train,val}`:"
+        )
+        parts.append(f"```\n{command} --run local --data DIR\n```")
     return "\n\n".join(parts)
+
+
+def _trained(table: Table, frame: pd.DataFrame, records: Records) -> list[str]:
+    """The runs behind our accuracies, and those that fill no cell."""
+    runs = {row.name: row.run for row in table.rows if row.run.run_id in records}
+    if not runs:
+        return []
+    partial = [
+        f"{_escape(name)} (`{spec.run_id}`) was trained on {records[spec.run_id].data.get('train_images'):,} images, "
+        "which are not the complete data set: it fills no cell."
+        for name, spec in runs.items()
+        if records[spec.run_id].status == "completed" and not records[spec.run_id].is_whole
+    ]
+    text = "## Trained here\n\n" + _pipe(runs_comparison(runs_frame(runs, records))) + f"\n\n{PROTOCOLS}"
+    return ["\n\n".join([text, *partial])]
+
+
+PROTOCOLS = (
+    "*Best EMA* is the paper's protocol: the best epoch of the averaged weights, chosen on the validation set. *Last* "
+    "is the honest one. The table shows the paper's; a recipe without averaging shows its raw weights."
+)
+
+
+def runs_comparison(frame: pd.DataFrame) -> pd.DataFrame:
+    """Runs with all four accuracies, every cell a string."""
+    return pd.DataFrame(
+        {
+            "Model": frame["model"],
+            "status": [_status(line) for line in frame.to_dict("records")],
+            "train images": [DASH if pd.isna(n) else f"{n:,}" for n in frame["train_images"]],
+            "best EMA top-1 %": frame["ema_best_top1_pct"].map(_percent),
+            "last EMA": frame["ema_last_top1_pct"].map(_percent),
+            "best raw": frame["raw_best_top1_pct"].map(_percent),
+            "last raw": frame["raw_last_top1_pct"].map(_percent),
+            "images/s": frame["images_per_s"].map(lambda v: DASH if pd.isna(v) else f"{v:.0f}"),
+            "minutes": frame["wall_time_s"].map(lambda v: DASH if pd.isna(v) else f"{v / 60:.1f}"),
+            "where": [
+                DASH if pd.isna(d) else f"{d}, {p}" for d, p in zip(frame["device"], frame["precision"], strict=True)
+            ],
+            "run": [f"`{run_id}`" for run_id in frame["run_id"]],
+        }
+    )
+
+
+def runs_markdown(
+    name: str, title: str, about: str, runs: Mapping[str, RunSpec], records: Records, command: str
+) -> str:
+    """The report of runs that are none of the paper's: a budget's, or with settings of their own."""
+    frame = runs_frame(runs, records)
+    recipes = dict.fromkeys(spec.recipe for spec in runs.values())
+    sections = [
+        f"# {title}",
+        about,
+        _pipe(runs_comparison(frame)),
+        PROTOCOLS.replace("The table shows the paper's; a", "A"),
+        "\n".join(f"- `{recipe.name}`: {_escape(recipe.summary)}." for recipe in recipes),
+    ]
+    if not (frame["status"] == "completed").all():
+        sections.append(f"This trains what is missing:\n\n```\n{command}\n```")
+    errors = frame[frame["error"].notna()]
+    sections += [f"- {_escape(line['model'])}: {_escape(line['error'])}" for line in errors.to_dict("records")]
+    versions = {
+        ", ".join(f"{k} {v}" for k, v in records[s.run_id].versions.items())
+        for s in runs.values()
+        if s.run_id in records
+    }
+    sections += [f"Trained with {text}." for text in sorted(versions)]
+    sections.append(f"The same figures for programs: [{name}.csv]({name}.csv).")
+    return "\n\n".join(sections) + "\n"
+
+
+def _status(line: Mapping[Any, Any]) -> str:
+    if line["status"] in ("completed", "not begun"):
+        return str(line["status"])
+    return f"{line['status']}, epoch {line['epoch']} of {line['epochs']}"
+
+
+def _percent(value: float) -> str:
+    return DASH if pd.isna(value) else f"{value:.2f}"
 
 
 def _evidence(frame: pd.DataFrame) -> str:
@@ -134,7 +220,7 @@ def _provenance(table: Table, measurements: Measurements) -> str:
         f"out everywhere: {_uncounted(used)}."
     )
     recipes = [
-        f"- `{recipe.name}`: {_escape(recipe.summary)}. Source: {_escape(recipe.source)}."
+        f"- `{recipe.name}`: {_escape(recipe.summary)}. Values and their sources: `bench/recipes.py`."
         for recipe in dict.fromkeys(row.run.recipe for row in table.rows)
     ]
     sessions = [f"- Measured {when} on {where}." for where, when in _sessions(used).items()]
@@ -182,7 +268,16 @@ def _escape(text: str) -> str:
 
 def _pipe(shown: pd.DataFrame) -> str:
     """A pipe table, numbers to the right and names and verdicts to the left."""
-    text = ("Model", "network", "recipe of the printed top-1", "Params: verdict", "MACs: verdict")
+    text = (
+        "Model",
+        "network",
+        "recipe of the printed top-1",
+        "Params: verdict",
+        "MACs: verdict",
+        "status",
+        "where",
+        "run",
+    )
     align = tuple("left" if column in text else "right" for column in shown)
     shown = shown.assign(Model=shown["Model"].map(_escape))
     return shown.to_markdown(index=False, colalign=align, disable_numparse=True)

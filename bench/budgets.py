@@ -1,0 +1,84 @@
+"""Smaller budgets: what stands in for a paper's run where there are minutes instead of days.
+
+A pilot or smoke run has another recipe, data set and resolution than the paper's, so another run id: it can never
+fill one of the paper's cells, and reports into tables of its own.
+"""
+
+import dataclasses
+
+from bench.recipes import T2T_LITE
+from bench.specs import Recipe, RunSpec
+
+BUDGETS = ("paper", "pilot", "smoke")
+
+_CHOSEN = "this suite, chosen on 5,000 images of CIFAR-10 for T2T-ViT-7"
+_OFF = "this suite: off, the budget is too short for it"
+_SHORT = "this suite: for runs of minutes"
+
+
+def _changed(base: Recipe, source: str, **values: float | int | str) -> Recipe:
+    """A recipe with some values changed for one stated reason."""
+    sources = {**base.sources, **dict.fromkeys(values, source)}
+    return dataclasses.replace(base, sources=sources, **values)  # type: ignore[arg-type]
+
+
+PILOT = dataclasses.replace(
+    _changed(
+        _changed(T2T_LITE, _OFF, mixup=0.0, cutmix=0.0, auto_augment="", random_erasing=0.0, drop_path=0.0),
+        _CHOSEN,
+        epochs=40,
+        cooldown_epochs=0,
+        warmup_epochs=5,
+        warmup_lr=1e-5,
+        global_batch=64,
+        lr=1e-3,
+        weight_decay=0.05,
+        color_jitter=0.0,
+        crop_scale_min=0.6,
+        interpolation="bicubic",
+        crop_pct=1.0,
+        ema_decay=0.99,
+    ),
+    name="pilot",
+    summary="AdamW for 40 epochs at 96 px, learning rate 1e-3 at batch 64, crops and flips only: one recipe for all",
+)
+
+SMOKE = dataclasses.replace(
+    _changed(PILOT, _SHORT, epochs=4, warmup_epochs=1, ema_decay=0.9),
+    name="smoke",
+    summary="4 epochs of the pilot's recipe on generated images at 32 px: shows that everything runs, and no more",
+)
+
+
+def under(budget: str, spec: RunSpec) -> RunSpec:
+    """The run that stands in for ``spec`` under a budget; the run itself under "paper"."""
+    if budget == "pilot":
+        return dataclasses.replace(spec, dataset="cifar10", img_size=96, recipe=PILOT)
+    if budget == "smoke":
+        return dataclasses.replace(spec, dataset="synthetic", img_size=32, recipe=SMOKE)
+    return spec
+
+
+def _spec(model: str, *model_args: tuple[str, int | float | str]) -> RunSpec:
+    return RunSpec(model=model, model_args=model_args, dataset="", recipe=PILOT, img_size=0)
+
+
+SUITES = {
+    "pilot": {
+        name: under("pilot", spec)
+        for name, spec in {
+            "T2T-ViT-7": _spec("t2t_vit_7"),
+            "ViT (DeiT-tiny)": _spec("deit_tiny_patch16_224"),
+            "ResNet50": _spec("resnet50"),
+            "MobileNetV2 1.0x": _spec("mobilenetv2_100"),
+        }.items()
+    },
+    "smoke": {
+        name: under("smoke", spec)
+        for name, spec in {
+            "tiny T2T-ViT": _spec("t2t_vit_7", ("embed_dim", 64), ("depth", 2), ("num_heads", 2)),
+            "tiny ResNet": _spec("test_resnet"),
+        }.items()
+    },
+}
+"""what a budget trains where no table is named, by row"""

@@ -1,0 +1,329 @@
+"""Data sets and loaders, whose pixels depend on (seed, epoch, sample) alone.
+
+Legend: B images of a micro-batch, S image side in pixels, K classes. An image travels as (3, S, S), float32,
+normalised. The order of an epoch is one permutation drawn from (seed, epoch), cut into global batches; each
+process takes its part of each. Augmentation seeds every generator from (seed, epoch, sample) before it draws, so
+neither the number of workers nor of processes, nor a restart, changes a pixel.
+"""
+
+import contextlib
+import hashlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, create_dataset, create_transform
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision import datasets
+
+from bench.specs import Recipe, RequestError, RunSpec, unknown
+
+CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+"""yitu-opensource/T2T-ViT, commit 0f63dc9, transfer_learning.py"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a complete data set holds, and how its pixels are normalised."""
+
+    num_classes: int
+    train_images: int
+    val_images: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+KNOWN = {
+    "imagenet": Known(
+        num_classes=1000,
+        train_images=1_281_167,
+        val_images=50_000,
+        mean=IMAGENET_DEFAULT_MEAN,
+        std=IMAGENET_DEFAULT_STD,
+    ),
+    "cifar10": Known(num_classes=10, train_images=50_000, val_images=10_000, mean=CIFAR_MEAN, std=CIFAR_STD),
+    "cifar100": Known(num_classes=100, train_images=50_000, val_images=10_000, mean=CIFAR_MEAN, std=CIFAR_STD),
+    "synthetic": Known(num_classes=10, train_images=512, val_images=256, mean=(0.5,) * 3, std=(0.25,) * 3),
+}
+
+_FOLDERS = {"imagenet": ("imagenet", {"train": "train", "val": "val"})} | {
+    name: (name, {"train": "train", "val": "test"}) for name in ("cifar10", "cifar100")
+}
+_TORCHVISION = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
+
+
+class Synthetic(Dataset[tuple[Image.Image, int]]):
+    """Images that need no disk and can be learned: a smooth pattern a class, under noise a sample.
+
+    Args:
+        split: "train" or "val"; the patterns are the same, the noise is not.
+        side: S of the generated image, in pixels.
+    """
+
+    def __init__(self, split: str, side: int = 32) -> None:
+        known = KNOWN["synthetic"]
+        self.split, self.side = split, side
+        self.size = known.train_images if split == "train" else known.val_images
+        self.classes = [str(k) for k in range(known.num_classes)]
+        coarse = np.random.RandomState(0).uniform(0.2, 0.8, (known.num_classes, 4, 4, 3))
+        self.patterns = coarse.repeat(side // 4, axis=1).repeat(side // 4, axis=2)  # (K, S, S, 3)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        label = index % len(self.classes)
+        noise = np.random.RandomState(_seed(self.split, index) % 2**32).normal(0, 0.25, (self.side, self.side, 3))
+        pixels = np.clip(self.patterns[label] + noise, 0, 1) * 255
+        return Image.fromarray(pixels.astype(np.uint8)), label
+
+
+def open_images(name: str, split: str, data: str, *, download: bool = False) -> Any:
+    """A map-style data set of (PIL image, label).
+
+    Args:
+        name: "imagenet", "cifar10", "cifar100", "synthetic", or a name with timm's prefix ("hfds/...", "torch/...").
+        split: "train" or "val".
+        data: the folder that holds imagenet/{train,val}, cifar10 and cifar100, the latter as torchvision's own
+            files or as {train,test}/CLASS/*.png.
+        download: fetch CIFAR where it is missing.
+
+    Raises:
+        RequestError: unknown name, or the images are not there; names the folder and what it should hold.
+    """
+    if name == "synthetic":
+        return Synthetic(split)
+    if "/" in name:
+        return create_dataset(name, root=data, split={"train": "train", "val": "validation"}[split], download=download)
+    if name not in _FOLDERS:
+        raise unknown("data set", name, KNOWN, "or give timm's name with its prefix, such as hfds/...")
+    subfolder, splits = _FOLDERS[name]
+    folder = Path(data) / subfolder / splits[split]
+    if name in _TORCHVISION and not folder.is_dir():
+        root = Path(data) / subfolder
+        with contextlib.suppress(RuntimeError):  # torchvision's word for: not there, or not whole
+            return _TORCHVISION[name](str(root), train=split == "train", download=download)
+        raise RequestError(
+            f"no {name} in {str(root)!r}: neither class folders ({splits[split]}/CLASS/*.png) nor torchvision's files; "
+            "choose the folder above it with --data DIR, or fetch it with --download"
+        )
+    try:
+        return datasets.ImageFolder(str(folder))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RequestError(
+            f"no {name} images in {str(folder)!r} ({error}); choose the folder above {subfolder}/ with --data DIR"
+        ) from error
+
+
+def survey(spec: RunSpec, train: Any, val: Any) -> dict[str, object]:
+    """Classes and images found, beside what a complete data set holds; "complete" only if all agree."""
+    found = {"classes": len(_classes(train)) or None, "train_images": len(train), "val_images": len(val)}
+    known = KNOWN.get(spec.dataset)
+    expected = known and {
+        "classes": known.num_classes,
+        "train_images": known.train_images,
+        "val_images": known.val_images,
+    }
+    if _classes(train) != _classes(val):
+        raise RequestError(
+            f"{spec.dataset}: {len(_classes(train))} training classes and {len(_classes(val))} validation classes are "
+            "not the same; both splits need the same class folders"
+        )
+    return {**found, "expected": expected, "complete": found == expected}
+
+
+def describe(spec: RunSpec, train: Any, val: Any) -> Known:
+    """What is known of the data set, or, for one of timm's, what was found, with ImageNet's normalisation."""
+    return KNOWN.get(spec.dataset) or Known(
+        num_classes=len(_classes(train)),
+        train_images=len(train),
+        val_images=len(val),
+        mean=IMAGENET_DEFAULT_MEAN,
+        std=IMAGENET_DEFAULT_STD,
+    )
+
+
+def _classes(images: Any) -> list[str]:
+    reader = getattr(images, "reader", None)
+    return list(getattr(images, "classes", None) or getattr(reader, "class_to_idx", None) or [])
+
+
+def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
+    """timm's training transform, every value from the recipe. Random erasing is per image, in the worker."""
+    return create_transform(
+        img_size,
+        is_training=True,
+        scale=(recipe.crop_scale_min, recipe.crop_scale_max),
+        ratio=(3 / 4, 4 / 3),
+        hflip=recipe.hflip,
+        vflip=0.0,
+        color_jitter=recipe.color_jitter,
+        auto_augment=recipe.auto_augment or None,
+        interpolation=recipe.interpolation,
+        mean=known.mean,
+        std=known.std,
+        re_prob=recipe.random_erasing,
+        re_mode=recipe.random_erasing_mode,
+        re_count=1,
+        use_prefetcher=False,
+    )
+
+
+def eval_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
+    """timm's evaluation transform: resize, centre crop, normalise."""
+    return create_transform(
+        img_size,
+        is_training=False,
+        interpolation=recipe.eval_interpolation,
+        crop_pct=recipe.crop_pct,
+        crop_mode="center",
+        mean=known.mean,
+        std=known.std,
+        use_prefetcher=False,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """What a loader yields: images (B, 3, S, S), labels (B,), and a line on each image that failed to load."""
+
+    images: Tensor
+    labels: Tensor
+    unreadable: list[str]
+
+    def pin_memory(self) -> "Batch":
+        """Called by DataLoader."""
+        return Batch(images=self.images.pin_memory(), labels=self.labels.pin_memory(), unreadable=self.unreadable)
+
+
+class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
+    """Images behind their transform, addressed by (epoch, index).
+
+    An image that does not load gives its place to the next one in training, and no image in evaluation.
+    """
+
+    def __init__(self, images: Any, transform: Any, seed: int, *, training: bool) -> None:
+        self.images, self.transform, self.seed, self.training = images, transform, seed, training
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor | None, int, list[str]]:
+        epoch, index = key
+        unreadable: list[str] = []
+        for _ in range(len(self.images) if self.training else 1):
+            try:
+                image, label = self.images[index]
+                image = image.convert("RGB")
+            except Exception as error:  # whatever a decoder raises: the image is named and counted
+                unreadable.append(f"{self._name(index)}: {type(error).__name__}: {' '.join(str(error).split())}")
+                index = (index + 1) % len(self.images)
+                continue
+            with seeded(self.seed, epoch, index):
+                return self.transform(image), label, unreadable
+        return None, -1, unreadable
+
+    def _name(self, index: int) -> str:
+        samples = getattr(self.images, "samples", None)
+        return samples[index][0] if samples else f"image {index}"
+
+
+def _collate(items: list[tuple[Tensor | None, int, list[str]]]) -> Batch:
+    loaded = [(image, label) for image, label, _ in items if image is not None]
+    return Batch(
+        images=torch.stack([image for image, _ in loaded]) if loaded else torch.empty(0),
+        labels=torch.tensor([label for _, label in loaded], dtype=torch.long),
+        unreadable=[line for _, _, lines in items for line in lines],
+    )
+
+
+class TrainBatches(Sampler[list[tuple[int, int]]]):
+    """Micro-batches of one process, from a given step of a given epoch on.
+
+    Set ``epoch`` and ``start_step`` before iterating. The global batch of a step holds the same samples whatever
+    the number of processes and the size of the micro-batches; the incomplete batch at an epoch's end is dropped.
+    """
+
+    def __init__(self, size: int, global_batch: int, micro_batch: int, seed: int, rank: int, world_size: int) -> None:
+        self.size, self.global_batch, self.micro_batch = size, global_batch, micro_batch
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.epoch = self.start_step = 0
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps an epoch."""
+        return self.size // self.global_batch
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        generator = torch.Generator().manual_seed(_seed(self.seed, "order", self.epoch))
+        order = torch.randperm(self.size, generator=generator)
+        share = self.global_batch // self.world_size
+        for step in range(self.start_step, self.steps):
+            start = step * self.global_batch + self.rank * share
+            for at in range(start, start + share, self.micro_batch):
+                yield [(self.epoch, index) for index in order[at : at + self.micro_batch].tolist()]
+
+
+def train_loader(samples: Samples, batches: TrainBatches, workers: int, device: torch.device) -> "DataLoader[Batch]":
+    """Loads what ``batches`` says, in its order."""
+    return DataLoader(
+        samples,  # type: ignore[arg-type]  # indexed by (epoch, index)
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=_collate,
+        pin_memory=device.type == "cuda",
+        persistent_workers=workers > 0,
+        generator=torch.Generator(),  # its own, or each epoch would draw from the training's
+        worker_init_fn=_one_thread,
+    )
+
+
+def eval_loader(
+    samples: Samples, batch: int, workers: int, rank: int, world_size: int, device: torch.device
+) -> "DataLoader[Batch]":
+    """Every image exactly once over all processes: no padding, the shares may differ by one."""
+    mine: Sequence[tuple[int, int]] = [(0, index) for index in range(rank, len(samples.images), world_size)]
+    return DataLoader(
+        samples,  # type: ignore[arg-type]
+        batch_sampler=[list(mine[at : at + batch]) for at in range(0, len(mine), batch)],
+        num_workers=workers,
+        collate_fn=_collate,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),
+        worker_init_fn=_one_thread,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+def seed_everything(*parts: object) -> None:
+    """Seed python, numpy and torch (all devices) from anything that has a repr."""
+    seed = _seed(*parts)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def seeded(*parts: object) -> Iterator[None]:
+    """Generators seeded from ``parts`` inside the block, and as they were after it (CPU only)."""
+    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    seed = _seed(*parts)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.random.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.random.set_rng_state(states[2])
+
+
+def _seed(*parts: object) -> int:
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "big") % 2**63

@@ -1,0 +1,602 @@
+"""The only training loop.
+
+Legend: a step is one optimizer step over the global batch; it takes micro-batches of B images on each of W
+processes until the global batch is reached. K classes.
+
+A run is a function of its spec: before each micro-batch every generator is seeded from (seed, epoch, step,
+micro-batch, rank), so a checkpoint's position stands for all random states, and a run that was killed and resumed
+ends, on CPU, with the same bits as one that was not.
+"""
+
+import contextlib
+import io
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Protocol
+
+import timm
+import torch
+import torch.distributed as dist
+from timm.data import Mixup
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+
+import models  # noqa: F401  (registers with timm)
+from bench import data
+from bench.run_folder import OwnedRun
+from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
+
+SYNC_STEPS_GPU = 10
+"""steps between two looks at the loss and at signals on a GPU, where each look waits for the device"""
+
+PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+class Diverged(Exception):
+    """The loss is not finite; the message names epoch and step."""
+
+
+class Interrupted(Exception):
+    """A signal asked the run to stop, and it has saved itself."""
+
+
+class Unreadable(Exception):
+    """More images failed to load than the run may skip."""
+
+
+class Watch(Protocol):
+    """What the loop tells whoever watches; called on rank 0."""
+
+    def step(self, *, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
+        """After some of the steps."""
+
+    def epoch(self, line: dict[str, float], *, images_per_s: float, epochs: int) -> None:
+        """After an epoch and its validation."""
+
+    def note(self, text: str) -> None:
+        """One line on something worth knowing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """This process among those that train one run."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and talks."""
+        return self.rank == 0
+
+
+@contextlib.contextmanager
+def world() -> Iterator[World]:
+    """Join the processes that torchrun or Slurm started, or be alone."""
+    env = os.environ
+    rank = int(env.get("RANK", env.get("SLURM_PROCID", 0) if "MASTER_ADDR" in env else 0))
+    size = int(env.get("WORLD_SIZE", env.get("SLURM_NTASKS", 1) if "MASTER_ADDR" in env else 1))
+    local_rank = int(env.get("LOCAL_RANK", env.get("SLURM_LOCALID", 0)))
+    if torch.cuda.is_available():
+        device = torch.device("cuda", local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    else:
+        device = torch.device("cpu")
+    if size == 1:
+        yield World(rank=0, size=1, device=device)
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=size)
+    try:
+        yield World(rank=rank, size=size, device=device)
+    finally:
+        dist.destroy_process_group()
+
+
+def automatic_precision(device: torch.device) -> str:
+    """bfloat16 where the hardware multiplies it, else float16 on a GPU, else float32."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    capabilities = torch.cpu.get_capabilities()
+    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+
+
+def build_network(spec: RunSpec, num_classes: int) -> nn.Module:
+    """The spec's network with a head for ``num_classes``, initialised from its seed alone."""
+    if not timm.is_model(spec.model):
+        raise RequestError(f"unknown model {spec.model!r}; timm.list_models() prints the names")
+    data.seed_everything(spec.seed, "weights")
+    cfg = timm.get_pretrained_cfg(spec.model)
+    # A factory of a CNN fails on img_size, one of a ViT needs it.
+    arguments: dict[str, Any] = {"img_size": spec.img_size} if cfg is not None and cfg.fixed_input_size else {}
+    if spec.recipe.drop_path:
+        arguments["drop_path_rate"] = spec.recipe.drop_path
+    return timm.create_model(spec.model, num_classes=num_classes, **arguments | dict(spec.model_args))
+
+
+def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    """timm's optimizer with its parameter groups."""
+    options: dict[str, Any] = (
+        {"betas": (recipe.momentum, 0.999), "eps": 1e-8}
+        if recipe.optimizer == "adamw"
+        else {"momentum": recipe.momentum}
+    )
+    return create_optimizer_v2(
+        network,
+        opt=recipe.optimizer,
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        filter_bias_and_bn=not recipe.decay_1d,
+        **options,
+    )
+
+
+def build_scheduler(recipe: Recipe, optimizer: torch.optim.Optimizer) -> Any:
+    """timm's scheduler, stepped once before each epoch.
+
+    The warm-up overwrites the first epochs of the curve, as in the authors' runs: epoch 0 runs wholly at the
+    warm-up learning rate.
+    """
+    scheduler, epochs = create_scheduler_v2(
+        optimizer,
+        sched=recipe.schedule,
+        num_epochs=recipe.epochs,
+        decay_epochs=recipe.decay_epochs,
+        decay_rate=recipe.decay_rate,
+        cooldown_epochs=recipe.cooldown_epochs,
+        min_lr=recipe.min_lr,
+        warmup_lr=recipe.warmup_lr,
+        warmup_epochs=recipe.warmup_epochs,
+        warmup_prefix=False,
+        noise=None,  # type: ignore[arg-type]  # timm's own default
+        cycle_mul=1.0,
+        cycle_decay=1.0,
+        cycle_limit=1,
+        k_decay=1.0,
+        step_on_epochs=True,
+    )
+    assert scheduler is not None
+    assert epochs == recipe.total_epochs or recipe.schedule != "cosine", (epochs, recipe.total_epochs)
+    return scheduler
+
+
+def build_mixup(recipe: Recipe, num_classes: int) -> Mixup | None:
+    """timm's mixup and cutmix, or None where the recipe has neither."""
+    if not (recipe.mixup or recipe.cutmix):
+        return None
+    return Mixup(
+        mixup_alpha=recipe.mixup,
+        cutmix_alpha=recipe.cutmix,
+        cutmix_minmax=None,
+        prob=recipe.mixup_prob,
+        switch_prob=recipe.mixup_switch_prob,
+        mode=recipe.mixup_mode,
+        correct_lam=True,
+        label_smoothing=recipe.label_smoothing,
+        num_classes=num_classes,
+    )
+
+
+@dataclass(slots=True)
+class State:
+    """All that training changes, and so all that a checkpoint holds."""
+
+    network: nn.Module
+    ema: ModelEmaV3 | None
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+    scaler: torch.amp.GradScaler
+    epoch: int = 0
+    step: int = 0
+    """steps done in ``epoch``"""
+    loss_sum: float = 0.0
+    """over the steps done in ``epoch``"""
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    """a line an epoch"""
+
+    def to_bytes(self) -> memoryview:
+        """Everything, as torch.save has it: in memory first, since its writer hides why a disk refused."""
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "network": self.network.state_dict(),
+                "ema": self.ema.module.state_dict() if self.ema else None,
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "epoch": self.epoch,
+                "step": self.step,
+                "loss_sum": self.loss_sum,
+                "metrics": self.metrics,
+            },
+            buffer,
+        )
+        return buffer.getbuffer()
+
+    def load(self, path: os.PathLike[str], device: torch.device) -> None:
+        """Read everything back."""
+        saved = torch.load(path, map_location=device, weights_only=True)
+        self.network.load_state_dict(saved["network"])
+        if self.ema:
+            self.ema.module.load_state_dict(saved["ema"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scheduler.load_state_dict(saved["scheduler"])
+        self.scaler.load_state_dict(saved["scaler"])
+        self.epoch, self.step, self.loss_sum = saved["epoch"], saved["step"], saved["loss_sum"]
+        self.metrics = saved["metrics"]
+
+
+class Stop:
+    """Whether a signal asked to stop: set by the handler, read by the loop."""
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator["Stop"]:
+        """Handle the signals inside the block; their old handlers return after it."""
+        old = {number: signal.signal(number, self._handle) for number in self.SIGNALS}
+        try:
+            yield self
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+
+def train(
+    spec: RunSpec, resources: Resources, here: World, run: OwnedRun | None, record: RunRecord | None, watch: Watch
+) -> None:
+    """Train a run to its end, from its newest sound checkpoint if it has one.
+
+    Args:
+        spec: what to train.
+        resources: with what.
+        here: this process.
+        run: the owned folder, on rank 0; None elsewhere.
+        record: on rank 0, filled and saved as training goes on; its status is the caller's.
+        watch: told of progress, on rank 0.
+
+    Raises:
+        RequestError: the data are not there or do not fit the run.
+        Diverged: the loss is not finite.
+        Interrupted: a signal came; all is saved.
+        Unreadable: too many images failed to load.
+        OSError: a write failed; the checkpoints that were there stay.
+    """
+    with Stop().listening() as stop:
+        _Training(spec, resources, here, run, record, watch, stop).train()
+
+
+class _Training:
+    """One process's part in one attempt at a run."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        resources: Resources,
+        here: World,
+        run: OwnedRun | None,
+        record: RunRecord | None,
+        watch: Watch,
+        stop: Stop,
+    ) -> None:
+        self.spec, self.recipe, self.resources = spec, spec.recipe, resources
+        self.here, self.run, self.record, self.watch, self.stop = here, run, record, watch, stop
+        self.started = self.saved = time.monotonic()
+        self.unreadable: dict[str, None] = {}  # ordered, each once
+
+        train_images, val_images = (
+            data.open_images(spec.dataset, split, resources.data, download=resources.download)
+            for split in ("train", "val")
+        )
+        self.known = data.describe(spec, train_images, val_images)
+        self.survey = data.survey(spec, train_images, val_images)
+        self.share, self.micro_batch = _split(self.recipe, here.size, resources.micro_batch)
+        self.batches = data.TrainBatches(
+            len(train_images), self.recipe.global_batch, self.micro_batch, spec.seed, here.rank, here.size
+        )
+        if not self.batches.steps:
+            raise RequestError(
+                f"{len(train_images)} training images are less than one global batch of {self.recipe.global_batch}; "
+                "choose more data, or a smaller batch with --set global_batch=N lr=..."
+            )
+        transform = data.train_transform(self.recipe, spec.img_size, self.known)
+        samples = data.Samples(train_images, transform, spec.seed, training=True)
+        self.train_loader = data.train_loader(samples, self.batches, resources.workers, here.device)
+        transform = data.eval_transform(self.recipe, spec.img_size, self.known)
+        samples = data.Samples(val_images, transform, spec.seed, training=False)
+        self.eval_loader = data.eval_loader(
+            samples, resources.micro_batch, resources.workers, here.rank, here.size, here.device
+        )
+
+        self.precision = automatic_precision(here.device) if resources.precision == "auto" else resources.precision
+        network = build_network(spec, self.known.num_classes).to(here.device)
+        optimizer = build_optimizer(self.recipe, network)
+        self.state = State(
+            network=network,
+            ema=ModelEmaV3(network, decay=self.recipe.ema_decay) if self.recipe.ema_decay else None,
+            optimizer=optimizer,
+            scheduler=build_scheduler(self.recipe, optimizer),
+            scaler=torch.amp.GradScaler(here.device.type, enabled=self.precision == "float16"),
+        )
+        self.mixup = build_mixup(self.recipe, self.known.num_classes)
+        self._resume()
+        self.model = network if here.size == 1 else DistributedDataParallel(network)
+
+    def train(self) -> None:
+        """All epochs that are left."""
+        state, epochs = self.state, self.recipe.total_epochs
+        while state.epoch < epochs:
+            images_per_s = self._train_epoch()
+            line: dict[str, float] = {"epoch": state.epoch, "lr": self.lr, "train_loss": state.loss_sum / state.step}
+            line |= {f"raw_{name}": value for name, value in self._evaluate(state.network).items()}
+            if state.ema:
+                line |= {f"ema_{name}": value for name, value in self._evaluate(state.ema.module).items()}
+            state.metrics.append(line)
+            state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
+            self._save()
+            self._remember(images_per_s)
+            if self.here.leads:
+                self.watch.epoch(line, images_per_s=images_per_s, epochs=epochs)
+            self._heed_signal()
+        self._remember(None)
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the epoch, before any scale of a parameter group."""
+        return max(group["lr"] for group in self.state.optimizer.param_groups)
+
+    def _train_epoch(self) -> float:
+        """The steps of the epoch that are left; returns images a second over all processes."""
+        state, device = self.state, self.here.device
+        state.scheduler.step(state.epoch)
+        self.batches.epoch, self.batches.start_step = state.epoch, state.step
+        self.model.train()
+        micro_batches = self.share // self.micro_batch
+        first, began = state.step, time.monotonic()
+        losses: list[Tensor] = []  # of the steps since the last look, on the device
+        loader = iter(self.train_loader)
+        for step in range(state.step, self.batches.steps):
+            state.optimizer.zero_grad(set_to_none=True)
+            loss = torch.zeros((), device=device)
+            for micro in range(micro_batches):
+                batch = next(loader)
+                self._count_unreadable(batch.unreadable)
+                images = batch.images.to(device, non_blocking=True)
+                labels = batch.labels.to(device, non_blocking=True)
+                data.seed_everything(self.spec.seed, state.epoch, step, micro, self.here.rank)
+                targets: Tensor = labels
+                if self.mixup:
+                    images, targets = self.mixup(images, labels)
+                last = micro == micro_batches - 1
+                with contextlib.nullcontext() if last else self._no_sync():
+                    part = self._loss(images, targets) / micro_batches
+                    state.scaler.scale(part).backward()
+                loss += part.detach()
+            state.scaler.step(state.optimizer)
+            state.scaler.update()
+            if state.ema:
+                state.ema.update(state.network)
+            losses.append(loss)
+            at_end = step + 1 == self.batches.steps
+            if device.type == "cpu" or at_end or len(losses) == SYNC_STEPS_GPU:
+                self._look(losses, step)
+                losses.clear()
+                done = (step + 1 - first) * self.recipe.global_batch
+                if self.here.leads:
+                    self.watch.step(
+                        epoch=state.epoch,
+                        step=step + 1,
+                        steps=self.batches.steps,
+                        loss=state.loss_sum / state.step,
+                        images_per_s=done / (time.monotonic() - began),
+                    )
+        return (self.batches.steps - first) * self.recipe.global_batch / max(time.monotonic() - began, 1e-9)
+
+    def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy against labels (B,) or mixed labels (B, K), smoothed already if mixed."""
+        smoothing = 0.0 if targets.is_floating_point() else self.recipe.label_smoothing
+        with self._autocast():
+            logits = self.model(images)
+        return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.precision != "float32"
+        return torch.autocast(self.here.device.type, PRECISIONS[self.precision] if enabled else None, enabled=enabled)
+
+    def _no_sync(self) -> contextlib.AbstractContextManager[None]:
+        return self.model.no_sync() if isinstance(self.model, DistributedDataParallel) else contextlib.nullcontext()
+
+    def _look(self, losses: list[Tensor], step: int) -> None:
+        """Account for the steps since the last look; stop or save if there is reason to."""
+        state = self.state
+        values = torch.stack(losses).double()
+        due = time.monotonic() - self.saved > self.resources.save_every_s
+        signs = torch.tensor([self.stop.signal, due], dtype=torch.double, device=values.device)
+        if self.here.size > 1:
+            # All must agree on the step at which they stop or save.
+            dist.all_reduce(values)
+            values /= self.here.size
+            dist.all_reduce(signs, op=dist.ReduceOp.MAX)
+        finite = values.isfinite()
+        if not finite.all():
+            at = step + 1 - len(losses) + int((~finite).nonzero()[0])
+            raise Diverged(f"loss is {values[~finite][0].item()} in epoch {state.epoch}, step {at}")
+        for value in values.tolist():
+            state.loss_sum += value
+        state.step = step + 1
+        number, due = int(signs[0].item()), bool(signs[1].item())
+        # The last step of an epoch is followed by validation and a save of its own.
+        if number or (due and state.step < self.batches.steps):
+            self._save()
+        self._stop_for(number)
+
+    def _heed_signal(self) -> None:
+        """Between epochs, where everything is saved already."""
+        number = torch.tensor(self.stop.signal, device=self.here.device)
+        if self.here.size > 1:
+            dist.all_reduce(number, op=dist.ReduceOp.MAX)
+        if self.state.epoch < self.recipe.total_epochs:
+            self._stop_for(int(number.item()))
+
+    def _stop_for(self, number: int) -> None:
+        if number:
+            raise Interrupted(f"{signal.Signals(number).name} in epoch {self.state.epoch}, step {self.state.step}")
+
+    @torch.no_grad()
+    def _evaluate(self, network: nn.Module) -> dict[str, float]:
+        """Loss and accuracies over every validation image once, on any number of processes."""
+        if self.here.size > 1:
+            for buffer in network.buffers():  # batch-norm statistics differ between processes
+                dist.broadcast(buffer, 0)
+        network.eval()
+        sums = torch.zeros(4, dtype=torch.double, device=self.here.device)  # images, loss, top-1, top-5
+        for batch in self.eval_loader:
+            self._count_unreadable(batch.unreadable)
+            if not len(batch.labels):
+                continue
+            images = batch.images.to(self.here.device, non_blocking=True)
+            labels = batch.labels.to(self.here.device, non_blocking=True)
+            with self._autocast():
+                logits = network(images)
+            logits = logits.float()
+            ranks = (logits > logits.gather(1, labels[:, None])).sum(dim=1)
+            sums += torch.stack(
+                [
+                    torch.tensor(len(labels), dtype=torch.double, device=sums.device),
+                    functional.cross_entropy(logits, labels, reduction="sum").double(),
+                    (ranks < 1).sum().double(),
+                    (ranks < 5).sum().double(),
+                ]
+            )
+        if self.here.size > 1:
+            dist.all_reduce(sums)
+        count, loss, top1, top5 = sums.tolist()
+        if not count:
+            raise Unreadable("no validation image could be read")
+        return {
+            "val_images": count,
+            "val_loss": loss / count,
+            "top1_pct": 100 * top1 / count,
+            "top5_pct": 100 * top5 / count,
+        }
+
+    def _count_unreadable(self, lines: list[str]) -> None:
+        for line in lines:
+            if line not in self.unreadable:
+                self.unreadable[line] = None
+                self.watch.note(f"unreadable, skipped: {line}")
+        if len(self.unreadable) > self.resources.max_unreadable:
+            raise Unreadable(
+                f"{len(self.unreadable)} images failed to load, and a run may skip {self.resources.max_unreadable}; "
+                f"the last: {next(reversed(self.unreadable))}"
+            )
+
+    def _resume(self) -> None:
+        if self.run:
+            assert self.record
+            found = dict(self.survey)
+            if self.record.data and self.record.data != found:
+                raise RequestError(
+                    f"{self.record.run_id} was begun on {self.record.data['train_images']} training images, and "
+                    f"{self.resources.data!r} holds {found['train_images']}; give it the same data, or another --runs"
+                )
+            self.record.data = found
+            self.record.device = _device_name(self.here.device)
+            self.record.precision, self.record.world_size = self.precision, self.here.size
+            self.record.epochs = self.recipe.total_epochs
+            self.unreadable = dict.fromkeys(self.record.unreadable)
+            self.wall_time_before = self.record.wall_time_s
+        paths: list[str | None] = [None]
+        if self.run:
+            path, problems = self.run.newest_sound_checkpoint()
+            for problem in problems:
+                self.watch.note(f"not used: {problem}")
+                assert self.record
+                self.record.history.append({"what": "unsound checkpoint", "note": problem})
+            paths = [str(path) if path else None]
+        if self.here.size > 1:
+            dist.broadcast_object_list(paths, src=0)
+        if paths[0]:
+            self.state.load(paths[0], self.here.device)  # type: ignore[arg-type]
+            if self.here.leads:
+                self.watch.note(f"resumes at epoch {self.state.epoch}, step {self.state.step}")
+        if self.run and self.record:
+            self.record.epoch = self.state.epoch
+            self.run.save_record(self.record)
+            self.run.save_lines("metrics.jsonl", self.state.metrics)  # type: ignore[arg-type]
+
+    def _save(self) -> None:
+        if self.run:
+            self.run.save_checkpoint(self.state.epoch, self.state.step, self.state.to_bytes())
+        self.saved = time.monotonic()
+
+    def _remember(self, images_per_s: float | None) -> None:
+        unreadable = [list(self.unreadable)]
+        if self.here.size > 1:
+            unreadable = [[] for _ in range(self.here.size)]
+            dist.all_gather_object(unreadable, list(self.unreadable))
+        if not (self.run and self.record):
+            return
+        record = self.record
+        record.epoch = self.state.epoch
+        record.images_per_s = images_per_s or record.images_per_s
+        record.wall_time_s = round(self.wall_time_before + time.monotonic() - self.started, 1)
+        record.unreadable = list(dict.fromkeys(line for lines in unreadable for line in lines))
+        record.results = summarize(self.state.metrics)
+        self.run.save_lines("metrics.jsonl", self.state.metrics)  # type: ignore[arg-type]
+        self.run.save_record(record)
+
+
+def summarize(metrics: list[dict[str, float]]) -> dict[str, float]:
+    """Accuracies of the last and of the best epoch, of raw and of averaged weights.
+
+    The paper's protocol is the best epoch of the averaged weights, chosen on the validation set
+    (``ema_best_top1_pct``); the honest one is the last epoch.
+    """
+    results: dict[str, float] = {}
+    for kind in ("raw", "ema"):
+        lines = [line for line in metrics if f"{kind}_top1_pct" in line]
+        if not lines:
+            continue
+        best = max(lines, key=lambda line: line[f"{kind}_top1_pct"])
+        results[f"{kind}_best_epoch"] = best["epoch"]
+        for name, line in (("last", lines[-1]), ("best", best)):
+            for top in ("top1_pct", "top5_pct"):
+                results[f"{kind}_{name}_{top}"] = line[f"{kind}_{top}"]
+    return results
+
+
+def _split(recipe: Recipe, world_size: int, most: int) -> tuple[int, int]:
+    """Images a process a step, and the largest micro-batch within ``most`` that divides them."""
+    if recipe.global_batch % world_size:
+        raise RequestError(
+            f"a global batch of {recipe.global_batch} cannot be split over {world_size} processes; choose a number of "
+            "processes that divides it"
+        )
+    share = recipe.global_batch // world_size
+    pairs = 2 if recipe.mixup or recipe.cutmix else 1  # timm's mixup takes even batches
+    sizes = [size for size in range(pairs, min(share, most) + 1, pairs) if share % size == 0]
+    if not sizes:
+        raise RequestError(
+            f"{share} images a process make no even micro-batch of at most {most}, which mixup needs; choose another "
+            "number of processes"
+        )
+    return share, max(sizes)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -1,0 +1,245 @@
+"""Recipes value by value, and the library defaults that must not creep into them."""
+
+import dataclasses
+import inspect
+import math
+
+import pytest
+import timm
+import torch
+from timm.data import Mixup, create_transform
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.utils import ModelEmaV3
+
+from bench import recipes
+from bench.budgets import PILOT, SMOKE, SUITES, under
+from bench.paper import TABLES
+from bench.recipes import CNN_T2T, T2T_DEEP, T2T_LITE, T2T_MEDIUM, TORCHVISION, override
+from bench.specs import Recipe, RequestError, RunSpec, imagenet
+from bench.trainer import build_network, build_optimizer, build_scheduler
+
+AUTHORS = {  # the authors' README and main.py, transcribed
+    "optimizer": "adamw",
+    "lr": 5e-4,
+    "global_batch": 512,
+    "momentum": 0.9,
+    "weight_decay": 0.05,
+    "decay_1d": False,
+    "schedule": "cosine",
+    "epochs": 300,
+    "cooldown_epochs": 10,
+    "min_lr": 1e-5,
+    "warmup_epochs": 10,
+    "warmup_lr": 1e-6,
+    "drop_path": 0.1,
+    "label_smoothing": 0.1,
+    "mixup": 0.8,
+    "cutmix": 1.0,
+    "mixup_prob": 1.0,
+    "mixup_switch_prob": 0.5,
+    "mixup_mode": "batch",
+    "auto_augment": "rand-m9-mstd0.5-inc1",
+    "color_jitter": 0.4,
+    "random_erasing": 0.25,
+    "random_erasing_mode": "pixel",
+    "crop_scale_min": 0.08,
+    "crop_scale_max": 1.0,
+    "hflip": 0.5,
+    "interpolation": "random",
+    "crop_pct": 0.9,
+    "eval_interpolation": "bicubic",
+    "ema_decay": 0.99996,
+}
+
+ALL = [T2T_LITE, T2T_MEDIUM, T2T_DEEP, CNN_T2T, TORCHVISION, PILOT, SMOKE]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [
+        (T2T_MEDIUM, {}),
+        (CNN_T2T, {}),
+        (T2T_DEEP, {"weight_decay": 0.065}),
+        (T2T_LITE, {"lr": 1e-3, "weight_decay": 0.03}),
+        (
+            TORCHVISION,
+            {
+                "optimizer": "momentum", "lr": 0.1, "global_batch": 256, "weight_decay": 1e-4, "decay_1d": True,
+                "schedule": "step", "epochs": 90, "cooldown_epochs": 0, "min_lr": 0, "warmup_epochs": 0,
+                "warmup_lr": 0, "decay_epochs": 30, "decay_rate": 0.1, "drop_path": 0, "label_smoothing": 0,
+                "mixup": 0, "cutmix": 0, "mixup_prob": 0, "mixup_switch_prob": 0, "auto_augment": "",
+                "color_jitter": 0, "random_erasing": 0, "random_erasing_mode": "const", "interpolation": "bilinear",
+                "crop_pct": 0.875, "eval_interpolation": "bilinear", "ema_decay": 0,
+            },
+        ),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)  # fmt: skip
+def test_values(recipe, changes):
+    for name, value in {**AUTHORS, **changes}.items():
+        assert getattr(recipe, name) == value, name
+
+
+@pytest.mark.parametrize("recipe", ALL, ids=lambda recipe: recipe.name)
+def test_every_value_has_a_source(recipe):
+    for field in dataclasses.fields(Recipe):
+        if field.compare and field.name != "name":
+            assert recipe.sources[field.name], field.name
+
+
+def test_a_value_without_a_source_is_refused():
+    with pytest.raises(ValueError, match="no source for lr"):
+        dataclasses.replace(T2T_MEDIUM, sources={k: v for k, v in T2T_MEDIUM.sources.items() if k != "lr"})
+
+
+def test_rows_name_the_recipe_of_their_printed_accuracy():
+    names = {row.name: row.run.recipe for row in TABLES[3].rows}
+    assert names["T2T-ViT-14"] is T2T_MEDIUM
+    assert names["T2T-ViT-24"] is names["T2T-ViT_t-19"] is T2T_DEEP
+    assert names["ResNet101*"] is CNN_T2T
+    assert names["ResNet101"] is TORCHVISION
+
+
+TIMM_DEFAULTS = {  # what timm 1.0 would fill in where we passed nothing; a move shows here
+    create_scheduler_v2: {
+        "sched": "cosine", "num_epochs": 300, "cooldown_epochs": 0, "min_lr": 0.0, "warmup_lr": 1e-5,
+        "warmup_epochs": 0, "warmup_prefix": False, "noise": None, "cycle_mul": 1.0, "cycle_decay": 0.1,
+        "cycle_limit": 1, "k_decay": 1.0, "step_on_epochs": True, "decay_rate": 0.1,
+    },
+    create_optimizer_v2: {"opt": "sgd", "lr": None, "weight_decay": 0.0, "momentum": 0.9, "filter_bias_and_bn": True},
+    ModelEmaV3.__init__: {"decay": 0.9999, "min_decay": 0.0, "update_after_step": 0, "use_warmup": False,
+                          "exclude_buffers": False},
+    Mixup.__init__: {
+        "mixup_alpha": 1.0, "cutmix_alpha": 0.0, "cutmix_minmax": None, "prob": 1.0, "switch_prob": 0.5,
+        "mode": "batch", "correct_lam": True, "label_smoothing": 0.1, "num_classes": 1000,
+    },
+    create_transform: {
+        "hflip": 0.5, "vflip": 0.0, "color_jitter": 0.4, "color_jitter_prob": None, "grayscale_prob": 0.0,
+        "gaussian_blur_prob": 0.0, "auto_augment": None, "interpolation": "bilinear", "re_prob": 0.0,
+        "re_mode": "const", "re_count": 1, "re_num_splits": 0, "crop_pct": None, "crop_mode": None,
+        "crop_border_pixels": None, "train_crop_mode": None,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", TIMM_DEFAULTS, ids=lambda function: function.__qualname__)
+def test_timms_defaults_are_where_we_left_them(function):
+    found = {name: p.default for name, p in inspect.signature(function).parameters.items()}
+    for name, value in TIMM_DEFAULTS[function].items():
+        assert found[name] == value, name
+
+
+def test_learning_rate_of_every_epoch():
+    """Warm-up overwrites ten epochs of the cosine, epoch 0 runs at the warm-up rate, the last ten at the floor."""
+    optimizer = build_optimizer(T2T_MEDIUM, torch.nn.Linear(2, 2))
+    scheduler = build_scheduler(T2T_MEDIUM, optimizer)
+    for epoch in range(T2T_MEDIUM.total_epochs):
+        scheduler.step(epoch)
+        if epoch < 10:
+            expected = 1e-6 + epoch * (5e-4 - 1e-6) / 10
+        elif epoch < 300:
+            expected = 1e-5 + (5e-4 - 1e-5) * (1 + math.cos(math.pi * epoch / 300)) / 2
+        else:
+            expected = 1e-5
+        for group in optimizer.param_groups:
+            assert group["lr"] == pytest.approx(expected, rel=1e-9), epoch
+    assert T2T_MEDIUM.total_epochs == 310
+
+
+def test_the_step_schedule():
+    optimizer = build_optimizer(TORCHVISION, torch.nn.Linear(2, 2))
+    scheduler = build_scheduler(TORCHVISION, optimizer)
+    rates = []
+    for epoch in range(90):
+        scheduler.step(epoch)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.1] * 30 + [0.01] * 30 + [0.001] * 30)
+
+
+def test_weight_decay_skips_what_the_recipe_says():
+    spec = RunSpec(model="t2t_vit_7", model_args=(("depth", 1),), dataset="cifar10", recipe=T2T_LITE, img_size=32)
+    network = build_network(spec, 10)
+    names = {id(p): name for name, p in network.named_parameters()}
+    decayed = {
+        names[id(p)]
+        for group in build_optimizer(T2T_LITE, network).param_groups
+        if group["weight_decay"]
+        for p in group["params"]
+    }
+    assert {"head.weight", "blocks.0.attn.qkv.weight"} <= decayed
+    assert not {"cls_token", "pos_embed", "norm.weight", "head.bias", "tokens_to_token.attention1.w"} & decayed
+    everything = build_optimizer(TORCHVISION, build_network(imagenet("resnet18", TORCHVISION), 10)).param_groups
+    assert all(group["weight_decay"] == 1e-4 for group in everything)
+    assert not everything[0]["nesterov"]
+
+
+def test_a_network_is_drawn_from_its_seed_alone():
+    spec = RunSpec(model="t2t_vit_7", model_args=(("depth", 1),), dataset="cifar10", recipe=T2T_LITE, img_size=32)
+    torch.manual_seed(1)
+    first = build_network(spec, 10).state_dict()
+    torch.manual_seed(2)
+    again = build_network(spec, 10).state_dict()
+    other = build_network(dataclasses.replace(spec, seed=43), 10).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+def test_a_cnn_takes_drop_path_and_no_img_size():
+    network = build_network(imagenet("resnet18", CNN_T2T, img_size=96), 10)
+    assert network.layer4[1].drop_path.drop_prob == pytest.approx(0.1)
+    assert build_network(imagenet("resnet18", TORCHVISION), 10).layer4[1].drop_path is None
+
+
+# Identity
+
+
+def test_run_id_is_made_of_what_changes_the_result():
+    spec = imagenet("t2t_vit_14", T2T_MEDIUM)
+    assert spec.run_id.startswith("t2t_vit_14-imagenet-t2t_medium-s42-")
+    assert len(spec.run_id.rpartition("-")[2]) == 8
+    assert imagenet("t2t_vit_14", dataclasses.replace(T2T_MEDIUM, summary="in other words")).run_id == spec.run_id
+    changed = [
+        dataclasses.replace(spec, seed=0),
+        dataclasses.replace(spec, img_size=384),
+        dataclasses.replace(spec, model_args=(("depth", 3),)),
+        dataclasses.replace(spec, recipe=override(T2T_MEDIUM, ["global_batch=1024"])),
+        dataclasses.replace(spec, recipe=override(T2T_MEDIUM, ["lr=1e-3"])),
+    ]
+    assert len({spec.run_id, *(s.run_id for s in changed)}) == 6
+
+
+def test_run_ids_do_not_move():
+    """The name of a folder in which somebody's days of training lie."""
+    assert imagenet("t2t_vit_14", T2T_MEDIUM).run_id == "t2t_vit_14-imagenet-t2t_medium-s42-69abdc03"
+
+
+def test_a_spec_survives_json():
+    for spec in (imagenet("t2t_vit_14", T2T_MEDIUM), *SUITES["smoke"].values()):
+        assert RunSpec.from_json(spec.to_json()) == spec
+        assert RunSpec.from_json(spec.to_json()).run_id == spec.run_id
+    with pytest.raises(ValueError, match="not a run's spec"):
+        RunSpec.from_json("{}")
+
+
+def test_override():
+    recipe = override(T2T_MEDIUM, ["lr=1e-3", "epochs=5", "decay_1d=true", "auto_augment="])
+    assert (recipe.lr, recipe.epochs, recipe.decay_1d, recipe.auto_augment) == (1e-3, 5, True, "")
+    assert recipe.sources["lr"] == "--set on the command line"
+    assert recipe.sources["weight_decay"] == T2T_MEDIUM.sources["weight_decay"]
+    for setting in ("epochs=0", "schedule=linear", "ema_decay=1", "mixup_mode=all", "decay_1d=perhaps", "epochs=1.5"):
+        with pytest.raises(RequestError, match=setting.partition("=")[0]):
+            override(T2T_MEDIUM, [setting])
+
+
+def test_small_budgets_never_share_a_run_with_the_paper():
+    for row in TABLES[3].rows:
+        assert under("paper", row.run) is row.run
+        assert len({row.run.run_id, under("pilot", row.run).run_id, under("smoke", row.run).run_id}) == 3
+
+
+def test_suites_are_of_networks_that_exist():
+    for suite in SUITES.values():
+        for spec in suite.values():
+            assert timm.is_model(spec.model)
+    assert recipes.__doc__

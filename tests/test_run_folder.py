@@ -1,0 +1,151 @@
+"""A run's folder: one owner at a time, whole files, and checkpoints that are sound or not used."""
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bench.run_folder import Fenced, NoSoundCheckpoint, RunBusy, checkpoints, load_record, own
+from bench.specs import RunRecord
+from tests.conftest import ROOT
+
+
+def record():
+    return RunRecord(run_id="a-run", spec={}, status="running", history=[], git={}, versions={})
+
+
+def save(owned, step, content=b"weights"):
+    return owned.save_checkpoint(0, step, content + str(step).encode())
+
+
+def test_a_record_survives_json(tmp_path):
+    with own(tmp_path) as owned:
+        owned.save_record(record())
+    assert load_record(tmp_path) == record()
+    (tmp_path / "record.json").write_text('{"status": "done"}')
+    with pytest.raises(ValueError, match=r"record\.json"):
+        load_record(tmp_path)
+    assert load_record(tmp_path / "elsewhere") is None
+
+
+def test_the_newest_two_checkpoints_are_kept_with_checksums(tmp_path):
+    with own(tmp_path) as owned:
+        for step in (1, 2, 3):
+            save(owned, step)
+        names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+        assert names == [f"epoch-0000-step-000000{step}.pt{suffix}" for step in (2, 3) for suffix in ("", ".sha256")]
+        path, problems = owned.newest_sound_checkpoint()
+        assert (path.name, problems) == ("epoch-0000-step-0000003.pt", [])
+    digest, name = (tmp_path / "checkpoints" / f"{path.name}.sha256").read_text().split()
+    assert (digest, name) == (hashlib.sha256(path.read_bytes()).hexdigest(), path.name)  # as sha256sum -c reads it
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "no checksum", "empty checksum"])
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path, damage):
+    with own(tmp_path) as owned:
+        first, second = save(owned, 1), save(owned, 2)
+        checksum = second.with_suffix(".pt.sha256")
+        content = second.read_bytes()
+        if damage == "truncated":
+            second.write_bytes(content[:-1])
+        elif damage == "flipped":
+            second.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        elif damage == "no checksum":
+            checksum.unlink()
+        else:
+            checksum.write_text("")
+        path, problems = owned.newest_sound_checkpoint()
+        assert path == first
+        assert len(problems) == 1
+        assert second.name in problems[0]
+        assert "checksum" in problems[0]
+        assert owned.newest_sound_checkpoint() == (first, [])  # set aside, not lost
+        assert second.with_suffix(".unsound").exists()
+
+
+def test_no_sound_checkpoint_is_a_stop(tmp_path):
+    with own(tmp_path) as owned:
+        assert owned.newest_sound_checkpoint() == (None, [])
+        for step in (1, 2):
+            save(owned, step).write_bytes(b"")
+        with pytest.raises(NoSoundCheckpoint, match=r"step-0000002\.pt.*step-0000001\.pt.*restore one, or remove"):
+            owned.newest_sound_checkpoint()
+        assert len(checkpoints(tmp_path)) == 2
+
+
+def test_a_failed_save_keeps_what_was_there(tmp_path, monkeypatch):
+    def full_disk(fd):
+        raise OSError(28, "No space left on device")
+
+    with own(tmp_path) as owned:
+        first = save(owned, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full_disk)
+            with pytest.raises(OSError, match="No space left"):
+                save(owned, 2)
+        assert owned.newest_sound_checkpoint() == (first, [])
+        assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+            first.name,
+            f"{first.name}.sha256",
+        ]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bench.run_folder import own
+with own(Path(sys.argv[1])):
+    print("owned", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_and_a_dead_owners_lock_taken_over(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "owned\n"
+    with pytest.raises(RunBusy, match=rf"pid {holder.pid} on {socket.gethostname()}"), own(tmp_path):
+        pass
+    holder.kill()
+    holder.communicate()
+    with own(tmp_path) as owned:
+        assert owned.token == 2
+
+
+def test_an_owner_on_another_machine_lives_as_long_as_its_heart_beats(tmp_path):
+    owner = {"token": 4, "host": "node17", "pid": 99, "since": "today", "released": False}
+    (tmp_path / "owner.json").write_text(json.dumps(owner))
+    with pytest.raises(RunBusy, match="pid 99 on node17"), own(tmp_path):
+        pass
+    silent = time.time() - 120
+    os.utime(tmp_path / "owner.json", (silent, silent))
+    with own(tmp_path) as owned:
+        assert owned.token == 5
+    (tmp_path / "owner.json").write_text(json.dumps({**owner, "released": True}))
+    with own(tmp_path) as owned:
+        assert owned.token == 5
+
+
+def test_an_older_copy_never_writes_after_its_successor_began(tmp_path):
+    """As after a node failure: Slurm's daemon is dead, the first copy lives, and locks do not cross machines."""
+    with own(tmp_path) as first:
+        first.save_record(record())
+        kept = save(first, 1)
+        (tmp_path / "lock").unlink()  # a lock that the second machine cannot see
+        with own(tmp_path) as second:
+            assert second.token == first.token + 1
+            for write in (
+                lambda: first.save_record(record()),
+                lambda: first.save_lines("metrics.jsonl", [{"epoch": 1}]),
+                lambda: save(first, 2),
+            ):
+                with pytest.raises(Fenced, match="newer process owns the run"):
+                    write()
+            save(second, 3)
+        assert [path.name for path in checkpoints(tmp_path)] == ["epoch-0000-step-0000003.pt", kept.name]
+    assert not (tmp_path / "metrics.jsonl").exists()
+    assert json.loads((tmp_path / "owner.json").read_text())["token"] == 2  # the first did not even sign off

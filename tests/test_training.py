@@ -1,0 +1,353 @@
+"""The loop: real processes, really killed, and the same bits at the end."""
+
+import dataclasses
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from bench import job
+from bench.budgets import SMOKE
+from bench.recipes import override
+from bench.run_folder import checkpoints, load_record, own
+from bench.specs import RequestError, Resources, RunSpec
+from bench.trainer import automatic_precision
+from tests.conftest import ROOT
+
+TINY = (("embed_dim", 32), ("depth", 1), ("num_heads", 2))
+
+
+def spec(*settings, model="t2t_vit_7", model_args=TINY, **kwargs):
+    """Three epochs of eight steps with all the paper's randomness, on generated images."""
+    augmented = ["epochs=3", "mixup=0.8", "cutmix=1", "auto_augment=rand-m9-mstd0.5-inc1", "random_erasing=0.25"]
+    recipe = override(SMOKE, [*augmented, "random_erasing_mode=pixel", "drop_path=0.1", *settings])
+    return RunSpec(
+        model=model, model_args=model_args, recipe=recipe, **{"dataset": "synthetic", "img_size": 32} | kwargs
+    )
+
+
+def resources(**kwargs):
+    return Resources(**{"data": "nowhere", "save_every_s": 0} | kwargs)
+
+
+ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def start(folder, **kwargs):
+    """A training process on a run's folder."""
+    command = [sys.executable, "-m", "bench.job", str(folder), json.dumps(dataclasses.asdict(resources(**kwargs)))]
+    return subprocess.Popen(command, cwd=ROOT, env=ENV, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    _, err = process.communicate(timeout=120)
+    return process.returncode, err
+
+
+def result(folder):
+    """Metrics and weights, as bytes and tensors."""
+    newest = torch.load(checkpoints(folder)[0], weights_only=True)
+    return (folder / "metrics.jsonl").read_bytes(), newest
+
+
+def assert_same(folder, undisturbed):
+    metrics, saved = result(folder)
+    expected_metrics, expected = result(undisturbed)
+    assert metrics == expected_metrics
+    for part in ("network", "ema"):
+        assert saved[part].keys() == expected[part].keys()
+        for name, value in saved[part].items():
+            assert torch.equal(value, expected[part][name]), (part, name)
+    moments = zip(saved["optimizer"]["state"].values(), expected["optimizer"]["state"].values(), strict=True)
+    assert all(torch.equal(a["exp_avg"], b["exp_avg"]) for a, b in moments)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run that nothing happened to."""
+    folder = job.prepare(tmp_path_factory.mktemp("undisturbed"), spec())
+    code, err = finish(start(folder))
+    assert code == 0, err
+    return folder
+
+
+def wait_for_progress(process, folder, seen, *, while_saving=False):
+    """Until there is a checkpoint that was not seen, and then, if so wished, until the next one is being written."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if set(checkpoints(folder)) - seen and (not while_saving or any((folder / "checkpoints").glob(".epoch-*.tmp"))):
+            return
+        time.sleep(0.0005)
+    assert process.poll() is not None, "no checkpoint in a minute"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(undisturbed, tmp_path, sent):
+    folder = job.prepare(tmp_path, spec())
+    chance = random.Random(int(sent))
+    for while_saving in (False, True, False):
+        seen = set(checkpoints(folder))
+        process = start(folder)
+        wait_for_progress(process, folder, seen, while_saving=while_saving)
+        if not while_saving:
+            time.sleep(chance.uniform(0, 0.25))  # into a step, a save, or a validation
+        process.send_signal(sent)
+        finish(process)
+    record = load_record(folder)
+    assert record.status == ("running" if sent == signal.SIGKILL else "interrupted")
+    code, err = finish(start(folder))
+    assert code == 0, err
+    assert_same(folder, undisturbed)
+    record = load_record(folder)
+    assert record.status == "completed"
+    events = [event["what"] for event in record.history]
+    assert events.count("killed" if sent == signal.SIGKILL else "interrupted") == 3
+    assert [event["token"] for event in record.history if "token" in event][-1] == 4
+
+
+def test_a_signal_loses_no_step(tmp_path):
+    folder = job.prepare(tmp_path, spec())
+    process = start(folder, save_every_s=1000)
+    wait_for_progress(process, folder, set())  # the first epoch's end
+    process.send_signal(signal.SIGUSR2)
+    code, _ = finish(process)
+    assert code == 1
+    event = load_record(folder).history[-1]
+    epoch, step = map(int, re.search(r"SIGUSR2 in epoch (\d+), step (\d+)", event["note"]).groups())
+    again = start(folder)
+    _, err = finish(again)
+    assert f"resumes at epoch {epoch}, step {step}" in err
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A run stopped half-way, with two checkpoints."""
+    folder = job.prepare(tmp_path_factory.mktemp("interrupted"), spec())
+    process = start(folder)
+    while len(checkpoints(folder)) < 2:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    finish(process)
+    return folder
+
+
+@pytest.fixture
+def half_done(interrupted, tmp_path):
+    return shutil.copytree(interrupted, tmp_path / interrupted.name)
+
+
+def test_a_flipped_byte_costs_one_save_and_is_recorded(half_done, undisturbed):
+    newest = checkpoints(half_done)[0]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    code, err = finish(start(half_done))
+    assert code == 0, err
+    assert f"not used: {newest.name}: checksum" in err
+    assert_same(half_done, undisturbed)
+    assert any(
+        event["what"] == "unsound checkpoint" and newest.name in event["note"]
+        for event in load_record(half_done).history
+    )
+
+
+def test_no_sound_checkpoint_stops_the_run_rather_than_start_it_anew(half_done):
+    for path in checkpoints(half_done):
+        path.write_bytes(path.read_bytes()[:-100])
+    code, err = finish(start(half_done))
+    assert code == 1
+    assert "no sound checkpoint" in err
+    assert "Traceback" not in err
+    record = load_record(half_done)
+    assert record.status == "failed"
+    assert "no sound checkpoint" in record.error
+    assert len(checkpoints(half_done)) == 2
+
+
+def test_a_second_process_on_a_live_run_is_refused(tmp_path):
+    folder = job.prepare(tmp_path, spec("epochs=200"))
+    process = start(folder, save_every_s=1000)
+    try:
+        wait_for_progress(process, folder, set())
+        before = load_record(folder)
+        code, err = finish(start(folder))
+        assert code == 1
+        assert f"pid {process.pid} on {socket.gethostname()}" in err.splitlines()[-1]
+        assert load_record(folder).history == before.history
+    finally:
+        process.kill()
+        finish(process)
+
+
+def test_a_fenced_copy_stops_without_writing(tmp_path):
+    folder = job.prepare(tmp_path, spec("epochs=200"))
+    process = start(folder)
+    wait_for_progress(process, folder, set())
+    (folder / "lock").unlink()  # locks do not cross machines
+    with own(folder):
+        files = {
+            path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix in (".pt", ".json", ".jsonl")
+        }
+        code, err = finish(process)
+        assert code == 1
+        assert "a newer process owns the run" in err
+        assert "Traceback" not in err
+        later = {path: path.stat().st_mtime_ns for path in files if path.exists()}
+        assert later == files
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    diverging = spec("optimizer=momentum", "lr=1e30", "warmup_epochs=0", "mixup=0", "cutmix=0")
+    folder = job.prepare(tmp_path, diverging)
+    with pytest.raises(job.RunFailed, match=r"diverged: loss is (nan|inf) in epoch 0, step \d+"):
+        job.run(folder, resources())
+    record = load_record(folder)
+    assert record.status == "diverged"
+    assert re.search(r"epoch 0, step \d+", record.error)
+    with own(folder) as owned:
+        path, problems = owned.newest_sound_checkpoint()
+    assert problems == []
+    assert all(value.isfinite().all() for value in torch.load(path, weights_only=True)["ema"].values())
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system that holds two checkpoints and not three."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"cannot mount a small file system: {made.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_keeps_the_last_sound_checkpoint(small_disk, undisturbed):
+    folder = job.prepare(small_disk, spec())
+    code, err = finish(start(folder))
+    assert code == 1
+    assert "No space left on device" in err
+    assert "Traceback" not in err
+    record = load_record(folder)
+    assert record.status == "failed"
+    assert "No space left on device" in record.error
+    assert checkpoints(folder)
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    code, err = finish(start(folder))
+    assert code == 0, err
+    assert "resumes at" in err
+    assert_same(folder, undisturbed)
+
+
+# Several processes
+
+
+def torchrun(folder, processes, **kwargs):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command += ["-m", "bench.job", str(folder), json.dumps(dataclasses.asdict(resources(**kwargs)))]
+    return subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=180)
+
+
+def test_two_processes_follow_one_and_validate_the_same_images(tmp_path):
+    # No layer draws anything here: the Transformer has no dropout, and mixing and drop path are off.
+    plain = spec("mixup=0", "cutmix=0", "drop_path=0", model_args=(*TINY, ("tokens_type", "transformer")))
+    one, two = job.prepare(tmp_path / "one", plain), job.prepare(tmp_path / "two", plain)
+    job.run(one, resources(precision="float32"))
+    done = torchrun(two, 2, precision="float32", micro_batch=16, save_every_s=1000)
+    assert done.returncode == 0, done.stderr
+    alone, both = ([json.loads(line) for line in (f / "metrics.jsonl").read_text().splitlines()] for f in (one, two))
+    assert len(alone) == len(both) == 3
+    for a, b in zip(alone, both, strict=True):
+        assert a["raw_val_images"] == b["raw_val_images"] == 256
+        for name in ("train_loss", "raw_val_loss", "ema_val_loss"):
+            assert b[name] == pytest.approx(a[name], rel=1e-4), name
+    assert load_record(two).world_size == 2
+    weights = zip(result(one)[1]["network"].items(), result(two)[1]["network"].values(), strict=True)
+    for (name, a), b in weights:
+        torch.testing.assert_close(b, a, rtol=1e-2, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}")
+
+
+def test_accumulation_follows_the_whole_batch(tmp_path):
+    plain = spec("mixup=0", "cutmix=0", "drop_path=0", model_args=(*TINY, ("tokens_type", "transformer")))
+    whole, parts = job.prepare(tmp_path / "whole", plain), job.prepare(tmp_path / "parts", plain)
+    job.run(whole, resources(precision="float32", micro_batch=64))
+    job.run(parts, resources(precision="float32", micro_batch=10))  # 8 divides 64
+    a, b = (
+        [json.loads(line)["raw_val_loss"] for line in (f / "metrics.jsonl").read_text().splitlines()]
+        for f in (whole, parts)
+    )
+    assert b == pytest.approx(a, rel=1e-4)
+
+
+# What is recorded
+
+
+def test_the_record_says_what_was_done(undisturbed):
+    record = load_record(undisturbed)
+    assert record.status == "completed"
+    assert record.run_id == undisturbed.name
+    assert record.spec == spec().identity()
+    assert (record.epoch, record.epochs, record.world_size, record.device) == (3, 3, 1, "cpu")
+    assert record.precision == automatic_precision(torch.device("cpu"))
+    assert record.data["complete"] is True
+    assert record.images_per_s > 0
+    assert record.wall_time_s > 0
+    assert re.fullmatch(r"[0-9a-f]{40}", record.git["commit"])
+    assert (
+        record.versions["torch"] == torch.__version__.partition("+")[0] or record.versions["torch"] == torch.__version__
+    )
+    lines = [json.loads(line) for line in (undisturbed / "metrics.jsonl").read_text().splitlines()]
+    for kind in ("raw", "ema"):
+        best = max(lines, key=lambda line: line[f"{kind}_top1_pct"])
+        assert record.results[f"{kind}_best_epoch"] == best["epoch"]
+        for top in ("top1_pct", "top5_pct"):
+            assert record.results[f"{kind}_best_{top}"] == best[f"{kind}_{top}"]
+            assert record.results[f"{kind}_last_{top}"] == lines[-1][f"{kind}_{top}"]
+    assert record.top1_pct("best") == record.results["ema_best_top1_pct"]
+
+
+def test_a_cnn_trains_too_and_learns(tmp_path):
+    folder = job.prepare(
+        tmp_path,
+        spec(
+            "mixup=0",
+            "cutmix=0",
+            "auto_augment=",
+            "epochs=6",
+            "random_erasing=0",
+            "drop_path=0",
+            model="test_resnet",
+            model_args=(),
+        ),
+    )
+    job.run(folder, resources(save_every_s=1000))
+    assert load_record(folder).results["raw_best_top1_pct"] > 40  # of ten classes
+
+
+def test_other_data_under_a_begun_run_are_refused(half_done):
+    record = json.loads((half_done / "record.json").read_text())
+    record["data"]["train_images"] = 511
+    (half_done / "record.json").write_text(json.dumps(record))
+    with pytest.raises(RequestError, match=r"was begun on 511 training images, and .* holds 512"):
+        job.run(half_done, resources())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["global_batch=1024"], "512 training images are less than one global batch of 1024"),
+        (["global_batch=63"], "no even micro-batch"),
+    ],
+)
+def test_batches_that_cannot_be_made(tmp_path, settings, message):
+    with pytest.raises(RequestError, match=message):
+        job.run(job.prepare(tmp_path, spec(*settings)), resources())
