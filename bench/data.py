@@ -100,7 +100,14 @@ def open_images(name: str, split: str, data: str, *, download: bool = False) -> 
     if name == "synthetic":
         return Synthetic(split)
     if "/" in name:
-        return create_dataset(name, root=data, split={"train": "train", "val": "validation"}[split], download=download)
+        images = create_dataset(
+            name, root=data, split={"train": "train", "val": "validation"}[split], download=download
+        )
+        if not hasattr(images, "__getitem__"):
+            raise RequestError(
+                f"{name!r} is a stream; choose a data set of timm's with random access, such as hfds/..."
+            )
+        return images
     if name not in _FOLDERS:
         raise unknown("data set", name, KNOWN, "or give timm's name with its prefix, such as hfds/...")
     subfolder, splits = _FOLDERS[name]

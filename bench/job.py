@@ -3,6 +3,7 @@
 ``python -m bench.job FOLDER RESOURCES`` is what torchrun starts on each GPU.
 """
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -68,7 +69,8 @@ def attempt(folder: Path, resources: Resources) -> None:
     spec = RunSpec.from_json((folder / "spec.json").read_text())
     with trainer.world() as here:
         if not here.leads:
-            trainer.train(spec, resources, here, None, None, watch_nothing)
+            with contextlib.suppress(trainer.Diverged, trainer.Interrupted):  # all stop; the first process says why
+                trainer.train(spec, resources, here, None, None, _Nothing())
             return
         with own(folder) as owned:
             record = _begin(owned, spec)
@@ -101,9 +103,6 @@ class _Nothing:
     def epoch(self, line: dict[str, float], *, images_per_s: float, epochs: int) -> None: ...
 
     def note(self, text: str) -> None: ...
-
-
-watch_nothing = _Nothing()
 
 
 def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Tiny networks keep no second thread busy, and threads of two processes that wait for each other on two cores
+# take ten times as long. Read by torch when it is imported, here and in the processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 from bench.specs import Complexity
 
 ROOT = Path(__file__).resolve().parent.parent

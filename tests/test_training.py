@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import random
 import re
 import shutil
@@ -39,13 +38,10 @@ def resources(**kwargs):
     return Resources(**{"data": "nowhere", "save_every_s": 0} | kwargs)
 
 
-ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
 def start(folder, **kwargs):
     """A training process on a run's folder."""
     command = [sys.executable, "-m", "bench.job", str(folder), json.dumps(dataclasses.asdict(resources(**kwargs)))]
-    return subprocess.Popen(command, cwd=ROOT, env=ENV, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process):
@@ -254,7 +250,7 @@ def test_a_full_disk_keeps_the_last_sound_checkpoint(small_disk, undisturbed):
 def torchrun(folder, processes, **kwargs):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command += ["-m", "bench.job", str(folder), json.dumps(dataclasses.asdict(resources(**kwargs)))]
-    return subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=180)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
 
 
 def test_two_processes_follow_one_and_validate_the_same_images(tmp_path):
