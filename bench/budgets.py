@@ -26,12 +26,12 @@ PILOT = dataclasses.replace(
     _changed(
         _changed(T2T_LITE, _OFF, mixup=0.0, cutmix=0.0, auto_augment="", random_erasing=0.0, drop_path=0.0),
         _CHOSEN,
-        epochs=40,
+        epochs=16,
         cooldown_epochs=0,
-        warmup_epochs=5,
+        warmup_epochs=2,
         warmup_lr=1e-5,
         global_batch=64,
-        lr=1e-3,
+        lr=5e-4,
         weight_decay=0.05,
         color_jitter=0.0,
         crop_scale_min=0.6,
@@ -40,7 +40,7 @@ PILOT = dataclasses.replace(
         ema_decay=0.99,
     ),
     name="pilot",
-    summary="AdamW for 40 epochs at 96 px, learning rate 1e-3 at batch 64, crops and flips only: one recipe for all",
+    summary="AdamW for 16 epochs at 96 px, learning rate 5e-4 at batch 64, crops and flips only: one recipe for all",
 )
 
 SMOKE = dataclasses.replace(
