@@ -20,7 +20,7 @@ from bench.budgets import BUDGETS, SUITES, under
 from bench.paper import TABLES
 from bench.paper.editions import EDITIONS
 from bench.recipes import override
-from bench.run_folder import load_record
+from bench.run_folder import RunBusy, load_record
 from bench.specs import Complexity, Edition, RequestError, Resources, Row, RunRecord, RunSpec, Table, unknown
 from bench.store import load_complexity, require_writable, save_complexity, write_atomically
 
@@ -101,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder with imagenet/{train,val}, cifar10, cifar100 (default: $T2T_BENCH_DATA or ./data)",
     )
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help="train on other data: imagenet, cifar10, cifar100, synthetic, or what timm's create_dataset names by "
+        "prefix, such as hfds/...: another run, reported apart",
+    )
     parser.add_argument("--download", action="store_true", help="fetch CIFAR into --data where it is missing")
     parser.add_argument(
         "--budget",
@@ -159,9 +165,9 @@ def _dispatch(args: argparse.Namespace) -> int:
     if not args.table and not args.list and args.budget not in SUITES:
         raise RequestError(f"nothing to do; choose --list or --table N (N from {', '.join(map(str, TABLES))})")
     tables = _tables(args.table) if args.table else list(TABLES.values())
-    if not args.list and (args.budget != BUDGETS[0] or args.set):
-        return _runs_apart(tables if args.table else [], args)
     edition = _edition(args.edition)
+    if not args.list and (args.budget != BUDGETS[0] or args.set or args.dataset):
+        return _runs_apart(tables if args.table else [], args)
     rows = _rows(tables, args.only)
     if args.list:
         _list(tables, rows, as_json=args.json)
@@ -293,13 +299,17 @@ def _report(tables: Sequence[Table], rows: Sequence[Row], edition: Edition, args
 
 def _runs_apart(tables: Sequence[Table], args: argparse.Namespace) -> int:
     """Runs that fill none of the paper's cells: under another budget, or with settings of their own."""
-    suites = {f"table_{table.number}": {row.name: row.run for row in table.rows} for table in tables}
-    suites = suites or {args.budget: SUITES[args.budget]}
-    apart = "_".join([args.budget] * (args.budget != BUDGETS[0]) + ["set"] * bool(args.set))
-    for name in list(suites):
-        specs = {row: under(args.budget, spec) for row, spec in suites.pop(name).items()}
-        specs = {row: dataclasses.replace(spec, recipe=override(spec.recipe, args.set)) for row, spec in specs.items()}
-        suites[name if name == apart else f"{name}_{apart}".replace(f"{args.budget}_{apart}", apart)] = specs
+    changes = [*([args.dataset] if args.dataset else []), *sorted(args.set)]
+    apart = [*([args.budget] if args.budget != BUDGETS[0] else []), *changes]
+    suites = {
+        re.sub(r"[^\w.=+-]", "-", "_".join([*label, *apart])): {
+            row: _changed(under(args.budget, spec), args) for row, spec in specs.items()
+        }
+        for label, specs in (
+            [([f"table_{table.number}"], {row.name: row.run for row in table.rows}) for table in tables]
+            or [([], SUITES[args.budget])]
+        )
+    }
     chosen = _matching([(row, spec.model, spec) for specs in suites.values() for row, spec in specs.items()], args.only)
 
     from bench.report.frame import runs_frame
@@ -315,7 +325,7 @@ def _runs_apart(tables: Sequence[Table], args: argparse.Namespace) -> int:
         frame = runs_frame(shown, records)
         command = " ".join(["python run_all.py", *_repeat(args), "--run local", "--data DIR"])
         about = (
-            f"Runs under the {args.budget} budget{', with ' + ' '.join(args.set) if args.set else ''}. They are not "
+            f"Runs under the {args.budget} budget{', with ' + ', '.join(changes) if changes else ''}. They are not "
             "the paper's runs and fill none of its cells."
         )
         title = name.replace("_", " ").capitalize()
@@ -337,11 +347,17 @@ def _runs_apart(tables: Sequence[Table], args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def _changed(spec: RunSpec, args: argparse.Namespace) -> RunSpec:
+    recipe = override(spec.recipe, args.set) if args.set else spec.recipe
+    return dataclasses.replace(spec, recipe=recipe, dataset=args.dataset or spec.dataset)
+
+
 def _repeat(args: argparse.Namespace) -> list[str]:
     """The options that choose runs, as they were given."""
     return [
         *(["--table", *args.table] if args.table else []),
         *(["--budget", args.budget] if args.budget != BUDGETS[0] else []),
+        *(["--dataset", args.dataset] if args.dataset else []),
         *(["--set", *args.set] if args.set else []),
     ]
 
@@ -366,7 +382,7 @@ def _train(specs: Iterable[RunSpec], args: argparse.Namespace) -> list[str]:
             job.run(job.prepare(args.runs, spec), resources)
         except job.RunInterrupted as interrupted:
             raise KeyboardInterrupt(str(interrupted)) from interrupted
-        except job.RunFailed as error:
+        except (job.RunFailed, RunBusy) as error:  # the other rows are none the worse
             failures.append(str(error))
     return failures
 

@@ -9,6 +9,7 @@ neither the number of workers nor of processes, nor a restart, changes a pixel.
 import contextlib
 import hashlib
 import random
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,11 @@ def survey(spec: RunSpec, train: Any, val: Any) -> dict[str, object]:
         "train_images": known.train_images,
         "val_images": known.val_images,
     }
+    if known and len(_classes(train)) > known.num_classes:
+        raise RequestError(
+            f"{spec.dataset}: {len(_classes(train))} class folders, and it has {known.num_classes} classes; remove "
+            "what is no class"
+        )
     if _classes(train) != _classes(val):
         raise RequestError(
             f"{spec.dataset}: {len(_classes(train))} training classes and {len(_classes(val))} validation classes are "
@@ -166,11 +172,16 @@ def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
     return create_transform(
         img_size,
         is_training=True,
+        no_aug=False,
+        train_crop_mode=None,
         scale=(recipe.crop_scale_min, recipe.crop_scale_max),
         ratio=(3 / 4, 4 / 3),
         hflip=recipe.hflip,
         vflip=0.0,
         color_jitter=recipe.color_jitter,
+        color_jitter_prob=None,
+        grayscale_prob=0.0,
+        gaussian_blur_prob=0.0,
         auto_augment=recipe.auto_augment or None,
         interpolation=recipe.interpolation,
         mean=known.mean,
@@ -178,6 +189,7 @@ def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
         re_prob=recipe.random_erasing,
         re_mode=recipe.random_erasing_mode,
         re_count=1,
+        re_num_splits=0,
         use_prefetcher=False,
     )
 
@@ -190,6 +202,7 @@ def eval_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
         interpolation=recipe.eval_interpolation,
         crop_pct=recipe.crop_pct,
         crop_mode="center",
+        crop_border_pixels=None,
         mean=known.mean,
         std=known.std,
         use_prefetcher=False,
@@ -209,6 +222,10 @@ class Batch:
         return Batch(images=self.images.pin_memory(), labels=self.labels.pin_memory(), unreadable=self.unreadable)
 
 
+_TRIES = 10
+"""images in a row that may fail to load before a place in a batch stays empty"""
+
+
 class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
     """Images behind their transform, addressed by (epoch, index).
 
@@ -221,7 +238,7 @@ class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor | None, int, list[str]]:
         epoch, index = key
         unreadable: list[str] = []
-        for _ in range(len(self.images) if self.training else 1):
+        for _ in range(_TRIES if self.training else 1):
             try:
                 image, label = self.images[index]
                 image = image.convert("RGB")
@@ -284,7 +301,7 @@ def train_loader(samples: Samples, batches: TrainBatches, workers: int, device: 
         pin_memory=device.type == "cuda",
         persistent_workers=workers > 0,
         generator=torch.Generator(),  # its own, or each epoch would draw from the training's
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin_worker,
     )
 
 
@@ -300,12 +317,15 @@ def eval_loader(
         collate_fn=_collate,
         pin_memory=device.type == "cuda",
         generator=torch.Generator(),
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin_worker,
     )
 
 
-def _one_thread(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
     torch.set_num_threads(1)
+    # A signal to the whole process group must not take the loaders from a run that is about to save itself.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def seed_everything(*parts: object) -> None:

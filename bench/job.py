@@ -12,10 +12,13 @@ import platform
 import socket
 import subprocess
 import sys
+import time
+import traceback
 from pathlib import Path
 
 from bench.run_folder import Fenced, NoSoundCheckpoint, OwnedRun, load_record, now, own
 from bench.specs import RequestError, Resources, RunRecord, RunSpec
+from bench.stop import Stop
 from bench.store import write_atomically
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy")
@@ -31,11 +34,10 @@ class RunInterrupted(RunFailed):
 
 def prepare(runs: Path, spec: RunSpec) -> Path:
     """The run's folder, with its spec in it."""
-    folder = runs / spec.run_id
-    path = folder / "spec.json"
-    if not path.exists():
+    path = runs / spec.run_id / "spec.json"
+    if not path.exists() or path.read_text() != spec.to_json():  # damaged, or a source in other words
         write_atomically(path, spec.to_json())
-    return folder
+    return path.parent
 
 
 def run(folder: Path, resources: Resources) -> None:
@@ -48,51 +50,75 @@ def run(folder: Path, resources: Resources) -> None:
     import torch
 
     gpus = torch.cuda.device_count()
-    if gpus < 2:
+    if gpus > 1:
+        run_processes(folder, resources, gpus)
+    else:
         attempt(folder, resources)
-        return
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}"]
+
+
+def run_processes(folder: Path, resources: Resources, processes: int) -> None:
+    """Train in several processes of this machine, started by torchrun; a signal here stops them, saved.
+
+    Raises:
+        RunFailed: as ``run``.
+    """
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     job = ["-m", "bench.job", str(folder), json.dumps(dataclasses.asdict(resources))]
-    done = subprocess.run([*torchrun, *job], check=False)
+    # In a session of its own: Ctrl-C reaches it once, through us.
+    with Stop().listening() as stop, subprocess.Popen([*torchrun, *job], start_new_session=True) as children:
+        told = False
+        while children.poll() is None:
+            if stop.signal and not told:
+                children.terminate()  # torchrun hands it on as SIGTERM, at which each process saves and leaves
+                told = True
+            time.sleep(0.1)
     record = load_record(folder)
-    if done.returncode or record is None or record.status != "completed":
-        raise RunFailed(
-            f"{folder.name}: {record.error if record and record.error else f'torchrun ended with {done.returncode}'}"
-        )
+    if record and record.status == "interrupted":
+        raise RunInterrupted(f"{folder.name}: interrupted; the same command resumes it")
+    if children.returncode or record is None or record.status != "completed":
+        why = record.error if record and record.error else f"torchrun ended with {children.returncode}"
+        raise RunFailed(f"{folder.name}: {why}")
 
 
 def attempt(folder: Path, resources: Resources) -> None:
     """This process's part in training the run of a folder; joins the others if there are any."""
+    try:
+        spec = RunSpec.from_json((folder / "spec.json").read_text())
+    except (OSError, ValueError) as error:
+        raise RunFailed(f"{folder / 'spec.json'}: {' '.join(str(error).split())}") from error
+
     from bench import trainer
     from bench.watch import watch
 
-    spec = RunSpec.from_json((folder / "spec.json").read_text())
-    with trainer.world() as here:
+    with Stop().listening() as stop, trainer.world() as here:
         if not here.leads:
-            with contextlib.suppress(trainer.Diverged, trainer.Interrupted):  # all stop; the first process says why
-                trainer.train(spec, resources, here, None, None, _Nothing())
+            with contextlib.suppress(trainer.Diverged, trainer.Interrupted, trainer.Unreadable):
+                trainer.train(spec, resources, here, None, None, _Nothing(), stop)  # the first process says why it ends
             return
         with own(folder) as owned:
             record = _begin(owned, spec)
             seen = watch(spec.run_id)
             try:
-                trainer.train(spec, resources, here, owned, record, seen)
-            except trainer.Diverged as error:
-                _end(owned, record, "diverged", str(error))
+                trainer.train(spec, resources, here, owned, record, seen, stop)
+            except Fenced as error:
+                raise RunFailed(str(error)) from error
             except trainer.Interrupted as error:
                 why = RunInterrupted(f"{record.run_id}: interrupted: {error}; the same command resumes it")
                 _end(owned, record, "interrupted", str(error), raises=why)
-            except RequestError as error:
-                _end(owned, record, "failed", str(error), raises=error)
-            except (trainer.Unreadable, NoSoundCheckpoint) as error:
-                _end(owned, record, "failed", str(error))
+            except trainer.Diverged as error:
+                _end(owned, record, "diverged", str(error))
+            except (RequestError, trainer.Unreadable, NoSoundCheckpoint) as error:
+                _end(owned, record, "failed", str(error), raises=error if isinstance(error, RequestError) else None)
             except OSError as error:
                 _end(owned, record, "failed", f"{error.filename or 'writing'}: {error.strerror or error}")
-            except Fenced as error:
-                raise RunFailed(str(error)) from error
+            except Exception as error:  # a GPU out of memory, a dead loader: one line here, the rest in a file
+                write_atomically(folder / "traceback.txt", traceback.format_exc())
+                first = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                _end(owned, record, "failed", f"{first} (see {folder / 'traceback.txt'})")
+            else:
+                _end(owned, record, "completed", "")
             finally:
                 seen.close()
-            _end(owned, record, "completed", "")
 
 
 class _Nothing:
@@ -133,7 +159,7 @@ def _end(owned: OwnedRun, record: RunRecord, status: str, why: str, raises: Exce
 
 def _note(owned: OwnedRun, record: RunRecord, what: str, why: str) -> None:
     event: dict[str, object] = {"what": what, "when": now(), "host": socket.gethostname(), "pid": os.getpid()}
-    record.history.append(event | {"token": owned.token, "epoch": record.epoch} | ({"note": why} if why else {}))
+    record.history.append(event | {"attempt": owned.attempt, "epoch": record.epoch} | ({"note": why} if why else {}))
     owned.save_record(record)
 
 

@@ -112,11 +112,16 @@ T2T_DEEP = dataclasses.replace(
 CNN_T2T = dataclasses.replace(
     T2T_MEDIUM,
     name="cnn_t2t",
-    summary="CNN retrained by the authors with the T2T-ViT scheme (the rows marked *): as t2t_medium",
+    summary="CNN retrained by the authors with the T2T-ViT scheme (the rows marked *): as t2t_medium, crop_pct 0.875",
     sources={
-        name: f"{source}; the paper gives the CNN rows no values of their own"
-        for name, source in T2T_MEDIUM.sources.items()
+        **{
+            name: f"{source}; the paper gives the CNN rows no values of their own"
+            for name, source in T2T_MEDIUM.sources.items()
+        },
+        "crop_pct": "timm 0.3.4: default_cfgs of its ResNets and MobileNets, with which the authors' main.py evaluates",
+        "eval_interpolation": "timm 0.3.4: default_cfgs of its ResNets, with which the authors' main.py evaluates",
     },
+    crop_pct=0.875,
 )
 
 TORCHVISION = Recipe(

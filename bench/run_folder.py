@@ -1,12 +1,12 @@
 """A run's folder: who owns it, what it remembers, and checkpoints that are sound or not used.
 
-``<runs>/<run_id>/`` holds spec.json, record.json, metrics.jsonl, timing.jsonl, owner.json and
-``checkpoints/epoch-EEEE-step-SSSSSSS.pt`` with a ``.sha256`` beside each.
+``<runs>/<run_id>/`` holds spec.json, record.json, metrics.jsonl, owner.json and
+``checkpoints/epoch-EEEEE-step-SSSSSSS.pt`` with a ``.sha256`` beside each.
 
 One process owns a folder at a time. A kernel lock (flock) keeps out a second process of the same machine and dies
-with its owner. A token in owner.json, raised by each new owner, keeps out an older copy wherever it runs: every
-write is preceded by a look at the token, and a copy that finds another token stops without writing. Where the file
-system shares no locks between machines, a heartbeat (the age of owner.json) tells a live owner from a dead one.
+with its owner. A token in owner.json, new with each owner, keeps out an older copy wherever it runs: every write is
+preceded by a look at the token, and a copy that finds another one stops without writing. Where the file system shares
+no locks between machines, a heartbeat (the age of owner.json) tells a live owner from a dead one.
 """
 
 import contextlib
@@ -19,15 +19,19 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.specs import RequestError, RunRecord
-from bench.store import write_atomically
+from bench.store import replace, write_atomically
 
 HEARTBEAT_S = 15.0
-"""an owner touches owner.json this often; one on another machine is dead after four missed beats"""
+"""an owner touches owner.json this often; one on another machine is dead after three missed beats"""
+
+SETTLE_S = 0.3
+"""after which a process that claimed a folder looks whether another one claimed it at the same moment"""
 
 KEPT_CHECKPOINTS = 2
 
@@ -67,9 +71,11 @@ def load_record(folder: Path) -> RunRecord | None:
 class OwnedRun:
     """A run's folder in the hands of this process; made by ``own``."""
 
-    def __init__(self, folder: Path, token: int) -> None:
+    def __init__(self, folder: Path, attempt: int) -> None:
         self.folder = folder
-        self.token = token
+        self.attempt = attempt
+        """counts the owners, as far as owner.json remembers them"""
+        self.token = uuid.uuid4().hex
 
     def check(self) -> None:
         """Before every write.
@@ -79,7 +85,11 @@ class OwnedRun:
         """
         found = _read_owner(self.folder).get("token")
         if found != self.token:
-            raise Fenced(f"{self.folder}: a newer process owns the run (token {found}, ours is {self.token})")
+            owner = _read_owner(self.folder)
+            raise Fenced(
+                f"{self.folder.name}: a newer process owns the run (pid {owner.get('pid', '?')} on "
+                f"{owner.get('host', '?')}); this one, pid {os.getpid()}, stops without writing"
+            )
 
     def save_record(self, record: RunRecord) -> None:
         """Write record.json whole."""
@@ -104,8 +114,8 @@ class OwnedRun:
         """
         folder = self.folder / "checkpoints"
         folder.mkdir(exist_ok=True)
-        path = folder / f"epoch-{epoch:04d}-step-{step:07d}.pt"
-        temporary = folder / f".{path.name}.{self.token}.tmp"
+        path = folder / f"epoch-{epoch:05d}-step-{step:07d}.pt"
+        temporary = folder / f".{path.name}.tmp"
         self.check()
         for stale in folder.glob(".*.tmp"):
             stale.unlink()
@@ -116,10 +126,12 @@ class OwnedRun:
                 os.fsync(file.fileno())
             self.check()
             write_atomically(_checksum_path(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
-            temporary.replace(path)
+            replace(temporary, path)
+            (self.folder / "saved").touch()
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        self.check()
         for old in checkpoints(self.folder)[KEPT_CHECKPOINTS:]:
             old.unlink()
             _checksum_path(old).unlink(missing_ok=True)
@@ -145,6 +157,8 @@ class OwnedRun:
                 return path, problems
             unsound.append(path)
             problems.append(f"{path.name}: {problem}")
+        if not problems and (self.folder / "saved").exists():
+            problems.append("there were some, and they are gone")
         if problems:
             raise NoSoundCheckpoint(
                 f"no sound checkpoint in {self.folder / 'checkpoints'} ({'; '.join(problems)}); restore one, or remove "
@@ -189,8 +203,14 @@ def own(folder: Path) -> Iterator[OwnedRun]:
         owner = _read_owner(folder)
         if _alive_elsewhere(folder, owner):
             raise _busy(folder, owner)
-        run = OwnedRun(folder, int(owner.get("token", 0)) + 1)
+        run = OwnedRun(folder, int(owner.get("attempt", 0)) + 1)
         _write_owner(run, released=False)
+        time.sleep(SETTLE_S)
+        owner = _read_owner(folder)
+        if owner.get("token") != run.token:
+            raise _busy(folder, owner)
+        for stale in folder.glob(".*.tmp"):  # of an owner that was killed
+            stale.unlink(missing_ok=True)
         stop = threading.Event()
         heart = threading.Thread(target=_beat, args=(run, stop), daemon=True)
         heart.start()
@@ -212,9 +232,19 @@ def _busy(folder: Path, owner: Mapping[str, Any]) -> RunBusy:
 
 
 def _alive_elsewhere(folder: Path, owner: Mapping[str, Any]) -> bool:
+    """Whether the last owner is on another machine and its heart beats; waits for a beat if need be.
+
+    A job that Slurm reruns on another node comes seconds after its predecessor died.
+    """
     if not owner or owner.get("released") or owner.get("host") == socket.gethostname():
         return False  # on this machine the kernel's lock has answered already
-    return time.time() - (folder / "owner.json").stat().st_mtime < 4 * HEARTBEAT_S
+    path = folder / "owner.json"
+    last = path.stat().st_mtime
+    while time.time() - last < 3 * HEARTBEAT_S:
+        time.sleep(HEARTBEAT_S / 15)
+        if path.stat().st_mtime != last:
+            return True
+    return False
 
 
 def _read_owner(folder: Path) -> dict[str, Any]:
@@ -226,7 +256,14 @@ def _read_owner(folder: Path) -> dict[str, Any]:
 
 
 def _write_owner(run: OwnedRun, *, released: bool) -> None:
-    owner = {"token": run.token, "host": socket.gethostname(), "pid": os.getpid(), "since": now(), "released": released}
+    owner = {
+        "token": run.token,
+        "attempt": run.attempt,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": now(),
+        "released": released,
+    }
     write_atomically(run.folder / "owner.json", json.dumps(owner) + "\n")
 
 

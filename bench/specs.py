@@ -53,6 +53,44 @@ class Published:
                 raise ValueError(f"a reason needs a printed figure beside it: {cell!r}")
 
 
+_CHOICES = {
+    "optimizer": ("adamw", "momentum"),
+    "schedule": ("cosine", "step"),
+    "mixup_mode": ("batch", "pair", "elem"),
+    "random_erasing_mode": ("const", "rand", "pixel"),
+    "interpolation": ("random", "bilinear", "bicubic"),
+    "eval_interpolation": ("bilinear", "bicubic"),
+}
+_LARGEST = 1e30
+_RANGES: dict[str, tuple[float, float]] = {
+    "lr": (1e-30, _LARGEST),
+    "global_batch": (1, 2**20),
+    "momentum": (0, 0.99999),
+    "weight_decay": (0, _LARGEST),
+    "epochs": (1, 99_000),
+    "cooldown_epochs": (0, 900),
+    "min_lr": (0, _LARGEST),
+    "warmup_epochs": (0, 99_000),
+    "warmup_lr": (0, _LARGEST),
+    "decay_epochs": (0, 99_000),
+    "decay_rate": (0, 1),
+    "drop_path": (0, 0.99),
+    "label_smoothing": (0, 0.99),
+    "mixup": (0, _LARGEST),
+    "cutmix": (0, _LARGEST),
+    "mixup_prob": (0, 1),
+    "mixup_switch_prob": (0, 1),
+    "color_jitter": (0, 1),
+    "random_erasing": (0, 1),
+    "crop_scale_min": (0.0001, 1),
+    "crop_scale_max": (0.0001, 1),
+    "hflip": (0, 1),
+    "crop_pct": (0.01, 1),
+    "ema_decay": (0, 0.9999999),
+}
+"""least and most of each number in a recipe"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """How a network is trained, completely: no value is left to a library's default."""
@@ -118,14 +156,20 @@ class Recipe:
         missing = [f.name for f in fields(self) if f.compare and f.name != "name" and f.name not in self.sources]
         if missing:
             raise ValueError(f"recipe {self.name!r} gives no source for {', '.join(missing)}")
-        if self.schedule not in ("cosine", "step"):
-            raise RequestError(f"unknown schedule {self.schedule!r} (choose from cosine, step)")
-        if self.mixup_mode not in ("batch", "pair", "elem"):
-            raise RequestError(f"unknown mixup_mode {self.mixup_mode!r} (choose from batch, pair, elem)")
-        if self.global_batch < 1 or self.epochs < 1:
-            raise RequestError(f"global_batch={self.global_batch}, epochs={self.epochs}: both must be 1 or more")
-        if not 0 <= self.ema_decay < 1:
-            raise RequestError(f"ema_decay={self.ema_decay} must be from 0 to below 1")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise unknown(name, getattr(self, name), choices)
+        for name, (least, most) in _RANGES.items():
+            if not least <= getattr(self, name) <= most:  # also false for nan
+                raise RequestError(f"{name}={getattr(self, name)} is not possible; choose from {least} to {most}")
+        if self.schedule == "step" and not self.decay_epochs:
+            raise RequestError("schedule=step needs decay_epochs; choose 1 or more epochs")
+        if self.crop_scale_min > self.crop_scale_max:
+            raise RequestError(f"crop_scale_min={self.crop_scale_min} is above crop_scale_max={self.crop_scale_max}")
+        if self.auto_augment and not self.auto_augment.startswith(("rand-", "augmix-", "original", "v0", "3a")):
+            raise RequestError(
+                f"unknown auto_augment {self.auto_augment!r}; choose a policy of timm's, as rand-m9-mstd0.5-inc1"
+            )
 
     @property
     def total_epochs(self) -> int:

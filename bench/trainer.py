@@ -4,18 +4,18 @@ Legend: a step is one optimizer step over the global batch; it takes micro-batch
 processes until the global batch is reached. K classes.
 
 A run is a function of its spec: before each micro-batch every generator is seeded from (seed, epoch, step,
-micro-batch, rank), so a checkpoint's position stands for all random states, and a run that was killed and resumed
-ends, on CPU, with the same bits as one that was not.
+place in the global batch), so a checkpoint's position stands for all random states, and a run that was killed and
+resumed ends, on CPU, with the same bits as one that was not.
 """
 
 import contextlib
 import io
+import math
 import os
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any, Protocol
 
 import timm
@@ -33,6 +33,7 @@ import models  # noqa: F401  (registers with timm)
 from bench import data
 from bench.run_folder import OwnedRun
 from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
+from bench.stop import Stop
 
 SYNC_STEPS_GPU = 10
 """steps between two looks at the loss and at signals on a GPU, where each look waits for the device"""
@@ -83,8 +84,9 @@ class World:
 def world() -> Iterator[World]:
     """Join the processes that torchrun or Slurm started, or be alone."""
     env = os.environ
-    rank = int(env.get("RANK", env.get("SLURM_PROCID", 0) if "MASTER_ADDR" in env else 0))
-    size = int(env.get("WORLD_SIZE", env.get("SLURM_NTASKS", 1) if "MASTER_ADDR" in env else 1))
+    together = "MASTER_ADDR" in env and "MASTER_PORT" in env  # salloc alone sets Slurm's variables too
+    rank = int(env.get("RANK", env.get("SLURM_PROCID", 0))) if together else 0
+    size = int(env.get("WORLD_SIZE", env.get("SLURM_NTASKS", 1))) if together else 1
     local_rank = int(env.get("LOCAL_RANK", env.get("SLURM_LOCALID", 0)))
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank % torch.cuda.device_count())
@@ -185,6 +187,20 @@ def build_mixup(recipe: Recipe, num_classes: int) -> Mixup | None:
     )
 
 
+def build_ema(recipe: Recipe, network: nn.Module) -> ModelEmaV3 | None:
+    """timm's averaged weights, with a constant decay from the first step on, or None where the recipe has none."""
+    if not recipe.ema_decay:
+        return None
+    return ModelEmaV3(
+        network,
+        decay=recipe.ema_decay,
+        min_decay=0.0,
+        update_after_step=0,
+        use_warmup=False,
+        exclude_buffers=False,
+    )
+
+
 @dataclass(slots=True)
 class State:
     """All that training changes, and so all that a checkpoint holds."""
@@ -229,35 +245,20 @@ class State:
             self.ema.module.load_state_dict(saved["ema"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.scheduler.load_state_dict(saved["scheduler"])
-        self.scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"] and self.scaler.is_enabled():  # a GPU of another kind may want none, or a fresh one
+            self.scaler.load_state_dict(saved["scaler"])
         self.epoch, self.step, self.loss_sum = saved["epoch"], saved["step"], saved["loss_sum"]
         self.metrics = saved["metrics"]
 
 
-class Stop:
-    """Whether a signal asked to stop: set by the handler, read by the loop."""
-
-    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
-
-    def __init__(self) -> None:
-        self.signal = 0
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator["Stop"]:
-        """Handle the signals inside the block; their old handlers return after it."""
-        old = {number: signal.signal(number, self._handle) for number in self.SIGNALS}
-        try:
-            yield self
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)
-
-
 def train(
-    spec: RunSpec, resources: Resources, here: World, run: OwnedRun | None, record: RunRecord | None, watch: Watch
+    spec: RunSpec,
+    resources: Resources,
+    here: World,
+    run: OwnedRun | None,
+    record: RunRecord | None,
+    watch: Watch,
+    stop: Stop,
 ) -> None:
     """Train a run to its end, from its newest sound checkpoint if it has one.
 
@@ -268,6 +269,7 @@ def train(
         run: the owned folder, on rank 0; None elsewhere.
         record: on rank 0, filled and saved as training goes on; its status is the caller's.
         watch: told of progress, on rank 0.
+        stop: asked, while it listens, whether a signal came.
 
     Raises:
         RequestError: the data are not there or do not fit the run.
@@ -276,8 +278,7 @@ def train(
         Unreadable: too many images failed to load.
         OSError: a write failed; the checkpoints that were there stay.
     """
-    with Stop().listening() as stop:
-        _Training(spec, resources, here, run, record, watch, stop).train()
+    _Training(spec, resources, here, run, record, watch, stop).train()
 
 
 class _Training:
@@ -298,12 +299,21 @@ class _Training:
         self.started = self.saved = time.monotonic()
         self.unreadable: dict[str, None] = {}  # ordered, each once
 
+        if here.size > 1 and not here.leads:
+            dist.barrier()  # the first process may download
         train_images, val_images = (
-            data.open_images(spec.dataset, split, resources.data, download=resources.download)
+            data.open_images(spec.dataset, split, resources.data, download=resources.download and here.leads)
             for split in ("train", "val")
         )
+        if here.size > 1 and here.leads:
+            dist.barrier()
         self.known = data.describe(spec, train_images, val_images)
         self.survey = data.survey(spec, train_images, val_images)
+        if here.leads and self.survey["expected"] and not self.survey["complete"]:
+            watch.note(
+                f"{spec.dataset} is not complete: {len(train_images):,} training and {len(val_images):,} validation "
+                f"images of {self.known.train_images:,} and {self.known.val_images:,}; the record says so"
+            )
         self.share, self.micro_batch = _split(self.recipe, here.size, resources.micro_batch)
         self.batches = data.TrainBatches(
             len(train_images), self.recipe.global_batch, self.micro_batch, spec.seed, here.rank, here.size
@@ -327,7 +337,7 @@ class _Training:
         optimizer = build_optimizer(self.recipe, network)
         self.state = State(
             network=network,
-            ema=ModelEmaV3(network, decay=self.recipe.ema_decay) if self.recipe.ema_decay else None,
+            ema=build_ema(self.recipe, network),
             optimizer=optimizer,
             scheduler=build_scheduler(self.recipe, optimizer),
             scaler=torch.amp.GradScaler(here.device.type, enabled=self.precision == "float16"),
@@ -338,6 +348,14 @@ class _Training:
 
     def train(self) -> None:
         """All epochs that are left."""
+        try:
+            self._train()
+        finally:
+            if self.record:  # whatever the ending, the caller saves it
+                self.record.unreadable = list(dict.fromkeys([*self.record.unreadable, *self.unreadable]))
+                self.record.wall_time_s = self._wall_time()
+
+    def _train(self) -> None:
         state, epochs = self.state, self.recipe.total_epochs
         while state.epoch < epochs:
             images_per_s = self._train_epoch()
@@ -345,6 +363,9 @@ class _Training:
             line |= {f"raw_{name}": value for name, value in self._evaluate(state.network).items()}
             if state.ema:
                 line |= {f"ema_{name}": value for name, value in self._evaluate(state.ema.module).items()}
+            for name in ("raw_val_loss", "ema_val_loss"):
+                if not math.isfinite(line.get(name, 0.0)):
+                    raise Diverged(f"{name} is {line[name]} after epoch {state.epoch}, step {state.step}")
             state.metrics.append(line)
             state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
             self._save()
@@ -375,9 +396,12 @@ class _Training:
             for micro in range(micro_batches):
                 batch = next(loader)
                 self._count_unreadable(batch.unreadable)
+                if not len(batch.labels):
+                    raise Unreadable(f"no image of a batch could be read; the last: {batch.unreadable[-1]}")
                 images = batch.images.to(device, non_blocking=True)
                 labels = batch.labels.to(device, non_blocking=True)
-                data.seed_everything(self.spec.seed, state.epoch, step, micro, self.here.rank)
+                place = self.here.rank * self.share + micro * self.micro_batch
+                data.seed_everything(self.spec.seed, state.epoch, step, place)
                 targets: Tensor = labels
                 if self.mixup:
                     images, targets = self.mixup(images, labels)
@@ -426,11 +450,14 @@ class _Training:
         values = torch.stack(losses).double()
         due = time.monotonic() - self.saved > self.resources.save_every_s
         signs = torch.tensor([self.stop.signal, due], dtype=torch.double, device=values.device)
+        unreadable = torch.tensor(len(self.unreadable), device=values.device)
         if self.here.size > 1:
             # All must agree on the step at which they stop or save.
             dist.all_reduce(values)
             values /= self.here.size
             dist.all_reduce(signs, op=dist.ReduceOp.MAX)
+            dist.all_reduce(unreadable)
+        self._limit_unreadable(int(unreadable.item()))
         finite = values.isfinite()
         if not finite.all():
             at = step + 1 - len(losses) + int((~finite).nonzero()[0])
@@ -463,8 +490,11 @@ class _Training:
             for buffer in network.buffers():  # batch-norm statistics differ between processes
                 dist.broadcast(buffer, 0)
         network.eval()
-        sums = torch.zeros(4, dtype=torch.double, device=self.here.device)  # images, loss, top-1, top-5
+        sums = torch.zeros(5, dtype=torch.double, device=self.here.device)  # images, loss, top-1, top-5, unreadable
         for batch in self.eval_loader:
+            if self.stop.signal and self.here.size == 1:  # several processes stop together, after the epoch
+                self._save()
+                self._stop_for(self.stop.signal)
             self._count_unreadable(batch.unreadable)
             if not len(batch.labels):
                 continue
@@ -473,18 +503,14 @@ class _Training:
             with self._autocast():
                 logits = network(images)
             logits = logits.float()
-            ranks = (logits > logits.gather(1, labels[:, None])).sum(dim=1)
-            sums += torch.stack(
-                [
-                    torch.tensor(len(labels), dtype=torch.double, device=sums.device),
-                    functional.cross_entropy(logits, labels, reduction="sum").double(),
-                    (ranks < 1).sum().double(),
-                    (ranks < 5).sum().double(),
-                ]
-            )
+            top1, top5 = count_hits(logits, labels)
+            sums += torch.tensor([len(labels), 0, top1, top5, 0], device=sums.device)
+            sums[1] += functional.cross_entropy(logits, labels, reduction="sum").double()
+        sums[4] = len(self.unreadable)
         if self.here.size > 1:
             dist.all_reduce(sums)
-        count, loss, top1, top5 = sums.tolist()
+        count, loss, top1, top5, unreadable = sums.tolist()
+        self._limit_unreadable(int(unreadable))
         if not count:
             raise Unreadable("no validation image could be read")
         return {
@@ -499,10 +525,13 @@ class _Training:
             if line not in self.unreadable:
                 self.unreadable[line] = None
                 self.watch.note(f"unreadable, skipped: {line}")
-        if len(self.unreadable) > self.resources.max_unreadable:
+
+    def _limit_unreadable(self, count: int) -> None:
+        """``count`` is over all processes, so that all stop together."""
+        if count > self.resources.max_unreadable:
+            last = next(reversed(self.unreadable), "in another process")
             raise Unreadable(
-                f"{len(self.unreadable)} images failed to load, and a run may skip {self.resources.max_unreadable}; "
-                f"the last: {next(reversed(self.unreadable))}"
+                f"{count} images failed to load, and a run may skip {self.resources.max_unreadable}; the last: {last}"
             )
 
     def _resume(self) -> None:
@@ -544,6 +573,9 @@ class _Training:
             self.run.save_checkpoint(self.state.epoch, self.state.step, self.state.to_bytes())
         self.saved = time.monotonic()
 
+    def _wall_time(self) -> float:
+        return round(self.wall_time_before + time.monotonic() - self.started, 1)
+
     def _remember(self, images_per_s: float | None) -> None:
         unreadable = [list(self.unreadable)]
         if self.here.size > 1:
@@ -554,11 +586,17 @@ class _Training:
         record = self.record
         record.epoch = self.state.epoch
         record.images_per_s = images_per_s or record.images_per_s
-        record.wall_time_s = round(self.wall_time_before + time.monotonic() - self.started, 1)
+        record.wall_time_s = self._wall_time()
         record.unreadable = list(dict.fromkeys(line for lines in unreadable for line in lines))
         record.results = summarize(self.state.metrics)
         self.run.save_lines("metrics.jsonl", self.state.metrics)  # type: ignore[arg-type]
         self.run.save_record(record)
+
+
+def count_hits(logits: Tensor, labels: Tensor) -> tuple[int, int]:
+    """How many of (B, K) logits have their label (B,) first, and among the first five; ties are guesses."""
+    hits = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]  # (B, 5), the likeliest first
+    return int(hits[:, 0].sum()), int(hits.sum())
 
 
 def summarize(metrics: list[dict[str, float]]) -> dict[str, float]:

@@ -361,8 +361,8 @@ def test_other_settings_are_another_run_reported_apart(smoke, run_all):
     _, options = smoke
     again = run_all(*options, "--set", "epochs=1", "lr=1e-2", "--only", "tiny ResNet", "--run", "local")
     assert again.returncode == 0, again.stderr
-    text = (options[-1] / "smoke_set.md").read_text()
-    assert "with epochs=1 lr=1e-2" in text
+    text = (options[-1] / "smoke_epochs=1_lr=1e-2.md").read_text()
+    assert "with epochs=1, lr=1e-2" in text
     assert "test_resnet-synthetic-smoke-s42-" in text
     with (options[-1] / "smoke.csv").open() as file:
         runs = {row["run_id"] for row in csv.DictReader(file)}

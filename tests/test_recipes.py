@@ -59,7 +59,7 @@ ALL = [T2T_LITE, T2T_MEDIUM, T2T_DEEP, CNN_T2T, TORCHVISION, PILOT, SMOKE]
     ("recipe", "changes"),
     [
         (T2T_MEDIUM, {}),
-        (CNN_T2T, {}),
+        (CNN_T2T, {"crop_pct": 0.875}),
         (T2T_DEEP, {"weight_decay": 0.065}),
         (T2T_LITE, {"lr": 1e-3, "weight_decay": 0.03}),
         (
@@ -227,7 +227,12 @@ def test_override():
     assert (recipe.lr, recipe.epochs, recipe.decay_1d, recipe.auto_augment) == (1e-3, 5, True, "")
     assert recipe.sources["lr"] == "--set on the command line"
     assert recipe.sources["weight_decay"] == T2T_MEDIUM.sources["weight_decay"]
-    for setting in ("epochs=0", "schedule=linear", "ema_decay=1", "mixup_mode=all", "decay_1d=perhaps", "epochs=1.5"):
+    impossible = (
+        "epochs=0 epochs=1.5 epochs=1000000 schedule=linear schedule=step ema_decay=1 mixup_mode=all decay_1d=perhaps "
+        "lr=nan lr=-1 lr=0 mixup=-1 drop_path=5 crop_pct=0 crop_scale_min=2 warmup_epochs=-3 cooldown_epochs=-3 "
+        "optimizer=foo auto_augment=foo random_erasing_mode=foo interpolation=nearest global_batch=0"
+    )
+    for setting in impossible.split():
         with pytest.raises(RequestError, match=setting.partition("=")[0]):
             override(T2T_MEDIUM, [setting])
 

@@ -6,10 +6,12 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+import bench.run_folder
 from bench.run_folder import Fenced, NoSoundCheckpoint, RunBusy, checkpoints, load_record, own
 from bench.specs import RunRecord
 from tests.conftest import ROOT
@@ -38,9 +40,9 @@ def test_the_newest_two_checkpoints_are_kept_with_checksums(tmp_path):
         for step in (1, 2, 3):
             save(owned, step)
         names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-        assert names == [f"epoch-0000-step-000000{step}.pt{suffix}" for step in (2, 3) for suffix in ("", ".sha256")]
+        assert names == [f"epoch-00000-step-000000{step}.pt{suffix}" for step in (2, 3) for suffix in ("", ".sha256")]
         path, problems = owned.newest_sound_checkpoint()
-        assert (path.name, problems) == ("epoch-0000-step-0000003.pt", [])
+        assert (path.name, problems) == ("epoch-00000-step-0000003.pt", [])
     digest, name = (tmp_path / "checkpoints" / f"{path.name}.sha256").read_text().split()
     assert (digest, name) == (hashlib.sha256(path.read_bytes()).hexdigest(), path.name)  # as sha256sum -c reads it
 
@@ -113,21 +115,29 @@ def test_a_second_process_is_refused_and_a_dead_owners_lock_taken_over(tmp_path)
     holder.kill()
     holder.communicate()
     with own(tmp_path) as owned:
-        assert owned.token == 2
+        assert owned.attempt == 2
 
 
-def test_an_owner_on_another_machine_lives_as_long_as_its_heart_beats(tmp_path):
-    owner = {"token": 4, "host": "node17", "pid": 99, "since": "today", "released": False}
-    (tmp_path / "owner.json").write_text(json.dumps(owner))
+def test_an_owner_on_another_machine_lives_as_long_as_its_heart_beats(tmp_path, monkeypatch):
+    owner = {"token": "abc", "attempt": 4, "host": "node17", "pid": 99, "since": "today", "released": False}
+    path = tmp_path / "owner.json"
+    path.write_text(json.dumps(owner))
+    monkeypatch.setattr(bench.run_folder, "HEARTBEAT_S", 0.5)
+    beat = threading.Timer(0.3, path.touch)
+    beat.start()
     with pytest.raises(RunBusy, match="pid 99 on node17"), own(tmp_path):
         pass
+    beat.join()
+    with own(tmp_path) as owned:  # no beat in 1.5 s: dead; a rerun waits that long rather than give up
+        assert owned.attempt == 5
+    path.write_text(json.dumps(owner))
     silent = time.time() - 120
     os.utime(tmp_path / "owner.json", (silent, silent))
     with own(tmp_path) as owned:
-        assert owned.token == 5
+        assert owned.attempt == 5
     (tmp_path / "owner.json").write_text(json.dumps({**owner, "released": True}))
     with own(tmp_path) as owned:
-        assert owned.token == 5
+        assert owned.attempt == 5
 
 
 def test_an_older_copy_never_writes_after_its_successor_began(tmp_path):
@@ -137,7 +147,7 @@ def test_an_older_copy_never_writes_after_its_successor_began(tmp_path):
         kept = save(first, 1)
         (tmp_path / "lock").unlink()  # a lock that the second machine cannot see
         with own(tmp_path) as second:
-            assert second.token == first.token + 1
+            assert second.attempt == first.attempt + 1
             for write in (
                 lambda: first.save_record(record()),
                 lambda: first.save_lines("metrics.jsonl", [{"epoch": 1}]),
@@ -146,6 +156,35 @@ def test_an_older_copy_never_writes_after_its_successor_began(tmp_path):
                 with pytest.raises(Fenced, match="newer process owns the run"):
                     write()
             save(second, 3)
-        assert [path.name for path in checkpoints(tmp_path)] == ["epoch-0000-step-0000003.pt", kept.name]
+        assert [path.name for path in checkpoints(tmp_path)] == ["epoch-00000-step-0000003.pt", kept.name]
     assert not (tmp_path / "metrics.jsonl").exists()
-    assert json.loads((tmp_path / "owner.json").read_text())["token"] == 2  # the first did not even sign off
+    assert json.loads((tmp_path / "owner.json").read_text())["token"] == second.token  # the first did not sign off
+
+
+def test_of_two_that_claim_at_once_one_gives_way(tmp_path, monkeypatch):
+    """On two machines, whose locks do not meet and whose clocks agree to the millisecond."""
+    monkeypatch.setattr(bench.run_folder.fcntl, "flock", lambda *_: None)
+    monkeypatch.setattr(bench.run_folder, "SETTLE_S", 0.5)
+    outcomes = []
+
+    def claim():
+        try:
+            with own(tmp_path) as owned:
+                time.sleep(1)
+                owned.check()
+                outcomes.append("owned")
+        except RunBusy:
+            outcomes.append("busy")
+
+    takers = [threading.Thread(target=claim) for _ in range(2)]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join()
+    assert sorted(outcomes) == ["busy", "owned"]
+
+
+def test_leftovers_of_a_killed_owner_are_swept(tmp_path):
+    (tmp_path / ".record.json.0123.tmp").write_text("half")
+    with own(tmp_path):
+        assert not list(tmp_path.glob(".*.tmp"))

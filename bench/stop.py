@@ -1,0 +1,28 @@
+"""Signals that ask a run to stop: remembered here, obeyed where it is safe to."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+
+class Stop:
+    """Whether a signal asked to stop: set by the handler, read by whoever can save first."""
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator["Stop"]:
+        """Handle the signals inside the block; their old handlers return after it."""
+        old = {number: signal.signal(number, self._handle) for number in self.SIGNALS}
+        try:
+            yield self
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
