@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.specs import Complexity, unknown
+from bench.specs import Complexity
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached table needs none of it
     from torch import Tensor, nn
@@ -121,26 +121,6 @@ def _fused_attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
     return math.prod(query[:-1]) * value[-2] * (query[-1] + value[-1])
 
 
-def build(model: str, img_size: int) -> "nn.Module":
-    """The network that a row names, with 1000 classes, untrained, for square images of ``img_size`` pixels.
-
-    Raises:
-        RequestError: timm and ``models`` know no such network.
-    """
-    import timm
-
-    import models  # noqa: F401  (registers with timm)
-
-    if not timm.is_model(model):
-        raise unknown(
-            "model", model, timm.list_models(module="t2t_vit"), "timm.list_models() prints the names timm adds"
-        )
-    # Networks with positions want the size when they are built; a CNN's factory fails on the argument.
-    cfg = timm.get_pretrained_cfg(model)
-    kwargs: dict[str, Any] = {"img_size": img_size} if cfg is not None and cfg.fixed_input_size else {}
-    return timm.create_model(model, **kwargs)
-
-
 def measure(model: str, img_size: int) -> Complexity:
     """Build a network and measure it on this machine.
 
@@ -155,12 +135,14 @@ def measure(model: str, img_size: int) -> Complexity:
     import timm
     import torch
 
+    from bench.build import create_network
+
     # One image keeps no second thread busy, and on a loaded machine threads that wait for each other
     # took ten times as long.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        network = build(model, img_size).eval()
+        network = create_network(model, img_size).eval()
         count = count_macs(network, torch.zeros(1, 3, img_size, img_size))
     finally:
         torch.set_num_threads(threads)
@@ -206,8 +188,8 @@ def _installed(library: str) -> str | None:
 
 @functools.cache
 def _source_sha256(package: str) -> str:
-    """Over the counter and, for a network of ours, the package that defines it; timm's has a version instead."""
-    files = [Path(__file__)]
+    """Over the counter, the builder and, for a network of ours, its package; timm's has a version instead."""
+    files = [Path(__file__), _ROOT / "bench" / "build.py"]
     if package == "models":
         files += sorted((_ROOT / "models").glob("*.py"))
     digest = hashlib.sha256()

@@ -12,7 +12,8 @@ from timm.layers import set_fused_attn
 from torch import nn
 
 import bench.complexity
-from bench.complexity import CountError, build, count_macs, is_current, is_product
+from bench.build import create_network
+from bench.complexity import CountError, count_macs, is_current, is_product
 from bench.specs import RequestError
 from tests.conftest import ROOT, complexity
 
@@ -58,7 +59,7 @@ def test_fused_and_unfused_attention_count_the_same(name):
     for fused in (True, False):
         set_fused_attn(fused)
         try:
-            counts.append(count_macs(build(name, 224).eval(), IMAGE))
+            counts.append(count_macs(create_network(name, 224).eval(), IMAGE))
         finally:
             set_fused_attn(True)
     fused, unfused = counts
@@ -214,9 +215,9 @@ def test_a_library_that_is_not_installed_does_not(kept, monkeypatch):
 def test_another_source_ends_it(kept, tmp_path, monkeypatch):
     """The counter's own source counts for every network, the package models/ for ours alone."""
     timms = dataclasses.replace(kept, source="timm", source_sha256=bench.complexity._source_sha256("timm"))
-    (tmp_path / "models").mkdir()
-    for file in (ROOT / "models").glob("*.py"):
-        (tmp_path / "models" / file.name).write_bytes(file.read_bytes())
+    for file in (*ROOT.glob("models/*.py"), ROOT / "bench/build.py"):
+        (tmp_path / file.parent.name).mkdir(exist_ok=True)
+        (tmp_path / file.parent.name / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr(bench.complexity, "_ROOT", tmp_path)
     bench.complexity._source_sha256.cache_clear()
     try:

@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 STDLIB = set(sys.stdlib_module_names)
 
-CLI = {f"bench.{name}" for name in ("specs", "paper", "recipes", "budgets", "store", "run_folder")}
+COMMANDS = {f"bench.{name}" for name in ("specs", "budgets", "store", "run_folder")}
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
@@ -22,18 +22,23 @@ RULES = {
     "bench.run_folder": ({"bench.specs", "bench.store"},) * 2,
     "bench.data": ({"bench.specs", "torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
-    "bench.trainer": ({"bench.specs", "bench.data", "bench.run_folder", "bench.stop", "models", "torch", "timm"},) * 2,
+    "bench.trainer": (
+        {f"bench.{name}" for name in ("specs", "build", "data", "run_folder", "stop")} | {"torch", "timm"},
+    )
+    * 2,
     "bench.watch": ({"rich"},) * 2,
     "bench.job": (
         {"bench.specs", "bench.store", "bench.run_folder", "bench.stop"},
         {"bench.specs", "bench.store", "bench.run_folder", "bench.stop", "bench.trainer", "bench.watch", "torch"},
     ),
-    "bench.complexity": ({"bench.specs"}, {"bench.specs", "models", "torch", "timm", "fvcore"}),
+    "bench.complexity": ({"bench.specs"}, {"bench.specs", "bench.build", "torch", "timm", "fvcore"}),
     "bench.report": ({"bench.specs", "bench.paper", "bench.store", "bench.report", "pandas", "matplotlib"},) * 2,
-    "bench.cli": (
-        CLI,
-        CLI | {"bench.complexity", "bench.job", "bench.report", "pandas", "rich", "torch"},
+    "bench.cli": ({f"bench.{name}" for name in ("specs", "paper", "recipes", "budgets", "commands")},) * 2,
+    "bench.commands": (
+        COMMANDS,
+        COMMANDS | {"bench.complexity", "bench.job", "bench.report", "pandas", "rich", "torch"},
     ),
+    "bench.build": ({"bench.specs", "models", "torch", "timm"},) * 2,
     "bench": (set(), set()),
     "run_all": ({"bench.cli"}, {"bench.cli"}),
 }

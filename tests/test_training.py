@@ -20,10 +20,10 @@ from PIL import Image
 
 from bench import job
 from bench.budgets import SMOKE
+from bench.build import automatic_precision
 from bench.recipes import override
 from bench.run_folder import checkpoints, load_record, own
 from bench.specs import RequestError, Resources, RunSpec
-from bench.trainer import automatic_precision
 from tests.conftest import ROOT
 
 TINY = (("embed_dim", 32), ("depth", 1), ("num_heads", 2))

@@ -1,0 +1,128 @@
+"""What a run is made of: timm's network, optimizer, scheduler, mixup and averaged weights, every value passed."""
+
+from typing import Any
+
+import timm
+import torch
+from timm.data import Mixup
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.utils import ModelEmaV3
+from torch import nn
+
+import models  # noqa: F401  (registers with timm)
+from bench.specs import Recipe, RunSpec, unknown
+
+
+def create_network(model: str, img_size: int, **arguments: Any) -> nn.Module:
+    """A network by name, for square images of ``img_size`` pixels.
+
+    Args:
+        model: what ``timm.create_model`` knows, ``models`` included.
+        img_size: pixels; told to the factories that want to know.
+        arguments: further ones of the factory.
+
+    Raises:
+        RequestError: no such network.
+    """
+    if not timm.is_model(model):
+        ours = timm.list_models(module="t2t_vit")
+        raise unknown("model", model, ours, "timm.list_models() prints the names timm adds")
+    # Networks with positions want the size when they are built; a CNN's factory fails on the argument.
+    cfg = timm.get_pretrained_cfg(model)
+    if cfg is not None and cfg.fixed_input_size:
+        arguments["img_size"] = img_size
+    return timm.create_model(model, **arguments)
+
+
+def build_network(spec: RunSpec, num_classes: int) -> nn.Module:
+    """The spec's network with a fresh head for ``num_classes``."""
+    drop_path = {"drop_path_rate": spec.recipe.drop_path} if spec.recipe.drop_path else {}
+    return create_network(
+        spec.model, spec.img_size, num_classes=num_classes, **drop_path, **dict[str, Any](spec.model_args)
+    )
+
+
+def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    """timm's optimizer with its parameter groups."""
+    options: dict[str, Any] = (
+        {"betas": (recipe.momentum, 0.999), "eps": 1e-8}
+        if recipe.optimizer == "adamw"
+        else {"momentum": recipe.momentum}
+    )
+    return create_optimizer_v2(
+        network,
+        opt=recipe.optimizer,
+        lr=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        filter_bias_and_bn=not recipe.decay_1d,
+        **options,
+    )
+
+
+def build_scheduler(recipe: Recipe, optimizer: torch.optim.Optimizer) -> Any:
+    """timm's scheduler, stepped once before each epoch.
+
+    The warm-up overwrites the first epochs of the curve, as in the authors' runs: epoch 0 runs wholly at the
+    warm-up learning rate.
+    """
+    scheduler, epochs = create_scheduler_v2(
+        optimizer,
+        sched=recipe.schedule,
+        num_epochs=recipe.epochs,
+        decay_epochs=recipe.decay_epochs,
+        decay_rate=recipe.decay_rate,
+        cooldown_epochs=recipe.cooldown_epochs,
+        min_lr=recipe.min_lr,
+        warmup_lr=recipe.warmup_lr,
+        warmup_epochs=recipe.warmup_epochs,
+        warmup_prefix=False,
+        noise=None,  # type: ignore[arg-type]  # timm's own default
+        cycle_mul=1.0,
+        cycle_decay=1.0,
+        cycle_limit=1,
+        k_decay=1.0,
+        step_on_epochs=True,
+    )
+    assert scheduler is not None
+    assert epochs == recipe.total_epochs or recipe.schedule != "cosine", (epochs, recipe.total_epochs)
+    return scheduler
+
+
+def build_mixup(recipe: Recipe, num_classes: int) -> Mixup | None:
+    """timm's mixup and cutmix, or None where the recipe has neither."""
+    if not (recipe.mixup or recipe.cutmix):
+        return None
+    return Mixup(
+        mixup_alpha=recipe.mixup,
+        cutmix_alpha=recipe.cutmix,
+        cutmix_minmax=None,
+        prob=recipe.mixup_prob,
+        switch_prob=recipe.mixup_switch_prob,
+        mode=recipe.mixup_mode,
+        correct_lam=True,
+        label_smoothing=recipe.label_smoothing,
+        num_classes=num_classes,
+    )
+
+
+def build_ema(recipe: Recipe, network: nn.Module) -> ModelEmaV3 | None:
+    """timm's averaged weights, with a constant decay from the first step on, or None where the recipe has none."""
+    if not recipe.ema_decay:
+        return None
+    return ModelEmaV3(
+        network,
+        decay=recipe.ema_decay,
+        min_decay=0.0,
+        update_after_step=0,
+        use_warmup=False,
+        exclude_buffers=False,
+    )
+
+
+def automatic_precision(device: torch.device) -> str:
+    """bfloat16 where the hardware multiplies it, else float16 on a GPU, else float32."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    capabilities = torch.cpu.get_capabilities()
+    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
