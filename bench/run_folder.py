@@ -169,7 +169,8 @@ class OwnedRun:
 
 def checkpoints(folder: Path) -> list[Path]:
     """A run's checkpoints, newest first."""
-    return sorted((folder / "checkpoints").glob("epoch-*.pt"), reverse=True)
+    found = (folder / "checkpoints").glob("epoch-*-step-*.pt")
+    return sorted(found, key=lambda path: [int(part) for part in path.stem.split("-")[1::2]], reverse=True)
 
 
 def _checksum_path(checkpoint: Path) -> Path:

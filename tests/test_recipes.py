@@ -101,6 +101,48 @@ def test_rows_name_the_recipe_of_their_printed_accuracy():
     assert names["ResNet101"] is TORCHVISION
 
 
+TRAIN_PY = {  # defaults of timm's train.py, 1.0.29.dev0, commit aa4b585, as argparse has them
+    "optimizer": "sgd",
+    "lr": None,  # 0.1 at batch 256, scaled
+    "global_batch": 128,  # a GPU
+    "momentum": 0.9,
+    "weight_decay": 2e-5,
+    "schedule": "cosine",
+    "epochs": 300,
+    "cooldown_epochs": 0,
+    "min_lr": 0,
+    "warmup_epochs": 5,
+    "warmup_lr": 1e-5,
+    "drop_path": None,
+    "label_smoothing": 0.1,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "mixup_prob": 1.0,
+    "mixup_switch_prob": 0.5,
+    "mixup_mode": "batch",
+    "auto_augment": None,
+    "color_jitter": 0.4,
+    "random_erasing": 0.0,
+    "random_erasing_mode": "pixel",
+    "crop_scale_min": 0.08,
+    "crop_scale_max": 1.0,
+    "hflip": 0.5,
+    "interpolation": "random",
+    "ema_decay": 0.9998,  # and off unless asked for
+}
+
+
+def test_where_timms_train_py_would_train_another_recipe():
+    """Fourteen values that a run through today's train.py gets wrong unless each is passed."""
+    differing = {name for name, default in TRAIN_PY.items() if getattr(T2T_MEDIUM, name) != default}
+    assert differing == {
+        "optimizer", "lr", "global_batch", "weight_decay", "cooldown_epochs", "min_lr", "warmup_epochs", "warmup_lr",
+        "drop_path", "mixup", "cutmix", "auto_augment", "random_erasing", "ema_decay",
+    }  # fmt: skip
+    for name in TRAIN_PY.keys() - differing:
+        assert getattr(T2T_MEDIUM, name) == AUTHORS[name] == TRAIN_PY[name]
+
+
 TIMM_DEFAULTS = {  # what timm 1.0 would fill in where we passed nothing; a move shows here
     create_scheduler_v2: {
         "sched": "cosine", "num_epochs": 300, "cooldown_epochs": 0, "min_lr": 0.0, "warmup_lr": 1e-5,

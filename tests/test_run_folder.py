@@ -80,6 +80,16 @@ def test_no_sound_checkpoint_is_a_stop(tmp_path):
         assert len(checkpoints(tmp_path)) == 2
 
 
+def test_checkpoints_are_ordered_by_number(tmp_path):
+    with own(tmp_path) as owned:
+        for epoch, step in ((9, 0), (99_998, 10_000_000), (99_999, 0), (100_000, 3), (100_000, 20)):
+            owned.save_checkpoint(epoch, step, b"weights")
+    assert [path.stem for path in checkpoints(tmp_path)] == [
+        "epoch-100000-step-0000020",
+        "epoch-100000-step-0000003",
+    ]
+
+
 def test_a_failed_save_keeps_what_was_there(tmp_path, monkeypatch):
     def full_disk(fd):
         raise OSError(28, "No space left on device")

@@ -117,6 +117,7 @@ RUN_COLUMNS = {
     "epoch": "Int64",
     "epochs": "Int64",
     "train_images": "Int64",
+    "val_images": "Int64",
     "ema_best_top1_pct": "Float64",
     "ema_last_top1_pct": "Float64",
     "raw_best_top1_pct": "Float64",
@@ -141,7 +142,8 @@ def runs_frame(runs: Mapping[str, RunSpec], records: Records) -> pd.DataFrame:
         line: dict[str, object] = {"model": name, "network": spec.model, "run_id": spec.run_id, "status": "not begun"}
         if record:
             known = {column: getattr(record, column, None) for column in RUN_COLUMNS} | dict(record.results)
-            known |= {"train_images": record.data.get("train_images"), "commit": _commit(record)}
+            known |= {name: record.data.get(name) for name in ("train_images", "val_images")}
+            known["commit"] = _commit(record)
             line |= {
                 column: value for column, value in known.items() if column in RUN_COLUMNS and value not in (None, "")
             }

@@ -142,7 +142,8 @@ def runs_comparison(frame: pd.DataFrame) -> pd.DataFrame:
         {
             "Model": frame["model"],
             "status": [_status(line) for line in frame.to_dict("records")],
-            "train images": [DASH if pd.isna(n) else f"{n:,}" for n in frame["train_images"]],
+            "images, train": frame["train_images"].map(_count),
+            "val": frame["val_images"].map(_count),
             "best EMA top-1 %": frame["ema_best_top1_pct"].map(_percent),
             "last EMA": frame["ema_last_top1_pct"].map(_percent),
             "best raw": frame["raw_best_top1_pct"].map(_percent),
@@ -172,6 +173,12 @@ def runs_markdown(
     ]
     if not (frame["status"] == "completed").all():
         sections.append(f"This trains what is missing:\n\n```\n{command}\n```")
+    fewest = frame["val_images"].min()
+    if not pd.isna(fewest):
+        sections.append(
+            f"Standard error of an accuracy on {fewest:,} images: up to {50 / fewest**0.5:.1f} points, at 50 %; of one "
+            "seed, so what another seed would change is not in it."
+        )
     errors = frame[frame["error"].notna()]
     sections += [f"- {_escape(line['model'])}: {_escape(line['error'])}" for line in errors.to_dict("records")]
     versions = {
@@ -188,6 +195,10 @@ def _status(line: Mapping[Any, Any]) -> str:
     if line["status"] in ("completed", "not begun"):
         return str(line["status"])
     return f"{line['status']}, epoch {line['epoch']} of {line['epochs']}"
+
+
+def _count(value: int) -> str:
+    return DASH if pd.isna(value) else f"{value:,}"
 
 
 def _percent(value: float) -> str:
