@@ -93,13 +93,15 @@ def attempt(folder: Path, resources: Resources) -> None:
     with Stop().listening() as stop, trainer.world() as here:
         if not here.leads:
             with contextlib.suppress(trainer.Diverged, trainer.Interrupted, trainer.Unreadable):
-                trainer.train(spec, resources, here, None, None, _Nothing(), stop)  # the first process says why it ends
+                trainer.Training(
+                    spec, resources, here, None, None, _Nothing(), stop
+                ).train()  # the first process says why it ends
             return
         with own(folder) as owned:
             record = _begin(owned, spec)
             seen = watch(spec.run_id)
             try:
-                trainer.train(spec, resources, here, owned, record, seen, stop)
+                trainer.Training(spec, resources, here, owned, record, seen, stop).train()
             except Fenced as error:
                 raise RunFailed(str(error)) from error
             except trainer.Interrupted as error:

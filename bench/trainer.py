@@ -149,16 +149,8 @@ class State:
         self.metrics = saved["metrics"]
 
 
-def train(
-    spec: RunSpec,
-    resources: Resources,
-    here: World,
-    run: OwnedRun | None,
-    record: RunRecord | None,
-    watch: Watch,
-    stop: Stop,
-) -> None:
-    """Train a run to its end, from its newest sound checkpoint if it has one.
+class Training:
+    """One process's part in one attempt at a run, from its newest sound checkpoint if it has one.
 
     Args:
         spec: what to train.
@@ -171,16 +163,8 @@ def train(
 
     Raises:
         RequestError: the data are not there or do not fit the run.
-        Diverged: the loss is not finite.
-        Interrupted: a signal came; all is saved.
-        Unreadable: too many images failed to load.
-        OSError: a write failed; the checkpoints that were there stay.
+        NoSoundCheckpoint: there were checkpoints, and none is sound.
     """
-    _Training(spec, resources, here, run, record, watch, stop).train()
-
-
-class _Training:
-    """One process's part in one attempt at a run."""
 
     def __init__(
         self,
@@ -246,7 +230,14 @@ class _Training:
         self.model = network if here.size == 1 else DistributedDataParallel(network)
 
     def train(self) -> None:
-        """All epochs that are left."""
+        """All epochs that are left.
+
+        Raises:
+            Diverged: the loss is not finite.
+            Interrupted: a signal came; all is saved.
+            Unreadable: too many images failed to load.
+            OSError: a write failed; the checkpoints that were there stay.
+        """
         try:
             self._train()
         finally:
