@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.run_folder import Fenced, NoSoundCheckpoint, OwnedRun, load_record, now, own
@@ -92,18 +93,17 @@ def attempt(folder: Path, resources: Resources) -> None:
 
     with Stop().listening() as stop, trainer.world() as here:
         if not here.leads:
+            # The first process says why a run ends.
             with contextlib.suppress(trainer.Diverged, trainer.Interrupted, trainer.Unreadable):
-                trainer.Training(
-                    spec, resources, here, None, None, _Nothing(), stop
-                ).train()  # the first process says why it ends
+                trainer.Training(spec, resources, here, None, None, _Nothing(), stop).train()
             return
-        with own(folder) as owned:
+        with _fenced_is_failed(), own(folder) as owned:
             record = _begin(owned, spec)
             seen = watch(spec.run_id)
             try:
                 trainer.Training(spec, resources, here, owned, record, seen, stop).train()
-            except Fenced as error:
-                raise RunFailed(str(error)) from error
+            except Fenced:
+                raise
             except trainer.Interrupted as error:
                 why = RunInterrupted(f"{record.run_id}: interrupted: {error}; the same command resumes it")
                 _end(owned, record, "interrupted", str(error), raises=why)
@@ -121,6 +121,15 @@ def attempt(folder: Path, resources: Resources) -> None:
                 _end(owned, record, "completed", "")
             finally:
                 seen.close()
+
+
+@contextlib.contextmanager
+def _fenced_is_failed() -> Iterator[None]:
+    """Whenever a newer owner shows up, in training or while the record is written, the attempt is over."""
+    try:
+        yield
+    except Fenced as error:
+        raise RunFailed(str(error)) from error
 
 
 class _Nothing:
@@ -180,6 +189,6 @@ def _git() -> dict[str, object]:
 if __name__ == "__main__":
     try:
         attempt(Path(sys.argv[1]), Resources(**json.loads(sys.argv[2])))
-    except (RunFailed, RequestError) as error:
+    except (RunFailed, RequestError, OSError) as error:
         print(f"bench.job: {error}", file=sys.stderr)
         sys.exit(1)
