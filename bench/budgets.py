@@ -6,8 +6,8 @@ fill one of the paper's cells, and reports into tables of its own.
 
 import dataclasses
 
-from bench.recipes import T2T_LITE
-from bench.specs import Recipe, RunSpec
+from bench.recipes import T2T_LITE, changed
+from bench.specs import RunSpec
 
 BUDGETS = ("paper", "pilot", "smoke")
 
@@ -16,15 +16,9 @@ _OFF = "this suite: off, the budget is too short for it"
 _SHORT = "this suite: for runs of minutes"
 
 
-def _changed(base: Recipe, source: str, **values: float | int | str) -> Recipe:
-    """A recipe with some values changed for one stated reason."""
-    sources = {**base.sources, **dict.fromkeys(values, source)}
-    return dataclasses.replace(base, sources=sources, **values)  # type: ignore[arg-type]
-
-
 PILOT = dataclasses.replace(
-    _changed(
-        _changed(T2T_LITE, _OFF, mixup=0.0, cutmix=0.0, auto_augment="", random_erasing=0.0, drop_path=0.0),
+    changed(
+        changed(T2T_LITE, _OFF, mixup=0.0, cutmix=0.0, auto_augment="", random_erasing=0.0, drop_path=0.0),
         _CHOSEN,
         epochs=16,
         cooldown_epochs=0,
@@ -44,7 +38,7 @@ PILOT = dataclasses.replace(
 )
 
 SMOKE = dataclasses.replace(
-    _changed(PILOT, _SHORT, epochs=4, warmup_epochs=1, lr=2e-3, ema_decay=0.9),
+    changed(PILOT, _SHORT, epochs=4, warmup_epochs=1, lr=2e-3, ema_decay=0.9),
     name="smoke",
     summary="4 epochs on generated images at 32 px, learning rate 2e-3: shows that everything runs, and no more",
 )

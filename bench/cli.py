@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("runs"),
         metavar="DIR",
-        help="where measurements are kept (default: %(default)s)",
+        help="where measurements and runs are kept (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON for programs instead of tables")
     parser.add_argument(

@@ -69,11 +69,7 @@ def report_tables(tables: Sequence[Table], rows: Sequence[Row], edition: Edition
             print("wrote " + ", ".join(str(path) for path in paths.values()))
             if unmeasured := int(frame["macs_g"].isna().sum()):
                 print(f"not measured in {runs}: {unmeasured} of {len(frame)} rows, dashes in the report")
-    if as_json:
-        print(json.dumps({"tables": printed, "failures": failures}, indent=2))
-    for failure in failures:
-        print(f"run_all.py: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+    return _finish({"tables": printed} if as_json else None, failures)
 
 
 def report_runs(suites: Suites, chosen: Sequence[RunSpec], args: argparse.Namespace) -> int:
@@ -106,8 +102,13 @@ def report_runs(suites: Suites, chosen: Sequence[RunSpec], args: argparse.Namesp
         else:
             _show_runs(title, frame)
             print(f"wrote {args.reports / name}.md, {args.reports / name}.csv")
-    if args.json:
-        print(json.dumps({"suites": printed, "failures": failures}, indent=2))
+    return _finish({"suites": printed} if args.json else None, failures)
+
+
+def _finish(document: Mapping[str, object] | None, failures: Sequence[str]) -> int:
+    """Print the JSON, if it was asked for, and what failed; returns the exit code."""
+    if document is not None:
+        print(json.dumps({**document, "failures": failures}, indent=2))
     for failure in failures:
         print(f"run_all.py: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -164,6 +164,12 @@ TORCHVISION = Recipe(
 )
 
 
+def changed(recipe: Recipe, source: str, **values: object) -> Recipe:
+    """The recipe with some values changed for one stated reason, which becomes their source."""
+    sources = {**recipe.sources, **dict.fromkeys(values, source)}
+    return dataclasses.replace(recipe, sources=sources, **values)  # type: ignore[arg-type]  # a value for its field
+
+
 def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """The recipe with some fields set anew, each given as "field=value".
 
@@ -184,8 +190,7 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
             values[name] = _parse(text, types[name])
         except ValueError as error:
             raise RequestError(f"--set {setting!r}: {name} takes a {types[name].__name__}, not {text!r}") from error
-    sources = {**recipe.sources, **dict.fromkeys(values, "--set on the command line")}
-    return dataclasses.replace(recipe, sources=sources, **values)  # type: ignore[arg-type]  # checked by _parse
+    return changed(recipe, "--set on the command line", **values)
 
 
 def _parse(text: str, kind: type) -> object:

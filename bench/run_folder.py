@@ -83,9 +83,8 @@ class OwnedRun:
         Raises:
             Fenced: the token on disk is not ours.
         """
-        found = _read_owner(self.folder).get("token")
-        if found != self.token:
-            owner = _read_owner(self.folder)
+        owner = _read_owner(self.folder)
+        if owner.get("token") != self.token:
             raise Fenced(
                 f"{self.folder.name}: a newer process owns the run (pid {owner.get('pid', '?')} on "
                 f"{owner.get('host', '?')}); this one, pid {os.getpid()}, stops without writing"

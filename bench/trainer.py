@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bench import data
 from bench.build import automatic_precision, build_ema, build_mixup, build_network, build_optimizer, build_scheduler
-from bench.run_folder import OwnedRun
+from bench.run_folder import OwnedRun, now
 from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
 
@@ -445,7 +445,7 @@ class Training:
             for problem in problems:
                 self.watch.note(f"not used: {problem}")
                 assert self.record
-                self.record.history.append({"what": "unsound checkpoint", "note": problem})
+                self.record.history.append({"what": "unsound checkpoint", "when": now(), "note": problem})
             paths = [str(path) if path else None]
         if self.here.size > 1:
             dist.broadcast_object_list(paths, src=0)
