@@ -57,6 +57,13 @@ def _spec(model: str, *model_args: tuple[str, int | float | str]) -> RunSpec:
     return RunSpec(model=model, model_args=model_args, dataset="", recipe=PILOT, img_size=0)
 
 
+_TINY_T2T = under("smoke", _spec("t2t_vit_7", ("embed_dim", 64), ("depth", 2), ("num_heads", 2)))
+_TUNED = dataclasses.replace(
+    changed(SMOKE, "this suite: half of the smoke run that it starts from", epochs=2, lr=1e-3),
+    name="smoke_tune",
+    summary="2 epochs on generated images at 32 px, learning rate 1e-3, from the weights of another run",
+)
+
 SUITES = {
     "pilot": {
         name: under("pilot", spec)
@@ -68,11 +75,9 @@ SUITES = {
         }.items()
     },
     "smoke": {
-        name: under("smoke", spec)
-        for name, spec in {
-            "tiny T2T-ViT": _spec("t2t_vit_7", ("embed_dim", 64), ("depth", 2), ("num_heads", 2)),
-            "tiny ResNet": _spec("test_resnet"),
-        }.items()
+        "tiny T2T-ViT": _TINY_T2T,
+        "tiny T2T-ViT, tuned": dataclasses.replace(_TINY_T2T, recipe=_TUNED, start_from=_TINY_T2T),
+        "tiny ResNet": under("smoke", _spec("test_resnet")),
     },
 }
 """what a budget trains where no table is named, by row"""

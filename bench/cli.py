@@ -5,7 +5,6 @@ where it is used, so that ``--help`` and ``--list`` answer at once.
 """
 
 import argparse
-import dataclasses
 import fnmatch
 import io
 import json
@@ -16,17 +15,19 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from bench.budgets import BUDGETS, SUITES, under
-from bench.commands import Suites, changes, report_runs, report_tables
+from bench.budgets import BUDGETS, SUITES
+from bench.commands import report_suites, report_tables, with_seeds
+from bench.dispatch import cancel, dry_run, show_status, submit_to_slurm
 from bench.paper import TABLES
 from bench.paper.editions import EDITIONS
-from bench.recipes import override
+from bench.slurm import Unreachable
 from bench.specs import Edition, RequestError, Row, RunSpec, Table, unknown
+from bench.suites import suites
 
 T = TypeVar("T")
 
 _INSTALL = "pip install -c constraints.txt -e ."
-_DEPENDENCIES = ("torch", "torchvision", "timm", "fvcore", "pandas", "matplotlib", "submitit", "rich")
+_DEPENDENCIES = ("torch", "torchvision", "timm", "fvcore", "pandas", "matplotlib", "submitit", "rich", "tabulate")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except RequestError as error:
         return _fail(2, str(error))
+    except Unreachable as error:
+        return _fail(1, f"Slurm does not answer: {error}; try again once `scontrol ping` finds it")
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("bench", "models"):
@@ -89,7 +92,40 @@ def _parser() -> argparse.ArgumentParser:
         help=f"printed figures to compare with: {', '.join(e.key for e in EDITIONS)} (default: %(default)s)",
     )
     parser.add_argument("--list", action="store_true", help="list the tables and their rows")
-    parser.add_argument("--run", choices=["local"], help="train what is missing, on this machine")
+    parser.add_argument(
+        "--run", choices=["local", "slurm"], help="train what is missing, on this machine, or submit it to Slurm"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with --run: print the plan and what it would cost; begin nothing"
+    )
+    parser.add_argument(
+        "--slurm",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what to ask of Slurm, as in --slurm partition=gpu gpus_per_node=8; outranks slurm.toml",
+    )
+    parser.add_argument(
+        "--max-parallel", type=_at_least(1), metavar="N", help="most runs at once (default: 1 here, no limit on Slurm)"
+    )
+    parser.add_argument(
+        "--seeds", nargs="+", type=_at_least(0), metavar="N", help="train with each of these seeds (default: 42)"
+    )
+    parser.add_argument(
+        "--sweep",
+        nargs="+",
+        default=[],
+        metavar="FIELD=V1,V2",
+        help="train with every combination of these values of the recipe, reported apart",
+    )
+    parser.add_argument(
+        "--status", action="store_true", help="how the runs in --runs stand; --only takes run ids and networks"
+    )
+    parser.add_argument("--follow", action="store_true", help="with --status: again every few seconds")
+    parser.add_argument(
+        "--cancel", nargs="+", metavar="RUN", help="stop these runs, by id or network, after asking; they save first"
+    )
+    parser.add_argument("--yes", action="store_true", help="with --cancel: do not ask")
     parser.add_argument(
         "--data",
         type=Path,
@@ -158,18 +194,51 @@ def _at_least(least: int) -> Callable[[str], int]:
 
 
 def _dispatch(args: argparse.Namespace) -> int:
+    for option, needed, there in (
+        ("--dry-run", "--run", args.dry_run and not args.run),
+        ("--slurm", "--run slurm", args.slurm and args.run != "slurm"),
+        ("--follow", "--status", args.follow and not args.status),
+        ("--yes", "--cancel", args.yes and not args.cancel),
+    ):
+        if there:
+            raise RequestError(f"{option} does nothing without {needed}; add it, or leave {option} out")
+    if args.status:
+        return show_status(args)
+    if args.cancel:
+        return cancel(args)
     if not args.table and not args.list and args.budget not in SUITES:
-        raise RequestError(f"nothing to do; choose --list or --table N (N from {', '.join(map(str, TABLES))})")
+        raise RequestError(
+            f"nothing to do; choose --list, --status, or --table N (N from {', '.join(map(str, TABLES))})"
+        )
     tables = _tables(args.table) if args.table else list(TABLES.values())
     edition = _edition(args.edition)
-    if not args.list and (args.budget != BUDGETS[0] or args.set or args.dataset):
-        suites = _suites(tables if args.table else [], args)
-        return report_runs(suites, _matching(_named(suites), args.only), args)
+    if not args.list and (args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep):
+        found = suites(
+            tables if args.table else [],
+            budget=args.budget,
+            dataset=args.dataset,
+            settings=args.set,
+            sweep=args.sweep,
+        )
+        named = [(entry.row, entry.spec.model, entry) for suite in found for entry in suite.entries]
+        entries = _matching(named, args.only)
+        code = _planned([entry.spec for entry in entries], args)
+        return report_suites(found, entries, args) if code is None else code
     rows = _rows(tables, args.only)
     if args.list:
         _list(tables, rows, as_json=args.json)
         return 0
-    return report_tables(tables, rows, edition, args)
+    code = _planned([row.run for row in rows], args)
+    return report_tables(tables, rows, edition, args) if code is None else code
+
+
+def _planned(specs: Sequence[RunSpec], args: argparse.Namespace) -> int | None:
+    """The exit code, if the command ends with a plan or a submission; None if it goes on to a report."""
+    if args.dry_run:
+        return dry_run(with_seeds(specs, args.seeds), args)
+    if args.run == "slurm":
+        return submit_to_slurm(with_seeds(specs, args.seeds), args)
+    return None
 
 
 def _tables(numbers: Iterable[str]) -> list[Table]:
@@ -242,26 +311,3 @@ def _list(tables: Iterable[Table], rows: Sequence[Row], *, as_json: bool) -> Non
 
 def _editions(row: Row) -> list[str]:
     return [edition.key for edition in EDITIONS if edition in row.published]
-
-
-def _suites(tables: Sequence[Table], args: argparse.Namespace) -> Suites:
-    """The runs that stand in for the tables' (or, without a table, the budget's own), by report and row."""
-    apart = [*([args.budget] if args.budget != BUDGETS[0] else []), *changes(args)]
-    return {
-        re.sub(r"[^\w.=+-]", "-", "_".join([*label, *apart])): {
-            row: _changed(under(args.budget, spec), args) for row, spec in specs.items()
-        }
-        for label, specs in (
-            [([f"table_{table.number}"], {row.name: row.run for row in table.rows}) for table in tables]
-            or [([], SUITES[args.budget])]
-        )
-    }
-
-
-def _changed(spec: RunSpec, args: argparse.Namespace) -> RunSpec:
-    recipe = override(spec.recipe, args.set) if args.set else spec.recipe
-    return dataclasses.replace(spec, recipe=recipe, dataset=args.dataset or spec.dataset)
-
-
-def _named(suites: Suites) -> list[tuple[str, str, RunSpec]]:
-    return [(row, spec.model, spec) for specs in suites.values() for row, spec in specs.items()]

@@ -1,32 +1,27 @@
-"""What the commands do: measure, train, collect, report, and show it on the terminal."""
+"""What the commands do: measure, have runs trained, collect, report, and show it on the terminal."""
 
 import argparse
+import dataclasses
 import io
 import json
-import os
 import sys
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.budgets import BUDGETS
-from bench.run_folder import RunBusy, load_record
-from bench.specs import Complexity, Edition, Resources, Row, RunRecord, RunSpec, Table
+from bench.dispatch import train_here
+from bench.run_folder import load_record
+from bench.specs import Complexity, Edition, Row, RunRecord, RunSpec, Table
 from bench.store import load_complexity, require_writable, save_complexity, write_atomically
+from bench.suites import Entry, Suite
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Suites = Mapping[str, Mapping[str, RunSpec]]
-"""runs by row, by the name of the report that shows them"""
-
-
-def changes(args: argparse.Namespace) -> list[str]:
-    """What the request changes in every run, as the report's name and text say it."""
-    return [*([args.dataset] if args.dataset else []), *sorted(args.set)]
-
 
 def report_tables(tables: Sequence[Table], rows: Sequence[Row], edition: Edition, args: argparse.Namespace) -> int:
+    """Measure and train what is missing of the rows, and report the tables."""
     reports, runs, as_json = args.reports, args.runs, args.json
     # Everything that can refuse the request does so before the first measurement.
     from bench.report.frame import table_frame
@@ -37,7 +32,7 @@ def report_tables(tables: Sequence[Table], rows: Sequence[Row], edition: Edition
     require_writable(runs / "complexity", "--runs")
     failures = _measure([(row.run.model, row.run.img_size) for row in rows], runs)
     if args.run:
-        failures += _train([row.run for row in rows], args)
+        failures += train_here(with_seeds([row.run for row in rows], args.seeds), args)
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     measurements = _known([(row.run.model, row.run.img_size) for table in tables for row in table.rows], runs)
@@ -72,37 +67,42 @@ def report_tables(tables: Sequence[Table], rows: Sequence[Row], edition: Edition
     return _finish({"tables": printed} if as_json else None, failures)
 
 
-def report_runs(suites: Suites, chosen: Sequence[RunSpec], args: argparse.Namespace) -> int:
-    """Runs that fill none of the paper's cells: under another budget, or with settings of their own."""
-    from bench.report.frame import runs_frame
-    from bench.report.markdown import runs_markdown
+def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argparse.Namespace) -> int:
+    """Train what is missing of runs that fill none of the paper's cells, and report them."""
+    from bench.report.frame import runs_frame, seeds_frame
+    from bench.report.markdown import runs_markdown, title
+    from bench.report.plots import sweep_picture
 
     require_writable(args.reports, "--reports")
     require_writable(args.runs, "--runs")
-    failures = _train(chosen, args) if args.run else []
+    failures = train_here(with_seeds([entry.spec for entry in chosen], args.seeds), args) if args.run else []
     printed = []
-    for name, specs in suites.items():
-        records = _records(specs.values(), args.runs)
-        shown = {row: spec for row, spec in specs.items() if spec in chosen or spec.run_id in records}
-        frame = runs_frame(shown, records)
+    for suite in suites:
+        records = _records([entry.spec for entry in suite.entries], args.runs)
+        entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
+        shown = dataclasses.replace(suite, entries=entries)
+        frame = runs_frame(entries, records, suite.sweep)
+        by_entry = seeds_frame(frame, suite.sweep)
         command = " ".join(["python run_all.py", *_repeat(args), "--run local", "--data DIR"])
-        changed = f", with {', '.join(changes(args))}" if changes(args) else ""
-        about = (
-            f"Runs under the {args.budget} budget{changed}. They are not the paper's runs and fill none of its cells."
-        )
-        title = name.replace("_", " ").capitalize()
-        contents = {
-            "md": runs_markdown(name, title, about, shown, records, command),
+        contents: dict[str, str | bytes] = {
+            "md": runs_markdown(shown, records, command),
             "csv": frame.to_csv(index=False, lineterminator="\n"),
         }
+        if suite.sweep and by_entry["seeds"].any():
+            contents["png"] = sweep_picture(shown, by_entry)
         for suffix, content in contents.items():
-            write_atomically(args.reports / f"{name}.{suffix}", content)
+            write_atomically(args.reports / f"{suite.name}.{suffix}", content)
         if args.json:
-            printed.append({"runs": name, "rows": _plain(frame)})
+            printed.append({"runs": suite.name, "rows": _plain(frame), "entries": _plain(by_entry)})
         else:
-            _show_runs(title, frame)
-            print(f"wrote {args.reports / name}.md, {args.reports / name}.csv")
+            _show_runs(title(suite), frame, by_entry, suite.sweep)
+            print("wrote " + ", ".join(f"{args.reports / suite.name}.{suffix}" for suffix in contents))
     return _finish({"suites": printed} if args.json else None, failures)
+
+
+def with_seeds(specs: Iterable[RunSpec], seeds: Sequence[int] | None) -> list[RunSpec]:
+    """The runs with each of the seeds, or with their own."""
+    return [spec.with_seed(seed) for spec in specs for seed in seeds or [spec.seed]]
 
 
 def _finish(document: Mapping[str, object] | None, failures: Sequence[str]) -> int:
@@ -121,54 +121,25 @@ def _repeat(args: argparse.Namespace) -> list[str]:
         *(["--budget", args.budget] if args.budget != BUDGETS[0] else []),
         *(["--dataset", args.dataset] if args.dataset else []),
         *(["--set", *args.set] if args.set else []),
+        *(["--sweep", *args.sweep] if args.sweep else []),
+        *(["--seeds", *map(str, args.seeds)] if args.seeds else []),
     ]
 
 
-def _train(specs: Iterable[RunSpec], args: argparse.Namespace) -> list[str]:
-    """Train the runs that are not completed, one after another; returns a line for each that failed."""
-    from bench import job
-
-    resources = Resources(
-        data=str(args.data),
-        download=args.download,
-        workers=_workers(args.workers),
-        micro_batch=args.micro_batch,
-        precision=args.precision,
-    )
-    failures = []
+def _records(specs: Iterable[RunSpec], runs: Path) -> dict[str, list[RunRecord]]:
+    """The records of each run with all seeds that were begun; a damaged one is named and counts as none."""
+    begun = [path.parent.name for path in runs.glob("*/record.json")]
+    records: dict[str, list[RunRecord]] = {}
     for spec in dict.fromkeys(specs):
-        record = _records([spec], args.runs).get(spec.run_id)
-        if record and record.status == "completed":
-            continue
-        try:
-            job.run(job.prepare(args.runs, spec), resources)
-        except job.RunInterrupted as interrupted:
-            raise KeyboardInterrupt(str(interrupted)) from interrupted
-        except (job.RunFailed, RunBusy) as error:  # the other rows are none the worse
-            failures.append(str(error))
-    return failures
-
-
-def _workers(wanted: int | None) -> int:
-    if wanted is not None:
-        return wanted
-    import torch
-
-    gpus = torch.cuda.device_count()
-    return min(8, (os.cpu_count() or 1) // gpus) if gpus else 0
-
-
-def _records(specs: Iterable[RunSpec], runs: Path) -> dict[str, RunRecord]:
-    """The records of the runs that were begun; a damaged one is named and counts as none."""
-    records = {}
-    for spec in dict.fromkeys(specs):
-        try:
-            record = load_record(runs / spec.run_id)
-        except ValueError as error:
-            print(f"run_all.py: not used: {error}", file=sys.stderr)
-            continue
-        if record:
-            records[spec.run_id] = record
+        records[spec.run_id] = []
+        for seed in spec.seeds_in(begun):
+            try:
+                record = load_record(runs / seed.run_id)
+            except ValueError as error:
+                print(f"run_all.py: not used: {error}", file=sys.stderr)
+                continue
+            if record:
+                records[spec.run_id].append(record)
     return records
 
 
@@ -238,11 +209,14 @@ def _show(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:
     _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", shown)
 
 
-def _show_runs(title: str, frame: "pd.DataFrame") -> None:
-    """Print runs in aligned columns."""
-    from bench.report.markdown import runs_comparison
+def _show_runs(title: str, frame: "pd.DataFrame", by_entry: "pd.DataFrame", sweep: Sequence[str]) -> None:
+    """Print runs in aligned columns, or their means if there are several of an entry."""
+    from bench.report.markdown import runs_comparison, seeds_comparison
 
-    _print_grid(title, runs_comparison(frame).drop(columns=["where", "run"]))
+    if sweep or (by_entry["begun"] > 1).any():
+        _print_grid(title, seeds_comparison(by_entry, sweep))
+    else:
+        _print_grid(title, runs_comparison(frame, sweep).drop(columns=["where", "run"]))
 
 
 def _print_grid(title: str, shown: "pd.DataFrame") -> None:

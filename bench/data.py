@@ -7,6 +7,7 @@ neither the number of workers nor of processes, nor a restart, changes a pixel.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import random
 import signal
@@ -23,34 +24,29 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import datasets
 
-from bench.specs import Recipe, RequestError, RunSpec, unknown
+from bench.specs import DATASETS, Contents, Recipe, RequestError, RunSpec, unknown
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """yitu-opensource/T2T-ViT, commit 0f63dc9, transfer_learning.py"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(Contents):
     """What a complete data set holds, and how its pixels are normalised."""
 
-    num_classes: int
-    train_images: int
-    val_images: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
 
+_NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "imagenet": (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD),
+    "cifar10": (CIFAR_MEAN, CIFAR_STD),
+    "cifar100": (CIFAR_MEAN, CIFAR_STD),
+    "synthetic": ((0.5,) * 3, (0.25,) * 3),
+}
 KNOWN = {
-    "imagenet": Known(
-        num_classes=1000,
-        train_images=1_281_167,
-        val_images=50_000,
-        mean=IMAGENET_DEFAULT_MEAN,
-        std=IMAGENET_DEFAULT_STD,
-    ),
-    "cifar10": Known(num_classes=10, train_images=50_000, val_images=10_000, mean=CIFAR_MEAN, std=CIFAR_STD),
-    "cifar100": Known(num_classes=100, train_images=50_000, val_images=10_000, mean=CIFAR_MEAN, std=CIFAR_STD),
-    "synthetic": Known(num_classes=10, train_images=512, val_images=256, mean=(0.5,) * 3, std=(0.25,) * 3),
+    name: Known(**dataclasses.asdict(contents), mean=_NORMALISATION[name][0], std=_NORMALISATION[name][1])
+    for name, contents in DATASETS.items()
 }
 
 _FOLDERS = {"imagenet": ("imagenet", {"train": "train", "val": "val"})} | {

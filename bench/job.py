@@ -1,6 +1,6 @@
 """One attempt at a run: its folder in, its record out. Whatever starts it again, it resumes from the folder.
 
-``python -m bench.job FOLDER RESOURCES`` is what torchrun starts on each GPU.
+``Job`` is what executors submit. ``python -m bench.job FOLDER RESOURCES`` is what torchrun starts on each GPU.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -16,11 +17,16 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.run_folder import Fenced, NoSoundCheckpoint, OwnedRun, load_record, now, own
+from bench import slurm
+from bench.run_folder import Fenced, NoSoundCheckpoint, OwnedRun, RunBusy, load_record, now, own
 from bench.specs import RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
 from bench.store import write_atomically
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy")
 
@@ -33,6 +39,62 @@ class RunInterrupted(RunFailed):
     """A signal stopped it; whoever runs several runs stops too."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Job:
+    """What an executor pickles: where the run is, and nothing that could grow old."""
+
+    folder: str
+    resources: Resources
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    """variables to set before torch is imported, such as the job's share of a shared machine"""
+
+    def __call__(self) -> tuple[int, str]:
+        """Train; on Slurm as one of the job's tasks, and back into the queue if Slurm took the node away.
+
+        Returns:
+            The exit code, as ``run_all.py`` has them, and a line on what went wrong; 0 and nothing once completed.
+
+        Raises:
+            SystemExit: what it would return were not 0, on Slurm, where other jobs may wait for this one's success.
+        """
+        os.environ.update(self.environment)
+        on_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
+        with Stop().listening() as stop:  # before torch is imported, which takes seconds
+            try:
+                if on_slurm:
+                    from submitit.helpers import TorchDistributedEnvironment
+
+                    TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+                    attempt(Path(self.folder), self.resources, stop)
+                else:
+                    run(Path(self.folder), self.resources, stop)
+                return 0, ""
+            except RunInterrupted as error:
+                ending = 130, str(error)
+            except (RunFailed, RunBusy) as error:
+                ending = 1, str(error)
+            except RequestError as error:
+                ending = 2, str(error)
+            except OSError as error:
+                ending = 1, f"{error.filename or 'writing'}: {error.strerror or error}"
+            _say(ending[1])
+            if on_slurm:
+                if ending[0] == 130 and slurm.wants_requeue(signal.Signals(stop.signal)):
+                    _say(slurm.requeue())
+                sys.exit(ending[0])
+            return ending
+
+    def checkpoint(self) -> "DelayedSubmission":
+        """The same again: submitit calls this if a signal comes before the run listens to it."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def _say(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr, flush=True)
+
+
 def prepare(runs: Path, spec: RunSpec) -> Path:
     """The run's folder, with its spec in it."""
     path = runs / spec.run_id / "spec.json"
@@ -41,7 +103,7 @@ def prepare(runs: Path, spec: RunSpec) -> Path:
     return path.parent
 
 
-def run(folder: Path, resources: Resources) -> None:
+def run(folder: Path, resources: Resources, stop: Stop) -> None:
     """Train the run of a folder to its end, on every GPU of this machine.
 
     Raises:
@@ -52,12 +114,12 @@ def run(folder: Path, resources: Resources) -> None:
 
     gpus = torch.cuda.device_count()
     if gpus > 1:
-        run_processes(folder, resources, gpus)
+        run_processes(folder, resources, gpus, stop)
     else:
-        attempt(folder, resources)
+        attempt(folder, resources, stop)
 
 
-def run_processes(folder: Path, resources: Resources, processes: int) -> None:
+def run_processes(folder: Path, resources: Resources, processes: int, stop: Stop) -> None:
     """Train in several processes of this machine, started by torchrun; a signal here stops them, saved.
 
     Raises:
@@ -66,7 +128,7 @@ def run_processes(folder: Path, resources: Resources, processes: int) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     job = ["-m", "bench.job", str(folder), json.dumps(dataclasses.asdict(resources))]
     # In a session of its own: Ctrl-C reaches it once, through us.
-    with Stop().listening() as stop, subprocess.Popen([*torchrun, *job], start_new_session=True) as children:
+    with subprocess.Popen([*torchrun, *job], start_new_session=True) as children:
         told = False
         while children.poll() is None:
             if stop.signal and not told:
@@ -81,7 +143,7 @@ def run_processes(folder: Path, resources: Resources, processes: int) -> None:
         raise RunFailed(f"{folder.name}: {why}")
 
 
-def attempt(folder: Path, resources: Resources) -> None:
+def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
     """This process's part in training the run of a folder; joins the others if there are any."""
     try:
         spec = RunSpec.from_json((folder / "spec.json").read_text())
@@ -89,19 +151,18 @@ def attempt(folder: Path, resources: Resources) -> None:
         raise RunFailed(f"{folder / 'spec.json'}: {' '.join(str(error).split())}") from error
 
     from bench import trainer
-    from bench.watch import watch
+    from bench.watch import Lines
 
-    with Stop().listening() as stop, trainer.world() as here:
+    with trainer.world() as here:
         if not here.leads:
             # The first process says why a run ends.
             with contextlib.suppress(trainer.Diverged, trainer.Interrupted, trainer.Unreadable):
-                trainer.Training(spec, resources, here, None, None, _Nothing(), stop).train()
+                trainer.Training(spec, resources, here, folder, None, None, _Nothing(), stop).train()
             return
-        with _fenced_is_failed(), own(folder) as owned:
+        with _fenced_is_failed(), own(folder, resources.beat_s) as owned:
             record = _begin(owned, spec)
-            seen = watch(spec.run_id)
             try:
-                trainer.Training(spec, resources, here, owned, record, seen, stop).train()
+                trainer.Training(spec, resources, here, folder, owned, record, Lines(spec.run_id), stop).train()
             except Fenced:
                 raise
             except trainer.Interrupted as error:
@@ -119,8 +180,6 @@ def attempt(folder: Path, resources: Resources) -> None:
                 _end(owned, record, "failed", f"{first} (see {folder / 'traceback.txt'})")
             else:
                 _end(owned, record, "completed", "")
-            finally:
-                seen.close()
 
 
 @contextlib.contextmanager
@@ -134,8 +193,6 @@ def _fenced_is_failed() -> Iterator[None]:
 
 class _Nothing:
     """Watches for a process that does not talk."""
-
-    def step(self, *, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None: ...
 
     def epoch(self, line: dict[str, float], *, images_per_s: float, epochs: int) -> None: ...
 
@@ -170,8 +227,21 @@ def _end(owned: OwnedRun, record: RunRecord, status: str, why: str, raises: Exce
 
 def _note(owned: OwnedRun, record: RunRecord, what: str, why: str) -> None:
     event: dict[str, object] = {"what": what, "when": now(), "host": socket.gethostname(), "pid": os.getpid()}
-    record.history.append(event | {"attempt": owned.attempt, "epoch": record.epoch} | ({"note": why} if why else {}))
+    event |= {"attempt": owned.attempt, "epoch": record.epoch} | ({"note": why} if why else {})
+    if what == "running":
+        event |= _job()
+    record.history.append(event)
     owned.save_record(record)
+
+
+def _job() -> dict[str, object]:
+    """What submitit knows of this job, if it started it."""
+    if "SUBMITIT_EXECUTOR" not in os.environ:
+        return {}
+    from submitit import JobEnvironment
+
+    here = JobEnvironment()
+    return {"job": here.job_id, "node": os.environ.get("SLURMD_NODENAME", here.hostname), "log": str(here.paths.stderr)}
 
 
 def _git() -> dict[str, object]:
@@ -188,7 +258,8 @@ def _git() -> dict[str, object]:
 
 if __name__ == "__main__":
     try:
-        attempt(Path(sys.argv[1]), Resources(**json.loads(sys.argv[2])))
+        with Stop().listening() as stop:
+            attempt(Path(sys.argv[1]), Resources(**json.loads(sys.argv[2])), stop)
     except (RunFailed, RequestError, OSError) as error:
-        print(f"bench.job: {error}", file=sys.stderr)
+        _say(str(error))
         sys.exit(1)

@@ -1,12 +1,13 @@
 """A run's folder: who owns it, what it remembers, and checkpoints that are sound or not used.
 
-``<runs>/<run_id>/`` holds spec.json, record.json, metrics.jsonl, owner.json and
+``<runs>/<run_id>/`` holds spec.json, record.json, metrics.jsonl, owner.json, progress.json and
 ``checkpoints/epoch-EEEEE-step-SSSSSSS.pt`` with a ``.sha256`` beside each.
 
 One process owns a folder at a time. A kernel lock (flock) keeps out a second process of the same machine and dies
 with its owner. A token in owner.json, new with each owner, keeps out an older copy wherever it runs: every write is
 preceded by a look at the token, and a copy that finds another one stops without writing. Where the file system shares
-no locks between machines, a heartbeat (the age of owner.json) tells a live owner from a dead one.
+no locks between machines, a heartbeat (the age of owner.json) tells a live owner from a dead one. A Slurm job that was
+restarted takes the folder from its own older copy, dead or alive: Slurm has given that one up.
 """
 
 import contextlib
@@ -21,8 +22,8 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.specs import RequestError, RunRecord
 from bench.store import replace, write_atomically
@@ -68,6 +69,52 @@ def load_record(folder: Path) -> RunRecord | None:
         raise ValueError(f"{path}: {error}") from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who owned a run's folder last, as owner.json has it."""
+
+    token: str
+    attempt: int
+    """counts the owners"""
+    host: str
+    pid: int
+    since: str
+    released: bool
+    """whether it signed off"""
+    job: str = ""
+    """Slurm's id of the job it was part of, "12" or "12_3"; empty outside one"""
+    restart: int = 0
+    """how often Slurm had restarted that job"""
+    last_beat: float = 0.0
+    """seconds since the epoch, by the file's own clock"""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still write, as far as this machine can tell without the lock."""
+        if self.released or time.time() - self.last_beat > 3 * HEARTBEAT_S:
+            return False
+        return self.host != socket.gethostname() or Path(f"/proc/{self.pid}").exists()
+
+
+def load_records(runs: Path, names: str = "*") -> tuple[dict[str, RunRecord], list[str]]:
+    """The records of all runs that were begun, by run id, and a line on each damaged one, which counts as none.
+
+    Args:
+        runs: the folder of all runs.
+        names: pattern of run ids.
+    """
+    records, problems = {}, []
+    for path in sorted(runs.glob(f"{names}/record.json")):
+        try:
+            record = load_record(path.parent)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if record:
+            records[path.parent.name] = record
+    return records, problems
+
+
 class OwnedRun:
     """A run's folder in the hands of this process; made by ``own``."""
 
@@ -76,6 +123,8 @@ class OwnedRun:
         self.attempt = attempt
         """counts the owners, as far as owner.json remembers them"""
         self.token = uuid.uuid4().hex
+        self.progress: Mapping[str, float] = {}
+        """how far the epoch is; the next beat tells it to whoever watches"""
 
     def check(self) -> None:
         """Before every write.
@@ -83,11 +132,12 @@ class OwnedRun:
         Raises:
             Fenced: the token on disk is not ours.
         """
-        owner = _read_owner(self.folder)
-        if owner.get("token") != self.token:
+        owner = last_owner(self.folder)
+        if owner is None or owner.token != self.token:
+            newer = f"pid {owner.pid} on {owner.host}" if owner else "it signed off"
             raise Fenced(
-                f"{self.folder.name}: a newer process owns the run (pid {owner.get('pid', '?')} on "
-                f"{owner.get('host', '?')}); this one, pid {os.getpid()}, stops without writing"
+                f"{self.folder.name}: a newer process owns the run ({newer}); this one, pid {os.getpid()}, stops "
+                "without writing"
             )
 
     def save_record(self, record: RunRecord) -> None:
@@ -166,6 +216,26 @@ class OwnedRun:
         return None, problems
 
 
+def final_checkpoint(folder: Path) -> Path:
+    """The checkpoint at the end of a completed run, for another that starts from its weights.
+
+    Raises:
+        RequestError: it is not completed, or its checkpoint is not there, or not sound.
+    """
+    record = load_record(folder)
+    if record is None or record.status != "completed":
+        state = record.status if record else "not begun"
+        raise RequestError(f"it starts from the weights of {folder.name}, which is {state}; train that one first")
+    newest = next(iter(checkpoints(folder)), None)
+    problem = _unsound(newest) if newest else "it is gone"
+    if newest is None or problem:
+        raise RequestError(
+            f"it starts from the weights of {folder.name}, and its last checkpoint cannot be used ({problem}); restore "
+            "it, or remove that run's folder to train it anew"
+        )
+    return newest
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """A run's checkpoints, newest first."""
     found = (folder / "checkpoints").glob("epoch-*-step-*.pt")
@@ -188,31 +258,38 @@ def _unsound(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def own(folder: Path) -> Iterator[OwnedRun]:
+def own(folder: Path, beat_s: float = HEARTBEAT_S) -> Iterator[OwnedRun]:
     """Own a run's folder, made if need be, until the block ends.
+
+    Args:
+        folder: the run's.
+        beat_s: seconds between two signs of life, at most ``HEARTBEAT_S``.
 
     Raises:
         RunBusy: a live process owns it, named by host and pid.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    overtaken = _is_older_copy(last_owner(folder))
+    if overtaken:
+        (folder / "lock").unlink(missing_ok=True)  # it may hold that one for ever; the token keeps it from writing
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _busy(folder, _read_owner(folder)) from None
-        owner = _read_owner(folder)
-        if _alive_elsewhere(folder, owner):
+            raise _busy(folder, last_owner(folder)) from None
+        owner = last_owner(folder)
+        if not overtaken and _alive_elsewhere(folder, owner):
             raise _busy(folder, owner)
-        run = OwnedRun(folder, int(owner.get("attempt", 0)) + 1)
+        run = OwnedRun(folder, (owner.attempt if owner else 0) + 1)
         _write_owner(run, released=False)
         time.sleep(SETTLE_S)
-        owner = _read_owner(folder)
-        if owner.get("token") != run.token:
+        owner = last_owner(folder)
+        if owner is None or owner.token != run.token:
             raise _busy(folder, owner)
         for stale in folder.glob(".*.tmp"):  # of an owner that was killed
             stale.unlink(missing_ok=True)
         stop = threading.Event()
-        heart = threading.Thread(target=_beat, args=(run, stop), daemon=True)
+        heart = threading.Thread(target=_beat, args=(run, beat_s, stop), daemon=True)
         heart.start()
         try:
             yield run
@@ -224,38 +301,60 @@ def own(folder: Path) -> Iterator[OwnedRun]:
                 _write_owner(run, released=True)
 
 
-def _busy(folder: Path, owner: Mapping[str, Any]) -> RunBusy:
+def last_owner(folder: Path) -> Owner | None:
+    """Who owned the folder last; None where nobody did, or the file is damaged."""
+    path = folder / "owner.json"
+    try:
+        return Owner(**json.loads(path.read_text()), last_beat=path.stat().st_mtime)
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def load_progress(folder: Path, owner: Owner) -> dict[str, float]:
+    """How far the owner said it is: epoch, step, steps, images_per_s; empty until it has said so."""
+    try:
+        progress = json.loads((folder / "progress.json").read_text())
+        return dict(progress) if progress["attempt"] == owner.attempt else {}
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def _slurm_job() -> tuple[str, int]:
+    env = os.environ
+    array = f"{env.get('SLURM_ARRAY_JOB_ID')}_{env.get('SLURM_ARRAY_TASK_ID')}" if "SLURM_ARRAY_JOB_ID" in env else ""
+    return array or env.get("SLURM_JOB_ID", ""), int(env.get("SLURM_RESTART_COUNT", 0))
+
+
+def _is_older_copy(owner: Owner | None) -> bool:
+    """Whether Slurm has restarted the owner's job as ours: then the owner is lost, whatever it still does."""
+    job, restart = _slurm_job()
+    return owner is not None and not owner.released and owner.job == job != "" and owner.restart < restart
+
+
+def _busy(folder: Path, owner: Owner | None) -> RunBusy:
+    who = f"pid {owner.pid} on {owner.host} since {owner.since}" if owner else "another process"
     return RunBusy(
-        f"run {folder.name} is being trained by pid {owner.get('pid', '?')} on {owner.get('host', '?')} since "
-        f"{owner.get('since', '?')}; wait for it, or stop that process and give the same command again"
+        f"run {folder.name} is being trained by {who}; wait for it, or stop that process and give the same command "
+        "again"
     )
 
 
-def _alive_elsewhere(folder: Path, owner: Mapping[str, Any]) -> bool:
+def _alive_elsewhere(folder: Path, owner: Owner | None) -> bool:
     """Whether the last owner is on another machine and its heart beats; waits for a beat if need be.
 
-    A job that Slurm reruns on another node comes seconds after its predecessor died.
+    A job that is submitted again comes seconds after its predecessor died.
     """
-    if not owner or owner.get("released") or owner.get("host") == socket.gethostname():
+    if owner is None or owner.released or owner.host == socket.gethostname():
         return False  # on this machine the kernel's lock has answered already
-    path = folder / "owner.json"
-    last = path.stat().st_mtime
-    while time.time() - last < 3 * HEARTBEAT_S:
+    while time.time() - owner.last_beat < 3 * HEARTBEAT_S:
         time.sleep(HEARTBEAT_S / 15)
-        if path.stat().st_mtime != last:
+        if (folder / "owner.json").stat().st_mtime != owner.last_beat:
             return True
     return False
 
 
-def _read_owner(folder: Path) -> dict[str, Any]:
-    try:
-        owner = json.loads((folder / "owner.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return owner if isinstance(owner, dict) else {}
-
-
 def _write_owner(run: OwnedRun, *, released: bool) -> None:
+    job, restart = _slurm_job()
     owner = {
         "token": run.token,
         "attempt": run.attempt,
@@ -263,13 +362,20 @@ def _write_owner(run: OwnedRun, *, released: bool) -> None:
         "pid": os.getpid(),
         "since": now(),
         "released": released,
+        "job": job,
+        "restart": restart,
     }
     write_atomically(run.folder / "owner.json", json.dumps(owner) + "\n")
 
 
-def _beat(run: OwnedRun, stop: threading.Event) -> None:
-    while not stop.wait(HEARTBEAT_S):
+def _beat(run: OwnedRun, beat_s: float, stop: threading.Event) -> None:
+    told: Mapping[str, float] = {}
+    while not stop.wait(beat_s):
         with contextlib.suppress(OSError):
-            if _read_owner(run.folder).get("token") != run.token:
+            owner = last_owner(run.folder)
+            if owner is None or owner.token != run.token:
                 return
             os.utime(run.folder / "owner.json")
+            if run.progress is not told:
+                told = run.progress
+                write_atomically(run.folder / "progress.json", json.dumps({"attempt": run.attempt, **told}) + "\n")

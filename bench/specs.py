@@ -4,8 +4,10 @@ import datetime
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 CELLS = ("top1_pct", "params_m", "macs_g")
 
@@ -192,6 +194,13 @@ class RunSpec:
     """pixels, square"""
     seed: int = 42
     """the authors' default"""
+    start_from: "RunSpec | None" = None
+    """the run, of the same network, whose final weights it starts from instead of random ones"""
+
+    def __post_init__(self) -> None:
+        parent = self.start_from
+        if parent and (parent.model, parent.model_args) != (self.model, self.model_args):
+            raise ValueError(f"{self.model!r} cannot start from the weights of {parent.model!r}")
 
     @property
     def run_id(self) -> str:
@@ -200,6 +209,18 @@ class RunSpec:
         identity = json.dumps(self.identity(), sort_keys=True)
         digest = hashlib.sha1(identity.encode(), usedforsecurity=False).hexdigest()[:8]
         return f"{self.model}-{dataset}-{self.recipe.name}-s{self.seed}-{digest}"
+
+    def with_seed(self, seed: int) -> "RunSpec":
+        """The same with another seed, from its parent on."""
+        parent = self.start_from.with_seed(seed) if self.start_from else None
+        return replace(self, seed=seed, start_from=parent)
+
+    def seeds_in(self, run_ids: Iterable[str]) -> "list[RunSpec]":
+        """The same with each seed that one of the run ids has, by seed."""
+        there = set(run_ids)
+        pattern = re.compile(re.escape(self.run_id.rpartition("-s")[0]) + r"-s(\d+)-[0-9a-f]{8}")
+        seeds = {int(match[1]) for match in map(pattern.fullmatch, there) if match}
+        return [spec for spec in map(self.with_seed, sorted(seeds)) if spec.run_id in there]
 
     def to_json(self) -> str:
         """The whole spec, sources included, for spec.json."""
@@ -214,18 +235,28 @@ class RunSpec:
         """
         try:
             values = json.loads(text)
-            arguments = tuple((name, value) for name, value in values.pop("model_args"))
-            return RunSpec(**values | {"recipe": Recipe(**values["recipe"]), "model_args": arguments})
+            return _spec(values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a run's spec: {error}") from error
 
     def identity(self) -> dict[str, object]:
         """What the run id stands for, as JSON has it."""
         recipe = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe) if f.compare}
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {
+        identity = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "start_from"} | {
             "recipe": recipe,
             "model_args": [list(pair) for pair in self.model_args],
         }
+        return identity | ({"start_from": self.start_from.run_id} if self.start_from else {})
+
+
+def _spec(values: dict[str, Any]) -> RunSpec:
+    parent = values.get("start_from")
+    parts = {
+        "recipe": Recipe(**values["recipe"]),
+        "model_args": tuple((name, value) for name, value in values["model_args"]),
+        "start_from": _spec(parent) if parent else None,
+    }
+    return RunSpec(**values | parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,8 +267,9 @@ class Resources:
     """folder with imagenet/{train,val}, cifar10, cifar100"""
     download: bool = False
     """fetch CIFAR where it is missing"""
-    workers: int = 0
-    """loading processes a training process; 0 loads in the training process"""
+    workers: int | None = None
+    """loading processes a training process, 0 to load in the training process; None for as many as its share of the
+    machine's cores feeds, up to 8, with a GPU, and 0 without"""
     micro_batch: int = 64
     """most images a device takes at once; the global batch is reached by accumulation"""
     save_every_s: float = 300
@@ -246,6 +278,26 @@ class Resources:
     """images that may fail to load before the run does"""
     precision: str = "auto"
     """of autocast: auto takes bfloat16 where the hardware has it, else float16 on a GPU, else float32"""
+    beat_s: float = 15
+    """seconds between two signs of life, which tell how far the run is"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a complete data set holds."""
+
+    num_classes: int
+    train_images: int
+    val_images: int
+
+
+DATASETS = {
+    "imagenet": Contents(num_classes=1000, train_images=1_281_167, val_images=50_000),
+    "cifar10": Contents(num_classes=10, train_images=50_000, val_images=10_000),
+    "cifar100": Contents(num_classes=100, train_images=50_000, val_images=10_000),
+    "synthetic": Contents(num_classes=10, train_images=512, val_images=256),
+}
+"""those whose contents are known beforehand"""
 
 
 def imagenet(model: str, recipe: Recipe, *, img_size: int = 224) -> RunSpec:

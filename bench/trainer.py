@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -27,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bench import data
 from bench.build import automatic_precision, build_ema, build_mixup, build_network, build_optimizer, build_scheduler
-from bench.run_folder import OwnedRun, now
+from bench.run_folder import OwnedRun, final_checkpoint, now
 from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
 
@@ -51,9 +52,6 @@ class Unreadable(Exception):
 
 class Watch(Protocol):
     """What the loop tells whoever watches; called on rank 0."""
-
-    def step(self, *, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
-        """After some of the steps."""
 
     def epoch(self, line: dict[str, float], *, images_per_s: float, epochs: int) -> None:
         """After an epoch and its validation."""
@@ -135,7 +133,13 @@ class State:
         )
         return buffer.getbuffer()
 
-    def load(self, path: os.PathLike[str], device: torch.device) -> None:
+    def load_weights(self, path: str, device: torch.device) -> None:
+        """Begin with another run's final weights: the averaged ones, where it has them."""
+        saved = torch.load(path, map_location=device, weights_only=True)
+        for network in (self.network, *([self.ema.module] if self.ema else [])):
+            network.load_state_dict(saved["ema"] or saved["network"])
+
+    def load(self, path: str, device: torch.device) -> None:
         """Read everything back."""
         saved = torch.load(path, map_location=device, weights_only=True)
         self.network.load_state_dict(saved["network"])
@@ -156,6 +160,7 @@ class Training:
         spec: what to train.
         resources: with what.
         here: this process.
+        folder: the run's, beside that of the run it starts from.
         run: the owned folder, on rank 0; None elsewhere.
         record: on rank 0, filled and saved as training goes on; its status is the caller's.
         watch: told of progress, on rank 0.
@@ -171,13 +176,14 @@ class Training:
         spec: RunSpec,
         resources: Resources,
         here: World,
+        folder: Path,
         run: OwnedRun | None,
         record: RunRecord | None,
         watch: Watch,
         stop: Stop,
     ) -> None:
         self.spec, self.recipe, self.resources = spec, spec.recipe, resources
-        self.here, self.run, self.record, self.watch, self.stop = here, run, record, watch, stop
+        self.here, self.folder, self.run, self.record, self.watch, self.stop = here, folder, run, record, watch, stop
         self.started = self.saved = time.monotonic()
         self.unreadable: dict[str, None] = {}  # ordered, each once
 
@@ -207,12 +213,11 @@ class Training:
             )
         transform = data.train_transform(self.recipe, spec.img_size, self.known)
         samples = data.Samples(train_images, transform, spec.seed, training=True)
-        self.train_loader = data.train_loader(samples, self.batches, resources.workers, here.device)
+        workers = _automatic_workers(here) if resources.workers is None else resources.workers
+        self.train_loader = data.train_loader(samples, self.batches, workers, here.device)
         transform = data.eval_transform(self.recipe, spec.img_size, self.known)
         samples = data.Samples(val_images, transform, spec.seed, training=False)
-        self.eval_loader = data.eval_loader(
-            samples, resources.micro_batch, resources.workers, here.rank, here.size, here.device
-        )
+        self.eval_loader = data.eval_loader(samples, resources.micro_batch, workers, here.rank, here.size, here.device)
 
         self.precision = automatic_precision(here.device) if resources.precision == "auto" else resources.precision
         data.seed_everything(spec.seed, "weights")
@@ -309,15 +314,15 @@ class Training:
             if device.type == "cpu" or at_end or len(losses) == SYNC_STEPS_GPU:
                 self._look(losses, step)
                 losses.clear()
-                done = (step + 1 - first) * self.recipe.global_batch
-                if self.here.leads:
-                    self.watch.step(
-                        epoch=state.epoch,
-                        step=step + 1,
-                        steps=self.batches.steps,
-                        loss=state.loss_sum / state.step,
-                        images_per_s=done / (time.monotonic() - began),
-                    )
+                if self.run:
+                    done = (step + 1 - first) * self.recipe.global_batch
+                    self.run.progress = {
+                        "epoch": state.epoch,
+                        "step": state.step,
+                        "steps": self.batches.steps,
+                        "loss": state.loss_sum / state.step,
+                        "images_per_s": done / (time.monotonic() - began),
+                    }
         return (self.batches.steps - first) * self.recipe.global_batch / max(time.monotonic() - began, 1e-9)
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
@@ -439,20 +444,27 @@ class Training:
             self.record.epochs = self.recipe.total_epochs
             self.unreadable = dict.fromkeys(self.record.unreadable)
             self.wall_time_before = self.record.wall_time_s
-        paths: list[str | None] = [None]
+        paths: list[str | None] = [None, None]  # of this run's newest checkpoint; of the one that it starts from
         if self.run:
+            assert self.record
             path, problems = self.run.newest_sound_checkpoint()
             for problem in problems:
                 self.watch.note(f"not used: {problem}")
-                assert self.record
                 self.record.history.append({"what": "unsound checkpoint", "when": now(), "note": problem})
-            paths = [str(path) if path else None]
+            if path:
+                paths[0] = str(path)
+            elif self.spec.start_from:
+                paths[1] = str(final_checkpoint(self.folder.parent / self.spec.start_from.run_id))
+                self.watch.note(f"starts from the weights of {self.spec.start_from.run_id}")
+                self.record.history.append({"what": "starts from", "when": now(), "note": paths[1]})
         if self.here.size > 1:
             dist.broadcast_object_list(paths, src=0)
         if paths[0]:
-            self.state.load(paths[0], self.here.device)  # type: ignore[arg-type]
+            self.state.load(paths[0], self.here.device)
             if self.here.leads:
                 self.watch.note(f"resumes at epoch {self.state.epoch}, step {self.state.step}")
+        elif paths[1]:
+            self.state.load_weights(paths[1], self.here.device)
         if self.run and self.record:
             self.record.epoch = self.state.epoch
             self.run.save_record(self.record)
@@ -524,6 +536,17 @@ def _split(recipe: Recipe, world_size: int, most: int) -> tuple[int, int]:
             "number of processes"
         )
     return share, max(sizes)
+
+
+def _automatic_workers(here: World) -> int:
+    """Loading processes: this process's share of the cores that it may use."""
+    if here.device.type == "cpu":
+        return 0  # loading would compete with training
+    on_this_node = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    # Where Slurm binds tasks to cores, the affinity is the task's share already; where not, the node is shared.
+    cores = len(os.sched_getaffinity(0))
+    bound = cores < (os.cpu_count() or 1)
+    return max(1, min(8, cores - 1 if bound else cores // on_this_node))
 
 
 def _device_name(device: torch.device) -> str:

@@ -335,15 +335,18 @@ def test_smoke_trains_a_tiny_t2t_vit_and_a_tiny_resnet(smoke):
     done, options = smoke
     lines = done.stderr.splitlines()
     assert sum(line.startswith("  epoch    4/4  lr ") for line in lines) == 2
+    assert sum(line.startswith("  epoch    2/2  lr ") for line in lines) == 1
     assert len({line.index("loss") for line in lines if "epoch" in line}) == 1  # aligned
     with (options[-1] / "smoke.csv").open() as file:
         rows = {row["model"]: row for row in csv.DictReader(file)}
-    assert set(rows) == {"tiny T2T-ViT", "tiny ResNet"}
+    assert set(rows) == {"tiny T2T-ViT", "tiny T2T-ViT, tuned", "tiny ResNet"}
+    assert f"starts from the weights of {rows['tiny T2T-ViT']['run_id']}" in done.stderr
+    assert float(rows["tiny T2T-ViT, tuned"]["raw_best_top1_pct"]) > float(rows["tiny T2T-ViT"]["ema_last_top1_pct"])
     for row in rows.values():
         assert row["status"] == "completed"
         assert float(row["raw_last_top1_pct"]) > 25  # of ten classes
     assert "fill none of its cells" in (options[-1] / "smoke.md").read_text()
-    assert re.search(r"^tiny T2T-ViT completed +512 ", done.stdout, re.MULTILINE)
+    assert re.search(r"^tiny T2T-ViT +42 completed +512 ", done.stdout, re.MULTILINE)
 
 
 def test_what_is_trained_is_not_trained_again_and_needs_no_torch(smoke, run_all):
@@ -354,7 +357,7 @@ def test_what_is_trained_is_not_trained_again_and_needs_no_torch(smoke, run_all)
     assert again.stdout == done.stdout
     assert (options[-1] / "smoke.csv").read_bytes() == before
     (suite,) = json.loads(run_all(*options, "--json", "--run", "local").stdout)["suites"]
-    assert [row["status"] for row in suite["rows"]] == ["completed"] * 2
+    assert [row["status"] for row in suite["rows"]] == ["completed"] * 3
 
 
 def test_other_settings_are_another_run_reported_apart(smoke, run_all):
@@ -396,7 +399,7 @@ def test_ctrl_c_in_training_saves_and_the_same_command_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted: SIGINT in epoch 1, step" in err.splitlines()[-1]
+    assert "interrupted: SIGTERM in epoch 1, step" in err.splitlines()[-1]
     assert "Traceback" not in err
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0

@@ -4,8 +4,9 @@ import pytest
 
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
-from bench.report.frame import COLUMNS, runs_frame, table_frame
+from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
 from bench.specs import RunRecord
+from bench.suites import Entry
 
 PROMISED = (
     "model published_top1_pct top1_pct top1_std seeds published_params_m params_m trainable_params_m "
@@ -64,7 +65,7 @@ def trained(run_id, *, status="completed", complete=True):
     }
     return RunRecord(
         run_id=run_id,
-        spec={},
+        spec={"seed": 42},
         status=status,
         history=[],
         git={"commit": "0123456789abcdef", "dirty": True},
@@ -80,21 +81,21 @@ def trained(run_id, *, status="completed", complete=True):
 
 def accuracy(measurements, **kwargs):
     run_id = TABLES[3].rows[2].run.run_id
-    frame = table_frame(TABLES[3], ICCV, measurements, {run_id: trained(run_id, **kwargs)})
+    frame = table_frame(TABLES[3], ICCV, measurements, {run_id: [trained(run_id, **kwargs)]})
     return frame.set_index("model").loc["T2T-ViT-14"]
 
 
 def test_a_completed_run_fills_our_accuracy(measurements):
     row = accuracy(measurements)
     assert (row["top1_pct"], row["top1_last_pct"], row["seeds"], row["source"]) == (81.46, 81.4, 1, "trained")
-    assert row["run_id"] == TABLES[3].rows[2].run.run_id
+    assert row["run_ids"] == TABLES[3].rows[2].run.run_id
     assert row.isna()["top1_std"]  # of one seed
 
 
 @pytest.mark.parametrize("kwargs", [{"status": "running"}, {"status": "failed"}, {"complete": False}])
 def test_any_other_run_fills_nothing(measurements, kwargs):
     row = accuracy(measurements, **kwargs)
-    assert row.isna()[["top1_pct", "top1_last_pct", "seeds", "run_id"]].all()
+    assert row.isna()[["top1_pct", "top1_last_pct", "seeds", "run_ids"]].all()
     assert row["source"] == "measured"
 
 
@@ -105,11 +106,43 @@ def test_a_recipe_without_averaging_shows_its_raw_weights():
 
 
 def test_runs_apart():
-    runs = {row.name: row.run for row in TABLES[3].rows[:3]}
+    entries = [Entry(row=row.name, spec=row.run) for row in TABLES[3].rows[:3]]
     run_id = TABLES[3].rows[2].run.run_id
-    frame = runs_frame(runs, {run_id: trained(run_id, complete=False)}).set_index("model")
+    frame = runs_frame(entries, {run_id: [trained(run_id, complete=False)]}).set_index("model")
     assert frame.loc["ResNet50", "status"] == "not begun"
     assert frame.loc["ResNet50"].isna()[["ema_best_top1_pct", "epoch", "device", "error"]].all()
     row = frame.loc["T2T-ViT-14"]
     assert (row["status"], row["train_images"], row["ema_best_top1_pct"]) == ("completed", 5000, 81.46)
-    assert row["commit"] == "0123456789 (dirty)"
+    assert (row["commit"], row["seed"]) == ("0123456789 (dirty)", 42)
+
+
+def over_seeds(run_id, *top1, status="completed"):
+    """A record a seed, with these accuracies."""
+    records = [trained(f"{run_id}-{seed}", status=status) for seed in range(len(top1))]
+    for record, value in zip(records, top1, strict=True):
+        record.results = dict(record.results) | {"ema_best_top1_pct": value}
+    return records
+
+
+def test_seeds_give_mean_and_deviation_and_those_that_did_not_end_count_nowhere(measurements):
+    run_id = TABLES[3].rows[2].run.run_id
+    records = [*over_seeds(run_id, 81.0, 81.2, 81.7), *over_seeds(run_id, 99.0, status="running")]
+    row = table_frame(TABLES[3], ICCV, measurements, {run_id: records}).set_index("model").loc["T2T-ViT-14"]
+    assert row["top1_pct"] == pytest.approx(81.3)
+    assert row["top1_std"] == pytest.approx((0.3**2 + 0.1**2 + 0.4**2) ** 0.5 / 2**0.5)  # of the sample
+    assert row["seeds"] == 3
+    assert row["run_ids"].split() == [f"{run_id}-{seed}" for seed in range(3)]
+
+
+def test_a_sweep_has_a_line_for_each_point_over_its_seeds():
+    specs = [row.run for row in TABLES[3].rows[:2]]
+    entries = [Entry(row="ResNet50", spec=spec, swept=(lr,)) for spec, lr in zip(specs, (0.1, 0.2), strict=True)]
+    records = {specs[0].run_id: over_seeds("a", 70.0, 72.0)}
+    runs = runs_frame(entries, records, ("lr",))
+    assert list(runs["lr"]) == [0.1, 0.1, 0.2]
+    by_entry = seeds_frame(runs, ("lr",)).set_index("lr")
+    assert list(by_entry["seeds"]) == [2, 0]
+    assert list(by_entry["begun"]) == [2, 0]
+    assert by_entry.loc[0.1, "ema_best_top1_pct"] == 71
+    assert by_entry.loc[0.1, "ema_best_top1_std"] == pytest.approx(2**0.5)
+    assert by_entry.loc[0.2].isna()[["ema_best_top1_pct", "ema_best_top1_std"]].all()

@@ -9,40 +9,52 @@ from tests.conftest import ROOT
 
 STDLIB = set(sys.stdlib_module_names)
 
-COMMANDS = {f"bench.{name}" for name in ("specs", "budgets", "store", "run_folder")}
+
+def bench(*names):
+    return {f"bench.{name}" for name in names}
+
+
+JOB = bench("specs", "store", "run_folder", "stop", "slurm")
+EXECUTORS = bench("specs", "stop", "job", "planner", "slurm", "submissions")
+STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
+DISPATCH = STANDING | bench("store", "costs", "settings", "standing", "status")
+COMMANDS = bench("specs", "budgets", "suites", "store", "run_folder", "dispatch")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
     "models": ({"models", "torch", "timm"}, {"models", "torch", "timm"}),
     "bench.specs": (set(), set()),
-    "bench.recipes": ({"bench.specs"}, {"bench.specs"}),
-    "bench.paper": ({"bench.specs", "bench.recipes", "bench.paper"},) * 2,
-    "bench.budgets": ({"bench.specs", "bench.recipes"},) * 2,
-    "bench.store": ({"bench.specs"}, {"bench.specs"}),
-    "bench.run_folder": ({"bench.specs", "bench.store"},) * 2,
-    "bench.data": ({"bench.specs", "torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
+    "bench.recipes": (bench("specs"),) * 2,
+    "bench.paper": (bench("specs", "recipes", "paper"),) * 2,
+    "bench.budgets": (bench("specs", "recipes"),) * 2,
+    "bench.suites": (bench("specs", "recipes", "budgets"),) * 2,
+    "bench.planner": (bench("specs"),) * 2,
+    "bench.costs": (bench("specs"),) * 2,
+    "bench.store": (bench("specs"),) * 2,
+    "bench.run_folder": (bench("specs", "store"),) * 2,
+    "bench.slurm": (bench("specs"),) * 2,
+    "bench.settings": (bench("specs", "slurm"),) * 2,
+    "bench.submissions": (bench("specs", "store", "run_folder"),) * 2,
+    "bench.standing": (STANDING,) * 2,
+    "bench.status": (STANDING | bench("standing"), STANDING | bench("standing") | {"tabulate"}),
+    "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
-    "bench.trainer": (
-        {f"bench.{name}" for name in ("specs", "build", "data", "run_folder", "stop")} | {"torch", "timm"},
-    )
-    * 2,
-    "bench.watch": ({"rich"},) * 2,
-    "bench.job": (
-        {"bench.specs", "bench.store", "bench.run_folder", "bench.stop"},
-        {"bench.specs", "bench.store", "bench.run_folder", "bench.stop", "bench.trainer", "bench.watch", "torch"},
-    ),
-    "bench.complexity": ({"bench.specs"}, {"bench.specs", "bench.build", "torch", "timm", "fvcore"}),
-    "bench.report": ({"bench.specs", "bench.paper", "bench.store", "bench.report", "pandas", "matplotlib"},) * 2,
-    "bench.cli": ({f"bench.{name}" for name in ("specs", "paper", "recipes", "budgets", "commands")},) * 2,
-    "bench.commands": (
-        COMMANDS,
-        COMMANDS | {"bench.complexity", "bench.job", "bench.report", "pandas", "rich", "torch"},
-    ),
-    "bench.build": ({"bench.specs", "models", "torch", "timm"},) * 2,
+    "bench.trainer": (bench("specs", "build", "data", "run_folder", "stop") | {"torch", "timm"},) * 2,
+    "bench.watch": (set(), set()),
+    "bench.job": (JOB, JOB | bench("trainer", "watch") | {"torch", "submitit"}),
+    "bench.progress": (bench("specs", "run_folder") | {"rich"},) * 2,
+    "bench.executors": (EXECUTORS | bench("progress"), EXECUTORS | bench("progress") | {"submitit", "torch"}),
+    "bench.dispatch": (DISPATCH, DISPATCH | bench("executors", "progress") | {"tabulate"}),
+    "bench.complexity": (bench("specs"), bench("specs", "build") | {"torch", "timm", "fvcore"}),
+    "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "matplotlib"},) * 2,
+    "bench.cli": (bench("specs", "paper", "budgets", "suites", "commands", "dispatch", "slurm"),) * 2,
+    "bench.commands": (COMMANDS, COMMANDS | bench("complexity", "report") | {"pandas", "rich"}),
+    "bench.build": (bench("specs") | {"models", "torch", "timm"},) * 2,
     "bench": (set(), set()),
-    "run_all": ({"bench.cli"}, {"bench.cli"}),
+    "run_all": (bench("cli"),) * 2,
 }
 
+# Under TYPE_CHECKING an import costs nothing, and is not at the top.
 FILES = sorted([*ROOT.glob("bench/**/*.py"), *ROOT.glob("models/**/*.py"), ROOT / "run_all.py"])
 
 

@@ -9,8 +9,9 @@ from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.report.frame import table_frame
 from bench.report.markdown import runs_markdown, table_markdown
+from bench.suites import Entry, Suite
 from tests.conftest import ROOT, complexity
-from tests.test_frame import trained
+from tests.test_frame import over_seeds, trained
 
 GOLDEN = ROOT / "tests/golden/table_3.md"
 
@@ -87,10 +88,10 @@ def test_when_where_and_with_what(measurements, word):
 
 def test_trained_runs_show_all_accuracies_and_partial_data(measurements):
     whole, partial = TABLES[3].rows[2].run.run_id, TABLES[3].rows[0].run.run_id
-    records = {whole: trained(whole), partial: trained(partial, complete=False)}
+    records = {whole: [trained(whole)], partial: [trained(partial, complete=False)]}
     frame = table_frame(TABLES[3], ICCV, measurements, records)
     text = table_markdown(TABLES[3], ICCV, frame, measurements, records)
-    assert cells(text, "T2T-ViT-14")[2] == "81.46"
+    assert cells(text, "T2T-ViT-14")[2] == "81.46 (n=1)"
     assert cells(text, "ResNet50")[2] == "-"
     section = text.partition("## Trained here")[2].partition("## ")[0]
     assert re.search(r"\| T2T-ViT-14 .*1,281,167 .*81\.46 .*81\.40 .*80\.90 .*80\.80 .*a GPU, bfloat16", section)
@@ -99,14 +100,44 @@ def test_trained_runs_show_all_accuracies_and_partial_data(measurements):
     assert "Top-1 of 11 of 12 rows" in text
 
 
+def apart(entries, **kwargs):
+    return Suite(**{"name": "pilot", "about": "About.", "entries": entries} | kwargs)
+
+
+def test_several_seeds_stand_as_mean_and_deviation_above_their_runs(measurements):
+    spec = TABLES[3].rows[2].run
+    entries = (Entry(row="T2T-ViT-14", spec=spec), Entry(row="ResNet50", spec=TABLES[3].rows[0].run))
+    records = {spec.run_id: over_seeds(spec.run_id, 81.0, 81.2)}
+    text = runs_markdown(apart(entries), records, "")
+    above, _, below = text.partition("## Runs")
+    assert re.search(r"\| T2T-ViT-14 +\| +2 \| +81\.10 ± 0\.14 \|", above)
+    assert re.search(r"\| ResNet50 +\| +0 \| +- \|", above)
+    assert below.count("| T2T-ViT-14") == 2
+    frame = table_frame(TABLES[3], ICCV, measurements, records)
+    assert cells(table_markdown(TABLES[3], ICCV, frame, measurements, records), "T2T-ViT-14")[2] == "81.10 ± 0.14 (n=2)"
+
+
+def test_a_sweep_shows_its_fields_and_its_picture():
+    spec = TABLES[3].rows[2].run
+    entries = tuple(
+        Entry(row="T2T-ViT-14", spec=s, swept=(lr,)) for s, lr in ((spec, 5e-4), (TABLES[3].rows[0].run, 1e-3))
+    )
+    text = runs_markdown(apart(entries, name="sweep", sweep=("lr",)), {spec.run_id: over_seeds("a", 80.0)}, "")
+    assert "![Top-1 accuracy over lr](sweep.png)" in text
+    assert re.search(r"\| T2T-ViT-14 +\| +0\.0005 \| +1 \| +80\.00 \|", text)
+    assert re.search(r"\| T2T-ViT-14 +\| +0\.001 \| +0 \| +- \|", text)
+    nothing = runs_markdown(apart(entries, name="sweep", sweep=("lr",)), {}, "")
+    assert "sweep.png" not in nothing
+
+
 def test_runs_apart_say_so(measurements):
     spec = TABLES[3].rows[2].run
-    runs = {"T2T-ViT-14": spec, "ResNet50": TABLES[3].rows[0].run}
+    suite = apart((Entry(row="T2T-ViT-14", spec=spec), Entry(row="ResNet50", spec=TABLES[3].rows[0].run)))
     failed = trained(spec.run_id, status="diverged")
     failed.error = "loss is nan in epoch 3, step 4"
-    text = runs_markdown("pilot", "Pilot", "About.", runs, {spec.run_id: failed}, "python run_all.py --budget pilot")
-    assert re.search(r"\| T2T-ViT-14 +\| diverged, epoch 310 of 310", text)
-    assert re.search(r"\| ResNet50 +\| not begun +\| +- \|", text)
+    text = runs_markdown(suite, {spec.run_id: [failed]}, "python run_all.py --budget pilot")
+    assert re.search(r"\| T2T-ViT-14 +\| +42 \| diverged, epoch 310 of 310", text)
+    assert re.search(r"\| ResNet50 +\| +42 \| not begun +\| +- \|", text)
     assert "- T2T-ViT-14: loss is nan in epoch 3, step 4" in text
     assert "```\npython run_all.py --budget pilot\n```" in text
     assert "torch 2.0" in text

@@ -24,6 +24,7 @@ from bench.build import automatic_precision
 from bench.recipes import override
 from bench.run_folder import checkpoints, load_record, own
 from bench.specs import RequestError, Resources, RunSpec
+from bench.stop import Stop
 from tests.conftest import ROOT
 
 TINY = (("embed_dim", 32), ("depth", 1), ("num_heads", 2))
@@ -214,7 +215,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     diverging = spec("optimizer=momentum", "lr=1e30", "warmup_epochs=0", "mixup=0", "cutmix=0")
     folder = job.prepare(tmp_path, diverging)
     with pytest.raises(job.RunFailed, match=r"diverged: loss is (nan|inf) in epoch 0, step \d+"):
-        job.run(folder, resources())
+        job.run(folder, resources(), Stop())
     record = load_record(folder)
     assert record.status == "diverged"
     assert re.search(r"epoch 0, step \d+", record.error)
@@ -266,7 +267,7 @@ def test_two_processes_follow_one_and_validate_the_same_images(tmp_path):
     # Mixing in pairs of micro-batches that are the same on both sides; no dropout, which draws for a whole batch.
     plain = spec("drop_path=0", model_args=(*TINY, ("tokens_type", "transformer")))
     one, two = job.prepare(tmp_path / "one", plain), job.prepare(tmp_path / "two", plain)
-    job.run(one, resources(precision="float32", micro_batch=16))
+    job.run(one, resources(precision="float32", micro_batch=16), Stop())
     done = torchrun(two, 2, precision="float32", micro_batch=16, save_every_s=1000)
     assert done.returncode == 0, done.stderr
     alone, both = ([json.loads(line) for line in (f / "metrics.jsonl").read_text().splitlines()] for f in (one, two))
@@ -284,8 +285,8 @@ def test_two_processes_follow_one_and_validate_the_same_images(tmp_path):
 def test_accumulation_follows_the_whole_batch(tmp_path):
     plain = spec("mixup=0", "cutmix=0", "drop_path=0", model_args=(*TINY, ("tokens_type", "transformer")))
     whole, parts = job.prepare(tmp_path / "whole", plain), job.prepare(tmp_path / "parts", plain)
-    job.run(whole, resources(precision="float32", micro_batch=64))
-    job.run(parts, resources(precision="float32", micro_batch=10))  # 8 divides 64
+    job.run(whole, resources(precision="float32", micro_batch=64), Stop())
+    job.run(parts, resources(precision="float32", micro_batch=10), Stop())  # 8 divides 64
     a, b = (
         [json.loads(line)["raw_val_loss"] for line in (f / "metrics.jsonl").read_text().splitlines()]
         for f in (whole, parts)
@@ -302,8 +303,8 @@ def test_a_signal_stops_all_processes_saved(tmp_path):
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=stop_soon).start()
-    with pytest.raises(job.RunInterrupted, match="the same command resumes it"):
-        job.run_processes(folder, resources(save_every_s=1000), 2)
+    with pytest.raises(job.RunInterrupted, match="the same command resumes it"), Stop().listening() as stop:
+        job.run_processes(folder, resources(save_every_s=1000), 2, stop)
     record = load_record(folder)
     assert record.status == "interrupted"
     children = subprocess.run(["pgrep", "-f", folder.name], capture_output=True, text=True)
@@ -369,7 +370,7 @@ def test_a_cnn_trains_too_and_learns(tmp_path):
             model_args=(),
         ),
     )
-    job.run(folder, resources(save_every_s=1000))
+    job.run(folder, resources(save_every_s=1000), Stop())
     assert load_record(folder).results["raw_best_top1_pct"] > 40  # of ten classes
 
 
@@ -380,7 +381,7 @@ def test_weights_that_are_not_finite_after_the_last_step_are_no_result(tmp_path)
     )
     folder = job.prepare(tmp_path, last)
     with pytest.raises(job.RunFailed, match=r"raw_val_loss is (nan|inf) after epoch 0"):
-        job.run(folder, resources(micro_batch=512))
+        job.run(folder, resources(micro_batch=512), Stop())
     assert load_record(folder).results == {}
     assert not checkpoints(folder)
 
@@ -439,9 +440,9 @@ def test_unreadable_images_are_counted_up_to_a_limit(tmp_path):
     run = spec("epochs=1", "global_batch=80", dataset="cifar10")
     folder = job.prepare(tmp_path / "runs", run)
     with pytest.raises(job.RunFailed, match=r"2 images failed to load, and a run may skip 1; the last: .*0\.png"):
-        job.run(folder, resources(data=str(tmp_path), max_unreadable=1))
+        job.run(folder, resources(data=str(tmp_path), max_unreadable=1), Stop())
     assert len(load_record(folder).unreadable) == 2
-    job.run(folder, resources(data=str(tmp_path), max_unreadable=2))
+    job.run(folder, resources(data=str(tmp_path), max_unreadable=2), Stop())
     record = load_record(folder)
     assert record.status == "completed"
     assert [line.partition(": ")[0][-7:] for line in sorted(record.unreadable)] == ["1/0.png", "2/0.png"]
@@ -453,7 +454,7 @@ def test_other_data_under_a_begun_run_are_refused(half_done):
     record["data"]["train_images"] = 511
     (half_done / "record.json").write_text(json.dumps(record))
     with pytest.raises(RequestError, match=r"was begun on 511 training images, and .* holds 512"):
-        job.run(half_done, resources())
+        job.run(half_done, resources(), Stop())
 
 
 @pytest.mark.parametrize(
@@ -465,4 +466,4 @@ def test_other_data_under_a_begun_run_are_refused(half_done):
 )
 def test_batches_that_cannot_be_made(tmp_path, settings, message):
     with pytest.raises(RequestError, match=message):
-        job.run(job.prepare(tmp_path, spec(*settings)), resources())
+        job.run(job.prepare(tmp_path, spec(*settings)), resources(), Stop())

@@ -1,11 +1,12 @@
 """Rows and measurements joined into one DataFrame: the only source of every table and picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from bench.report.verdict import verdict, worst
-from bench.specs import Complexity, Edition, Row, RunRecord, RunSpec, Table
+from bench.specs import Complexity, Edition, Row, RunRecord, Table
+from bench.suites import Entry
 
 COLUMNS = {
     "model": "string",
@@ -18,7 +19,7 @@ COLUMNS = {
     "top1_std": "Float64",
     "top1_last_pct": "Float64",
     "seeds": "Int64",
-    "run_id": "string",
+    "run_ids": "string",
     "published_params_m": "Float64",
     "params_m": "Float64",
     "params_difference_m": "Float64",
@@ -36,8 +37,8 @@ COLUMNS = {
 }
 """of a report's CSV, with pandas types that know a missing value from a number; units are in the names"""
 
-Records = Mapping[str, RunRecord]
-"""by run id"""
+Records = Mapping[str, Sequence[RunRecord]]
+"""of every seed, by the id of the run that a row or an entry names"""
 
 Measurements = Mapping[tuple[str, int], Complexity]
 """by model and img_size"""
@@ -58,7 +59,7 @@ def table_frame(table: Table, edition: Edition, measurements: Measurements, reco
     """
     lines = [
         _line(row, edition, measurements.get((row.run.model, row.run.img_size)))
-        | _accuracies(records.get(row.run.run_id))
+        | _accuracies(records.get(row.run.run_id, ()))
         for row in table.rows
     ]
     return pd.DataFrame(lines, columns=list(COLUMNS)).astype(COLUMNS)
@@ -97,14 +98,19 @@ def _line(row: Row, edition: Edition, measured: Complexity | None) -> dict[str, 
     }
 
 
-def _accuracies(record: RunRecord | None) -> dict[str, object]:
-    if record is None or not record.is_whole:
+def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:
+    """Over the seeds that were trained to their end on the complete data set; none is left out for its figure."""
+    whole = [record for record in records if record.is_whole]
+    if not whole:
         return {}
+    best = pd.Series([record.top1_pct("best") for record in whole], dtype="Float64")
+    last = pd.Series([record.top1_pct("last") for record in whole], dtype="Float64")
     return {
-        "top1_pct": record.top1_pct("best"),
-        "top1_last_pct": record.top1_pct("last"),
-        "seeds": 1,
-        "run_id": record.run_id,
+        "top1_pct": best.mean(),
+        "top1_std": best.std(),  # of the sample; NA for one seed
+        "top1_last_pct": last.mean(),
+        "seeds": len(whole),
+        "run_ids": " ".join(record.run_id for record in whole),
         "source": "trained",
     }
 
@@ -112,6 +118,7 @@ def _accuracies(record: RunRecord | None) -> dict[str, object]:
 RUN_COLUMNS = {
     "model": "string",
     "network": "string",
+    "seed": "Int64",
     "run_id": "string",
     "status": "string",
     "epoch": "Int64",
@@ -134,21 +141,55 @@ RUN_COLUMNS = {
 """of the CSV of a set of runs"""
 
 
-def runs_frame(runs: Mapping[str, RunSpec], records: Records) -> pd.DataFrame:
-    """One line a run, by row name; what is missing is NA."""
+def runs_frame(entries: Sequence[Entry], records: Records, sweep: Sequence[str] = ()) -> pd.DataFrame:
+    """One line a run, in the order of the entries and their seeds; what is missing is NA.
+
+    Args:
+        entries: what was to be trained.
+        records: what was.
+        sweep: the swept fields; each becomes a column after the model's.
+    """
     lines: list[dict[str, object]] = []
-    for name, spec in runs.items():
-        record = records.get(spec.run_id)
-        line: dict[str, object] = {"model": name, "network": spec.model, "run_id": spec.run_id, "status": "not begun"}
-        if record:
-            known = {column: getattr(record, column, None) for column in RUN_COLUMNS} | dict(record.results)
-            known |= {name: record.data.get(name) for name in ("train_images", "val_images")}
-            known["commit"] = _commit(record)
-            line |= {
-                column: value for column, value in known.items() if column in RUN_COLUMNS and value not in (None, "")
-            }
+    for entry in entries:
+        swept = dict(zip(sweep, entry.swept, strict=True))
+        name = {"model": entry.row, **swept, "network": entry.spec.model}
+        found = records.get(entry.spec.run_id, ())
+        lines += [name | _run(record) for record in found] or [
+            name | {"seed": entry.spec.seed, "run_id": entry.spec.run_id, "status": "not begun"}
+        ]
+    frame = pd.DataFrame(lines, columns=["model", *sweep, *list(RUN_COLUMNS)[1:]])
+    return frame.astype(RUN_COLUMNS)
+
+
+def _run(record: RunRecord) -> dict[str, object]:
+    known = {column: getattr(record, column, None) for column in RUN_COLUMNS} | dict(record.results)
+    known |= {name: record.data.get(name) for name in ("train_images", "val_images")}
+    known |= {"commit": _commit(record), "seed": record.spec.get("seed")}
+    return {column: value for column, value in known.items() if column in RUN_COLUMNS and value not in (None, "")}
+
+
+PROTOCOLS = ("ema_best", "ema_last", "raw_best", "raw_last")
+
+
+def seeds_frame(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
+    """Mean and standard deviation over the completed seeds of each entry of a ``runs_frame``.
+
+    Returns:
+        A line an entry, with ``model``, the swept fields, ``seeds`` (completed), ``begun`` and, for each protocol P,
+        ``P_top1_pct`` and ``P_top1_std`` (of the sample, NA for one seed).
+    """
+    keys = ["model", *sweep]
+    lines = []
+    for values, runs in frame.groupby(keys, sort=False, dropna=False):
+        completed = runs[runs["status"] == "completed"]
+        line: dict[str, object] = dict(zip(keys, values, strict=True))
+        line |= {"seeds": len(completed), "begun": int((runs["status"] != "not begun").sum())}
+        for protocol in PROTOCOLS:
+            top1 = completed[f"{protocol}_top1_pct"]
+            line |= {f"{protocol}_top1_pct": top1.mean(), f"{protocol}_top1_std": top1.std()}
         lines.append(line)
-    return pd.DataFrame(lines, columns=list(RUN_COLUMNS)).astype(RUN_COLUMNS)
+    figures = {f"{protocol}_top1_{kind}": "Float64" for protocol in PROTOCOLS for kind in ("pct", "std")}
+    return pd.DataFrame(lines, columns=[*keys, "seeds", "begun", *figures]).astype(figures)
 
 
 def _commit(record: RunRecord) -> str:

@@ -1,13 +1,14 @@
 """A table's report as Markdown that renders on a forge."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from bench.report.frame import Measurements, Records, runs_frame
+from bench.report.frame import Measurements, Records, runs_frame, seeds_frame
 from bench.report.verdict import VERDICTS, decimals
-from bench.specs import Complexity, Edition, RunSpec, Table
+from bench.specs import Complexity, Edition, Table
+from bench.suites import Entry, Suite
 
 DASH = "-"
 
@@ -53,7 +54,7 @@ def comparison(frame: pd.DataFrame) -> pd.DataFrame:
         {
             "Model": frame["model"],
             "Top-1 %: paper": frame["published_top1_pct"].map(_printed),
-            "Top-1 %: ours": frame["top1_pct"].map(_printed),
+            "Top-1 %: ours": _over_seeds(frame, "top1", "seeds"),
             "Params M: paper": frame["published_params_m"].map(_printed),
             "Params M: ours": _figures(frame, "params_m"),
             "Params M: difference": _differences_of(frame, "params_difference_m", "params_m"),
@@ -117,30 +118,34 @@ def _missing(table: Table, frame: pd.DataFrame) -> str:
 
 def _trained(table: Table, frame: pd.DataFrame, records: Records) -> list[str]:
     """The runs behind our accuracies, and those that fill no cell."""
-    runs = {row.name: row.run for row in table.rows if row.run.run_id in records}
-    if not runs:
+    rows = [Entry(row=row.name, spec=row.run) for row in table.rows if records.get(row.run.run_id)]
+    if not rows:
         return []
     partial = [
-        f"{_escape(name)} (`{spec.run_id}`) was trained on {records[spec.run_id].data.get('train_images'):,} images, "
+        f"{_escape(entry.row)} (`{record.run_id}`) was trained on {record.data.get('train_images'):,} images, "
         "which are not the complete data set: it fills no cell."
-        for name, spec in runs.items()
-        if records[spec.run_id].status == "completed" and not records[spec.run_id].is_whole
+        for entry in rows
+        for record in records[entry.spec.run_id]
+        if record.status == "completed" and not record.is_whole
     ]
-    text = "## Trained here\n\n" + _pipe(runs_comparison(runs_frame(runs, records))) + f"\n\n{PROTOCOLS}"
+    text = "## Trained here\n\n" + _pipe(runs_comparison(runs_frame(rows, records))) + f"\n\n{PROTOCOLS}"
     return ["\n\n".join([text, *partial])]
 
 
 PROTOCOLS = (
     "*Best EMA* is the paper's protocol: the best epoch of the averaged weights, chosen on the validation set. *Last* "
-    "is the honest one. The table shows the paper's; a recipe without averaging shows its raw weights."
+    "is the honest one. The table shows the paper's, as mean and sample standard deviation over the n seeds that were "
+    "trained to their end; a recipe without averaging shows its raw weights."
 )
 
 
-def runs_comparison(frame: pd.DataFrame) -> pd.DataFrame:
+def runs_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
     """Runs with all four accuracies, every cell a string."""
     return pd.DataFrame(
         {
             "Model": frame["model"],
+            **{name: frame[name].map(str) for name in sweep},
+            "seed": frame["seed"].map(str),
             "status": [_status(line) for line in frame.to_dict("records")],
             "images, train": frame["train_images"].map(_count),
             "val": frame["val_images"].map(_count),
@@ -158,37 +163,78 @@ def runs_comparison(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def runs_markdown(
-    name: str, title: str, about: str, runs: Mapping[str, RunSpec], records: Records, command: str
-) -> str:
-    """The report of runs that are none of the paper's: a budget's, or with settings of their own."""
-    frame = runs_frame(runs, records)
-    recipes = dict.fromkeys(spec.recipe for spec in runs.values())
-    sections = [
-        f"# {title}",
-        about,
-        _pipe(runs_comparison(frame)),
-        PROTOCOLS.replace("The table shows the paper's; a", "A"),
-        "\n".join(f"- `{recipe.name}`: {_escape(recipe.summary)}." for recipe in recipes),
-    ]
+def seeds_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
+    """A ``seeds_frame`` as a reader sees it, every cell a string."""
+    return pd.DataFrame(
+        {
+            "Model": frame["model"],
+            **{name: frame[name].map(str) for name in sweep},
+            "n": [
+                f"{n}" if n == begun else f"{n} of {begun}"
+                for n, begun in zip(frame["seeds"], frame["begun"], strict=True)
+            ],
+            "best EMA top-1 %": _over_seeds(frame, "ema_best_top1"),
+            "last EMA": _over_seeds(frame, "ema_last_top1"),
+            "best raw": _over_seeds(frame, "raw_best_top1"),
+            "last raw": _over_seeds(frame, "raw_last_top1"),
+        }
+    )
+
+
+def _over_seeds(frame: pd.DataFrame, figure: str, count: str = "") -> list[str]:
+    """Mean ± standard deviation, with n in brackets where a count is named; no deviation for one seed."""
+    cells = []
+    for line in frame.to_dict("records"):
+        mean, std = line[f"{figure}_pct"], line[f"{figure}_std"]
+        cell = _percent(mean) if pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
+        cells.append(f"{cell} (n={line[count]})" if count and not pd.isna(mean) else cell)
+    return cells
+
+
+def runs_markdown(suite: Suite, records: Records, command: str) -> str:
+    """The report of runs that are none of the paper's: a budget's, a sweep's, or with settings of their own.
+
+    Args:
+        suite: what was to be trained.
+        records: what was.
+        command: that trains what is missing.
+    """
+    frame = runs_frame(suite.entries, records, suite.sweep)
+    by_entry = seeds_frame(frame, suite.sweep)
+    recipes = dict.fromkeys(entry.spec.recipe for entry in suite.entries)
+    protocols = PROTOCOLS.partition(" The table")[0] + " A recipe without averaging shows its raw weights."
+    sections = [f"# {title(suite)}", suite.about]
+    if suite.sweep or (by_entry["begun"] > 1).any():
+        if suite.sweep and by_entry["seeds"].any():
+            sections.append(f"![Top-1 accuracy over {' and '.join(suite.sweep)}]({suite.name}.png)")
+        sections += [
+            _pipe(seeds_comparison(by_entry, suite.sweep)),
+            "Mean and sample standard deviation over the n seeds that were trained to their end.",
+            "## Runs",
+        ]
+    sections += [_pipe(runs_comparison(frame, suite.sweep)), protocols]
+    named = {recipe.name: recipe for recipe in recipes}
+    sections.append("\n".join(f"- `{name}`: {_escape(recipe.summary)}." for name, recipe in named.items()))
     if not (frame["status"] == "completed").all():
         sections.append(f"This trains what is missing:\n\n```\n{command}\n```")
     fewest = frame["val_images"].min()
     if not pd.isna(fewest):
         sections.append(
-            f"Standard error of an accuracy on {fewest:,} images: up to {50 / fewest**0.5:.1f} points, at 50 %; of one "
-            "seed, so what another seed would change is not in it."
+            f"Standard error of an accuracy on {fewest:,} images: up to {50 / fewest**0.5:.1f} points, at 50 %"
+            + ("; of one seed, so what another seed would change is not in it." if by_entry["seeds"].max() < 2 else ".")
         )
     errors = frame[frame["error"].notna()]
     sections += [f"- {_escape(line['model'])}: {_escape(line['error'])}" for line in errors.to_dict("records")]
-    versions = {
-        ", ".join(f"{k} {v}" for k, v in records[s.run_id].versions.items())
-        for s in runs.values()
-        if s.run_id in records
-    }
+    used = [record for entry in suite.entries for record in records.get(entry.spec.run_id, ())]
+    versions = {", ".join(f"{k} {v}" for k, v in record.versions.items()) for record in used}
     sections += [f"Trained with {text}." for text in sorted(versions)]
-    sections.append(f"The same figures for programs: [{name}.csv]({name}.csv).")
+    sections.append(f"The same figures for programs: [{suite.name}.csv]({suite.name}.csv).")
     return "\n\n".join(sections) + "\n"
+
+
+def title(suite: Suite) -> str:
+    """Of a suite's report."""
+    return suite.name.replace("_", " ").capitalize()
 
 
 def _status(line: Mapping[Any, Any]) -> str:

@@ -1,13 +1,16 @@
-"""Pictures of a table."""
+"""Pictures of tables and sweeps."""
 
 import io
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from bench.specs import Edition, Table
+from bench.suites import Suite
 
 _BLUE, _VERMILLION = "#0072B2", "#D55E00"
 """from Okabe and Ito's palette, which colour-blind readers tell apart"""
@@ -77,3 +80,95 @@ def _curves(axes: Axes, table: Table, frame: pd.DataFrame, x: str) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.08, 0.1)
+
+
+def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> bytes:
+    """Accuracy over the swept fields as PNG at 200 dpi: a curve for one field, a heat map for two.
+
+    A panel a model, and with more fields one for each combination of their values. The protocol is the paper's: best
+    epoch of the averaged weights, or of the raw ones where the recipe averages none. A point that is not trained is
+    left blank.
+
+    Args:
+        suite: names the swept fields.
+        by_entry: from ``seeds_frame``.
+    """
+    buffer = io.BytesIO()
+    sweep_figure(suite, by_entry).savefig(buffer, format="png", dpi=200)
+    return buffer.getvalue()
+
+
+def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
+    """The figure that ``sweep_picture`` saves."""
+    frame = by_entry.assign(
+        top1=by_entry["ema_best_top1_pct"].fillna(by_entry["raw_best_top1_pct"]).astype(float),
+        std=by_entry["ema_best_top1_std"].fillna(by_entry["raw_best_top1_std"]).astype(float),
+    )
+    across, *up = suite.sweep[:2]
+    rest = ["model", *suite.sweep[2:]]
+    panels = list(frame.groupby(rest, sort=False))
+    columns = min(3, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(1.2 + 3.6 * columns, 0.9 + 3.2 * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    shades = Normalize(frame["top1"].min(), frame["top1"].max())  # one scale, so that panels compare
+    for axes, (values, panel) in zip(grid.flat, panels, strict=False):
+        model, *fixed = values
+        settings = [f"{name} {value}" for name, value in zip(suite.sweep[2:], fixed, strict=True)]
+        axes.set_title(", ".join([str(model), *settings]), fontsize=10)
+        axes.set_xlabel(across)
+        if up:
+            _heat_map(axes, panel, across, up[0], shades)
+        else:
+            _sweep_curve(axes, panel, across)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(up[0] if up else "top-1 (%), mean ± s.d.")
+    if up:
+        bar = figure.colorbar(ScalarMappable(shades, _SHADES), ax=grid, shrink=0.8)
+        bar.set_label("top-1 (%)")
+    return figure
+
+
+_SHADES = "cividis"
+"""made for colour-blind readers"""
+
+
+def _sweep_curve(axes: Axes, panel: pd.DataFrame, across: str) -> None:
+    values = list(dict.fromkeys(panel[across]))
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if numbers:
+        panel = panel.sort_values(across)
+        values = sorted(values)
+    places = panel[across].astype(float) if numbers else [values.index(value) for value in panel[across]]
+    axes.errorbar(places, panel["top1"], panel["std"], color=_BLUE, marker="o", capsize=4, linewidth=1.4)
+    if numbers and min(values) > 0 and max(values) >= 8 * min(values):
+        axes.set_xscale("log")
+    axes.set_xticks(values if numbers else range(len(values)), [_tick(value) for value in values])
+    axes.minorticks_off()
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(0.12, 0.15)
+
+
+def _heat_map(axes: Axes, panel: pd.DataFrame, across: str, up: str, shades: Normalize) -> None:
+    cells = panel.set_index([up, across])
+    rows, columns = (list(dict.fromkeys(panel[name])) for name in (up, across))
+    top1 = [[cells["top1"][row, column] for column in columns] for row in rows]
+    axes.imshow(top1, norm=shades, cmap=_SHADES, origin="lower", aspect="auto")
+    for y, row in enumerate(rows):
+        for x, column in enumerate(columns):
+            mean, std, n = (cells[name][row, column] for name in ("top1", "std", "seeds"))
+            if pd.isna(mean):
+                continue
+            text = f"{mean:.1f}" if pd.isna(std) else f"{mean:.1f}\n± {std:.1f}\nn={n}"
+            axes.text(
+                x, y, text, ha="center", va="center", fontsize=9, color="black" if shades(mean) > 0.5 else "white"
+            )
+    axes.set_xticks(range(len(columns)), [_tick(value) for value in columns])
+    axes.set_yticks(range(len(rows)), [_tick(value) for value in rows])
+
+
+def _tick(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

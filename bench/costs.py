@@ -1,0 +1,57 @@
+"""What a run will cost: GPU hours estimated from throughput that was measured or stated, and so called."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.specs import DATASETS, Complexity, RunRecord, RunSpec
+
+STATED_MACS_PER_S = 13.3e12
+"""multiply-adds a second in training (three times the forward pass), on one V100: DeiT-B, of 17.58 G MACs, takes 53
+hours on 8 GPUs for 300 epochs of 1,281,167 images (Touvron et al. 2021, arXiv 2012.12877, section 5.6)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the rest of a run costs."""
+
+    gpu_hours: float
+    basis: str
+    """where the throughput comes from"""
+
+
+def estimate(
+    spec: RunSpec, epochs_done: int, complexity: Complexity | None, records: Iterable[RunRecord]
+) -> Estimate | None:
+    """GPU hours for the epochs that are left; None where neither throughput nor data set is known.
+
+    Args:
+        spec: the run.
+        epochs_done: of it.
+        complexity: of its network, if it was measured.
+        records: of runs whose throughput counts if they trained the same network at the same resolution on GPUs.
+    """
+    contents = DATASETS.get(spec.dataset)
+    if contents is None:
+        return None
+    images = (spec.recipe.total_epochs - epochs_done) * contents.train_images
+    model = [spec.model, [list(pair) for pair in spec.model_args], spec.img_size]
+    for record in records:
+        same = [record.spec.get("model"), record.spec.get("model_args"), record.spec.get("img_size")] == model
+        if same and record.images_per_s and record.device not in ("", "cpu"):
+            per_gpu = record.images_per_s / record.world_size
+            return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {record.device}")
+    if complexity is None or spec.model_args:  # arguments may make it another network than was measured
+        return None
+    hours = images * 3 * complexity.macs / STATED_MACS_PER_S / 3600
+    return Estimate(gpu_hours=hours, basis="DeiT-B's stated speed on a V100, by MACs")
+
+
+def time_limit(hours: float | None, most_minutes: float) -> int:
+    """Minutes to ask Slurm for: half as long again as the run should take, in steps that schedulers fill gaps with.
+
+    A run that needs longer saves itself ahead of the limit and goes back into the queue, so a day is enough to ask for
+    a run of unknown length, and three days are for any.
+    """
+    wanted = 24 * 60 if hours is None else hours * 1.5 * 60
+    steps = [60, 120, 240, 480, 720, 1440, 2880, 4320]
+    return int(min(next((step for step in steps if step >= wanted), steps[-1]), most_minutes))

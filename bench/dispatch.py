@@ -1,0 +1,318 @@
+"""Plan runs, hand them to an executor, tell how they stand, and cancel them by name."""
+
+import argparse
+import contextlib
+import dataclasses
+import fnmatch
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from bench import costs, slurm, submissions
+from bench.planner import Action, Decision, plan
+from bench.run_folder import last_owner, load_records
+from bench.settings import Settings
+from bench.specs import RequestError, Resources, RunSpec, unknown
+from bench.standing import Queue, known, look
+from bench.status import duration, run_ids, status, table
+from bench.store import load_complexity, require_writable
+from bench.submissions import Submission
+
+Estimates = Mapping[str, costs.Estimate | None]
+"""by run id, of the runs that a plan starts"""
+
+SHOWN = 20
+"""lines of a plan that starts something; a dry run shows all"""
+
+
+def train_here(specs: Sequence[RunSpec], args: argparse.Namespace) -> list[str]:
+    """Train what is missing on this machine; returns a line for each run that did not complete."""
+    decisions = _plan(specs, args.runs, look(args.runs, _family(specs)))
+    failures = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED]
+    failures += [f"{d.spec.run_id} is {d.reason}" for d in decisions if d.action is Action.SKIP and not d.completed]
+    if not _todo(decisions):
+        return failures
+    from bench.executors import run_here
+    from bench.progress import Progress
+
+    return failures + run_here(
+        _todo(decisions),
+        lambda spec: _plan([spec], args.runs, look(args.runs, _family([spec])))[-1],
+        Progress(args.runs),
+        runs=args.runs,
+        resources=_resources(args),
+        max_parallel=args.max_parallel or 1,
+    )
+
+
+def dry_run(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
+    """Print what a run of the same command would do, and what it would cost."""
+    queue = look(args.runs, _family(specs))
+    decisions = _plan(specs, args.runs, queue)
+    estimates = _estimates(decisions, args.runs)
+    if args.json:
+        print(json.dumps({"plan": _plain(decisions, estimates), "slurm": queue.silence or None}, indent=2))
+        return 0
+    _print_plan(decisions, estimates)
+    print(_costs(estimates))
+    if queue.silence:
+        print(f"run_all.py: what is in Slurm's queue is not known: {queue.silence}", file=sys.stderr)
+    return 0
+
+
+def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
+    """Submit what is missing, print the jobs, and return; 1 if a run is blocked."""
+    from bench.executors import arrays, submit
+
+    settings = Settings(args.slurm)
+    require_writable(args.runs, "--runs")
+    cluster = slurm.cluster()
+    submitted: list[Submission] = []
+    with submissions.planning(args.runs), _nothing_lost(submitted):
+        queue = look(args.runs, _family(specs), alone=True)
+        if queue.silence:
+            raise slurm.Unreachable(queue.silence)
+        decisions = _plan(specs, args.runs, queue)
+        estimates = _estimates(decisions, args.runs)
+        todo = _todo(decisions)
+        tasks = {d.spec.run_id: d.job for d in decisions if d.job}
+        pending = tasks.keys() | {spec.run_id for spec in todo}
+        planned = arrays(
+            todo,
+            {s.run_id: s.start_from.run_id for s in todo if s.start_from and s.start_from.run_id in pending},
+            lambda spec: _timed(settings.shape(spec.model), estimates[spec.run_id], cluster),
+            cluster.max_array_size,
+        )
+        if not args.json:
+            _print_plan([d for d in decisions if d.spec not in todo], estimates, most=SHOWN)
+        for array, submission in submit(
+            planned,
+            runs=args.runs,
+            resources=_resources(args),
+            cluster=cluster,
+            max_parallel=args.max_parallel or settings.max_parallel,
+            tasks=tasks,
+        ):
+            submitted.append(submission)
+            if not args.json:
+                _print_submission(submission, array.parent)
+    blocked = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED]
+    if args.json:
+        jobs = [{"job": s.job, "name": s.name, "runs": {s.task(run): run for run in s.runs}} for s in submitted]
+        print(json.dumps({"plan": _plain(decisions, estimates), "submitted": jobs, "failures": blocked}, indent=2))
+    elif submitted:
+        where = "" if args.runs == Path("runs") else f" --runs {args.runs}"
+        print(f"{_costs(estimates)}\nwatch: python run_all.py --status{where}")
+    else:
+        print("nothing to submit")
+    for line in blocked:
+        print(f"run_all.py: {line}", file=sys.stderr)
+    return 1 if blocked else 0
+
+
+def show_status(args: argparse.Namespace) -> int:
+    """Print how the runs stand: once, or again and again until Ctrl-C."""
+    while True:
+        ids = _matching(args.runs, args.only)
+        queue = look(args.runs, ids)
+        lines = [status(args.runs, run_id, queue) for run_id in ids]
+        counts = {state: sum(line.state == state for line in lines) for state in dict.fromkeys(s.state for s in lines)}
+        if args.json:
+            shown = [dataclasses.asdict(line) for line in lines]
+            print(json.dumps({"runs": shown, "slurm": queue.silence or None}, indent=None if args.follow else 2))
+        else:
+            if args.follow and sys.stdout.isatty():
+                print("\033[2J\033[H", end="")
+            print(table(lines) if lines else f"no runs in {args.runs}")
+            print(f"{time.strftime('%H:%M:%S')}  " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+        if queue.silence:
+            print(f"run_all.py: Slurm does not answer, the states are the runs' own: {queue.silence}", file=sys.stderr)
+        if not args.follow:
+            return 0
+        sys.stdout.flush()
+        time.sleep(FOLLOW_S)
+
+
+FOLLOW_S = 5
+"""between two looks of ``--follow``"""
+
+
+def cancel(args: argparse.Namespace) -> int:
+    """Stop the named runs, each after it has saved itself; asks first."""
+    ids = _matching(args.runs, args.cancel)
+    queue = look(args.runs, ids)
+    if queue.silence:
+        raise slurm.Unreachable(queue.silence)
+    jobs: dict[str, str] = {}
+    processes: dict[str, int] = {}
+    for run_id in ids:
+        found, owner = known(args.runs, run_id, queue), last_owner(args.runs / run_id)
+        if found.job_alive:
+            jobs[run_id] = found.job
+        elif found.trained_by and owner and owner.host == socket.gethostname():
+            processes[run_id] = owner.pid
+        elif found.trained_by or found.unsure:
+            print(f"run_all.py: {run_id}: {found.unsure or found.trained_by}: cancel it there", file=sys.stderr)
+    if not jobs and not processes:
+        print("none of them is queued or running here")
+        return 0
+    for run_id in ids:
+        if run_id in jobs or run_id in processes:
+            print(f"{run_id}  " + (f"job {jobs[run_id]}" if run_id in jobs else f"pid {processes[run_id]}"))
+    if not args.yes:
+        if not sys.stdin or not sys.stdin.isatty():
+            raise RequestError("nothing was cancelled: there is no terminal to ask on; add --yes")
+        if input(f"cancel these {len(jobs) + len(processes)}? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("nothing was cancelled")
+            return 0
+    if jobs:
+        slurm.cancel(jobs.values())
+    for pid in processes.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    print("cancelled; the command that began them resumes them")
+    return 0
+
+
+def _matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:
+    """Ids of the runs that a pattern matches by id or network, or of all."""
+    ids = run_ids(runs)
+    if not patterns:
+        return ids
+    chosen: set[str] = set()
+    for pattern in patterns:
+        matches = [i for i in ids if fnmatch.fnmatchcase(i, pattern) or fnmatch.fnmatchcase(i.split("-")[0], pattern)]
+        if not matches:
+            raise unknown("run", pattern, ids[:SHOWN], f"--status lists what is in {runs}; * and ? are wildcards")
+        chosen.update(matches)
+    return [run_id for run_id in ids if run_id in chosen]
+
+
+def _family(specs: Sequence[RunSpec]) -> list[str]:
+    """Ids of the runs and of those that they start from."""
+    ids: dict[str, None] = {}
+    for spec in specs:
+        one: RunSpec | None = spec
+        while one is not None:
+            ids[one.run_id] = None
+            one = one.start_from
+    return list(ids)
+
+
+def _plan(specs: Sequence[RunSpec], runs: Path, queue: Queue) -> list[Decision]:
+    return plan(specs, lambda spec: known(runs, spec.run_id, queue))
+
+
+def _todo(decisions: Sequence[Decision]) -> list[RunSpec]:
+    return [d.spec for d in decisions if d.action in (Action.SUBMIT, Action.RESUME)]
+
+
+def _resources(args: argparse.Namespace) -> Resources:
+    return Resources(
+        data=str(args.data.resolve()),
+        download=args.download,
+        workers=args.workers,
+        micro_batch=args.micro_batch,
+        precision=args.precision,
+    )
+
+
+def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:
+    todo = _todo(decisions)
+    records = load_records(runs)[0] if todo else {}
+    newest_first = sorted(records.values(), key=lambda r: str(r.history[-1].get("when")) if r.history else "")[::-1]
+    measured = {}
+    for model, img_size in {(spec.model, spec.img_size) for spec in todo}:
+        with contextlib.suppress(ValueError):  # a damaged measurement: the next --table names it
+            measured[model, img_size] = load_complexity(runs, model, img_size)
+    return {
+        spec.run_id: costs.estimate(
+            spec,
+            records[spec.run_id].epoch if spec.run_id in records else 0,
+            measured.get((spec.model, spec.img_size)),
+            newest_first,
+        )
+        for spec in todo
+    }
+
+
+def _timed(shape: dict[str, object], estimate: costs.Estimate | None, cluster: slurm.Cluster) -> dict[str, object]:
+    """The shape with a time limit, if it was given none."""
+    if "time" in shape:
+        return shape
+    gpus = int(str(shape.get("nodes", 1))) * int(str(shape.get("gpus_per_node", 0)))
+    hours = estimate.gpu_hours / gpus if estimate and gpus else None
+    most = cluster.time_limits.get(str(shape.get("partition", cluster.default_partition)), float("inf"))
+    return shape | {"time": costs.time_limit(hours, most)}
+
+
+@contextlib.contextmanager
+def _nothing_lost(submitted: Sequence[Submission]) -> Iterator[None]:
+    """An error that comes after some submissions says that they stand."""
+    try:
+        yield
+    except (RequestError, slurm.Unreachable) as error:
+        if not submitted:
+            raise
+        jobs = ", ".join(submission.job for submission in submitted)
+        raise type(error)(f"{error}; submitted before that, and kept: {jobs}") from error
+
+
+def _print_plan(decisions: Sequence[Decision], estimates: Estimates, most: int | None = None) -> None:
+    from tabulate import tabulate
+
+    rows = []
+    for decision in decisions[:most]:
+        estimate = estimates.get(decision.spec.run_id)
+        hours = f"~{estimate.gpu_hours:,.1f} GPU h" if estimate else ""
+        rows.append((decision.action, decision.spec.run_id, hours, decision.reason))
+    if rows:
+        print(tabulate(rows, tablefmt="plain", colalign=("left", "left", "right", "left"), disable_numparse=True))
+    if len(decisions) > len(rows):
+        print(f"and {len(decisions) - len(rows)} more; --dry-run shows all")
+
+
+def _print_submission(submission: Submission, parent: str) -> None:
+    asked = " ".join(f"{key}={value}" for key, value in submission.settings.items() if key != "time")
+    limit = duration(60 * int(str(submission.settings["time"])))
+    many = f"array of {len(submission.runs)}" if len(submission.runs) > 1 else "one run"
+    after = f", after {parent}" if parent else ""
+    print(f"job {submission.job}: {many}{after}; time limit {limit}; {asked or 'no further resources'}")
+    for run_id in submission.runs[:SHOWN]:
+        print(f"  {submission.task(run_id)}  {run_id}")
+    if len(submission.runs) > SHOWN:
+        print(f"  and {len(submission.runs) - SHOWN} more, to {submission.task(submission.runs[-1])}")
+
+
+def _costs(estimates: Estimates) -> str:
+    known_costs = [e for e in estimates.values() if e]
+    if not estimates:
+        return "nothing to train"
+    if not known_costs:
+        return "GPU hours: not known; python run_all.py --table N measures the MACs that an estimate starts from"
+    total = sum(e.gpu_hours for e in known_costs)
+    bases = ", ".join(dict.fromkeys(e.basis for e in known_costs))
+    rest = f"; {len(estimates) - len(known_costs)} runs not counted" if len(known_costs) < len(estimates) else ""
+    return f"an estimate: {total:,.0f} GPU hours for {len(known_costs)} runs ({bases}){rest}"
+
+
+def _plain(decisions: Sequence[Decision], estimates: Estimates) -> list[dict[str, object]]:
+    lines: list[dict[str, object]] = []
+    for decision in decisions:
+        estimate = estimates.get(decision.spec.run_id)
+        lines.append(
+            {
+                "run_id": decision.spec.run_id,
+                "action": decision.action,
+                "reason": decision.reason,
+                "job": decision.job or None,
+                "estimated_gpu_hours": estimate.gpu_hours if estimate else None,
+                "estimated_from": estimate.basis if estimate else None,
+            }
+        )
+    return lines

@@ -1,0 +1,95 @@
+"""Sets of runs that fill none of the paper's cells, and so have reports of their own: budgets, settings, sweeps."""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.budgets import BUDGETS, SUITES, under
+from bench.recipes import override
+from bench.specs import RequestError, RunSpec, Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of a suite, over all seeds."""
+
+    row: str
+    spec: RunSpec
+    """with the seed that is trained where none is asked for"""
+    swept: tuple[object, ...] = ()
+    """its values of the swept fields"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """What one report shows."""
+
+    name: str
+    """of its files"""
+    about: str
+    entries: tuple[Entry, ...]
+    sweep: tuple[str, ...] = ()
+    """fields of the recipe that differ between entries of a row"""
+
+
+def grid(sweep: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Fields, and every combination of their values as ``--set`` takes them.
+
+    Args:
+        sweep: FIELD=V1,V2 of each field.
+
+    Raises:
+        RequestError: not of that form, or a field or value comes twice.
+    """
+    axes: dict[str, list[str]] = {}
+    for text in sweep:
+        name, equals, values = text.partition("=")
+        options = values.split(",")
+        if not equals or not all(options):
+            raise RequestError(f"--sweep {text!r}: give it as FIELD=VALUE,VALUE, for example --sweep lr=5e-4,1e-3")
+        if name in axes or len(set(options)) < len(options):
+            raise RequestError(f"--sweep {text!r}: {name} or one of its values comes twice; give each once")
+        axes[name] = [f"{name}={value}" for value in options]
+    return tuple(axes), list(itertools.product(*axes.values()))
+
+
+def suites(
+    tables: Sequence[Table], *, budget: str, dataset: str | None, settings: Sequence[str], sweep: Sequence[str]
+) -> list[Suite]:
+    """The runs that stand in for the tables', or, without a table, the budget's own.
+
+    Raises:
+        RequestError: a setting or a sweep is not possible.
+    """
+    fields, points = grid(sweep)
+    if clash := {setting.partition("=")[0] for setting in settings} & set(fields):
+        raise RequestError(f"{', '.join(clash)} is in both --set and --sweep; choose one")
+    changes = [*([dataset] if dataset else []), *sorted(settings)]
+    apart = [*([budget] if budget != BUDGETS[0] else []), *changes, *(["sweep", *fields] if fields else [])]
+    about = f"Runs under the {budget} budget"
+    about += f", with {', '.join(changes)}" if changes else ""
+    about += f", over a grid of {' and '.join(fields)}" if fields else ""
+    groups: list[tuple[list[str], Mapping[str, RunSpec]]] = [
+        ([f"table_{table.number}"], {row.name: under(budget, row.run) for row in table.rows}) for table in tables
+    ] or [([], SUITES[budget])]
+    return [
+        Suite(
+            name=re.sub(r"[^\w.=+-]", "-", "_".join([*label, *apart])),
+            about=f"{about}. They are not the paper's runs and fill none of its cells.",
+            entries=tuple(
+                _entry(row, spec, dataset, [*settings, *point], fields)
+                for row, spec in specs.items()
+                for point in points
+            ),
+            sweep=fields,
+        )
+        for label, specs in groups
+    ]
+
+
+def _entry(row: str, spec: RunSpec, dataset: str | None, settings: Sequence[str], fields: Sequence[str]) -> Entry:
+    recipe = override(spec.recipe, settings) if settings else spec.recipe
+    spec = dataclasses.replace(spec, recipe=recipe, dataset=dataset or spec.dataset)
+    return Entry(row=row, spec=spec, swept=tuple(getattr(recipe, name) for name in fields))
