@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import shlex
@@ -152,7 +153,7 @@ def _sbatch(folder: Path, parameters: Mapping[str, Any], jobs: Sequence[Job]) ->
         # Requeues after a time limit are counted by submitit, and a run of weeks may need many.
         executor = submitit.SlurmExecutor(folder, max_num_timeout=10_000)
         executor.update_parameters(**parameters)
-        with executor.batch():
+        with contextlib.redirect_stderr(io.StringIO()), executor.batch():  # submitit repeats what sbatch says
             submitted = [executor.submit(job) for job in jobs]
     except (FailedJobError, FailedSubmissionError) as error:
         said = str(error).partition("stderr:")[2] or str(error)
@@ -180,7 +181,7 @@ def _explained(refused: RequestError, shape: Mapping[str, object], cluster: slur
     partition = str(shape.get("partition", cluster.default_partition))
     if "partition" in said.lower() and partition not in cluster.time_limits:
         names = ", ".join(sorted(cluster.time_limits))
-        return RequestError(f"no partition {partition!r} on {cluster.name}; (choose from {names})")
+        return RequestError(f"no partition {partition!r} on {cluster.name} (choose from {names})")
     if "node configuration" in said.lower():
         asked = ", ".join(f"{key}={value}" for key, value in shape.items())
         return RequestError(

@@ -62,9 +62,7 @@ class Job:
         with Stop().listening() as stop:  # before torch is imported, which takes seconds
             try:
                 if on_slurm:
-                    from submitit.helpers import TorchDistributedEnvironment
-
-                    TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+                    _join_tasks()
                     attempt(Path(self.folder), self.resources, stop)
                 else:
                     run(Path(self.folder), self.resources, stop)
@@ -89,6 +87,16 @@ class Job:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def _join_tasks() -> None:
+    """Tell torch of the job's other tasks."""
+    from submitit.helpers import TorchDistributedEnvironment
+
+    # Submitit would draw a port among those that the kernel hands to anyone, srun included. Jobs that share a node have
+    # other ids.
+    os.environ["MASTER_PORT"] = str(10_000 + int(os.environ["SLURM_JOB_ID"]) % 20_000)
+    TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
 
 
 def _say(line: str) -> None:

@@ -73,6 +73,12 @@ def cluster() -> Cluster:
         raise RequestError(
             "no sbatch on this machine; choose --run local, or give the command on a login node of a Slurm cluster"
         )
+    try:
+        up = "is UP" in _ask("scontrol", "ping")  # which knows at once what other commands find out in ten seconds
+    except _Refused:
+        up = False
+    if not up:
+        raise Unreachable("its controller is down")
     config = dict(re.findall(r"^(\w+)\s*= (.*?)\s*$", _ask("scontrol", "show", "config"), re.MULTILINE))
     limits: dict[str, float] = {}
     gpus: dict[str, int] = {}

@@ -54,8 +54,8 @@ def save(folder: Path, submission: Submission) -> None:
 
 
 def drop(folder: Path, submission: Submission) -> None:
-    """Forget one that sbatch refused; what else lies in its folder stays for the reader."""
-    (folder / "jobs" / submission.name / "submission.json").unlink()
+    """Forget one that sbatch never took; what else lies in its folder stays for the reader."""
+    (folder / "jobs" / submission.name / "submission.json").unlink(missing_ok=True)
 
 
 def load_all(folder: Path) -> list[Submission]:
