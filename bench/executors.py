@@ -243,6 +243,10 @@ def run_here(
                 if spec.start_from and spec.start_from.run_id in {*active, *(s.run_id for s in waiting)}:
                     continue
                 waiting.remove(spec)
+                parent = spec.start_from
+                if parent and not decide(parent).completed:
+                    failures.append(f"{spec.run_id}: not begun: it starts from {parent.run_id}, which is not completed")
+                    continue
                 decision = decide(spec)
                 if decision.action is Action.BLOCKED:
                     failures.append(f"{spec.run_id}: blocked: {decision.reason}")

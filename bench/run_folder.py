@@ -123,6 +123,7 @@ class OwnedRun:
         self.attempt = attempt
         """counts the owners, as far as owner.json remembers them"""
         self.token = uuid.uuid4().hex
+        self.job, self.restart = _slurm_job()
         self.progress: Mapping[str, float] = {}
         """how far the epoch is; the next beat tells it to whoever watches"""
 
@@ -354,7 +355,6 @@ def _alive_elsewhere(folder: Path, owner: Owner | None) -> bool:
 
 
 def _write_owner(run: OwnedRun, *, released: bool) -> None:
-    job, restart = _slurm_job()
     owner = {
         "token": run.token,
         "attempt": run.attempt,
@@ -362,8 +362,8 @@ def _write_owner(run: OwnedRun, *, released: bool) -> None:
         "pid": os.getpid(),
         "since": now(),
         "released": released,
-        "job": job,
-        "restart": restart,
+        "job": run.job,
+        "restart": run.restart,
     }
     write_atomically(run.folder / "owner.json", json.dumps(owner) + "\n")
 

@@ -139,8 +139,8 @@ def test_a_sweep_has_a_line_for_each_point_over_its_seeds():
     entries = [Entry(row="ResNet50", spec=spec, swept=(lr,)) for spec, lr in zip(specs, (0.1, 0.2), strict=True)]
     records = {specs[0].run_id: over_seeds("a", 70.0, 72.0)}
     runs = runs_frame(entries, records, ("lr",))
-    assert list(runs["lr"]) == [0.1, 0.1, 0.2]
-    by_entry = seeds_frame(runs, ("lr",)).set_index("lr")
+    assert list(runs["recipe_lr"]) == [0.1, 0.1, 0.2]
+    by_entry = seeds_frame(runs, ("lr",)).set_index("recipe_lr")
     assert list(by_entry["seeds"]) == [2, 0]
     assert list(by_entry["begun"]) == [2, 0]
     assert by_entry.loc[0.1, "ema_best_top1_pct"] == 71

@@ -8,8 +8,10 @@ from matplotlib.colors import to_hex
 
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
-from bench.report.frame import table_frame
-from bench.report.plots import table_picture, tradeoff_figure
+from bench.report.frame import runs_frame, seeds_frame, table_frame
+from bench.report.plots import sweep_figure, sweep_picture, table_picture, tradeoff_figure
+from bench.suites import Entry, Suite
+from tests.test_frame import over_seeds
 
 
 @pytest.fixture
@@ -71,3 +73,51 @@ def test_png_is_for_print_and_the_same_each_time(measurements):
     height, width, _ = matplotlib.image.imread(io.BytesIO(png)).shape
     assert (width, height) == (1800, 940)
     assert b"pHYs" in png  # 200 dpi, for print
+
+
+# Sweeps
+
+
+def swept(sweep, points):
+    """A suite and its frame over seeds: points by values of the swept fields."""
+    entries = tuple(
+        Entry(row="T2T-ViT-14", spec=TABLES[3].rows[2].run.with_seed(i), swept=point) for i, point in enumerate(points)
+    )
+    records = {e.spec.run_id: over_seeds(e.spec.run_id, *points[e.swept]) for e in entries}
+    suite = Suite(name="sweep", about="", entries=entries, sweep=sweep)
+    return suite, seeds_frame(runs_frame(entries, records, sweep), sweep)
+
+
+def test_one_field_is_a_curve_with_its_deviation():
+    figure = sweep_figure(*swept(("lr",), {(1e-3,): (80.0, 82.0), (5e-4,): (79.0,), (4e-3,): (70.0, 71.0)}))
+    (axes,) = figure.axes
+    curve = axes.lines[0].get_xydata().tolist()
+    assert curve == [[5e-4, 79.0], [1e-3, 81.0], [4e-3, 70.5]]  # by value, not in the order that was asked for
+    assert (axes.get_xlabel(), axes.get_xscale()) == ("lr", "log")
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0.0005", "0.001", "0.004"]
+    (bars,) = axes.collections
+    low, high = bars.get_segments()[1][:, 1]
+    assert (high - low) / 2 == pytest.approx(2**0.5)
+    assert axes.get_title() == "T2T-ViT-14"
+
+
+def test_names_are_a_curve_too():
+    figure = sweep_figure(*swept(("schedule",), {("cosine",): (80.0,), ("step",): (79.0,)}))
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["cosine", "step"]
+
+
+def test_two_fields_are_a_heat_map_with_its_figures():
+    points = {(5e-4, 0.03): (80.0, 82.0), (5e-4, 0.05): (79.0,), (1e-3, 0.03): (70.0,), (1e-3, 0.05): ()}
+    figure = sweep_figure(*swept(("lr", "weight_decay"), points))
+    axes, bar = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["81.0\n± 1.4\nn=2", "70.0", "79.0"]  # the fourth is blank
+    assert (axes.get_xlabel(), axes.get_ylabel(), bar.get_ylabel()) == ("lr", "weight_decay", "top-1 (%)")
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["0.03", "0.05"]
+
+
+def test_a_third_field_is_a_panel_a_value():
+    points = {(a, b, c): (a + b + c,) for a in (1, 2) for b in (3, 4) for c in (5, 6)}
+    figure = sweep_figure(*swept(("epochs", "warmup_epochs", "cooldown_epochs"), points))
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["T2T-ViT-14, cooldown_epochs 5", "T2T-ViT-14, cooldown_epochs 6"]
+    assert sweep_picture(*swept(("epochs",), {(1,): (2.0,)}))[:4] == b"\x89PNG"

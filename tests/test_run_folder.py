@@ -1,5 +1,6 @@
 """A run's folder: one owner at a time, whole files, and checkpoints that are sound or not used."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,8 +13,18 @@ import time
 import pytest
 
 import bench.run_folder
-from bench.run_folder import Fenced, NoSoundCheckpoint, RunBusy, checkpoints, load_record, own
-from bench.specs import RunRecord
+from bench.run_folder import (
+    Fenced,
+    NoSoundCheckpoint,
+    RunBusy,
+    checkpoints,
+    final_checkpoint,
+    last_owner,
+    load_progress,
+    load_record,
+    own,
+)
+from bench.specs import RequestError, RunRecord
 from tests.conftest import ROOT
 
 
@@ -169,6 +180,77 @@ def test_an_older_copy_never_writes_after_its_successor_began(tmp_path):
         assert [path.name for path in checkpoints(tmp_path)] == ["epoch-00000-step-0000003.pt", kept.name]
     assert not (tmp_path / "metrics.jsonl").exists()
     assert json.loads((tmp_path / "owner.json").read_text())["token"] == second.token  # the first did not sign off
+
+
+def slurm(monkeypatch, restart, job="12", task="3"):
+    monkeypatch.setenv("SLURM_JOB_ID", "15")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", job)
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", task)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", str(restart))
+
+
+def test_a_restarted_job_takes_the_folder_from_its_older_copy(tmp_path, monkeypatch):
+    """Which lives, and holds the lock: Slurm has given it up."""
+    slurm(monkeypatch, restart=0)
+    with own(tmp_path) as first:
+        assert last_owner(tmp_path).job == "12_3"
+        with pytest.raises(RunBusy), own(tmp_path):  # the same job, not restarted
+            pass
+        slurm(monkeypatch, restart=1, task="4")
+        with pytest.raises(RunBusy), own(tmp_path):  # another task
+            pass
+        slurm(monkeypatch, restart=1)
+        with own(tmp_path) as second:
+            with pytest.raises(Fenced, match="newer process owns the run"):
+                save(first, 1)
+            save(second, 2)
+            slurm(monkeypatch, restart=0)
+            with pytest.raises(RunBusy), own(tmp_path):  # the older one does not come back
+                pass
+        assert last_owner(tmp_path).restart == 1
+
+
+def test_an_owner_is_alive_as_long_as_it_beats_and_its_process_is_there(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "owned\n"
+    assert last_owner(tmp_path).alive
+    holder.kill()
+    holder.communicate()
+    assert not last_owner(tmp_path).alive  # at once: it was on this machine
+    with own(tmp_path):
+        assert last_owner(tmp_path).alive
+    assert not last_owner(tmp_path).alive  # it signed off
+    (tmp_path / "owner.json").write_text("damaged")
+    assert last_owner(tmp_path) is None
+
+
+def test_progress_is_told_with_the_beat_and_belongs_to_its_owner(tmp_path):
+    with own(tmp_path, beat_s=0.05) as owned:
+        owned.progress = {"epoch": 3, "step": 5}
+        deadline = time.monotonic() + 10
+        while not load_progress(tmp_path, last_owner(tmp_path)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert load_progress(tmp_path, last_owner(tmp_path)) == {"attempt": 1, "epoch": 3, "step": 5}
+    with own(tmp_path):
+        assert load_progress(tmp_path, last_owner(tmp_path)) == {}
+
+
+def test_the_weights_to_start_from_are_those_of_a_completed_run(tmp_path):
+    with pytest.raises(RequestError, match=f"starts from the weights of {tmp_path.name}, which is not begun"):
+        final_checkpoint(tmp_path)
+    with own(tmp_path) as owned:
+        owned.save_record(record())
+        with pytest.raises(RequestError, match="which is running; train that one first"):
+            final_checkpoint(tmp_path)
+        owned.save_record(dataclasses.replace(record(), status="completed"))
+        with pytest.raises(RequestError, match="it is gone"):
+            final_checkpoint(tmp_path)
+        save(owned, 1)
+        newest = save(owned, 2)
+        assert final_checkpoint(tmp_path) == newest
+        newest.write_bytes(b"")
+        with pytest.raises(RequestError, match="cannot be used"):
+            final_checkpoint(tmp_path)
 
 
 def test_of_two_that_claim_at_once_one_gives_way(tmp_path, monkeypatch):

@@ -147,18 +147,24 @@ def runs_frame(entries: Sequence[Entry], records: Records, sweep: Sequence[str] 
     Args:
         entries: what was to be trained.
         records: what was.
-        sweep: the swept fields; each becomes a column after the model's.
+        sweep: the swept fields; each becomes a column after the model's, ``recipe_<field>``.
     """
+    columns = swept_columns(sweep)
     lines: list[dict[str, object]] = []
     for entry in entries:
-        swept = dict(zip(sweep, entry.swept, strict=True))
+        swept = dict(zip(columns, entry.swept, strict=True))
         name = {"model": entry.row, **swept, "network": entry.spec.model}
         found = records.get(entry.spec.run_id, ())
         lines += [name | _run(record) for record in found] or [
             name | {"seed": entry.spec.seed, "run_id": entry.spec.run_id, "status": "not begun"}
         ]
-    frame = pd.DataFrame(lines, columns=["model", *sweep, *list(RUN_COLUMNS)[1:]])
+    frame = pd.DataFrame(lines, columns=["model", *columns, *list(RUN_COLUMNS)[1:]])
     return frame.astype(RUN_COLUMNS)
+
+
+def swept_columns(sweep: Sequence[str]) -> list[str]:
+    """Names of the columns of swept fields; a record has an ``epochs`` of its own."""
+    return [f"recipe_{name}" for name in sweep]
 
 
 def _run(record: RunRecord) -> dict[str, object]:
@@ -175,10 +181,10 @@ def seeds_frame(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
     """Mean and standard deviation over the completed seeds of each entry of a ``runs_frame``.
 
     Returns:
-        A line an entry, with ``model``, the swept fields, ``seeds`` (completed), ``begun`` and, for each protocol P,
+        A line an entry, with ``model``, the swept columns, ``seeds`` (completed), ``begun`` and, for each protocol P,
         ``P_top1_pct`` and ``P_top1_std`` (of the sample, NA for one seed).
     """
-    keys = ["model", *sweep]
+    keys = ["model", *swept_columns(sweep)]
     lines = []
     for values, runs in frame.groupby(keys, sort=False, dropna=False):
         completed = runs[runs["status"] == "completed"]

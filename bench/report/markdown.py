@@ -144,7 +144,7 @@ def runs_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFr
     return pd.DataFrame(
         {
             "Model": frame["model"],
-            **{name: frame[name].map(str) for name in sweep},
+            **{name: frame[f"recipe_{name}"].map(str) for name in sweep},
             "seed": frame["seed"].map(str),
             "status": [_status(line) for line in frame.to_dict("records")],
             "images, train": frame["train_images"].map(_count),
@@ -168,7 +168,7 @@ def seeds_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataF
     return pd.DataFrame(
         {
             "Model": frame["model"],
-            **{name: frame[name].map(str) for name in sweep},
+            **{name: frame[f"recipe_{name}"].map(str) for name in sweep},
             "n": [
                 f"{n}" if n == begun else f"{n} of {begun}"
                 for n, begun in zip(frame["seeds"], frame["begun"], strict=True)

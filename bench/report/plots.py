@@ -9,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from bench.report.frame import swept_columns
 from bench.specs import Edition, Table
 from bench.suites import Suite
 
@@ -104,8 +105,9 @@ def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
         top1=by_entry["ema_best_top1_pct"].fillna(by_entry["raw_best_top1_pct"]).astype(float),
         std=by_entry["ema_best_top1_std"].fillna(by_entry["raw_best_top1_std"]).astype(float),
     )
-    across, *up = suite.sweep[:2]
-    rest = ["model", *suite.sweep[2:]]
+    fields = swept_columns(suite.sweep)
+    across, *up = fields[:2]
+    rest = ["model", *fields[2:]]
     panels = list(frame.groupby(rest, sort=False))
     columns = min(3, len(panels))
     lines = -(-len(panels) // columns)
@@ -118,13 +120,13 @@ def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
         model, *fixed = values
         settings = [f"{name} {value}" for name, value in zip(suite.sweep[2:], fixed, strict=True)]
         axes.set_title(", ".join([str(model), *settings]), fontsize=10)
-        axes.set_xlabel(across)
+        axes.set_xlabel(suite.sweep[0])
         if up:
             _heat_map(axes, panel, across, up[0], shades)
         else:
             _sweep_curve(axes, panel, across)
     for axes in grid[:, 0]:
-        axes.set_ylabel(up[0] if up else "top-1 (%), mean ± s.d.")
+        axes.set_ylabel(suite.sweep[1] if up else "top-1 (%), mean ± s.d.")
     if up:
         bar = figure.colorbar(ScalarMappable(shades, _SHADES), ax=grid, shrink=0.8)
         bar.set_label("top-1 (%)")

@@ -1,0 +1,68 @@
+"""What a run will cost: estimates, and time limits that follow from them."""
+
+import dataclasses
+import math
+
+import pytest
+
+from bench.budgets import SUITES
+from bench.costs import STATED_MACS_PER_S, estimate, time_limit
+from bench.paper import TABLES
+from tests.conftest import complexity
+from tests.test_frame import trained
+
+SPEC = TABLES[3].rows[2].run
+IMAGES = 310 * 1_281_167
+
+
+def measured(**kwargs):
+    record = trained(SPEC.run_id)
+    record.spec = SPEC.identity()
+    record.images_per_s, record.world_size = 8000.0, 8
+    for name, value in kwargs.items():
+        setattr(record, name, value)
+    return record
+
+
+def test_the_stated_speed_is_what_the_deit_paper_says():
+    assert pytest.approx(1_281_167 * 300 / (53 * 3600 * 8) * 17.58e9 * 3, rel=2e-3) == STATED_MACS_PER_S
+
+
+def test_an_earlier_run_of_the_network_counts_before_the_stated_speed():
+    counted = complexity(SPEC.model, 21_545_550, 4_800_254_784)
+    by_macs = estimate(SPEC, 0, counted, [])
+    assert by_macs.gpu_hours == pytest.approx(IMAGES * 3 * 4_800_254_784 / STATED_MACS_PER_S / 3600)
+    assert "stated" in by_macs.basis
+    found = estimate(SPEC, 0, counted, [measured()])
+    assert found.gpu_hours == pytest.approx(IMAGES / 1000 / 3600)
+    assert found.basis == "measured on a GPU"
+    assert estimate(SPEC, 155, counted, [measured()]).gpu_hours == pytest.approx(found.gpu_hours / 2)
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"device": "cpu"}, {"images_per_s": None}, {"spec": SUITES["smoke"]["tiny ResNet"].identity()}]
+)
+def test_other_runs_say_nothing_of_it(kwargs):
+    assert estimate(SPEC, 0, None, [measured(**kwargs)]) is None
+
+
+def test_what_is_not_known_is_no_number():
+    counted = complexity(SPEC.model, 21_545_550, 4_800_254_784)
+    assert estimate(dataclasses.replace(SPEC, dataset="hfds/some"), 0, counted, []) is None
+    assert estimate(dataclasses.replace(SPEC, model_args=(("depth", 2),)), 0, counted, []) is None
+
+
+@pytest.mark.parametrize(
+    ("hours", "most", "minutes"),
+    [
+        (0.1, math.inf, 60),
+        (1, math.inf, 120),
+        (20, math.inf, 2880),
+        (500, math.inf, 4320),
+        (500, 1440, 1440),
+        (None, math.inf, 1440),
+        (None, 30, 30),
+    ],
+)
+def test_time_limits_make_sense(hours, most, minutes):
+    assert time_limit(hours, most) == minutes

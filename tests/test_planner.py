@@ -1,0 +1,101 @@
+"""The planner, which is pure: what is known in, one decision a run out."""
+
+import dataclasses
+
+import pytest
+
+from bench.budgets import SUITES
+from bench.planner import Action, Known, plan
+from bench.specs import RunRecord
+
+PARENT, CHILD, OTHER = SUITES["smoke"].values()
+
+
+def record(status, epoch=2, error=""):
+    return RunRecord(
+        run_id="", spec={}, status=status, history=[], git={}, versions={}, epoch=epoch, epochs=4, error=error
+    )
+
+
+def decide(spec, **known):
+    (decision,) = plan([spec], lambda _: Known(**known))
+    return decision
+
+
+@pytest.mark.parametrize(
+    ("known", "action", "reason"),
+    [
+        ({}, Action.SUBMIT, "not begun"),
+        ({"record": record("completed")}, Action.SKIP, "completed"),
+        ({"record": record("interrupted")}, Action.RESUME, "interrupted after 2 of 4 epochs"),
+        ({"record": record("running")}, Action.RESUME, "killed after 2 of 4 epochs"),
+        ({"record": record("failed", error="no data")}, Action.RESUME, "failed after 2 of 4 epochs: no data"),
+        ({"record": record("diverged", error="loss is nan")}, Action.BLOCKED, "diverged: loss is nan; it would again"),
+        ({"problem": "record.json: damaged"}, Action.BLOCKED, "record.json: damaged; restore the record"),
+        (
+            {"job": "12_3", "job_state": "PENDING", "job_reason": "Priority", "job_alive": True},
+            Action.SKIP,
+            "pending as job 12_3 (Priority)",
+        ),
+        (
+            {"record": record("interrupted"), "job": "12", "job_state": "REQUEUED", "job_alive": True},
+            Action.SKIP,
+            "requeued as job 12",
+        ),
+        ({"record": record("running"), "trained_by": "pid 7 on n1"}, Action.SKIP, "being trained by pid 7 on n1"),
+        (
+            {"record": record("running"), "job": "12", "job_state": "NODE_FAIL"},
+            Action.RESUME,
+            "killed after 2 of 4 epochs",
+        ),
+        ({"job": "12", "job_state": "FAILED"}, Action.SUBMIT, "job 12 ended (failed) before it began"),
+        ({"unsure": "job 12 of cluster b may still have it"}, Action.BLOCKED, "job 12 of cluster b may"),
+        ({"record": record("completed"), "unsure": "whatever"}, Action.SKIP, "completed"),
+    ],
+)
+def test_one_run(known, action, reason):
+    decision = decide(OTHER, **known)
+    assert decision.action is action
+    assert decision.reason.startswith(reason)
+
+
+def test_a_run_that_is_asked_for_twice_is_decided_on_once():
+    assert [d.spec for d in plan([OTHER, PARENT, OTHER], lambda _: Known())] == [OTHER, PARENT]
+
+
+def test_a_parent_comes_before_its_child_and_says_for_whom():
+    first, second = plan([CHILD, PARENT], lambda _: Known())
+    assert (first.spec, second.spec) == (PARENT, CHILD)
+    assert first.reason == f"not begun, for {CHILD.run_id}"
+    assert second.reason == f"not begun, after {PARENT.run_id}"
+
+
+@pytest.mark.parametrize(
+    ("parent", "action", "reason"),
+    [
+        ({"record": record("completed")}, Action.SUBMIT, "not begun"),
+        ({"job": "7", "job_state": "RUNNING", "job_alive": True}, Action.SUBMIT, f"not begun, after {PARENT.run_id}"),
+        (
+            {"record": record("diverged", error="loss is inf")},
+            Action.BLOCKED,
+            f"starts from {PARENT.run_id}, which is blocked: diverged: loss is inf",
+        ),
+        (
+            {"record": record("running"), "trained_by": "pid 7 on here"},
+            Action.BLOCKED,
+            f"starts from {PARENT.run_id}, which is being trained by pid 7 on here; wait for it",
+        ),
+    ],
+)
+def test_a_child_follows_its_parent(parent, action, reason):
+    known = {PARENT.run_id: Known(**parent), CHILD.run_id: Known()}
+    decision = plan([CHILD], lambda spec: known[spec.run_id])[-1]
+    assert decision.action is action
+    assert decision.reason.startswith(reason)
+
+
+def test_a_chain_of_three():
+    grandchild = dataclasses.replace(CHILD, start_from=CHILD, seed=7)
+    decisions = plan([grandchild], lambda _: Known())
+    assert [d.spec for d in decisions] == [PARENT, CHILD, grandchild]
+    assert {d.action for d in decisions} == {Action.SUBMIT}

@@ -1,0 +1,78 @@
+"""What is asked of Slurm, from slurm.toml and from the command line."""
+
+import re
+
+import pytest
+
+from bench.settings import Settings
+from bench.slurm import minutes, plain
+from bench.specs import RequestError
+from tests.conftest import ROOT
+
+
+def test_the_command_line_outranks_the_network_and_the_network_the_file(tmp_path):
+    file = tmp_path / "slurm.toml"
+    file.write_text(
+        'partition = "gpu"\ngpus_per_node = 8\nmem_gb = 400\nmax_parallel = 16\ntime = "2-00:00:00"\n'
+        '[networks."t2t_vit_24*"]\nnodes = 2\ngpus_per_node = 4\n'
+    )
+    settings = Settings(["partition=a100", "nodes=3"], file)
+    general = {"partition": "a100", "gpus_per_node": 8, "mem_gb": 400.0, "time": 2880, "nodes": 3}
+    assert settings.shape("resnet50") == general
+    assert settings.shape("t2t_vit_24") == general | {"gpus_per_node": 4}
+    assert settings.max_parallel == 16
+    assert Settings(["max_parallel=2"], file).max_parallel == 2
+    assert Settings([], tmp_path / "none.toml").shape("resnet50") == {}
+
+
+def test_the_readme_shows_a_file_that_is_taken(tmp_path):
+    file = tmp_path / "slurm.toml"
+    file.write_text(re.search(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1])
+    settings = Settings([], file)
+    assert settings.shape("t2t_vit_14")["gpus_per_node"] == 8
+    assert settings.shape("t2t_vit_24")["nodes"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("partition = ", ["slurm.toml", "README.md shows one"]),
+        ("partitions = 3", ["unknown key of", "'partitions'", "did you mean 'partition'"]),
+        ("nodes = 0", ["nodes=0 is not possible", "from 1"]),
+        ("mem_gb = -1", ["mem_gb=-1 is not possible", "more than 0"]),
+        ('exclusive = "maybe"', ["exclusive=maybe", "true or false"]),
+        ("time = 0", ["time=0", "a minute or more"]),
+        ('networks = "all"', ['[networks."t2t_vit_24*"]']),
+        ("[networks.resnet50]\ngpu = 1", ['networks."resnet50"', "'gpu'"]),
+    ],
+)
+def test_a_file_that_is_wrong(tmp_path, text, words):
+    file = tmp_path / "slurm.toml"
+    file.write_text(text)
+    with pytest.raises(RequestError) as error:
+        Settings([], file)
+    assert all(word in str(error.value) for word in words)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90", 90),
+        ("90:30", 90.5),
+        ("2:00:00", 120),
+        ("1-12", 2160),
+        ("1-12:30", 2190),
+        ("3-00:00:00", 4320),
+        ("infinite", float("inf")),
+    ],
+)
+def test_time_limits_as_slurm_writes_them(text, expected):
+    assert minutes(text) == expected
+
+
+def test_slurm_in_one_line():
+    said = (
+        "sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid partition\n"
+    )
+    assert plain(said) == "invalid partition specified: x; Batch job submission failed: Invalid partition"

@@ -1,0 +1,206 @@
+"""How runs stand: folders and Slurm's word put together, and the line that ``--status`` makes of it."""
+
+import dataclasses
+import json
+import os
+import socket
+import time
+
+import pytest
+
+from bench.budgets import SUITES
+from bench.job import prepare
+from bench.planner import Action, plan
+from bench.run_folder import own
+from bench.slurm import Task
+from bench.specs import RunRecord
+from bench.standing import Queue, known, look
+from bench.status import duration, status, table
+from bench.submissions import Submission, load_all, save
+
+PARENT, CHILD, OTHER = SUITES["smoke"].values()
+NOTHING = Queue({}, {})
+
+
+def record(spec, status, **kwargs):
+    history = [{"what": "running", "when": "2026-01-01T00:00:00+00:00", "host": "login", "node": "n7", "log": "a.err"}]
+    values = {"epoch": 2, "epochs": 4, "images_per_s": 64.0, "data": {"train_images": 512}, "history": history}
+    return RunRecord(run_id=spec.run_id, spec=spec.identity(), status=status, git={}, versions={}, **values | kwargs)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Writes what is known of a run; returns the folder of all runs."""
+
+    def write(spec, found=None):
+        path = prepare(tmp_path, spec)
+        if found:
+            with own(path) as owned:
+                owned.save_record(found)
+        return tmp_path
+
+    return write
+
+
+def submission(*specs, **kwargs):
+    values = {"name": "t2t-a", "cluster": "here", "created": "2026-01-02T00:00:00+00:00", "job": "12"}
+    return Submission(runs=tuple(spec.run_id for spec in specs), **values | kwargs)
+
+
+def queue(submitted, state="", cluster="here", **kwargs):
+    tasks = {submitted.task(run): Task(name="t2t-a", state=state, **kwargs) for run in submitted.runs} if state else {}
+    return Queue(dict.fromkeys(submitted.runs, submitted), tasks, cluster)
+
+
+def test_a_run_of_this_machine(folder):
+    runs = folder(OTHER, record(OTHER, "interrupted", results={"raw_best_top1_pct": 41.5}))
+    line = status(runs, OTHER.run_id, NOTHING)
+    assert (line.state, line.epoch, line.epochs, line.best_top1_pct, line.images_per_s) == (
+        "interrupted",
+        2,
+        4,
+        41.5,
+        64,
+    )
+    assert line.left_s == 2 * 512 / 64
+    assert (line.node, line.log, line.restarts, line.model) == ("n7", "a.err", 0, "test_resnet")
+
+
+def test_a_run_that_is_under_way_tells_how_far_it_is(folder):
+    runs = folder(OTHER)
+    with own(runs / OTHER.run_id, beat_s=0.02) as owned:
+        owned.save_record(record(OTHER, "running"))
+        owned.progress = {"epoch": 2, "step": 2, "steps": 8, "images_per_s": 128.0}
+        deadline = time.monotonic() + 10
+        while (line := status(runs, OTHER.run_id, NOTHING)).epoch == 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert (line.state, line.epoch, line.images_per_s) == ("running", 2.25, 128)
+    assert line.left_s == 1.75 * 512 / 128
+    assert status(runs, OTHER.run_id, NOTHING).state == "killed"  # signed off without a word in the record
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "state", "why"),
+    [
+        ({"state": "PENDING", "reason": "Priority"}, None, "queued", "pending Priority"),
+        ({"state": "PENDING", "reason": "BeginTime"}, "interrupted", "queued", "pending BeginTime"),
+        ({"state": "RUNNING", "node": "n3"}, None, "running", "starting"),
+        ({"state": "COMPLETED"}, "completed", "completed", ""),
+        ({"state": "NODE_FAIL"}, "running", "killed", "its job ended as node_fail"),
+        ({"state": "CANCELLED"}, None, "interrupted", "job 12 was cancelled before the run began"),
+        ({"state": "FAILED"}, None, "failed", "job 12 ended as failed before the run began: no log at "),
+        ({}, None, "not begun", ""),
+    ],
+)
+def test_slurm_and_the_record_together(folder, said, found, state, why):
+    runs = folder(OTHER, record(OTHER, found) if found else None)
+    line = status(runs, OTHER.run_id, queue(submission(OTHER), **said))
+    assert line.state == state
+    assert line.why.startswith(why)
+    assert bool(line.why) == bool(why)
+    assert line.job == "12"
+
+
+def test_the_last_words_of_a_job_that_never_began(folder):
+    submitted = submission(OTHER)
+    runs = folder(OTHER)
+    log = submitted.log(runs, OTHER.run_id)
+    log.parent.mkdir(parents=True)
+    log.write_text("bench: node n1 has no Python at /env\nsrun: error: n1: task 0: Exited with exit code 127\n")
+    line = status(runs, OTHER.run_id, queue(submitted, "FAILED"))
+    assert line.why.endswith("before the run began: node n1 has no Python at /env")
+    log.write_text("Traceback\nModuleNotFoundError: No module named 'timm'\nsrun: error: n1: task 0: Exited\n")
+    assert status(runs, OTHER.run_id, queue(submitted, "FAILED")).why.endswith("No module named 'timm'")
+
+
+def test_a_child_of_a_failed_parent_is_blocked(folder):
+    runs = folder(PARENT, record(PARENT, "failed", error="no space left"))
+    folder(CHILD)
+    line = status(runs, CHILD.run_id, queue(submission(CHILD), "CANCELLED"))
+    assert (line.state, line.why) == ("blocked", f"starts from {PARENT.run_id}, failed: no space left")
+
+
+def test_the_same_number_from_another_life_of_the_cluster_is_somebody_elses_job(folder):
+    runs = folder(OTHER)
+    found = known(runs, OTHER.run_id, queue(submission(OTHER, name="t2t-b"), "RUNNING"))
+    assert not found.job_alive
+    assert plan([OTHER], lambda _: found)[0].action is Action.SUBMIT
+
+
+@pytest.mark.parametrize(
+    ("found", "action"),
+    [(None, Action.BLOCKED), ("interrupted", Action.BLOCKED), ("completed", Action.SKIP), ("failed", Action.RESUME)],
+)
+def test_what_another_cluster_may_have_is_not_submitted_here(folder, found, action):
+    later = [{"what": found, "when": "2026-01-03T00:00:00+00:00"}]
+    runs = folder(OTHER, record(OTHER, found, history=later) if found else None)
+    elsewhere = queue(submission(OTHER, cluster="there"))
+    (decision,) = plan([OTHER], lambda spec: known(runs, spec.run_id, elsewhere))
+    assert decision.action is action
+    if action is Action.BLOCKED:
+        assert "job 12 of cluster there may still have it" in decision.reason
+        assert f"remove {runs / 'jobs' / 't2t-a'} once that job is gone" in decision.reason
+
+
+def test_an_owner_ends_with_its_job_though_its_last_beat_is_fresh(folder):
+    """Killed on another node seconds ago."""
+    runs = folder(OTHER, record(OTHER, "running"))
+    path = runs / OTHER.run_id / "owner.json"
+    owner = json.loads(path.read_text()) | {"host": "n7", "released": False, "job": "12"}
+    path.write_text(json.dumps(owner))
+    assert known(runs, OTHER.run_id, NOTHING).trained_by == f"pid {os.getpid()} on n7"
+    assert known(runs, OTHER.run_id, queue(submission(OTHER), "FAILED")).trained_by == ""
+    path.write_text(json.dumps(owner | {"job": "11", "host": socket.gethostname()}))
+    assert known(runs, OTHER.run_id, queue(submission(OTHER), "FAILED")).trained_by  # of another job: it may live
+
+
+def test_array_tasks_follow_the_order_of_the_runs():
+    pair = submission(PARENT, OTHER)
+    assert (pair.task(PARENT.run_id), pair.task(OTHER.run_id)) == ("12_0", "12_1")
+    assert submission(OTHER).task(OTHER.run_id) == "12"
+
+
+def test_submissions_survive_json_and_a_damaged_one_is_named(tmp_path):
+    first, second = submission(PARENT), submission(OTHER, name="t2t-b", created="2026-01-01T00:00:00+00:00")
+    save(tmp_path, first)
+    save(tmp_path, second)
+    assert load_all(tmp_path) == [second, first]
+    (tmp_path / "jobs" / "t2t-a" / "submission.json").write_text("{}")
+    with pytest.raises(Exception, match=r"t2t-a.submission\.json: .*nobody knows what is in the queue"):
+        load_all(tmp_path)
+
+
+def test_without_slurm_the_folders_still_tell(folder, monkeypatch):
+    runs = folder(OTHER, record(OTHER, "interrupted"))
+    save(runs, submission(OTHER))
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = look(runs)
+    assert "no sbatch on this machine" in found.silence
+    assert status(runs, OTHER.run_id, found).state == "interrupted"
+
+
+def test_damaged_files_are_a_line_and_no_end(folder):
+    runs = folder(OTHER)
+    (runs / OTHER.run_id / "record.json").write_text("{")
+    assert status(runs, OTHER.run_id, NOTHING).state == "failed"
+    (runs / OTHER.run_id / "record.json").unlink()
+    (runs / OTHER.run_id / "spec.json").write_text("{")
+    line = status(runs, OTHER.run_id, NOTHING)
+    assert (line.state, line.epochs) == ("not begun", None)
+
+
+def test_the_table_has_a_dash_for_what_is_not_known(folder):
+    runs = folder(OTHER, record(OTHER, "interrupted"))
+    folder(PARENT)
+    lines = [status(runs, spec.run_id, NOTHING) for spec in (OTHER, PARENT)]
+    text = table([dataclasses.replace(lines[0], left_s=93_784.0), lines[1]]).splitlines()
+    assert text[0].split()[:4] == ["run", "state", "epoch", "top-1"]
+    assert text[1].split()[:9] == [OTHER.run_id, "interrupted", "2/4", "-", "64", "1", "d", "2", "h"]
+    assert text[2].split() == [PARENT.run_id, "not", "begun", "-/4", "-", "-", "-", "0", "-", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "-"), (7, "7 s"), (3599, "59 min"), (7260, "2 h 1 min"), (266_400, "3 d 2 h")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

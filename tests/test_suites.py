@@ -1,0 +1,57 @@
+"""Sweeps and settings: runs with reports of their own."""
+
+import pytest
+
+from bench.paper import TABLES
+from bench.specs import RequestError
+from bench.suites import grid, suites
+
+
+def make(*tables, budget="paper", dataset=None, settings=(), sweep=()):
+    return suites(tables, budget=budget, dataset=dataset, settings=settings, sweep=sweep)
+
+
+def test_a_sweep_is_a_grid_for_each_row():
+    (suite,) = make(TABLES[3], settings=["epochs=30"], sweep=["lr=5e-4,1e-3", "weight_decay=.03,.05,.1"])
+    assert suite.name == "table_3_epochs=30_sweep_lr_weight_decay"
+    assert suite.sweep == ("lr", "weight_decay")
+    assert len(suite.entries) == 6 * len(TABLES[3].rows)
+    first = suite.entries[0]
+    assert first.swept == (5e-4, 0.03)
+    assert (first.spec.recipe.lr, first.spec.recipe.weight_decay, first.spec.recipe.epochs) == (5e-4, 0.03, 30)
+    assert len({entry.spec.run_id for entry in suite.entries}) == len(suite.entries)
+    assert "over a grid of lr and weight_decay" in suite.about
+    assert "fill none of its cells" in suite.about
+
+
+def test_a_setting_is_the_same_run_in_a_sweep():
+    (swept,) = make(budget="smoke", sweep=["lr=1e-3,2e-3"])
+    (setting,) = make(budget="smoke", settings=["lr=1e-3"])
+    assert {e.spec.run_id for e in setting.entries} <= {e.spec.run_id for e in swept.entries}
+
+
+def test_tables_are_apart():
+    assert [suite.name for suite in make(TABLES[3], budget="pilot")] == ["table_3_pilot"]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "words"),
+    [
+        (["lr"], "FIELD=VALUE,VALUE"),
+        (["lr=1,"], "FIELD=VALUE,VALUE"),
+        (["lr=1,1"], "comes twice"),
+        (["lr=1", "lr=2"], "lr or one of its values comes twice"),
+    ],
+)
+def test_what_is_no_sweep(sweep, words):
+    with pytest.raises(RequestError, match=words):
+        grid(sweep)
+
+
+def test_a_field_cannot_be_set_and_swept():
+    with pytest.raises(RequestError, match="lr is in both --set and --sweep"):
+        make(budget="smoke", settings=["lr=1"], sweep=["lr=1,2"])
+    with pytest.raises(RequestError, match="unknown field of a recipe 'lrr'"):
+        make(budget="smoke", sweep=["lrr=1,2"])
+    with pytest.raises(RequestError, match="epochs takes a int"):
+        make(budget="smoke", sweep=["epochs=1,many"])
