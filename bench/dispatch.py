@@ -37,17 +37,16 @@ def train_here(specs: Sequence[RunSpec], args: argparse.Namespace) -> list[str]:
     failures += [f"{d.spec.run_id} is {d.reason}" for d in decisions if d.action is Action.SKIP and not d.completed]
     if not _todo(decisions):
         return failures
-    from bench.executors import run_here
-    from bench.progress import Progress
+    from bench.executors.local import LocalQueue
 
-    return failures + run_here(
-        _todo(decisions),
-        lambda spec: _plan([spec], args.runs, look(args.runs, _family([spec])))[-1],
-        Progress(args.runs),
+    queue = LocalQueue(
+        todo=_todo(decisions),
+        decide=lambda spec: _plan([spec], args.runs, look(args.runs, _family([spec])))[-1],
         runs=args.runs,
         resources=_resources(args),
         max_parallel=args.max_parallel or 1,
     )
+    return failures + queue.train()
 
 
 def dry_run(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
@@ -67,7 +66,7 @@ def dry_run(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
 
 def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
     """Submit what is missing, print the jobs, and return; 1 if a run is blocked."""
-    from bench.executors import arrays, submit
+    from bench.executors.slurm import arrays, submit
 
     settings = Settings(args.slurm)
     require_writable(args.runs, "--runs")

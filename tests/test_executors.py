@@ -10,7 +10,8 @@ import time
 import pytest
 
 from bench.budgets import SUITES
-from bench.executors import _shares, arrays
+from bench.executors.local import shares
+from bench.executors.slurm import arrays
 from bench.run_folder import last_owner, load_record
 from bench.specs import RequestError
 from tests.conftest import ROOT
@@ -94,16 +95,16 @@ def test_no_more_run_at_once_than_asked_for(start, tmp_path):
 def test_each_has_its_share_of_the_machine(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)))
-    assert _shares(3) == [{"OMP_NUM_THREADS": "4"}] * 3
+    assert shares(3) == [{"OMP_NUM_THREADS": "4"}] * 3
     with pytest.raises(RequestError, match="--max-parallel 13 is more than the 12 cores of this machine; choose fewer"):
-        _shares(13)
+        shares(13)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 5)
-    assert _shares(2) == [{"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "2,3"}]
+    assert shares(2) == [{"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "2,3"}]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b,GPU-c,GPU-d,GPU-e")
-    assert _shares(5)[4] == {"CUDA_VISIBLE_DEVICES": "GPU-e"}
-    assert _shares(1) == [{"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b,GPU-c,GPU-d,GPU-e"}]
+    assert shares(5)[4] == {"CUDA_VISIBLE_DEVICES": "GPU-e"}
+    assert shares(1) == [{"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b,GPU-c,GPU-d,GPU-e"}]
     with pytest.raises(RequestError, match="more than the 5 GPUs"):
-        _shares(6)
+        shares(6)
 
 
 def test_a_killed_process_is_one_line_and_the_others_go_on(start, tmp_path):

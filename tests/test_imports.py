@@ -15,7 +15,8 @@ def bench(*names):
 
 
 JOB = bench("specs", "store", "run_folder", "stop", "slurm")
-EXECUTORS = bench("specs", "stop", "job", "planner", "slurm", "submissions")
+EXECUTORS = bench("specs", "job", "slurm", "submissions")
+HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
 DISPATCH = STANDING | bench("store", "costs", "settings", "standing", "status")
 COMMANDS = bench("specs", "budgets", "suites", "store", "run_folder", "dispatch")
@@ -43,8 +44,10 @@ RULES = {
     "bench.watch": (set(), set()),
     "bench.job": (JOB, JOB | bench("trainer", "watch") | {"torch", "submitit"}),
     "bench.progress": (bench("specs", "run_folder") | {"rich"},) * 2,
-    "bench.executors": (EXECUTORS | bench("progress"), EXECUTORS | bench("progress") | {"submitit", "torch"}),
-    "bench.dispatch": (DISPATCH, DISPATCH | bench("executors", "progress") | {"tabulate"}),
+    "bench.executors": (set(), set()),
+    "bench.executors.slurm": (EXECUTORS, EXECUTORS | {"submitit"}),
+    "bench.executors.local": (HERE, HERE | {"torch"}),
+    "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
     "bench.complexity": (bench("specs"), bench("specs", "build") | {"torch", "timm", "fvcore"}),
     "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "matplotlib"},) * 2,
     "bench.cli": (bench("specs", "paper", "budgets", "suites", "commands", "dispatch", "slurm"),) * 2,

@@ -1,4 +1,4 @@
-"""Where runs go: to Slurm as job arrays, or to this machine, a few at a time; both through submitit."""
+"""Runs as job arrays on Slurm, through submitit."""
 
 import contextlib
 import dataclasses
@@ -6,25 +6,17 @@ import io
 import json
 import os
 import shlex
-import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench import slurm, submissions
 from bench.job import Job, prepare
-from bench.planner import Action, Decision
 from bench.specs import RequestError, Resources, RunSpec
-from bench.stop import Stop
 from bench.submissions import Submission
 
-if TYPE_CHECKING:
-    from bench.progress import Progress
-
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 _SIGNAL_S = 300
 """ahead of the time limit: a signal waits for the end of a validation"""
@@ -189,130 +181,3 @@ def _explained(refused: RequestError, shape: Mapping[str, object], cluster: slur
             f"GPUs): {said}; ask for less with --slurm, as in gpus_per_node={max(1, cluster.gpus.get(partition, 0))}"
         )
     return RequestError(f"Slurm refused: {said}; see --slurm in README.md, or slurm.toml")
-
-
-def run_here(
-    todo: Sequence[RunSpec],
-    decide: Callable[[RunSpec], Decision],
-    progress: "Progress",
-    *,
-    runs: Path,
-    resources: Resources,
-    max_parallel: int,
-) -> list[str]:
-    """Train on this machine, at most ``max_parallel`` runs at once, each with its share of GPUs or cores.
-
-    Args:
-        todo: the runs, parents first.
-        decide: asked again when a run's turn comes, since another command may have begun it.
-        progress: shows how the runs stand.
-        runs: the folder of all runs.
-        resources: of each.
-        max_parallel: runs at once.
-
-    Returns:
-        A line for each run that did not complete.
-
-    Raises:
-        RequestError: no run can be trained as asked.
-        KeyboardInterrupt: a signal came; all runs have saved themselves.
-    """
-    import submitit
-
-    resources = dataclasses.replace(resources, beat_s=1)  # someone watches
-    shares = _shares(max_parallel)
-    folder = runs / "jobs" / f"local-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}"
-    executor = submitit.LocalExecutor(folder)
-    executor.update_parameters(timeout_min=60 * 24 * 365)  # submitit's two minutes are for tests
-
-    waiting = list(todo)
-    active: dict[str, tuple[submitit.Job[Any], dict[str, str]]] = {}
-    failures: list[str] = []
-    refusal = interrupted = ""
-    with Stop().listening() as stop, progress:
-        while waiting or active:
-            if (stop.signal or refusal) and waiting:
-                waiting.clear()
-            if stop.signal and not interrupted:
-                interrupted = "interrupted; the same command resumes what was begun"
-                for job, _ in active.values():
-                    os.kill(int(job.job_id), signal.SIGTERM)  # submitit's controller hands it on
-            for spec in list(waiting):
-                if not shares:
-                    break
-                if spec.start_from and spec.start_from.run_id in {*active, *(s.run_id for s in waiting)}:
-                    continue
-                waiting.remove(spec)
-                parent = spec.start_from
-                if parent and not decide(parent).completed:
-                    failures.append(f"{spec.run_id}: not begun: it starts from {parent.run_id}, which is not completed")
-                    continue
-                decision = decide(spec)
-                if decision.action is Action.BLOCKED:
-                    failures.append(f"{spec.run_id}: blocked: {decision.reason}")
-                elif decision.action is not Action.SKIP:
-                    share = shares.pop()
-                    task = Job(str(prepare(runs, spec).resolve()), resources, share)
-                    with _deaf_to_ctrl_c():
-                        active[spec.run_id] = executor.submit(task), share
-                    progress.begin(spec, active[spec.run_id][0].paths.stderr)
-            for run_id, (job, share) in list(active.items()):
-                ended = job.done()
-                progress.show(run_id)
-                if not ended:
-                    continue
-                del active[run_id]
-                shares.append(share)
-                progress.end(run_id)
-                code, line = _ending(run_id, job)
-                if code == 2:
-                    refusal = refusal or line
-                elif code == 130:
-                    interrupted = line
-                elif code:
-                    failures.append(line)
-            time.sleep(0.05)
-    if refusal:
-        raise RequestError(refusal)
-    if interrupted:
-        raise KeyboardInterrupt(interrupted)
-    return failures
-
-
-def _ending(run_id: str, job: Any) -> tuple[int, str]:
-    if not job.paths.result_pickle.exists():
-        return 1, f"{run_id}: its process was killed; the same command resumes it (log: {job.paths.stderr})"
-    try:
-        code, line = job.result()
-    except Exception as error:  # before our code ran: an environment that cannot be imported, say
-        last = str(error).strip().splitlines()[-1]
-        return 1, f"{run_id}: {last} (log: {job.paths.stderr})"
-    return code, line
-
-
-def _shares(max_parallel: int) -> list[dict[str, str]]:
-    """Environments that split this machine's GPUs, or its cores where it has none, between ``max_parallel`` runs."""
-    import torch
-
-    gpus = torch.cuda.device_count()
-    cores = len(os.sched_getaffinity(0))
-    if max_parallel > (gpus or cores):
-        what = f"{gpus} GPUs" if gpus else f"{cores} cores"
-        raise RequestError(f"--max-parallel {max_parallel} is more than the {what} of this machine; choose fewer")
-    if gpus:
-        names = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")[:gpus]
-        each = gpus // max_parallel
-        return [{"CUDA_VISIBLE_DEVICES": ",".join(names[i * each : (i + 1) * each])} for i in range(max_parallel)]
-    if "OMP_NUM_THREADS" in os.environ:
-        return [{} for _ in range(max_parallel)]
-    return [{"OMP_NUM_THREADS": str(cores // max_parallel)} for _ in range(max_parallel)]
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Children started inside ignore Ctrl-C: it reaches them through us, once, as a request to save."""
-    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, old)

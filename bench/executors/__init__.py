@@ -1,0 +1,1 @@
+"""Where runs go: to Slurm, or to this machine; both through submitit."""

@@ -1,0 +1,152 @@
+"""Runs on this machine, a few at a time, through submitit."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from bench.job import Job, prepare
+from bench.planner import Action, Decision
+from bench.progress import Progress
+from bench.specs import RequestError, Resources, RunSpec
+from bench.stop import Stop
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class LocalQueue:
+    """Trains runs at most ``max_parallel`` at once, each with its share of the machine's GPUs, or of its cores."""
+
+    todo: Sequence[RunSpec]
+    """parents first"""
+    decide: Callable[[RunSpec], Decision]
+    """asked again when a run's turn comes, since another command may have begun it"""
+    runs: Path
+    """the folder of all runs"""
+    resources: Resources
+    max_parallel: int
+    failures: list[str] = dataclasses.field(default_factory=list, init=False)
+    """a line for each run that did not complete"""
+    _waiting: list[RunSpec] = dataclasses.field(init=False)
+    _active: dict[str, "tuple[submitit.Job[Any], dict[str, str]]"] = dataclasses.field(init=False)
+    """by run id, with its share"""
+    _shares: list[dict[str, str]] = dataclasses.field(init=False)
+    """that nobody uses"""
+    _refusal: str = dataclasses.field(default="", init=False)
+    _interrupted: str = dataclasses.field(default="", init=False)
+
+    def train(self) -> list[str]:
+        """Train them all; returns ``failures``.
+
+        Raises:
+            RequestError: runs cannot be trained as asked.
+            KeyboardInterrupt: a signal came; what ran has saved itself.
+        """
+        # submitit starts what it is given at once, so it is given no more than may run; and its two minutes are short.
+        executor = submitit.LocalExecutor(self.runs / "jobs" / f"local-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}")
+        executor.update_parameters(timeout_min=60 * 24 * 365)
+        self._waiting, self._active, self._shares = list(self.todo), {}, shares(self.max_parallel)
+        with Stop().listening() as stop, Progress(self.runs) as progress:
+            while self._waiting or self._active:
+                if stop.signal or self._refusal:
+                    self._waiting.clear()
+                if stop.signal and not self._interrupted:
+                    self._interrupted = "interrupted; the same command resumes what was begun"
+                    for job, _ in self._active.values():
+                        os.kill(int(job.job_id), signal.SIGTERM)  # submitit's controller hands it on
+                self._begin(executor, progress)
+                self._collect(progress)
+                time.sleep(0.05)
+        if self._refusal:
+            raise RequestError(self._refusal)
+        if self._interrupted:
+            raise KeyboardInterrupt(self._interrupted)
+        return self.failures
+
+    def _begin(self, executor: submitit.LocalExecutor, progress: Progress) -> None:
+        """As many runs as there are shares, but none whose parent has yet to end."""
+        for spec in list(self._waiting):
+            pending = {*self._active, *(other.run_id for other in self._waiting)}
+            if not self._shares or (spec.start_from and spec.start_from.run_id in pending):
+                continue
+            self._waiting.remove(spec)
+            if spec.start_from and not self.decide(spec.start_from).completed:
+                why = f"not begun: it starts from {spec.start_from.run_id}, which is not completed"
+                self.failures.append(f"{spec.run_id}: {why}")
+                continue
+            decision = self.decide(spec)
+            if decision.action is Action.BLOCKED:
+                self.failures.append(f"{spec.run_id}: {decision.reason}")
+            elif decision.action is not Action.SKIP:
+                share = self._shares.pop()
+                resources = dataclasses.replace(self.resources, beat_s=1)  # someone watches
+                with _deaf_to_ctrl_c():
+                    job = executor.submit(Job(str(prepare(self.runs, spec).resolve()), resources, share))
+                self._active[spec.run_id] = job, share
+                progress.begin(spec, job.paths.stderr)
+
+    def _collect(self, progress: Progress) -> None:
+        for run_id, (job, share) in list(self._active.items()):
+            ended = job.done()
+            progress.show(run_id)
+            if not ended:
+                continue
+            progress.end(run_id)
+            del self._active[run_id]
+            self._shares.append(share)
+            code, line = _ending(run_id, job)
+            if code == 2:
+                self._refusal = self._refusal or line
+            elif code == 130:
+                self._interrupted = line
+            elif code:
+                self.failures.append(line)
+
+
+def _ending(run_id: str, job: "submitit.Job[Any]") -> tuple[int, str]:
+    """What ``Job`` returned, or why it did not."""
+    if not job.paths.result_pickle.exists():
+        return 1, f"{run_id}: its process was killed; the same command resumes it (log: {job.paths.stderr})"
+    try:
+        code, line = job.result()
+    except Exception as error:  # before our code ran: an environment that cannot be imported, say
+        return 1, f"{run_id}: {str(error).strip().splitlines()[-1]} (log: {job.paths.stderr})"
+    return code, line
+
+
+def shares(count: int) -> list[dict[str, str]]:
+    """Environments that split this machine's GPUs, or its cores where it has none, into equal shares.
+
+    Raises:
+        RequestError: there are fewer of them than shares.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count()
+    cores = len(os.sched_getaffinity(0))
+    if count > (gpus or cores):
+        what = f"{gpus} GPUs" if gpus else f"{cores} cores"
+        raise RequestError(f"--max-parallel {count} is more than the {what} of this machine; choose fewer")
+    if gpus:
+        names = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")[:gpus]
+        each = gpus // count
+        return [{"CUDA_VISIBLE_DEVICES": ",".join(names[i * each : (i + 1) * each])} for i in range(count)]
+    if "OMP_NUM_THREADS" in os.environ:
+        return [{} for _ in range(count)]
+    return [{"OMP_NUM_THREADS": str(cores // count)} for _ in range(count)]
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Children started inside ignore Ctrl-C: it reaches them through us, once, as a request to save."""
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
