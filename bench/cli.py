@@ -202,6 +202,9 @@ def _dispatch(args: argparse.Namespace) -> int:
     ):
         if there:
             raise RequestError(f"{option} does nothing without {needed}; add it, or leave {option} out")
+    asked = [f"--{name}" for name in ("run", "list", "status", "cancel") if getattr(args, name)]
+    if len(asked) > 1:
+        raise RequestError(f"{' and '.join(asked)} are different commands; give one of them")
     if args.status:
         return show_status(args)
     if args.cancel:

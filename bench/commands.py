@@ -81,11 +81,11 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
         records = _records([entry.spec for entry in suite.entries], args.runs)
         entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
         shown = dataclasses.replace(suite, entries=entries)
-        frame = runs_frame(entries, records, suite.sweep)
+        frame = runs_frame(entries, records, suite.sweep, args.seeds or ())
         by_entry = seeds_frame(frame, suite.sweep)
         command = " ".join(["python run_all.py", *_repeat(args), "--run local", "--data DIR"])
         contents: dict[str, str | bytes] = {
-            "md": runs_markdown(shown, records, command),
+            "md": runs_markdown(shown, records, command, args.seeds or ()),
             "csv": frame.to_csv(index=False, lineterminator="\n"),
         }
         if suite.sweep and by_entry["seeds"].any():
@@ -213,7 +213,7 @@ def _show_runs(title: str, frame: "pd.DataFrame", by_entry: "pd.DataFrame", swee
     """Print runs in aligned columns, or their means if there are several of an entry."""
     from bench.report.markdown import runs_comparison, seeds_comparison
 
-    if sweep or (by_entry["begun"] > 1).any():
+    if sweep or (by_entry["runs"] > 1).any():
         _print_grid(title, seeds_comparison(by_entry, sweep))
     else:
         _print_grid(title, runs_comparison(frame, sweep).drop(columns=["where", "run"]))

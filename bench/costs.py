@@ -38,7 +38,7 @@ def estimate(
     for record in records:
         same = [record.spec.get("model"), record.spec.get("model_args"), record.spec.get("img_size")] == model
         if same and record.images_per_s and record.device not in ("", "cpu"):
-            per_gpu = record.images_per_s / record.world_size
+            per_gpu = record.images_per_s / max(1, record.world_size)
             return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {record.device}")
     if complexity is None or spec.model_args:  # arguments may make it another network than was measured
         return None

@@ -73,17 +73,12 @@ def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
     cluster = slurm.cluster()
     submitted: list[Submission] = []
     with submissions.planning(args.runs), _nothing_lost(submitted):
-        queue = look(args.runs, _family(specs), alone=True)
-        if queue.silence:
-            raise slurm.Unreachable(queue.silence)
-        decisions = _plan(specs, args.runs, queue)
+        decisions = _settled_plan(specs, args.runs)
         estimates = _estimates(decisions, args.runs)
         todo = _todo(decisions)
-        tasks = {d.spec.run_id: d.job for d in decisions if d.job}
-        pending = tasks.keys() | {spec.run_id for spec in todo}
         planned = arrays(
             todo,
-            {s.run_id: s.start_from.run_id for s in todo if s.start_from and s.start_from.run_id in pending},
+            {d.spec.run_id: d.after for d in decisions if d.after},
             lambda spec: _timed(settings.shape(spec.model), estimates[spec.run_id], cluster),
             cluster.max_array_size,
         )
@@ -95,7 +90,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
             resources=_resources(args),
             cluster=cluster,
             max_parallel=args.max_parallel or settings.max_parallel,
-            tasks=tasks,
+            tasks={d.spec.run_id: d.job for d in decisions if d.job},
         ):
             submitted.append(submission)
             if not args.json:
@@ -116,25 +111,31 @@ def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
 
 def show_status(args: argparse.Namespace) -> int:
     """Print how the runs stand: once, or again and again until Ctrl-C."""
-    while True:
-        ids = _matching(args.runs, args.only)
-        queue = look(args.runs, ids)
-        lines = [status(args.runs, run_id, queue) for run_id in ids]
-        counts = {state: sum(line.state == state for line in lines) for state in dict.fromkeys(s.state for s in lines)}
-        if args.json:
-            shown = [dataclasses.asdict(line) for line in lines]
-            print(json.dumps({"runs": shown, "slurm": queue.silence or None}, indent=None if args.follow else 2))
-        else:
-            if args.follow and sys.stdout.isatty():
+    _print_status(args)
+    with contextlib.suppress(KeyboardInterrupt):
+        while args.follow:
+            time.sleep(FOLLOW_S)
+            if sys.stdout.isatty() and not args.json:
                 print("\033[2J\033[H", end="")
-            print(table(lines) if lines else f"no runs in {args.runs}")
-            print(f"{time.strftime('%H:%M:%S')}  " + ", ".join(f"{n} {state}" for state, n in counts.items()))
-        if queue.silence:
-            print(f"run_all.py: Slurm does not answer, the states are the runs' own: {queue.silence}", file=sys.stderr)
-        if not args.follow:
-            return 0
-        sys.stdout.flush()
-        time.sleep(FOLLOW_S)
+            _print_status(args)
+    return 0
+
+
+def _print_status(args: argparse.Namespace) -> None:
+    ids = _matching(args.runs, args.only)
+    queue = look(args.runs, ids)
+    lines = [status(args.runs, run_id, queue) for run_id in ids]
+    counts = {state: sum(line.state == state for line in lines) for state in dict.fromkeys(s.state for s in lines)}
+    if args.json:
+        shown = [dataclasses.asdict(line) for line in lines]
+        # A document a look; on one line if there will be several.
+        print(json.dumps({"runs": shown, "slurm": queue.silence or None}, indent=None if args.follow else 2))
+    else:
+        print(table(lines) if lines else f"no runs in {args.runs}")
+        print(f"{time.strftime('%H:%M:%S')}  " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    if queue.silence:
+        print(f"run_all.py: Slurm does not answer, the states are the runs' own: {queue.silence}", file=sys.stderr)
+    sys.stdout.flush()
 
 
 FOLLOW_S = 5
@@ -142,13 +143,12 @@ FOLLOW_S = 5
 
 
 def cancel(args: argparse.Namespace) -> int:
-    """Stop the named runs, each after it has saved itself; asks first."""
+    """Stop the named runs, each after it has saved itself; asks first. 1 if one of them cannot be stopped from here."""
     ids = _matching(args.runs, args.cancel)
     queue = look(args.runs, ids)
-    if queue.silence:
-        raise slurm.Unreachable(queue.silence)
     jobs: dict[str, str] = {}
     processes: dict[str, int] = {}
+    out_of_reach = []
     for run_id in ids:
         found, owner = known(args.runs, run_id, queue), last_owner(args.runs / run_id)
         if found.job_alive:
@@ -156,17 +156,16 @@ def cancel(args: argparse.Namespace) -> int:
         elif found.trained_by and owner and owner.host == socket.gethostname():
             processes[run_id] = owner.pid
         elif found.trained_by or found.unsure:
-            print(f"run_all.py: {run_id}: {found.unsure or found.trained_by}: cancel it there", file=sys.stderr)
-    if not jobs and not processes:
-        print("none of them is queued or running here")
-        return 0
-    for run_id in ids:
-        if run_id in jobs or run_id in processes:
-            print(f"{run_id}  " + (f"job {jobs[run_id]}" if run_id in jobs else f"pid {processes[run_id]}"))
-    if not args.yes:
-        if not sys.stdin or not sys.stdin.isatty():
-            raise RequestError("nothing was cancelled: there is no terminal to ask on; add --yes")
-        if input(f"cancel these {len(jobs) + len(processes)}? [y/N] ").strip().lower() not in ("y", "yes"):
+            out_of_reach.append(f"{run_id}: {found.unsure or f'trained by {found.trained_by}: stop it there'}")
+    count = len(jobs) + len(processes)
+    if not args.json:
+        for run_id in ids:
+            if run_id in jobs or run_id in processes:
+                print(f"{run_id}  " + (f"job {jobs[run_id]}" if run_id in jobs else f"pid {processes[run_id]}"))
+    if count and not args.yes:
+        if args.json or not sys.stdin or not sys.stdin.isatty():
+            raise RequestError("nothing was cancelled: there is nobody to ask; add --yes")
+        if input(f"cancel these {count}? [y/N] ").strip().lower() not in ("y", "yes"):
             print("nothing was cancelled")
             return 0
     if jobs:
@@ -174,8 +173,15 @@ def cancel(args: argparse.Namespace) -> int:
     for pid in processes.values():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-    print("cancelled; the command that began them resumes them")
-    return 0
+    if args.json:
+        print(json.dumps({"jobs": jobs, "pids": processes, "failures": out_of_reach}, indent=2))
+    else:
+        print(
+            "cancelled; the command that began them resumes them" if count else "none of them is queued or running here"
+        )
+    for line in out_of_reach:
+        print(f"run_all.py: {line}", file=sys.stderr)
+    return 1 if out_of_reach else 0
 
 
 def _matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:
@@ -183,6 +189,8 @@ def _matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:
     ids = run_ids(runs)
     if not patterns:
         return ids
+    if not ids:
+        raise RequestError(f"no runs in {str(runs)!r}; choose their folder with --runs DIR")
     chosen: set[str] = set()
     for pattern in patterns:
         matches = [i for i in ids if fnmatch.fnmatchcase(i, pattern) or fnmatch.fnmatchcase(i.split("-")[0], pattern)]
@@ -207,6 +215,23 @@ def _plan(specs: Sequence[RunSpec], runs: Path, queue: Queue) -> list[Decision]:
     return plan(specs, lambda spec: known(runs, spec.run_id, queue))
 
 
+def _settled_plan(specs: Sequence[RunSpec], runs: Path) -> list[Decision]:
+    """The plan, once jobs that are just ending have ended, if that is soon."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        queue = look(runs, _family(specs), alone=True)
+        if queue.silence:
+            raise slurm.Unreachable(queue.silence)
+        ending = any(task.state == "COMPLETING" for task in queue.tasks.values())
+        if not ending or time.monotonic() > deadline:
+            return _plan(specs, runs, queue)
+        time.sleep(0.5)
+
+
+PATIENCE_S = 40
+"""with jobs that were cancelled: Slurm gives their processes 30 s unless it is told otherwise"""
+
+
 def _todo(decisions: Sequence[Decision]) -> list[RunSpec]:
     return [d.spec for d in decisions if d.action in (Action.SUBMIT, Action.RESUME)]
 
@@ -223,7 +248,7 @@ def _resources(args: argparse.Namespace) -> Resources:
 
 def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:
     todo = _todo(decisions)
-    records = load_records(runs)[0] if todo else {}
+    records = load_records(runs) if todo else {}
     newest_first = sorted(records.values(), key=lambda r: str(r.history[-1].get("when")) if r.history else "")[::-1]
     measured = {}
     for model, img_size in {(spec.model, spec.img_size) for spec in todo}:
@@ -241,12 +266,21 @@ def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:
 
 
 def _timed(shape: dict[str, object], estimate: costs.Estimate | None, cluster: slurm.Cluster) -> dict[str, object]:
-    """The shape with a time limit, if it was given none."""
+    """The shape with a time limit, if it was given none.
+
+    Raises:
+        RequestError: more time was asked for than the partition gives; such a job might wait for ever.
+    """
+    names = str(shape.get("partition", cluster.default_partition)).split(",")
+    most = min((cluster.time_limits[name] for name in names if name in cluster.time_limits), default=float("inf"))
     if "time" in shape:
+        if int(str(shape["time"])) > most:
+            raise RequestError(
+                f"time={shape['time']} minutes is more than partition {','.join(names)} gives ({most:.0f})"
+            )
         return shape
     gpus = int(str(shape.get("nodes", 1))) * int(str(shape.get("gpus_per_node", 0)))
     hours = estimate.gpu_hours / gpus if estimate and gpus else None
-    most = cluster.time_limits.get(str(shape.get("partition", cluster.default_partition)), float("inf"))
     return shape | {"time": costs.time_limit(hours, most)}
 
 

@@ -36,7 +36,11 @@ class RunFailed(Exception):
 
 
 class RunInterrupted(RunFailed):
-    """A signal stopped it; whoever runs several runs stops too."""
+    """A signal stopped it, after it had saved itself."""
+
+    def __init__(self, line: str, received: signal.Signals) -> None:
+        super().__init__(line)
+        self.signal = received
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Job:
         """
         os.environ.update(self.environment)
         on_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
+        received = None
         with Stop().listening() as stop:  # before torch is imported, which takes seconds
             try:
                 if on_slurm:
@@ -68,7 +73,7 @@ class Job:
                     run(Path(self.folder), self.resources, stop)
                 return 0, ""
             except RunInterrupted as error:
-                ending = 130, str(error)
+                ending, received = (130, str(error)), error.signal
             except (RunFailed, RunBusy) as error:
                 ending = 1, str(error)
             except RequestError as error:
@@ -77,8 +82,8 @@ class Job:
                 ending = 1, f"{error.filename or 'writing'}: {error.strerror or error}"
             _say(ending[1])
             if on_slurm:
-                if ending[0] == 130 and slurm.wants_requeue(signal.Signals(stop.signal)):
-                    _say(slurm.requeue())
+                if received and slurm.wants_requeue(received):
+                    _say(_stands_still(Path(self.folder)) or slurm.requeue())
                 sys.exit(ending[0])
             return ending
 
@@ -87,6 +92,15 @@ class Job:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def _stands_still(folder: Path) -> str:
+    """A line, if the run was interrupted twice in the same place: it would be for ever."""
+    record = load_record(folder)
+    places = [event.get("note") for event in record.history if event["what"] == "interrupted"] if record else []
+    if len(places) < 2 or places[-1] != places[-2]:
+        return ""
+    return f"no step was made since the last interruption ({places[-1]}); give it more time with --slurm time="
 
 
 def _join_tasks() -> None:
@@ -106,7 +120,7 @@ def _say(line: str) -> None:
 def prepare(runs: Path, spec: RunSpec) -> Path:
     """The run's folder, with its spec in it."""
     path = runs / spec.run_id / "spec.json"
-    if not path.exists() or path.read_text() != spec.to_json():  # damaged, or a source in other words
+    if not path.exists() or path.read_bytes() != spec.to_json().encode():  # damaged, or a source in other words
         write_atomically(path, spec.to_json())
     return path.parent
 
@@ -145,7 +159,8 @@ def run_processes(folder: Path, resources: Resources, processes: int, stop: Stop
             time.sleep(0.1)
     record = load_record(folder)
     if record and record.status == "interrupted":
-        raise RunInterrupted(f"{folder.name}: interrupted; the same command resumes it")
+        received = signal.Signals(stop.signal or signal.SIGTERM)
+        raise RunInterrupted(f"{folder.name}: interrupted; the same command resumes it", received)
     if children.returncode or record is None or record.status != "completed":
         why = record.error if record and record.error else f"torchrun ended with {children.returncode}"
         raise RunFailed(f"{folder.name}: {why}")
@@ -174,7 +189,8 @@ def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
             except Fenced:
                 raise
             except trainer.Interrupted as error:
-                why = RunInterrupted(f"{record.run_id}: interrupted: {error}; the same command resumes it")
+                line = f"{record.run_id}: interrupted: {error}; the same command resumes it"
+                why = RunInterrupted(line, error.signal)
                 _end(owned, record, "interrupted", str(error), raises=why)
             except trainer.Diverged as error:
                 _end(owned, record, "diverged", str(error))

@@ -65,7 +65,7 @@ def load_record(folder: Path) -> RunRecord | None:
         return RunRecord(**json.loads(path.read_text()))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -96,23 +96,14 @@ class Owner:
         return self.host != socket.gethostname() or Path(f"/proc/{self.pid}").exists()
 
 
-def load_records(runs: Path, names: str = "*") -> tuple[dict[str, RunRecord], list[str]]:
-    """The records of all runs that were begun, by run id, and a line on each damaged one, which counts as none.
-
-    Args:
-        runs: the folder of all runs.
-        names: pattern of run ids.
-    """
-    records, problems = {}, []
-    for path in sorted(runs.glob(f"{names}/record.json")):
-        try:
-            record = load_record(path.parent)
-        except ValueError as error:
-            problems.append(str(error))
-            continue
-        if record:
-            records[path.parent.name] = record
-    return records, problems
+def load_records(runs: Path) -> dict[str, RunRecord]:
+    """The records of all runs that were begun, by run id; a damaged one counts as none."""
+    records = {}
+    for path in runs.glob("*/record.json"):
+        with contextlib.suppress(ValueError):
+            if record := load_record(path.parent):
+                records[path.parent.name] = record
+    return records
 
 
 class OwnedRun:

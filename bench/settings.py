@@ -27,8 +27,8 @@ def _minutes(text: str) -> int:
 
 def _gigabytes(text: str) -> float:
     value = float(text)
-    if not value > 0:
-        raise ValueError("choose more than 0")
+    if not 0 < value < float("inf"):
+        raise ValueError("choose a number above 0")
     return value
 
 
@@ -109,12 +109,16 @@ def _read_file(file: Path) -> tuple[dict[str, object], dict[str, dict[str, objec
     networks = document.pop("networks", {})
     if not isinstance(networks, dict) or not all(isinstance(values, dict) for values in networks.values()):
         raise RequestError(f'{file}: networks is no table of tables, as in [networks."t2t_vit_24*"]')
-    return _values(document, str(file)), {
-        pattern: _values(values, f'{file}, networks."{pattern}"') for pattern, values in networks.items()
-    }
+    special = {pattern: _values(values, f'{file}, networks."{pattern}"') for pattern, values in networks.items()}
+    if any("max_parallel" in values for values in special.values()):
+        raise RequestError(f"{file}: max_parallel is of all networks together; put it above the tables")
+    return _values(document, str(file)), special
 
 
 def _values(table: Mapping[str, object], where: str) -> dict[str, object]:
+    for key, value in table.items():
+        if not isinstance(value, str | int | float):
+            raise RequestError(f"{where}: {key} is no single value; README.md shows a file")
     return {key: _value(key, str(value), where) for key, value in table.items()}
 
 

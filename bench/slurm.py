@@ -34,8 +34,6 @@ class Task:
     reason: str = ""
     """why it waits"""
     node: str = ""
-    exit_code: str = ""
-    """of one that ended: exit status and signal, such as 1:0"""
 
     @property
     def ended(self) -> bool:
@@ -92,7 +90,7 @@ def cluster() -> Cluster:
         gpus[name] = max(gpus.get(name, 0), sum(counts))
     return Cluster(
         name=config["ClusterName"],
-        max_array_size=int(config["MaxArraySize"]),
+        max_array_size=max(1, int(config["MaxArraySize"])),
         time_limits=limits,
         default_partition=default,
         gpus=gpus,
@@ -143,37 +141,46 @@ def tasks(job_ids: Iterable[str]) -> dict[str, Task]:
 
 
 def _remembered(ids: str) -> dict[str, Task]:
-    """What the accounting remembers of jobs, the controller having forgotten them; nothing without accounting."""
+    """How jobs ended that the controller may have forgotten; nothing without accounting.
+
+    One that is not in the queue and has not ended there either was lost with the controller's state.
+    """
     try:
         lines = _ask(
             *("sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={ids}"),
-            "--format=JobID,JobName,State,ExitCode,NodeList",
+            "--format=JobID,JobName,State,NodeList",
         ).splitlines()
-    except (_Refused, Unreachable):
+    except Unreachable:
         return {}
-    found = {}
+    found: dict[str, Task] = {}
     for line in lines:
-        task, name, state, exit_code, node = line.split("|")
-        if "[" not in task:  # tasks that wait stand together there, and one by one in the queue
-            node = "" if node == "None assigned" else node
-            found[task] = Task(name=name, state=state.split()[0], exit_code=exit_code, node=node)
+        listed, name, state, node = line.split("|")
+        task = Task(name=name, state=state.split()[0], node="" if node == "None assigned" else node)
+        if task.ended:
+            found |= dict.fromkeys(_one_by_one(listed), task)
     return found
 
 
+def _one_by_one(listed: str) -> list[str]:
+    """Ids of the tasks that stand together, as in 12_[3-5,9%2]."""
+    job, bracket, inside = listed.partition("_[")
+    if not bracket:
+        return [listed]
+    ids = []
+    for part in inside.rstrip("]").partition("%")[0].split(","):
+        first, _, last = part.partition("-")
+        ids += [f"{job}_{index}" for index in range(int(first), int(last or first) + 1)]
+    return ids
+
+
 def find(name: str) -> str | None:
-    """The id of the job of a name, if the queue or the accounting knows one.
+    """The id of the job of a name that waits or runs, if there is one; a refused one stands in the queue as failed.
 
     Raises:
         Unreachable: the controller does not answer.
     """
-    listed = _ask("squeue", "--noheader", "--states=all", f"--name={name}", "--format=%F").split()
-    if not listed:
-        try:
-            format_ = ("--noheader", "--parsable2", "--allocations", "--format=JobID")
-            listed = _ask("sacct", *format_, f"--name={name}", "--starttime=now-30days").split()
-        except (_Refused, Unreachable):
-            return None
-    return listed[0].split("_")[0] if listed else None
+    listed = _ask("squeue", "--noheader", f"--name={name}", "--format=%F").split()
+    return listed[0] if listed else None
 
 
 def cancel(task_ids: Iterable[str]) -> None:

@@ -236,7 +236,7 @@ class RunSpec:
         try:
             values = json.loads(text)
             return _spec(values)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError, RequestError) as error:
             raise ValueError(f"not a run's spec: {error}") from error
 
     def identity(self) -> dict[str, object]:
@@ -355,6 +355,13 @@ class RunRecord:
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"unknown status {self.status!r} (choose from {', '.join(STATUSES)})")
+        numbers = (self.epoch, self.epochs, self.world_size, self.wall_time_s, self.images_per_s or 0)
+        if not all(isinstance(number, int | float) for number in (*numbers, *dict(self.results).values())):
+            raise ValueError("a number in it is none")
+        if not all(isinstance(part, Mapping) for part in (self.spec, self.git, self.versions, self.data)):
+            raise ValueError("a table in it is none")
+        if not all(isinstance(e.get("what"), str) and isinstance(e.get("when"), str) for e in self.history):
+            raise ValueError("an event in its history says not what and when")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,10 @@ class Queue:
     """why Slurm did not answer, if there was something to ask"""
 
 
+CUT_SHORT_S = 60
+"""after which sbatch will not take a job any more that its queue does not show"""
+
+
 def look(runs: Path, wanted: Iterable[str] | None = None, *, alone: bool = False) -> Queue:
     """Read the submissions, and ask Slurm about them.
 
@@ -31,7 +35,8 @@ def look(runs: Path, wanted: Iterable[str] | None = None, *, alone: bool = False
         runs: the folder of all runs.
         wanted: ids of the runs to ask about; None for all.
         alone: whether nobody else submits meanwhile (``submissions.planning``), so that a submission without a job
-            is one that was cut short; it is completed if sbatch had taken it, and dropped if not.
+            is one that was cut short: what is found of it in the queue is written down, and it is dropped if nothing
+            is, a minute after it was begun.
 
     Raises:
         RequestError: a submission is damaged.
@@ -43,24 +48,26 @@ def look(runs: Path, wanted: Iterable[str] | None = None, *, alone: bool = False
         return Queue({}, {})
     try:
         here = slurm.cluster().name
-        if alone:
-            by_run = _mended(runs, by_run, here)
+        by_run = _mended(runs, by_run, here, alone=alone)
         jobs = [s.job for s in by_run.values() if s.cluster == here and s.job]
         return Queue(by_run, slurm.tasks(jobs), here)
     except (slurm.Unreachable, RequestError) as error:
         return Queue(by_run, {}, silence=str(error))
 
 
-def _mended(runs: Path, by_run: Mapping[str, Submission], cluster: str) -> dict[str, Submission]:
+def _mended(runs: Path, by_run: Mapping[str, Submission], cluster: str, *, alone: bool) -> dict[str, Submission]:
+    """The submissions, with the jobs of those that were cut short between sbatch and its answer."""
     mended: dict[str, Submission | None] = {}
     for submission in by_run.values():
-        if submission.cluster == cluster and not submission.job and submission.name not in mended:
-            job = slurm.find(submission.name)
-            mended[submission.name] = dataclasses.replace(submission, job=job) if job else None
-            if job:
-                submissions.save(runs, dataclasses.replace(submission, job=job))
-            else:
-                submissions.drop(runs, submission)
+        if submission.cluster != cluster or submission.job or submission.name in mended:
+            continue
+        job = slurm.find(submission.name)
+        mended[submission.name] = dataclasses.replace(submission, job=job) if job else submission
+        if job and alone:
+            submissions.save(runs, dataclasses.replace(submission, job=job))
+        elif alone and submission.age_s > CUT_SHORT_S:
+            mended[submission.name] = None
+            submissions.drop(runs, submission)
     found = {run_id: mended.get(submission.name, submission) for run_id, submission in by_run.items()}
     return {run_id: submission for run_id, submission in found.items() if submission}
 
@@ -74,12 +81,14 @@ def known(runs: Path, run_id: str, queue: Queue) -> Known:
     except ValueError as error:
         problem = str(error)
     owner = last_owner(folder)
-    found = Known(record=record, problem=problem, trained_by=_alive(owner))
+    has_checkpoint = (folder / "saved").exists()
+    found = Known(record=record, problem=problem, trained_by=_alive(owner), has_checkpoint=has_checkpoint)
     submission = queue.by_run.get(run_id)
     if submission is None:
         return found
     if not submission.job:
-        return dataclasses.replace(found, unsure=f"{submission.name} is being submitted to {submission.cluster}")
+        why = f"it is being submitted to {submission.cluster} as {submission.name}, or that was cut short"
+        return dataclasses.replace(found, unsure=f"{why}; give the command again in a minute")
     job = submission.task(run_id)
     task = queue.tasks.get(job)
     if task and task.name == submission.name:  # else the cluster counts from 1 again, and it is somebody else's

@@ -97,7 +97,7 @@ def _state(runs: Path, run_id: str, found: Known, spec: RunSpec | None, queue: Q
     if found.trained_by or found.job_alive:
         return "running", "" if found.trained_by else "starting"
     if record and record.status in ("failed", "diverged", "interrupted"):
-        last = str(record.history[-1].get("note", ""))
+        last = str(record.history[-1].get("note", "")) if record.history else ""
         return record.status, record.error or last
     if record:  # says running, and nobody is
         return "killed", f"its job ended as {found.job_state.lower()}" if found.job_state else "its process is gone"
@@ -122,8 +122,8 @@ def last_words(log: Path) -> str:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4000))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
-    except FileNotFoundError:
-        return f"no log at {log}; can the node see that folder?"
+    except OSError as error:
+        return f"no log at {log} ({error.strerror}); can the node see that folder?"
     ours = [line.removeprefix("bench: ") for line in lines if line.startswith("bench: ")]
     rest = [line for line in lines if line and not line.startswith(("srun: ", "slurmstepd: "))]
     return next(iter(reversed(ours or rest or list(filter(None, lines)))), "its log is empty")
@@ -134,7 +134,7 @@ def _node(found: Known, queue: Queue) -> str:
     if task and task.node and found.job_alive:
         return task.node
     events = found.record.history if found.record else []
-    return next((str(e.get("node", e["host"])) for e in reversed(events) if e["what"] == "running"), "")
+    return next((str(e.get("node", e.get("host", ""))) for e in reversed(events) if e["what"] == "running"), "")
 
 
 def _log(runs: Path, run_id: str, record: RunRecord | None, submission: Submission | None) -> str:

@@ -9,7 +9,7 @@ from types import FrameType
 class Stop:
     """Whether a signal asked to stop: set by the handler, read by whoever can save first."""
 
-    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP)
 
     def __init__(self) -> None:
         self.signal = 0
@@ -20,7 +20,9 @@ class Stop:
     @contextlib.contextmanager
     def listening(self) -> Iterator["Stop"]:
         """Handle the signals inside the block; their old handlers return after it."""
-        old = {number: signal.signal(number, self._handle) for number in self.SIGNALS}
+        deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # under nohup, which means it
+        numbers = [number for number in self.SIGNALS if not (deaf and number == signal.SIGHUP)]
+        old = {number: signal.signal(number, self._handle) for number in numbers}
         try:
             yield self
         finally:

@@ -6,6 +6,7 @@ name in Slurm, so that a submission cut short between the two writes is found ag
 
 import contextlib
 import dataclasses
+import datetime
 import fcntl
 import json
 import uuid
@@ -13,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.run_folder import now
 from bench.specs import RequestError
 from bench.store import write_atomically
 
@@ -33,6 +33,11 @@ class Submission:
     job: str = ""
     """Slurm's id; empty until sbatch has answered"""
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was begun."""
+        return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(self.created)).total_seconds()
+
     def task(self, run_id: str) -> str:
         """Slurm's id of one run's task."""
         return f"{self.job}_{self.runs.index(run_id)}" if len(self.runs) > 1 else self.job
@@ -44,7 +49,10 @@ class Submission:
 
 def begin(cluster: str, runs: tuple[str, ...], settings: dict[str, object]) -> Submission:
     """A submission that is about to be made."""
-    return Submission(name=f"t2t-{uuid.uuid4().hex[:10]}", cluster=cluster, runs=runs, created=now(), settings=settings)
+    created = datetime.datetime.now(datetime.UTC).isoformat()  # to the microsecond: of a run's jobs the newest counts
+    return Submission(
+        name=f"t2t-{uuid.uuid4().hex[:10]}", cluster=cluster, runs=runs, created=created, settings=settings
+    )
 
 
 def save(folder: Path, submission: Submission) -> None:

@@ -74,7 +74,7 @@ def suites(
     groups: list[tuple[list[str], Mapping[str, RunSpec]]] = [
         ([f"table_{table.number}"], {row.name: under(budget, row.run) for row in table.rows}) for table in tables
     ] or [([], SUITES[budget])]
-    return [
+    found = [
         Suite(
             name=re.sub(r"[^\w.=+-]", "-", "_".join([*label, *apart])),
             about=f"{about}. They are not the paper's runs and fill none of its cells.",
@@ -87,6 +87,10 @@ def suites(
         )
         for label, specs in groups
     ]
+    for suite in found:
+        if len({entry.spec.run_id for entry in suite.entries}) < len(suite.entries) and fields:
+            raise RequestError(f"--sweep {' '.join(sweep)}: two of its points are the same run; give each value once")
+    return found
 
 
 def _entry(row: str, spec: RunSpec, dataset: str | None, settings: Sequence[str], fields: Sequence[str]) -> Entry:

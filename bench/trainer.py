@@ -45,6 +45,11 @@ class Diverged(Exception):
 class Interrupted(Exception):
     """A signal asked the run to stop, and it has saved itself."""
 
+    def __init__(self, number: int, where: str) -> None:
+        self.signal = signal.Signals(number)
+        """that any of the processes received"""
+        super().__init__(f"{self.signal.name} in {where}")
+
 
 class Unreadable(Exception):
     """More images failed to load than the run may skip."""
@@ -376,7 +381,7 @@ class Training:
 
     def _stop_for(self, number: int) -> None:
         if number:
-            raise Interrupted(f"{signal.Signals(number).name} in epoch {self.state.epoch}, step {self.state.step}")
+            raise Interrupted(number, f"epoch {self.state.epoch}, step {self.state.step}")
 
     @torch.no_grad()
     def _evaluate(self, network: nn.Module) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """How runs are grouped for Slurm, and what a machine of its own lets run at once."""
 
 import dataclasses
+import itertools
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from bench.budgets import SUITES
 from bench.executors.local import shares
-from bench.executors.slurm import arrays
+from bench.executors.slurm import Turn, arrays, turns
 from bench.run_folder import last_owner, load_record
 from bench.specs import RequestError
 from tests.conftest import ROOT
@@ -50,6 +51,41 @@ def test_more_than_slurm_takes_are_split():
     found = arrays(seeds(RESNET, 25), {}, small, 10)
     assert [len(array.specs) for array in found] == [10, 10, 5]
     assert [spec.seed for array in found for spec in array.specs] == list(range(25))
+
+
+def under_way(planned, max_parallel):
+    """The most runs that the turns let run at once, by trying every moment that they allow."""
+    found = turns(planned, max_parallel)
+    most = 0
+    for ended in itertools.product((False, True), repeat=len(planned)):
+        may_run = [
+            min(turn.at_once, len(array.specs))
+            for turn, array, over in zip(found, planned, ended, strict=True)
+            if not over and all(ended[place] for place in turn.after)
+        ]
+        consistent = all(
+            not over or all(ended[place] for place in turn.after) for turn, over in zip(found, ended, strict=True)
+        )
+        most = max(most, sum(may_run)) if consistent else most
+    return most
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 100])
+def test_a_limit_holds_over_all_arrays(limit):
+    children = [dataclasses.replace(TUNED.with_seed(seed), dataset="cifar10") for seed in range(3)]
+    waits = {child.run_id: child.start_from.run_id for child in children}
+    todo = [*seeds(T2T, 3), *seeds(RESNET, 6), *children]
+    planned = arrays(todo, waits, lambda spec: {"time": 60 if spec.model == RESNET.model else 120}, 4)
+    assert [len(array.specs) for array in planned] == [3, 4, 2, 1, 1, 1]
+    assert under_way(planned, limit) <= limit
+    assert all(turn.at_once >= 1 for turn in turns(planned, limit))
+    assert turns(planned, None) == [Turn(at_once=n) for n in (3, 4, 2, 1, 1, 1)]
+
+
+def test_a_limit_is_used():
+    planned = arrays(seeds(RESNET, 25), {}, small, 10)
+    assert [turn.at_once for turn in turns(planned, 12)] == [4, 4, 2]
+    assert turns(planned, 2) == [Turn(at_once=1), Turn(at_once=1), Turn(at_once=1, after=(0,))]
 
 
 def local(runs, *options):
@@ -152,5 +188,5 @@ def test_a_run_whose_parent_fails_is_not_begun(tmp_path):
     assert done.returncode == 1
     first, second = done.stderr.splitlines()[-2:]
     assert "no sound checkpoint" in first
-    assert second == f"run_all.py: {TUNED.run_id}: not begun: it starts from {T2T.run_id}, which is not completed"
+    assert second == f"run_all.py: {TUNED.run_id}: not begun: starts from {T2T.run_id}, which is not completed"
     assert not (tmp_path / TUNED.run_id).exists()

@@ -142,7 +142,7 @@ def test_a_sweep_has_a_line_for_each_point_over_its_seeds():
     assert list(runs["recipe_lr"]) == [0.1, 0.1, 0.2]
     by_entry = seeds_frame(runs, ("lr",)).set_index("recipe_lr")
     assert list(by_entry["seeds"]) == [2, 0]
-    assert list(by_entry["begun"]) == [2, 0]
+    assert list(by_entry["runs"]) == [2, 1]
     assert by_entry.loc[0.1, "ema_best_top1_pct"] == 71
     assert by_entry.loc[0.1, "ema_best_top1_std"] == pytest.approx(2**0.5)
     assert by_entry.loc[0.2].isna()[["ema_best_top1_pct", "ema_best_top1_std"]].all()

@@ -111,7 +111,7 @@ def test_several_seeds_stand_as_mean_and_deviation_above_their_runs(measurements
     text = runs_markdown(apart(entries), records, "")
     above, _, below = text.partition("## Runs")
     assert re.search(r"\| T2T-ViT-14 +\| +2 \| +81\.10 ± 0\.14 \|", above)
-    assert re.search(r"\| ResNet50 +\| +0 \| +- \|", above)
+    assert re.search(r"\| ResNet50 +\| +0 of 1 \| +- \|", above)
     assert below.count("| T2T-ViT-14") == 2
     frame = table_frame(TABLES[3], ICCV, measurements, records)
     assert cells(table_markdown(TABLES[3], ICCV, frame, measurements, records), "T2T-ViT-14")[2] == "81.10 ± 0.14 (n=2)"
@@ -125,7 +125,7 @@ def test_a_sweep_shows_its_fields_and_its_picture():
     text = runs_markdown(apart(entries, name="sweep", sweep=("lr",)), {spec.run_id: over_seeds("a", 80.0)}, "")
     assert "![Top-1 accuracy over lr](sweep.png)" in text
     assert re.search(r"\| T2T-ViT-14 +\| +0\.0005 \| +1 \| +80\.00 \|", text)
-    assert re.search(r"\| T2T-ViT-14 +\| +0\.001 \| +0 \| +- \|", text)
+    assert re.search(r"\| T2T-ViT-14 +\| +0\.001 \| +0 of 1 \| +- \|", text)
     nothing = runs_markdown(apart(entries, name="sweep", sweep=("lr",)), {}, "")
     assert "sweep.png" not in nothing
 

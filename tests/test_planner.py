@@ -51,6 +51,11 @@ def decide(spec, **known):
         ({"job": "12", "job_state": "FAILED"}, Action.SUBMIT, "job 12 ended (failed) before it began"),
         ({"unsure": "job 12 of cluster b may still have it"}, Action.BLOCKED, "job 12 of cluster b may"),
         ({"record": record("completed"), "unsure": "whatever"}, Action.SKIP, "completed"),
+        (
+            {"record": record("interrupted"), "job": "9", "job_state": "COMPLETING", "job_alive": True},
+            Action.BLOCKED,
+            "job 9 is ending; give the command again in a minute",
+        ),
     ],
 )
 def test_one_run(known, action, reason):
@@ -92,6 +97,36 @@ def test_a_child_follows_its_parent(parent, action, reason):
     decision = plan([CHILD], lambda spec: known[spec.run_id])[-1]
     assert decision.action is action
     assert decision.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        {"record": record("completed")},
+        {"record": record("interrupted"), "has_checkpoint": True},
+        {"job": "8", "job_state": "RUNNING", "job_alive": True},
+        {"record": record("diverged", error="loss is nan")},
+    ],
+)
+def test_a_child_that_needs_its_parent_no_more_brings_no_parent(child):
+    known = {PARENT.run_id: Known(), CHILD.run_id: Known(**child)}
+    (decision,) = plan([CHILD], lambda spec: known[spec.run_id])
+    assert decision.spec == CHILD
+    assert decision.after == ""
+
+
+def test_a_child_that_waits_for_a_job_that_ended_is_blocked():
+    """Slurm will cancel it, sooner or later; a parent submitted anew is not what it waits for."""
+    queued = {"job": "8", "job_state": "PENDING", "job_alive": True}
+    for parent in (Known(), Known(job="7", job_state="CANCELLED"), Known(record=record("failed", error="x"))):
+        (decision,) = plan([CHILD], lambda spec, parent=parent: parent if spec == PARENT else Known(**queued))
+        assert decision.action is Action.BLOCKED
+        assert decision.reason.startswith(f"job 8 waits for {PARENT.run_id}, whose job has ended; cancel it with")
+    for parent in (Known(job="7", job_state="RUNNING", job_alive=True), Known(record=record("completed"))):
+        (decision,) = plan([CHILD], lambda spec, parent=parent: parent if spec == PARENT else Known(**queued))
+        assert decision.action is Action.SKIP
+    (decision,) = plan([CHILD], lambda spec: Known() if spec == PARENT else Known(**queued, has_checkpoint=True))
+    assert decision.action is Action.SKIP
 
 
 def test_a_chain_of_three():

@@ -115,6 +115,11 @@ def test_two_fields_are_a_heat_map_with_its_figures():
     assert [text.get_text() for text in axes.get_yticklabels()] == ["0.03", "0.05"]
 
 
+def test_a_point_that_nobody_asked_for_is_blank():
+    figure = sweep_figure(*swept(("lr", "weight_decay"), {(5e-4, 0.03): (80.0,), (1e-3, 0.05): (79.0,)}))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["80.0", "79.0"]
+
+
 def test_a_third_field_is_a_panel_a_value():
     points = {(a, b, c): (a + b + c,) for a in (1, 2) for b in (3, 4) for c in (5, 6)}
     figure = sweep_figure(*swept(("epochs", "warmup_epochs", "cooldown_epochs"), points))

@@ -12,7 +12,7 @@ from bench.budgets import SUITES
 from bench.job import prepare
 from bench.planner import Action, plan
 from bench.run_folder import own
-from bench.slurm import Task
+from bench.slurm import Task, tasks
 from bench.specs import RunRecord
 from bench.standing import Queue, known, look
 from bench.status import duration, status, table
@@ -187,6 +187,55 @@ def test_damaged_files_are_a_line_and_no_end(folder):
     (runs / OTHER.run_id / "spec.json").write_text("{")
     line = status(runs, OTHER.run_id, NOTHING)
     assert (line.state, line.epochs) == ("not begun", None)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"history": []},
+        {"history": None},
+        {"history": ["running"]},
+        {"history": [{"when": "today"}]},
+        {"history": [{"what": "running", "when": "2026-01-01T00:00:00+00:00"}]},
+        {"data": None},
+        {"results": None},
+        {"results": {"raw_best_top1_pct": "high"}},
+        {"epoch": "a"},
+        {"images_per_s": "fast"},
+    ],
+)
+def test_an_odd_record_is_a_line_too(folder, odd):
+    runs = folder(OTHER, record(OTHER, "failed"))
+    path = runs / OTHER.run_id / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | odd))
+    line = status(runs, OTHER.run_id, NOTHING)
+    assert line.state == "failed"
+    assert len(table([line]).splitlines()) == 2
+
+
+def test_a_spec_that_is_nested_beyond_reading_is_none(folder):
+    runs = folder(OTHER)
+    (runs / OTHER.run_id / "spec.json").write_text("[" * 100_000)
+    assert status(runs, OTHER.run_id, NOTHING).state == "not begun"
+    (runs / OTHER.run_id / "spec.json").write_bytes(b"\xff")
+    assert status(runs, OTHER.run_id, NOTHING).state == "not begun"
+    assert prepare(runs, OTHER).name == OTHER.run_id  # written anew
+
+
+def test_what_only_the_accounting_remembers_has_ended(monkeypatch):
+    """Or was lost with the controller's state; and tasks that were cancelled in the queue stand together."""
+    said = {
+        "squeue": "12|0|t2t-a|RUNNING|n1|None\n",
+        "sacct": "12_0|t2t-a|RUNNING|n1\n12_1|t2t-a|RUNNING|n1\n12_[2-4,7%2]|t2t-a|CANCELLED by 0|None assigned\n"
+        "13|t2t-b|FAILED|n2\n",
+    }
+    monkeypatch.setattr("bench.slurm._ask", lambda command, *_: said[command])
+    found = tasks(["12", "13"])
+    assert {task: found[task].state for task in found} == {
+        "12_0": "RUNNING",
+        **{f"12_{i}": "CANCELLED" for i in (2, 3, 4, 7)},
+        "13": "FAILED",
+    }
 
 
 def test_the_table_has_a_dash_for_what_is_not_known(folder):

@@ -34,6 +34,11 @@ def test_tables_are_apart():
     assert [suite.name for suite in make(TABLES[3], budget="pilot")] == ["table_3_pilot"]
 
 
+def test_a_value_in_two_spellings_is_one_run():
+    with pytest.raises(RequestError, match="two of its points are the same run"):
+        make(budget="smoke", sweep=["lr=5e-4,0.0005"])
+
+
 @pytest.mark.parametrize(
     ("sweep", "words"),
     [

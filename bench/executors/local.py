@@ -39,7 +39,6 @@ class LocalQueue:
     _shares: list[dict[str, str]] = dataclasses.field(init=False)
     """that nobody uses"""
     _refusal: str = dataclasses.field(default="", init=False)
-    _interrupted: str = dataclasses.field(default="", init=False)
 
     def train(self) -> list[str]:
         """Train them all; returns ``failures``.
@@ -52,22 +51,41 @@ class LocalQueue:
         executor = submitit.LocalExecutor(self.runs / "jobs" / f"local-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}")
         executor.update_parameters(timeout_min=60 * 24 * 365)
         self._waiting, self._active, self._shares = list(self.todo), {}, shares(self.max_parallel)
-        with Stop().listening() as stop, Progress(self.runs) as progress:
+        told = False
+        with Stop().listening() as stop, Progress(self.runs) as progress, self._no_orphans():
             while self._waiting or self._active:
                 if stop.signal or self._refusal:
                     self._waiting.clear()
-                if stop.signal and not self._interrupted:
-                    self._interrupted = "interrupted; the same command resumes what was begun"
-                    for job, _ in self._active.values():
-                        os.kill(int(job.job_id), signal.SIGTERM)  # submitit's controller hands it on
+                if stop.signal and not told:
+                    told = True
+                    self._terminate()
                 self._begin(executor, progress)
                 self._collect(progress)
                 time.sleep(0.05)
         if self._refusal:
             raise RequestError(self._refusal)
-        if self._interrupted:
-            raise KeyboardInterrupt(self._interrupted)
+        if told:
+            raise KeyboardInterrupt(
+                next(reversed(self.failures), "interrupted; the same command resumes what was begun")
+            )
         return self.failures
+
+    def _terminate(self) -> None:
+        """Ask all that run to save and stop."""
+        for job, _ in self._active.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(job.job_id), signal.SIGTERM)  # submitit's controller hands it on
+
+    @contextlib.contextmanager
+    def _no_orphans(self) -> Iterator[None]:
+        """Whatever goes wrong here, no run goes on that nobody waits for."""
+        try:
+            yield
+        except BaseException:
+            self._terminate()
+            while any(not job.done() for job, _ in self._active.values()):
+                time.sleep(0.05)
+            raise
 
     def _begin(self, executor: submitit.LocalExecutor, progress: Progress) -> None:
         """As many runs as there are shares, but none whose parent has yet to end."""
@@ -76,12 +94,10 @@ class LocalQueue:
             if not self._shares or (spec.start_from and spec.start_from.run_id in pending):
                 continue
             self._waiting.remove(spec)
-            if spec.start_from and not self.decide(spec.start_from).completed:
-                why = f"not begun: it starts from {spec.start_from.run_id}, which is not completed"
-                self.failures.append(f"{spec.run_id}: {why}")
-                continue
             decision = self.decide(spec)
-            if decision.action is Action.BLOCKED:
+            if decision.after:
+                self.failures.append(f"{spec.run_id}: not begun: starts from {decision.after}, which is not completed")
+            elif decision.action is Action.BLOCKED:
                 self.failures.append(f"{spec.run_id}: {decision.reason}")
             elif decision.action is not Action.SKIP:
                 share = self._shares.pop()
@@ -103,8 +119,6 @@ class LocalQueue:
             code, line = _ending(run_id, job)
             if code == 2:
                 self._refusal = self._refusal or line
-            elif code == 130:
-                self._interrupted = line
             elif code:
                 self.failures.append(line)
 
@@ -144,7 +158,7 @@ def shares(count: int) -> list[dict[str, str]]:
 
 @contextlib.contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Children started inside ignore Ctrl-C: it reaches them through us, once, as a request to save."""
+    """Children started inside ignore Ctrl-C: submitit's controller would kill what has not saved in a second."""
     old = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

@@ -22,6 +22,10 @@ _SIGNAL_S = 300
 """ahead of the time limit: a signal waits for the end of a validation"""
 
 
+_MAX_TIMEOUTS = 10_000
+"""submitit counts requeues after a time limit, and a run of weeks may need many"""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Array:
     """Runs that ask Slurm for the same, and wait for the same run."""
@@ -58,6 +62,43 @@ def arrays(
     ]
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """When an array may run, and how much of it at once."""
+
+    at_once: int
+    after: tuple[int, ...] = ()
+    """places of the arrays that must have ended before, however they did"""
+
+
+def turns(planned: Sequence[Array], max_parallel: int | None) -> list[Turn]:
+    """Turns such that never more than ``max_parallel`` runs are under way.
+
+    Arrays that may run side by side share the limit by their size; where there are more arrays than that, some wait for
+    others. Runs that start from others' weights come after all of those.
+    """
+    if max_parallel is None:
+        return [Turn(at_once=len(array.specs)) for array in planned]
+    level_of: dict[str, int] = {}
+    levels: dict[int, list[int]] = {}
+    for place, array in enumerate(planned):
+        level = level_of.get(array.parent, -1) + 1
+        level_of |= {spec.run_id: level for spec in array.specs}
+        levels.setdefault(level, []).append(place)
+    found: dict[int, Turn] = {}
+    before: tuple[int, ...] = ()
+    for level in sorted(levels):
+        places = levels[level]
+        total = sum(len(planned[place].specs) for place in places)
+        spare = max_parallel - len(places)
+        for i, place in enumerate(places):
+            more = spare * len(planned[place].specs) // total if spare > 0 else 0
+            lane = (places[i - max_parallel],) if i >= max_parallel else before
+            found[place] = Turn(at_once=1 + more, after=lane)
+        before = tuple(places)
+    return [found[place] for place in range(len(planned))]
+
+
 def submit(
     planned: Sequence[Array],
     *,
@@ -74,34 +115,51 @@ def submit(
         runs: the folder of all runs.
         resources: of each.
         cluster: where.
-        max_parallel: runs at once, shared between the arrays by their size, at least one each.
+        max_parallel: most of these runs at once.
         tasks: Slurm's ids by run id, of runs that are alive already; those submitted here are added.
 
     Raises:
         RequestError: Slurm refuses, with its reason and the remedy; what was submitted before stays.
     """
-    total = sum(len(array.specs) for array in planned)
-    for array in planned:
-        share = max(1, max_parallel * len(array.specs) // total) if max_parallel else len(array.specs)
+    jobs: list[str] = []
+    for array, turn in zip(planned, turns(planned, max_parallel), strict=True):
         ids = tuple(spec.run_id for spec in array.specs)
         submission = submissions.begin(cluster.name, ids, dict(array.shape))
         submissions.save(runs, submission)
-        jobs = [Job(str(prepare(runs, spec).resolve()), resources) for spec in array.specs]
+        calls = [Job(str(prepare(runs, spec).resolve()), resources) for spec in array.specs]
         folder = (runs / "jobs" / submission.name).resolve()
-        parameters = _parameters(array, submission.name, share, tasks.get(array.parent, ""))
+        waits = [f"afterok:{tasks[array.parent]}"] if array.parent else []
+        waits += [f"afterany:{':'.join(jobs[place] for place in turn.after)}"] if turn.after else []
+        parameters = _parameters(array, submission.name, turn.at_once, ",".join(waits))
         try:
             with _outside_of_any_job():
-                job = _sbatch(folder, parameters, jobs)
+                job = _sbatch(folder, parameters, calls)
         except RequestError as refused:
-            submissions.drop(runs, submission)
-            raise _explained(refused, array.shape, cluster) from None
+            # Under load sbatch may give up on a job that the controller has taken.
+            taken = slurm.find(submission.name)
+            if taken is None:
+                submissions.drop(runs, submission)
+                raise _explained(refused, array.shape, cluster) from None
+            job = taken
+            _hand_in(folder, dataclasses.replace(submission, job=job), calls, parameters["time"])
         submission = dataclasses.replace(submission, job=job)
         submissions.save(runs, submission)
+        jobs.append(job)
         tasks |= {run_id: submission.task(run_id) for run_id in ids}
         yield array, submission
 
 
-def _parameters(array: Array, name: str, share: int, parent_task: str) -> dict[str, Any]:
+def _hand_in(folder: Path, submission: Submission, calls: Sequence[Job], minutes: int) -> None:
+    """Put what each task will run where it looks for it, as submitit does once sbatch has answered."""
+    from submitit.core.utils import DelayedSubmission, JobPaths
+
+    for run_id, call in zip(submission.runs, calls, strict=True):
+        delayed = DelayedSubmission(call)
+        delayed.set_timeout(minutes, _MAX_TIMEOUTS)
+        delayed.dump(JobPaths(folder, submission.task(run_id)).submitted_pickle)
+
+
+def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[str, Any]:
     """As submitit's SlurmExecutor takes them."""
     shape = dict(array.shape)
     limit = int(str(shape["time"]))
@@ -113,15 +171,17 @@ def _parameters(array: Array, name: str, share: int, parent_task: str) -> dict[s
     srun = ["--kill-on-bad-exit=1"]
     if "cpus_per_task" in shape:  # srun does not ask sbatch's environment for it since Slurm 22.05
         srun.append(f"--cpus-per-task={shape['cpus_per_task']}")
-    if "mem_gb" in shape:
-        shape["mem"] = shape.pop("mem_gb")
+    if "mem_gb" in shape:  # submitit would pass on a bare number, which Slurm takes for MB
+        shape["mem"] = f"{round(float(str(shape.pop('mem_gb'))) * 1024)}M"
+    if not shape.get("exclusive", True):  # sbatch knows no --exclusive=False
+        del shape["exclusive"]
     return {
         **shape,
         "job_name": name,
         "ntasks_per_node": tasks,
         "signal_delay_s": shape.get("signal_delay_s", min(_SIGNAL_S, limit * 15)),
-        "array_parallelism": share,
-        "dependency": f"afterok:{parent_task}" if parent_task else None,
+        "array_parallelism": at_once,
+        "dependency": dependency or None,
         "additional_parameters": extra,
         "srun_args": srun,
         "setup": [*setup, *_SETUP],
@@ -142,8 +202,7 @@ def _sbatch(folder: Path, parameters: Mapping[str, Any], jobs: Sequence[Job]) ->
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     try:
-        # Requeues after a time limit are counted by submitit, and a run of weeks may need many.
-        executor = submitit.SlurmExecutor(folder, max_num_timeout=10_000)
+        executor = submitit.SlurmExecutor(folder, max_num_timeout=_MAX_TIMEOUTS)
         executor.update_parameters(**parameters)
         with contextlib.redirect_stderr(io.StringIO()), executor.batch():  # submitit repeats what sbatch says
             submitted = [executor.submit(job) for job in jobs]
@@ -174,10 +233,14 @@ def _explained(refused: RequestError, shape: Mapping[str, object], cluster: slur
     if "partition" in said.lower() and partition not in cluster.time_limits:
         names = ", ".join(sorted(cluster.time_limits))
         return RequestError(f"no partition {partition!r} on {cluster.name} (choose from {names})")
-    if "node configuration" in said.lower():
-        asked = ", ".join(f"{key}={value}" for key, value in shape.items())
+    most = cluster.gpus.get(partition, 0)
+    if int(str(shape.get("gpus_per_node", 0))) > most:
+        remedy = f"ask for at most {most} with gpus_per_node=" if most else "choose a partition with GPUs"
         return RequestError(
-            f"no node of partition {partition!r} can give {asked} (a node has at most {cluster.gpus.get(partition, 0)} "
-            f"GPUs): {said}; ask for less with --slurm, as in gpus_per_node={max(1, cluster.gpus.get(partition, 0))}"
+            f"a node of partition {partition!r} has {most} GPUs, and gpus_per_node={shape['gpus_per_node']} was asked "
+            f"for; {remedy}"
         )
+    if "node configuration" in said.lower():
+        asked = " ".join(f"{key}={value}" for key, value in shape.items())
+        return RequestError(f"no node of partition {partition!r} can give {asked}: {said}; ask for less with --slurm")
     return RequestError(f"Slurm refused: {said}; see --slurm in README.md, or slurm.toml")

@@ -141,12 +141,15 @@ RUN_COLUMNS = {
 """of the CSV of a set of runs"""
 
 
-def runs_frame(entries: Sequence[Entry], records: Records, sweep: Sequence[str] = ()) -> pd.DataFrame:
+def runs_frame(
+    entries: Sequence[Entry], records: Records, sweep: Sequence[str] = (), seeds: Sequence[int] = ()
+) -> pd.DataFrame:
     """One line a run, in the order of the entries and their seeds; what is missing is NA.
 
     Args:
         entries: what was to be trained.
         records: what was.
+        seeds: that were asked for, and have a line though they are not begun.
         sweep: the swept fields; each becomes a column after the model's, ``recipe_<field>``.
     """
     columns = swept_columns(sweep)
@@ -154,10 +157,12 @@ def runs_frame(entries: Sequence[Entry], records: Records, sweep: Sequence[str] 
     for entry in entries:
         swept = dict(zip(columns, entry.swept, strict=True))
         name = {"model": entry.row, **swept, "network": entry.spec.model}
-        found = records.get(entry.spec.run_id, ())
-        lines += [name | _run(record) for record in found] or [
-            name | {"seed": entry.spec.seed, "run_id": entry.spec.run_id, "status": "not begun"}
-        ]
+        found = {record.run_id: record for record in records.get(entry.spec.run_id, ())}
+        lines += [name | _run(record) for record in found.values()]
+        for seed in seeds or ([] if found else [entry.spec.seed]):
+            spec = entry.spec.with_seed(seed)
+            if spec.run_id not in found:
+                lines.append(name | {"seed": seed, "run_id": spec.run_id, "status": "not begun"})
     frame = pd.DataFrame(lines, columns=["model", *columns, *list(RUN_COLUMNS)[1:]])
     return frame.astype(RUN_COLUMNS)
 
@@ -181,21 +186,21 @@ def seeds_frame(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
     """Mean and standard deviation over the completed seeds of each entry of a ``runs_frame``.
 
     Returns:
-        A line an entry, with ``model``, the swept columns, ``seeds`` (completed), ``begun`` and, for each protocol P,
-        ``P_top1_pct`` and ``P_top1_std`` (of the sample, NA for one seed).
+        A line an entry, with ``model``, the swept columns, ``seeds`` (completed), ``runs`` (begun or asked for) and,
+        for each protocol P, ``P_top1_pct`` and ``P_top1_std`` (of the sample, NA for one seed).
     """
     keys = ["model", *swept_columns(sweep)]
     lines = []
     for values, runs in frame.groupby(keys, sort=False, dropna=False):
         completed = runs[runs["status"] == "completed"]
         line: dict[str, object] = dict(zip(keys, values, strict=True))
-        line |= {"seeds": len(completed), "begun": int((runs["status"] != "not begun").sum())}
+        line |= {"seeds": len(completed), "runs": len(runs)}
         for protocol in PROTOCOLS:
             top1 = completed[f"{protocol}_top1_pct"]
             line |= {f"{protocol}_top1_pct": top1.mean(), f"{protocol}_top1_std": top1.std()}
         lines.append(line)
     figures = {f"{protocol}_top1_{kind}": "Float64" for protocol in PROTOCOLS for kind in ("pct", "std")}
-    return pd.DataFrame(lines, columns=[*keys, "seeds", "begun", *figures]).astype(figures)
+    return pd.DataFrame(lines, columns=[*keys, "seeds", "runs", *figures]).astype(figures)
 
 
 def _commit(record: RunRecord) -> str:

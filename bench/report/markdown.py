@@ -165,14 +165,12 @@ def runs_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFr
 
 def seeds_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
     """A ``seeds_frame`` as a reader sees it, every cell a string."""
+    counts = zip(frame["seeds"], frame["runs"], strict=True)
     return pd.DataFrame(
         {
             "Model": frame["model"],
             **{name: frame[f"recipe_{name}"].map(str) for name in sweep},
-            "n": [
-                f"{n}" if n == begun else f"{n} of {begun}"
-                for n, begun in zip(frame["seeds"], frame["begun"], strict=True)
-            ],
+            "n": [f"{n}" if n == runs else f"{n} of {runs}" for n, runs in counts],
             "best EMA top-1 %": _over_seeds(frame, "ema_best_top1"),
             "last EMA": _over_seeds(frame, "ema_last_top1"),
             "best raw": _over_seeds(frame, "raw_best_top1"),
@@ -191,20 +189,21 @@ def _over_seeds(frame: pd.DataFrame, figure: str, count: str = "") -> list[str]:
     return cells
 
 
-def runs_markdown(suite: Suite, records: Records, command: str) -> str:
+def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[int] = ()) -> str:
     """The report of runs that are none of the paper's: a budget's, a sweep's, or with settings of their own.
 
     Args:
         suite: what was to be trained.
         records: what was.
         command: that trains what is missing.
+        seeds: that were asked for.
     """
-    frame = runs_frame(suite.entries, records, suite.sweep)
+    frame = runs_frame(suite.entries, records, suite.sweep, seeds)
     by_entry = seeds_frame(frame, suite.sweep)
     recipes = dict.fromkeys(entry.spec.recipe for entry in suite.entries)
     protocols = PROTOCOLS.partition(" The table")[0] + " A recipe without averaging shows its raw weights."
     sections = [f"# {title(suite)}", suite.about]
-    if suite.sweep or (by_entry["begun"] > 1).any():
+    if suite.sweep or (by_entry["runs"] > 1).any():
         if suite.sweep and by_entry["seeds"].any():
             sections.append(f"![Top-1 accuracy over {' and '.join(suite.sweep)}]({suite.name}.png)")
         sections += [

@@ -155,8 +155,9 @@ def _sweep_curve(axes: Axes, panel: pd.DataFrame, across: str) -> None:
 
 
 def _heat_map(axes: Axes, panel: pd.DataFrame, across: str, up: str, shades: Normalize) -> None:
-    cells = panel.set_index([up, across])
     rows, columns = (list(dict.fromkeys(panel[name])) for name in (up, across))
+    every = pd.MultiIndex.from_product([rows, columns], names=[up, across])
+    cells = panel.set_index([up, across]).reindex(every)  # a point that nobody asked for is blank
     top1 = [[cells["top1"][row, column] for column in columns] for row in rows]
     axes.imshow(top1, norm=shades, cmap=_SHADES, origin="lower", aspect="auto")
     for y, row in enumerate(rows):

@@ -67,8 +67,7 @@ class Fault:
         return [tuple(map(int, place)) for place in re.findall(r"resumes at epoch (\d+), step (\d+)", logs)]
 
     def same_command(self, epochs):
-        """Which resumes the run once the queue has let go of it; nothing but unsaved steps is lost."""
-        self.cluster.wait_until_ended(self.task)
+        """Which resumes the run; nothing but unsaved steps is lost."""
         told = self.cluster.submit(*self.command)
         (decision,) = told["plan"]
         assert decision["action"] == "resume"
@@ -122,11 +121,9 @@ def test_scancel_and_the_same_command(cluster, undisturbed):
     fault = Fault(cluster, "time=60")
     epochs = fault.epochs
     cluster.ask("scancel", fault.task)
-    cluster.wait_until_ended(fault.task)
-    line = cluster.status()[fault.run_id]
-    assert line["state"] == "interrupted"
-    assert line["why"].startswith("SIGTERM in epoch")
-    fault.same_command(epochs)
+    fault.same_command(epochs)  # at once, while the job is ending
+    events = load_record(fault.folder).history
+    assert next(event["note"] for event in events if event["what"] == "interrupted").startswith("SIGTERM in epoch")
     fault.end(undisturbed, restarts=1)
 
 
