@@ -49,8 +49,8 @@ class Job:
 
     folder: str
     resources: Resources
-    environment: dict[str, str] = dataclasses.field(default_factory=dict)
-    """variables to set before torch is imported, such as the job's share of a shared machine"""
+    environment: dict[str, str | None] = dataclasses.field(default_factory=dict)
+    """variables to set, or with None to remove, before torch is imported: the job's share of a shared machine"""
 
     def __call__(self) -> tuple[int, str]:
         """Train; on Slurm as one of the job's tasks, and back into the queue if Slurm took the node away.
@@ -61,7 +61,11 @@ class Job:
         Raises:
             SystemExit: what it would return were not 0, on Slurm, where other jobs may wait for this one's success.
         """
-        os.environ.update(self.environment)
+        for name, value in self.environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         on_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
         received = None
         with Stop().listening() as stop:  # before torch is imported, which takes seconds

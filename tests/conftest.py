@@ -20,6 +20,14 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; then read the diff")
 
 
+LONG = ("slurm/test_faults", "slurm/", "test_training", "test_cli", "test_executors")
+
+
+def pytest_collection_modifyitems(items):
+    """Files that train come first, and those that wait for a cluster first of all: two processes share the work."""
+    items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def run_all():
     """``run_all.py`` in a process of its own; returns the completed process with its text."""

@@ -318,6 +318,16 @@ def test_the_committed_report_is_what_the_program_writes(measured_once):
         assert figures(committed) == figures(written), f"run python run_all.py --table 3 and commit reports/{name}"
 
 
+def test_the_table_in_the_readme_is_the_measured_one(measured_once):
+    shown = (
+        (ROOT / "README.md").read_text().partition("Table 3: T2T-ViT against ResNet, trained")[2].partition("```")[0]
+    )
+    rows = [line.split() for line in shown.splitlines() if line.startswith(("ResNet", "T2T"))]
+    printed = [line.split() for line in measured_once[0].stdout.splitlines()]
+    assert len(rows) == 3
+    assert all(row in printed for row in rows)
+
+
 # Training
 
 

@@ -119,7 +119,7 @@ def test_no_more_run_at_once_than_asked_for(start, tmp_path):
     while process.poll() is None:
         owners = [last_owner(path.parent) for path in tmp_path.glob("*/owner.json")]
         most = max(most, sum(owner is not None and owner.alive for owner in owners))
-        time.sleep(0.02)
+        time.sleep(0.1)
     out = process.communicate()[0]
     assert process.returncode == 0, out
     assert most == 2
@@ -139,6 +139,8 @@ def test_each_has_its_share_of_the_machine(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b,GPU-c,GPU-d,GPU-e")
     assert shares(5)[4] == {"CUDA_VISIBLE_DEVICES": "GPU-e"}
     assert shares(1) == [{"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b,GPU-c,GPU-d,GPU-e"}]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert shares(1) == [{"CUDA_VISIBLE_DEVICES": None}]  # as it was, and not as submitit would have it
     with pytest.raises(RequestError, match="more than the 5 GPUs"):
         shares(6)
 

@@ -34,9 +34,9 @@ class LocalQueue:
     failures: list[str] = dataclasses.field(default_factory=list, init=False)
     """a line for each run that did not complete"""
     _waiting: list[RunSpec] = dataclasses.field(init=False)
-    _active: dict[str, "tuple[submitit.Job[Any], dict[str, str]]"] = dataclasses.field(init=False)
+    _active: dict[str, "tuple[submitit.Job[Any], dict[str, str | None]]"] = dataclasses.field(init=False)
     """by run id, with its share"""
-    _shares: list[dict[str, str]] = dataclasses.field(init=False)
+    _shares: list[dict[str, str | None]] = dataclasses.field(init=False)
     """that nobody uses"""
     _refusal: str = dataclasses.field(default="", init=False)
 
@@ -134,12 +134,16 @@ def _ending(run_id: str, job: "submitit.Job[Any]") -> tuple[int, str]:
     return code, line
 
 
-def shares(count: int) -> list[dict[str, str]]:
+def shares(count: int) -> list[dict[str, str | None]]:
     """Environments that split this machine's GPUs, or its cores where it has none, into equal shares.
+
+    Submitit would hide all GPUs from a job that asks it for none.
 
     Raises:
         RequestError: there are fewer of them than shares.
     """
+    if count == 1:
+        return [{"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES")}]
     import torch
 
     gpus = torch.cuda.device_count()

@@ -119,12 +119,12 @@ def test_two_nodes_of_two_tasks_follow_one_process(cluster, run_all):
     settings = ("--only", "tiny T2T-ViT", "--set", "epochs=14", "lr=5e-4", "--precision", "float32")
     asked = ("--slurm", "nodes=2", "tasks_per_node=2", "time=10")
     (job,) = cluster.submit(*settings, *asked)["submitted"]
-    alone = cluster.runs.parent / "alone"
-    done = run_all("--budget", "smoke", *settings, "--run", "local", "--runs", alone, "--reports", alone)
-    assert done.returncode == 0, done.stderr
     (run_id,) = job["runs"].values()
     cluster.wait_for_epoch(run_id, 1)
     os.kill(task_pid(job["job"], 3), signal.SIGUSR2)
+    alone = cluster.runs.parent / "alone"
+    done = run_all("--budget", "smoke", *settings, "--run", "local", "--runs", alone, "--reports", alone)
+    assert done.returncode == 0, done.stderr
     line = cluster.wait_for("completed", run_id)[run_id]
     assert line["restarts"] == 1
     record = json.loads((cluster.runs / run_id / "record.json").read_text())
