@@ -74,6 +74,8 @@ def test_a_run_that_is_under_way_tells_how_far_it_is(folder):
         deadline = time.monotonic() + 10
         while (line := status(runs, OTHER.run_id, NOTHING)).epoch == 2 and time.monotonic() < deadline:
             time.sleep(0.01)
+        owned.save_record(record(OTHER, "running", epoch=3))  # the epoch ended, and the next beat is to come
+        assert status(runs, OTHER.run_id, NOTHING).epoch == 3
     assert (line.state, line.epoch, line.images_per_s) == ("running", 2.25, 128)
     assert line.left_s == 1.75 * 512 / 128
     assert status(runs, OTHER.run_id, NOTHING).state == "killed"  # signed off without a word in the record
@@ -140,6 +142,13 @@ def test_what_another_cluster_may_have_is_not_submitted_here(folder, found, acti
     if action is Action.BLOCKED:
         assert "job 12 of cluster there may still have it" in decision.reason
         assert f"remove {runs / 'jobs' / 't2t-a'} once that job is gone" in decision.reason
+
+
+def test_what_failed_before_it_was_submitted_there_is_not_settled(folder):
+    earlier = [{"what": "failed", "when": "2026-01-01T00:00:00+00:00"}]
+    runs = folder(OTHER, record(OTHER, "failed", history=earlier))
+    elsewhere = queue(submission(OTHER, cluster="there"))
+    assert known(runs, OTHER.run_id, elsewhere).unsure
 
 
 def test_an_owner_ends_with_its_job_though_its_last_beat_is_fresh(folder):

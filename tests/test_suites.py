@@ -30,6 +30,16 @@ def test_a_setting_is_the_same_run_in_a_sweep():
     assert {e.spec.run_id for e in setting.entries} <= {e.spec.run_id for e in swept.entries}
 
 
+def test_seeds_are_found_by_their_run_ids_and_other_settings_are_not():
+    (suite,) = make(budget="smoke")
+    (other,) = make(budget="smoke", settings=["lr=1"])
+    tuned, changed = (found.entries[1].spec for found in (suite, other))
+    assert tuned.start_from
+    begun = [tuned.with_seed(seed).run_id for seed in (11, 3)]
+    assert tuned.seeds_in([*begun, changed.with_seed(5).run_id, "jobs"]) == [tuned.with_seed(3), tuned.with_seed(11)]
+    assert tuned.with_seed(3).start_from.seed == 3  # a chain has one seed
+
+
 def test_tables_are_apart():
     assert [suite.name for suite in make(TABLES[3], budget="pilot")] == ["table_3_pilot"]
 
