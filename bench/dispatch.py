@@ -51,6 +51,7 @@ def train_here(specs: Sequence[RunSpec], args: argparse.Namespace) -> list[str]:
 
 def dry_run(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
     """Print what a run of the same command would do, and what it would cost."""
+    Settings(args.slurm)  # what is wrong with it is better known now
     queue = look(args.runs, _family(specs))
     decisions = _plan(specs, args.runs, queue)
     estimates = _estimates(decisions, args.runs)
