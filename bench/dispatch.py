@@ -67,13 +67,14 @@ def dry_run(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
 
 def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
     """Submit what is missing, print the jobs, and return; 1 if a run is blocked."""
-    from bench.executors.slurm import arrays, submit
+    from bench.executors.slurm import arrays, mend, submit
 
     settings = Settings(args.slurm)
     require_writable(args.runs, "--runs")
     cluster = slurm.cluster()
     submitted: list[Submission] = []
     with submissions.planning(args.runs), _nothing_lost(submitted):
+        mend(args.runs, cluster)
         decisions = _settled_plan(specs, args.runs)
         estimates = _estimates(decisions, args.runs)
         todo = _todo(decisions)
@@ -158,6 +159,11 @@ def cancel(args: argparse.Namespace) -> int:
             processes[run_id] = owner.pid
         elif found.trained_by or found.unsure:
             out_of_reach.append(f"{run_id}: {found.unsure or f'trained by {found.trained_by}: stop it there'}")
+    if bereft := _waiting_for(jobs, args.runs):
+        raise RequestError(
+            f"{', '.join(bereft)} would start from what you cancel; name them too, as in --cancel "
+            + " ".join([*args.cancel, *bereft])
+        )
     count = len(jobs) + len(processes)
     if not args.json:
         for run_id in ids:
@@ -170,7 +176,7 @@ def cancel(args: argparse.Namespace) -> int:
             print("nothing was cancelled")
             return 0
     if jobs:
-        slurm.cancel(jobs.values())
+        out_of_reach += _cancel_jobs(jobs)
     for pid in processes.values():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
@@ -183,6 +189,31 @@ def cancel(args: argparse.Namespace) -> int:
     for line in out_of_reach:
         print(f"run_all.py: {line}", file=sys.stderr)
     return 1 if out_of_reach else 0
+
+
+def _cancel_jobs(jobs: Mapping[str, str]) -> list[str]:
+    """Cancel the jobs, by run id; returns a line for each that still waits in the queue."""
+    waiting = dict(jobs)
+    for _ in range(3):
+        slurm.cancel(waiting.values())
+        found = slurm.tasks(job.partition("_")[0] for job in waiting.values())
+        waiting = {run: job for run, job in waiting.items() if job in found and found[job].state == "PENDING"}
+        if not waiting:
+            break
+    return [f"{run_id}: job {job} is still in the queue" for run_id, job in waiting.items()]
+
+
+def _waiting_for(jobs: Mapping[str, str], runs: Path) -> list[str]:
+    """Ids of queued runs that start from one of these and are none of them: Slurm may let them go without it."""
+    found = []
+    queue = look(runs)
+    for run_id in queue.by_run.keys() - jobs.keys():
+        if known(runs, run_id, queue).job_state == "PENDING":
+            with contextlib.suppress(OSError, ValueError):
+                parent = RunSpec.from_json((runs / run_id / "spec.json").read_text()).start_from
+                if parent and parent.run_id in jobs:
+                    found.append(run_id)
+    return sorted(found)
 
 
 def _matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:
@@ -220,7 +251,7 @@ def _settled_plan(specs: Sequence[RunSpec], runs: Path) -> list[Decision]:
     """The plan, once jobs that are just ending have ended, if that is soon."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        queue = look(runs, _family(specs), alone=True)
+        queue = look(runs, _family(specs))
         if queue.silence:
             raise slurm.Unreachable(queue.silence)
         ending = any(task.state == "COMPLETING" for task in queue.tasks.values())

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import slurm
-from bench.run_folder import Fenced, NoSoundCheckpoint, OwnedRun, RunBusy, load_record, now, own
+from bench.run_folder import Fenced, NoSoundCheckpoint, OwnedRun, RunBusy, final_checkpoint, load_record, now, own
 from bench.specs import RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
 from bench.store import write_atomically
@@ -87,7 +87,7 @@ class Job:
             _say(ending[1])
             if on_slurm:
                 if received and slurm.wants_requeue(received):
-                    _say(_stands_still(Path(self.folder)) or slurm.requeue())
+                    _say(_stands_still(Path(self.folder), received) or slurm.requeue())
                 sys.exit(ending[0])
             return ending
 
@@ -98,13 +98,20 @@ class Job:
         return DelayedSubmission(self)
 
 
-def _stands_still(folder: Path) -> str:
-    """A line, if the run was interrupted twice in the same place: it would be for ever."""
+def _stands_still(folder: Path, received: signal.Signals) -> str:
+    """A line, if the job met its time limit in the same place for the third time: it would for ever."""
     record = load_record(folder)
-    places = [event.get("note") for event in record.history if event["what"] == "interrupted"] if record else []
-    if len(places) < 2 or places[-1] != places[-2]:
+    if record is None or received != signal.SIGUSR2 or slurm.is_preempted():
         return ""
-    return f"no step was made since the last interruption ({places[-1]}); give it more time with --slurm time="
+    places: list[object] = []  # of the interruptions, since this job began
+    for event in record.history:
+        if event["what"] == "running" and event.get("job") != _job().get("job"):
+            places.clear()
+        elif event["what"] == "interrupted":
+            places.append(event.get("note"))
+    if len(places) < 3 or len(set(places[-3:])) > 1:
+        return ""
+    return f"no step was made between three time limits ({places[-1]}); give it more with --slurm time="
 
 
 def _join_tasks() -> None:
@@ -171,11 +178,19 @@ def run_processes(folder: Path, resources: Resources, processes: int, stop: Stop
 
 
 def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
-    """This process's part in training the run of a folder; joins the others if there are any."""
+    """This process's part in training the run of a folder; joins the others if there are any.
+
+    Raises:
+        RequestError: the folder is owned by a live process, the data do not fit, or what it starts from is not there.
+        RunFailed: as ``run``.
+    """
     try:
         spec = RunSpec.from_json((folder / "spec.json").read_text())
     except (OSError, ValueError) as error:
         raise RunFailed(f"{folder / 'spec.json'}: {' '.join(str(error).split())}") from error
+
+    if spec.start_from and not (folder / "saved").exists():
+        final_checkpoint(folder.parent / spec.start_from.run_id)  # else the run has not even begun
 
     from bench import trainer
     from bench.watch import Lines

@@ -162,14 +162,17 @@ def _remembered(ids: str) -> dict[str, Task]:
 
 
 def _one_by_one(listed: str) -> list[str]:
-    """Ids of the tasks that stand together, as in 12_[3-5,9%2]."""
+    """Ids of the tasks that stand together, as in 12_[3-5,9-15:2%2]."""
     job, bracket, inside = listed.partition("_[")
     if not bracket:
         return [listed]
     ids = []
     for part in inside.rstrip("]").partition("%")[0].split(","):
-        first, _, last = part.partition("-")
-        ids += [f"{job}_{index}" for index in range(int(first), int(last or first) + 1)]
+        match = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
+        if match:  # else cut off, by a Slurm that knows no SLURM_BITSTR_LEN
+            first, last, step = (int(number) if number else None for number in match.groups())
+            assert first is not None
+            ids += [f"{job}_{index}" for index in range(first, (first if last is None else last) + 1, step or 1)]
     return ids
 
 
@@ -203,11 +206,21 @@ def wants_requeue(number: signal.Signals) -> bool:
         return False
     if number == signal.SIGUSR2:
         return True
+    return is_preempted()
+
+
+def is_preempted() -> bool:
+    """Whether this process's job runs in the grace time of a preemption, as far as Slurm says."""
     try:
-        told = _ask("scontrol", "show", "job", job)
+        told = _ask("scontrol", "show", "job", os.environ["SLURM_JOB_ID"])
     except Unreachable:
         return False
-    return "JobState=RUNNING" in told and not re.search(r"PreemptTime=(None|\s)", told)
+    return "JobState=RUNNING" in told and bool(re.search(r"PreemptTime=\d", told))
+
+
+def is_silence(said: str) -> bool:
+    """Whether a command's last words mean that there was no answer, rather than a refusal."""
+    return bool(re.search("timed out|unable to contact|zero bytes|connection|communication", said, re.IGNORECASE))
 
 
 def requeue() -> str:
@@ -226,7 +239,8 @@ class _Refused(Unreachable):
 
 def _ask(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+        whole = {**os.environ, "SLURM_BITSTR_LEN": "0"}  # lists of tasks are not cut off
+        done = subprocess.run(command, env=whole, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     except subprocess.TimeoutExpired:
         raise Unreachable(f"{command[0]} gave no answer in {PATIENCE_S} s") from None
     except FileNotFoundError:

@@ -24,19 +24,12 @@ class Queue:
     """why Slurm did not answer, if there was something to ask"""
 
 
-CUT_SHORT_S = 60
-"""after which sbatch will not take a job any more that its queue does not show"""
-
-
-def look(runs: Path, wanted: Iterable[str] | None = None, *, alone: bool = False) -> Queue:
+def look(runs: Path, wanted: Iterable[str] | None = None) -> Queue:
     """Read the submissions, and ask Slurm about them.
 
     Args:
         runs: the folder of all runs.
         wanted: ids of the runs to ask about; None for all.
-        alone: whether nobody else submits meanwhile (``submissions.planning``), so that a submission without a job
-            is one that was cut short: what is found of it in the queue is written down, and it is dropped if nothing
-            is, a minute after it was begun.
 
     Raises:
         RequestError: a submission is damaged.
@@ -48,28 +41,13 @@ def look(runs: Path, wanted: Iterable[str] | None = None, *, alone: bool = False
         return Queue({}, {})
     try:
         here = slurm.cluster().name
-        by_run = _mended(runs, by_run, here, alone=alone)
+        named = {s.name: s for s in by_run.values() if s.cluster == here and not s.job}
+        cut_short = {name: dataclasses.replace(s, job=slurm.find(name) or "") for name, s in named.items()}
+        by_run = {run_id: cut_short.get(s.name, s) for run_id, s in by_run.items()}
         jobs = [s.job for s in by_run.values() if s.cluster == here and s.job]
         return Queue(by_run, slurm.tasks(jobs), here)
     except (slurm.Unreachable, RequestError) as error:
         return Queue(by_run, {}, silence=str(error))
-
-
-def _mended(runs: Path, by_run: Mapping[str, Submission], cluster: str, *, alone: bool) -> dict[str, Submission]:
-    """The submissions, with the jobs of those that were cut short between sbatch and its answer."""
-    mended: dict[str, Submission | None] = {}
-    for submission in by_run.values():
-        if submission.cluster != cluster or submission.job or submission.name in mended:
-            continue
-        job = slurm.find(submission.name)
-        mended[submission.name] = dataclasses.replace(submission, job=job) if job else submission
-        if job and alone:
-            submissions.save(runs, dataclasses.replace(submission, job=job))
-        elif alone and submission.age_s > CUT_SHORT_S:
-            mended[submission.name] = None
-            submissions.drop(runs, submission)
-    found = {run_id: mended.get(submission.name, submission) for run_id, submission in by_run.items()}
-    return {run_id: submission for run_id, submission in found.items() if submission}
 
 
 def known(runs: Path, run_id: str, queue: Queue) -> Known:

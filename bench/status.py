@@ -104,7 +104,7 @@ def _state(runs: Path, run_id: str, found: Known, spec: RunSpec | None, queue: Q
     parent = spec and spec.start_from
     if parent and found.job:
         state, why = _state(runs, parent.run_id, known(runs, parent.run_id, queue), parent, queue)
-        if state in ("failed", "diverged", "killed", "interrupted", "blocked"):
+        if state in ("failed", "diverged", "killed", "interrupted", "blocked", "not begun"):
             return "blocked", f"starts from {parent.run_id}, {state}" + (f": {why}" if why else "")
     if found.unsure:
         return "queued", found.unsure

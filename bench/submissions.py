@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.specs import RequestError
 from bench.store import write_atomically
@@ -30,6 +31,8 @@ class Submission:
     """UTC, ISO 8601"""
     settings: dict[str, object] = field(default_factory=dict)
     """what was asked of Slurm"""
+    resources: dict[str, Any] = field(default_factory=dict)
+    """of each run, ``Resources`` as JSON has them"""
     job: str = ""
     """Slurm's id; empty until sbatch has answered"""
 
@@ -47,11 +50,16 @@ class Submission:
         return runs / "jobs" / self.name / f"{self.task(run_id)}_0_log.err"
 
 
-def begin(cluster: str, runs: tuple[str, ...], settings: dict[str, object]) -> Submission:
+def begin(cluster: str, runs: tuple[str, ...], settings: dict[str, object], resources: dict[str, Any]) -> Submission:
     """A submission that is about to be made."""
     created = datetime.datetime.now(datetime.UTC).isoformat()  # to the microsecond: of a run's jobs the newest counts
     return Submission(
-        name=f"t2t-{uuid.uuid4().hex[:10]}", cluster=cluster, runs=runs, created=created, settings=settings
+        name=f"t2t-{uuid.uuid4().hex[:10]}",
+        cluster=cluster,
+        runs=runs,
+        created=created,
+        settings=settings,
+        resources=resources,
     )
 
 

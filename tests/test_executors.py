@@ -74,9 +74,10 @@ def under_way(planned, max_parallel):
 def test_a_limit_holds_over_all_arrays(limit):
     children = [dataclasses.replace(TUNED.with_seed(seed), dataset="cifar10") for seed in range(3)]
     waits = {child.run_id: child.start_from.run_id for child in children}
-    todo = [*seeds(T2T, 3), *seeds(RESNET, 6), *children]
+    todo = [*seeds(T2T, 3), *children, *seeds(RESNET, 6)]  # another shape after the children
     planned = arrays(todo, waits, lambda spec: {"time": 60 if spec.model == RESNET.model else 120}, 4)
     assert [len(array.specs) for array in planned] == [3, 4, 2, 1, 1, 1]
+    assert all(place < i for i, turn in enumerate(turns(planned, limit)) for place in turn.after)
     assert under_way(planned, limit) <= limit
     assert all(turn.at_once >= 1 for turn in turns(planned, limit))
     assert turns(planned, None) == [Turn(at_once=n) for n in (3, 4, 2, 1, 1, 1)]

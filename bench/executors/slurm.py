@@ -35,6 +35,8 @@ class Array:
     """as ``Settings.shape`` has it, with a time"""
     parent: str = ""
     """id of the run that all of them start from, and wait for"""
+    level: int = 0
+    """0 if they wait for nothing that is submitted with them, else one more than what they wait for"""
 
 
 def arrays(
@@ -48,17 +50,19 @@ def arrays(
         shape: what a run asks for.
         most: tasks that one array may have.
     """
+    levels: dict[str, int] = {}
     groups: dict[str, list[RunSpec]] = {}
-    shapes: dict[str, tuple[Mapping[str, object], str]] = {}
+    arrays: dict[str, Array] = {}
     for spec in todo:
-        parent = waits_for.get(spec.run_id, "")
-        key = json.dumps([shape(spec), parent], sort_keys=True)
+        parent, asked = waits_for.get(spec.run_id, ""), shape(spec)
+        levels[spec.run_id] = levels.get(parent, -1) + 1
+        key = json.dumps([asked, parent], sort_keys=True)
         groups.setdefault(key, []).append(spec)
-        shapes[key] = shape(spec), parent
+        arrays[key] = Array(specs=(), shape=asked, parent=parent, level=levels[spec.run_id])
     return [
-        Array(specs=tuple(specs[i : i + most]), shape=shapes[key][0], parent=shapes[key][1])
-        for key, specs in groups.items()
-        for i in range(0, len(specs), most)
+        dataclasses.replace(arrays[key], specs=tuple(groups[key][i : i + most]))
+        for key in sorted(arrays, key=lambda key: arrays[key].level)
+        for i in range(0, len(groups[key]), most)
     ]
 
 
@@ -79,16 +83,10 @@ def turns(planned: Sequence[Array], max_parallel: int | None) -> list[Turn]:
     """
     if max_parallel is None:
         return [Turn(at_once=len(array.specs)) for array in planned]
-    level_of: dict[str, int] = {}
-    levels: dict[int, list[int]] = {}
-    for place, array in enumerate(planned):
-        level = level_of.get(array.parent, -1) + 1
-        level_of |= {spec.run_id: level for spec in array.specs}
-        levels.setdefault(level, []).append(place)
     found: dict[int, Turn] = {}
     before: tuple[int, ...] = ()
-    for level in sorted(levels):
-        places = levels[level]
+    for level in sorted({array.level for array in planned}):
+        places = [place for place, array in enumerate(planned) if array.level == level]
         total = sum(len(planned[place].specs) for place in places)
         spare = max_parallel - len(places)
         for i, place in enumerate(places):
@@ -124,39 +122,76 @@ def submit(
     jobs: list[str] = []
     for array, turn in zip(planned, turns(planned, max_parallel), strict=True):
         ids = tuple(spec.run_id for spec in array.specs)
-        submission = submissions.begin(cluster.name, ids, dict(array.shape))
+        submission = submissions.begin(cluster.name, ids, dict(array.shape), dataclasses.asdict(resources))
         submissions.save(runs, submission)
-        calls = [Job(str(prepare(runs, spec).resolve()), resources) for spec in array.specs]
-        folder = (runs / "jobs" / submission.name).resolve()
+        for spec in array.specs:
+            prepare(runs, spec)
         waits = [f"afterok:{tasks[array.parent]}"] if array.parent else []
         waits += [f"afterany:{':'.join(jobs[place] for place in turn.after)}"] if turn.after else []
         parameters = _parameters(array, submission.name, turn.at_once, ",".join(waits))
         try:
             with _outside_of_any_job():
-                job = _sbatch(folder, parameters, calls)
+                job = _sbatch(_folder(runs, submission), parameters, _calls(runs, submission))
         except RequestError as refused:
-            # Under load sbatch may give up on a job that the controller has taken.
-            taken = slurm.find(submission.name)
-            if taken is None:
+            # Under load sbatch may give up on a job that the controller has taken, or is about to take.
+            found = slurm.find(submission.name)
+            if found is None and slurm.is_silence(str(refused)):
+                raise slurm.Unreachable(f"{refused}; {submission.name} may still reach it") from None
+            if found is None:
                 submissions.drop(runs, submission)
                 raise _explained(refused, array.shape, cluster) from None
-            job = taken
-            _hand_in(folder, dataclasses.replace(submission, job=job), calls, parameters["time"])
-        submission = dataclasses.replace(submission, job=job)
-        submissions.save(runs, submission)
-        jobs.append(job)
+            submission = _adopt(runs, submission, found)
+        else:
+            submission = dataclasses.replace(submission, job=job)
+            submissions.save(runs, submission)
+        jobs.append(submission.job)
         tasks |= {run_id: submission.task(run_id) for run_id in ids}
         yield array, submission
 
 
-def _hand_in(folder: Path, submission: Submission, calls: Sequence[Job], minutes: int) -> None:
-    """Put what each task will run where it looks for it, as submitit does once sbatch has answered."""
+CUT_SHORT_S = 60
+"""after which Slurm will not take a job any more that its queue does not show"""
+
+
+def mend(runs: Path, cluster: slurm.Cluster) -> None:
+    """Find the jobs of submissions that were cut short between sbatch and its answer; forget those without one.
+
+    Only while nobody else submits (``submissions.planning``).
+
+    Raises:
+        Unreachable: the controller does not answer.
+    """
+    for submission in submissions.load_all(runs):
+        if submission.cluster == cluster.name and not submission.job:
+            found = slurm.find(submission.name)
+            if found:
+                _adopt(runs, submission, found)
+            elif submission.age_s > CUT_SHORT_S:
+                submissions.drop(runs, submission)
+
+
+def _adopt(runs: Path, submission: Submission, job: str) -> Submission:
+    """Give a submission its job, and the job what each task will run, as submitit does once sbatch has answered."""
     from submitit.core.utils import DelayedSubmission, JobPaths
 
-    for run_id, call in zip(submission.runs, calls, strict=True):
-        delayed = DelayedSubmission(call)
-        delayed.set_timeout(minutes, _MAX_TIMEOUTS)
-        delayed.dump(JobPaths(folder, submission.task(run_id)).submitted_pickle)
+    submission = dataclasses.replace(submission, job=job)
+    for run_id, call in zip(submission.runs, _calls(runs, submission), strict=True):
+        path = JobPaths(_folder(runs, submission), submission.task(run_id)).submitted_pickle
+        if not path.exists():
+            delayed = DelayedSubmission(call)
+            delayed.set_timeout(int(str(submission.settings["time"])), _MAX_TIMEOUTS)
+            delayed.dump(path)
+    submissions.save(runs, submission)
+    return submission
+
+
+def _calls(runs: Path, submission: Submission) -> list[Job]:
+    resources = Resources(**submission.resources)
+    return [Job(str((runs / run_id).resolve()), resources) for run_id in submission.runs]
+
+
+def _folder(runs: Path, submission: Submission) -> Path:
+    return (runs / "jobs" / submission.name).resolve()
 
 
 def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[str, Any]:

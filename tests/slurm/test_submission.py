@@ -206,15 +206,53 @@ def test_what_was_submitted_before_an_error_is_kept(cluster, run_all, tmp_path):
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "no partition 'nowhere'" in line
-    kept = re.search(r"submitted before that, and kept: (\d+), (\d+)$", line).groups()
-    assert all(cluster.ask("squeue", "-h", "-j", job, "-o", "%T").strip() == "PENDING" for job in kept)
+    kept = re.search(r"submitted before that, and kept: (\d+)$", line)[1]
+    assert cluster.ask("squeue", "-h", "-j", kept, "-o", "%T").strip() == "PENDING"
     (tmp_path / "slurm.toml").write_text('partition = "closed"\n')
     done = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert [d["action"] for d in told["plan"]] == ["skip", "skip", "submit"]
-    assert len(told["submitted"]) == 1
-    cluster.ask("scancel", *kept, told["submitted"][0]["job"])
+    assert [d["action"] for d in told["plan"]] == ["skip", "submit", "submit"]
+    assert len(told["submitted"]) == 2
+    cluster.ask("scancel", kept, *(job["job"] for job in told["submitted"]))
+
+
+def wrapped(tmp_path, patch, *lines):
+    """An sbatch that does these lines of shell, where SBATCH is the real one."""
+    path = tmp_path / "bin" / "sbatch"
+    path.parent.mkdir()
+    path.write_text("\n".join(["#!/bin/sh", f"SBATCH={shutil.which('sbatch')}", *lines, ""]))
+    path.chmod(0o755)
+    patch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+
+
+LATE = 'echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2; exit 1'
+
+
+def test_a_command_that_is_killed_in_sbatch_is_taken_up_again(cluster, run_all, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        wrapped(tmp_path, patch, '"$SBATCH" "$@" >/dev/null', "kill -9 $PPID")
+        done = run_all(*cluster.smoke, "--run", "slurm", *RESNET, *QUICK, *CPU)
+        assert done.returncode == -signal.SIGKILL
+    again = cluster.submit(*RESNET, *QUICK, *CPU)
+    assert again["submitted"] == []
+    cluster.wait_for("completed", again["plan"][0]["run_id"])
+
+
+def test_an_sbatch_whose_job_comes_late_is_waited_for(cluster, run_all, tmp_path, monkeypatch):
+    """The controller handles the request after sbatch has given up."""
+    with monkeypatch.context() as patch:
+        wrapped(tmp_path, patch, '(sleep 3; exec "$SBATCH" "$@") >/dev/null 2>&1 &', LATE)
+        line = refused(run_all, cluster, *RESNET, *QUICK, *CPU, code=1)
+        assert "Socket timed out" in line
+        assert "may still reach it" in line
+    line = refused(run_all, cluster, *RESNET, *QUICK, *CPU, code=1)
+    assert "give the command again in a minute" in line
+    (name,) = (path.parent.name for path in cluster.runs.glob("jobs/*/submission.json"))
+    cluster.wait(lambda: cluster.ask("squeue", "-h", "--name", name), "late job")
+    again = cluster.submit(*RESNET, *QUICK, *CPU)
+    assert again["submitted"] == []
+    cluster.wait_for("completed", again["plan"][0]["run_id"])
 
 
 def test_a_submission_that_was_cut_short_is_found_again(cluster, run_all):
@@ -244,13 +282,8 @@ def test_a_submission_that_was_cut_short_is_found_again(cluster, run_all):
 
 def test_an_sbatch_that_gives_up_on_a_job_that_slurm_took(cluster, tmp_path, monkeypatch):
     """As under load, when its answer is late: the job is there, and complete."""
-    wrapper = tmp_path / "bin" / "sbatch"
-    wrapper.parent.mkdir()
-    late = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
-    wrapper.write_text(f'#!/bin/sh\n{shutil.which("sbatch")} "$@" >/dev/null\necho "{late}" >&2\nexit 1\n')
-    wrapper.chmod(0o755)
     with monkeypatch.context() as patch:
-        patch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+        wrapped(tmp_path, patch, '"$SBATCH" "$@" >/dev/null', LATE)
         (job,) = cluster.submit(*RESNET, *QUICK, "--seeds", "0", "1", *CPU)["submitted"]
     assert cluster.submit(*RESNET, *QUICK, "--seeds", "0", "1", *CPU)["submitted"] == []
     cluster.wait_for("completed", *job["runs"].values())
@@ -260,6 +293,10 @@ def test_a_child_of_a_cancelled_parent_is_not_left_to_die(cluster, run_all):
     command = ("--only", "tiny T2T-ViT, tuned", *CLOSED)
     parent, child = cluster.submit(*command)["submitted"]
     (child_run,) = child["runs"].values()
+    (parent_run,) = parent["runs"].values()
+    done = run_all("--cancel", parent_run, "--yes", "--runs", cluster.runs)
+    assert done.returncode == 2
+    assert f"{child_run} would start from what you cancel; name them too" in done.stderr
     cluster.ask("scancel", parent["job"])
     cluster.wait_until_ended(parent["job"])
     done = run_all(*cluster.smoke, "--run", "slurm", "--json", *command)
