@@ -382,6 +382,63 @@ def test_other_settings_are_another_run_reported_apart(smoke, run_all):
     assert not any(run in text for run in runs)
 
 
+def test_a_sweep_reports_the_runs_that_there_are_with_a_picture(smoke, run_all):
+    """One of its points is what the smoke budget trained."""
+    _, options = smoke
+    command = ("--sweep", "lr=1e-3,2e-3", "weight_decay=0.05", "--only", "tiny ResNet", "--seeds", "42", "43")
+    done = run_all(*options, *command)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^tiny ResNet +0\.001 +0\.05 +0 of 2 +- ", done.stdout, re.MULTILINE)
+    assert re.search(r"^tiny ResNet +0\.002 +0\.05 +1 of 2 +\d", done.stdout, re.MULTILINE)
+    name = "smoke_sweep_lr_weight_decay"
+    assert f"wrote {options[-1] / name}.md, {options[-1] / name}.csv, {options[-1] / name}.png" in done.stdout
+    with (options[-1] / f"{name}.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["recipe_lr"], row["seed"], row["status"]) for row in rows if row["model"] == "tiny ResNet"] == [
+        ("0.001", "42", "not begun"),
+        ("0.001", "43", "not begun"),
+        ("0.002", "42", "completed"),
+        ("0.002", "43", "not begun"),
+    ]
+    text = (options[-1] / f"{name}.md").read_text()
+    assert "--sweep lr=1e-3,2e-3 weight_decay=0.05 --seeds 42 43 --run local" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--status", "--cancel", "x"], ["--status and --cancel are different commands"]),
+        (["--run", "slurm", "--cancel", "x", "--yes"], ["--run and --cancel"]),
+        (["--dry-run", "--table", "3"], ["--dry-run does nothing without --run"]),
+        (["--table", "3", "--run", "local", "--slurm", "nodes=2"], ["--slurm does nothing without --run slurm"]),
+        (["--table", "3", "--follow"], ["--follow does nothing without --status"]),
+        (["--cancel", "x", "--runs", "nowhere"], ["no runs in 'nowhere'", "--runs DIR"]),
+        (["--table", "3", "--run", "slurm", "--dry-run", "--slurm", "partitoin=a"], ["did you mean 'partition'"]),
+        (["--table", "3", "--seeds", "-1"], ["--seeds", "whole number from 0"]),
+        (["--table", "3", "--sweep", "lr"], ["FIELD=VALUE,VALUE"]),
+    ],
+)
+def test_commands_of_runs_that_make_no_sense(run_all, options, words):
+    done = run_all(*options)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert all(word in line for word in words)
+
+
+def test_a_plan_without_a_cluster(run_all, tmp_path, measured_once):
+    """On a laptop, where nothing was ever submitted."""
+    _, runs, _ = measured_once
+    done = run_all("--table", 3, "--only", "t2t_vit_14", "resnet50", "--run", "slurm", "--dry-run", "--runs", runs)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4
+    assert re.match(r"submit +t2t_vit_14-imagenet-t2t_medium-s42-[0-9a-f]{8} +~119\.5 GPU h +not begun", lines[2])
+    assert re.match(r"an estimate: 25[12] GPU hours for 3 runs \(DeiT-B's stated speed on a V100", lines[-1])
+    plain = run_all("--table", 3, "--only", "t2t_vit_14", "--run", "local", "--dry-run", "--json", "--runs", tmp_path)
+    (decision,) = json.loads(plain.stdout)["plan"]
+    assert (decision["action"], decision["estimated_gpu_hours"]) == ("submit", None)  # nothing is measured there
+
+
 def test_data_that_are_not_there(run_all, tmp_path):
     options = ("--runs", tmp_path / "runs", "--reports", tmp_path / "reports", "--data", tmp_path, "--run", "local")
     done = run_all("--budget", "pilot", "--only", "t2t_vit_7", *options)

@@ -52,16 +52,16 @@ def arrays(
     """
     levels: dict[str, int] = {}
     groups: dict[str, list[RunSpec]] = {}
-    arrays: dict[str, Array] = {}
+    empty: dict[str, Array] = {}
     for spec in todo:
         parent, asked = waits_for.get(spec.run_id, ""), shape(spec)
         levels[spec.run_id] = levels.get(parent, -1) + 1
         key = json.dumps([asked, parent], sort_keys=True)
         groups.setdefault(key, []).append(spec)
-        arrays[key] = Array(specs=(), shape=asked, parent=parent, level=levels[spec.run_id])
+        empty[key] = Array(specs=(), shape=asked, parent=parent, level=levels[spec.run_id])
     return [
-        dataclasses.replace(arrays[key], specs=tuple(groups[key][i : i + most]))
-        for key in sorted(arrays, key=lambda key: arrays[key].level)
+        dataclasses.replace(empty[key], specs=tuple(groups[key][i : i + most]))
+        for key in sorted(empty, key=lambda key: empty[key].level)
         for i in range(0, len(groups[key]), most)
     ]
 
