@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from bench.budgets import BUDGETS, SUITES
+from bench.cancel import cancel
 from bench.commands import report_suites, report_tables, with_seeds
-from bench.dispatch import cancel, dry_run, show_status, submit_to_slurm
+from bench.dispatch import dry_run, submit_to_slurm
 from bench.paper import TABLES
 from bench.paper.editions import EDITIONS
 from bench.slurm import Unreachable
 from bench.specs import Edition, RequestError, Row, RunSpec, Table, unknown
+from bench.status import show_status
 from bench.suites import suites
 
 T = TypeVar("T")

@@ -1,13 +1,8 @@
-"""Plan runs, hand them to an executor, tell how they stand, and cancel them by name."""
+"""Plan runs, and hand them to an executor."""
 
 import argparse
 import contextlib
-import dataclasses
-import fnmatch
 import json
-import os
-import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +10,11 @@ from pathlib import Path
 
 from bench import costs, slurm, submissions
 from bench.planner import Action, Decision, plan
-from bench.run_folder import last_owner, load_records
+from bench.run_folder import load_records
 from bench.settings import Settings
-from bench.specs import RequestError, Resources, RunSpec, unknown
+from bench.specs import RequestError, Resources, RunSpec
 from bench.standing import Queue, known, look
-from bench.status import duration, run_ids, status, table
+from bench.status import duration
 from bench.store import load_complexity, require_writable
 from bench.submissions import Submission
 
@@ -109,127 +104,6 @@ def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
     for line in blocked:
         print(f"run_all.py: {line}", file=sys.stderr)
     return 1 if blocked else 0
-
-
-def show_status(args: argparse.Namespace) -> int:
-    """Print how the runs stand: once, or again and again until Ctrl-C."""
-    _print_status(args)
-    with contextlib.suppress(KeyboardInterrupt):
-        while args.follow:
-            time.sleep(FOLLOW_S)
-            if sys.stdout.isatty() and not args.json:
-                print("\033[2J\033[H", end="")
-            _print_status(args)
-    return 0
-
-
-def _print_status(args: argparse.Namespace) -> None:
-    ids = _matching(args.runs, args.only)
-    queue = look(args.runs, ids)
-    lines = [status(args.runs, run_id, queue) for run_id in ids]
-    counts = {state: sum(line.state == state for line in lines) for state in dict.fromkeys(s.state for s in lines)}
-    if args.json:
-        shown = [dataclasses.asdict(line) for line in lines]
-        # A document a look; on one line if there will be several.
-        print(json.dumps({"runs": shown, "slurm": queue.silence or None}, indent=None if args.follow else 2))
-    else:
-        print(table(lines) if lines else f"no runs in {args.runs}")
-        print(f"{time.strftime('%H:%M:%S')}  " + ", ".join(f"{n} {state}" for state, n in counts.items()))
-    if queue.silence:
-        print(f"run_all.py: Slurm does not answer, the states are the runs' own: {queue.silence}", file=sys.stderr)
-    sys.stdout.flush()
-
-
-FOLLOW_S = 5
-"""between two looks of ``--follow``"""
-
-
-def cancel(args: argparse.Namespace) -> int:
-    """Stop the named runs, each after it has saved itself; asks first. 1 if one of them cannot be stopped from here."""
-    ids = _matching(args.runs, args.cancel)
-    queue = look(args.runs, ids)
-    jobs: dict[str, str] = {}
-    processes: dict[str, int] = {}
-    out_of_reach = []
-    for run_id in ids:
-        found, owner = known(args.runs, run_id, queue), last_owner(args.runs / run_id)
-        if found.job_alive:
-            jobs[run_id] = found.job
-        elif found.trained_by and owner and owner.host == socket.gethostname():
-            processes[run_id] = owner.pid
-        elif found.trained_by or found.unsure:
-            out_of_reach.append(f"{run_id}: {found.unsure or f'trained by {found.trained_by}: stop it there'}")
-    if bereft := _waiting_for(jobs, args.runs):
-        raise RequestError(
-            f"{', '.join(bereft)} would start from what you cancel; name them too, as in --cancel "
-            + " ".join([*args.cancel, *bereft])
-        )
-    count = len(jobs) + len(processes)
-    if not args.json:
-        for run_id in ids:
-            if run_id in jobs or run_id in processes:
-                print(f"{run_id}  " + (f"job {jobs[run_id]}" if run_id in jobs else f"pid {processes[run_id]}"))
-    if count and not args.yes:
-        if args.json or not sys.stdin or not sys.stdin.isatty():
-            raise RequestError("nothing was cancelled: there is nobody to ask; add --yes")
-        if input(f"cancel these {count}? [y/N] ").strip().lower() not in ("y", "yes"):
-            print("nothing was cancelled")
-            return 0
-    if jobs:
-        out_of_reach += _cancel_jobs(jobs)
-    for pid in processes.values():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    if args.json:
-        print(json.dumps({"jobs": jobs, "pids": processes, "failures": out_of_reach}, indent=2))
-    else:
-        print(
-            "cancelled; the command that began them resumes them" if count else "none of them is queued or running here"
-        )
-    for line in out_of_reach:
-        print(f"run_all.py: {line}", file=sys.stderr)
-    return 1 if out_of_reach else 0
-
-
-def _cancel_jobs(jobs: Mapping[str, str]) -> list[str]:
-    """Cancel the jobs, by run id; returns a line for each that still waits in the queue."""
-    waiting = dict(jobs)
-    for _ in range(3):
-        slurm.cancel(waiting.values())
-        found = slurm.tasks(job.partition("_")[0] for job in waiting.values())
-        waiting = {run: job for run, job in waiting.items() if job in found and found[job].state == "PENDING"}
-        if not waiting:
-            break
-    return [f"{run_id}: job {job} is still in the queue" for run_id, job in waiting.items()]
-
-
-def _waiting_for(jobs: Mapping[str, str], runs: Path) -> list[str]:
-    """Ids of queued runs that start from one of these and are none of them: Slurm may let them go without it."""
-    found = []
-    queue = look(runs)
-    for run_id in queue.by_run.keys() - jobs.keys():
-        if known(runs, run_id, queue).job_state == "PENDING":
-            with contextlib.suppress(OSError, ValueError):
-                parent = RunSpec.from_json((runs / run_id / "spec.json").read_text()).start_from
-                if parent and parent.run_id in jobs:
-                    found.append(run_id)
-    return sorted(found)
-
-
-def _matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:
-    """Ids of the runs that a pattern matches by id or network, or of all."""
-    ids = run_ids(runs)
-    if not patterns:
-        return ids
-    if not ids:
-        raise RequestError(f"no runs in {str(runs)!r}; choose their folder with --runs DIR")
-    chosen: set[str] = set()
-    for pattern in patterns:
-        matches = [i for i in ids if fnmatch.fnmatchcase(i, pattern) or fnmatch.fnmatchcase(i.split("-")[0], pattern)]
-        if not matches:
-            raise unknown("run", pattern, ids[:SHOWN], f"--status lists what is in {runs}; * and ? are wildcards")
-        chosen.update(matches)
-    return [run_id for run_id in ids if run_id in chosen]
 
 
 def _family(specs: Sequence[RunSpec]) -> list[str]:

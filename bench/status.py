@@ -1,14 +1,20 @@
 """``--status``: a line a run, from its folder and from Slurm; neither torch nor pandas."""
 
+import argparse
+import contextlib
 import dataclasses
 import datetime
-from collections.abc import Iterable
+import fnmatch
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.planner import Known
 from bench.run_folder import last_owner, load_progress
-from bench.specs import RunRecord, RunSpec
-from bench.standing import Queue, known
+from bench.specs import RequestError, RunRecord, RunSpec, unknown
+from bench.standing import Queue, known, look
 from bench.submissions import Submission
 
 STATES = ("running", "queued", "blocked", "interrupted", "killed", "failed", "diverged", "completed", "not begun")
@@ -195,3 +201,52 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min" if minutes else f"{whole.seconds} s"
+
+
+FOLLOW_S = 5
+"""between two looks of ``--follow``"""
+
+
+def show_status(args: argparse.Namespace) -> int:
+    """Print how the runs stand: once, or again and again until Ctrl-C."""
+    _print_status(args)
+    with contextlib.suppress(KeyboardInterrupt):
+        while args.follow:
+            time.sleep(FOLLOW_S)
+            if sys.stdout.isatty() and not args.json:
+                print("\033[2J\033[H", end="")
+            _print_status(args)
+    return 0
+
+
+def _print_status(args: argparse.Namespace) -> None:
+    ids = matching(args.runs, args.only)
+    queue = look(args.runs, ids)
+    lines = [status(args.runs, run_id, queue) for run_id in ids]
+    counts = {state: sum(line.state == state for line in lines) for state in dict.fromkeys(s.state for s in lines)}
+    if args.json:
+        shown = [dataclasses.asdict(line) for line in lines]
+        # A document a look; on one line if there will be several.
+        print(json.dumps({"runs": shown, "slurm": queue.silence or None}, indent=None if args.follow else 2))
+    else:
+        print(table(lines) if lines else f"no runs in {args.runs}")
+        print(f"{time.strftime('%H:%M:%S')}  " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    if queue.silence:
+        print(f"run_all.py: Slurm does not answer, the states are the runs' own: {queue.silence}", file=sys.stderr)
+    sys.stdout.flush()
+
+
+def matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:
+    """Ids of the runs that a pattern matches by id or network, or of all."""
+    ids = run_ids(runs)
+    if not patterns:
+        return ids
+    if not ids:
+        raise RequestError(f"no runs in {str(runs)!r}; choose their folder with --runs DIR")
+    chosen: set[str] = set()
+    for pattern in patterns:
+        matches = [i for i in ids if fnmatch.fnmatchcase(i, pattern) or fnmatch.fnmatchcase(i.split("-")[0], pattern)]
+        if not matches:
+            raise unknown("run", pattern, ids[:20], f"--status lists what is in {runs}; * and ? are wildcards")
+        chosen.update(matches)
+    return [run_id for run_id in ids if run_id in chosen]

@@ -19,6 +19,7 @@ EXECUTORS = bench("specs", "job", "slurm", "submissions")
 HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
 DISPATCH = STANDING | bench("store", "costs", "settings", "standing", "status")
+CLI = ("commands", "dispatch", "status", "cancel")
 COMMANDS = bench("specs", "budgets", "suites", "store", "run_folder", "dispatch")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
@@ -38,6 +39,7 @@ RULES = {
     "bench.submissions": (bench("specs", "store", "run_folder"),) * 2,
     "bench.standing": (STANDING,) * 2,
     "bench.status": (STANDING | bench("standing"), STANDING | bench("standing") | {"tabulate"}),
+    "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
     "bench.trainer": (bench("specs", "build", "data", "run_folder", "stop") | {"torch", "timm"},) * 2,
@@ -50,7 +52,8 @@ RULES = {
     "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
     "bench.complexity": (bench("specs"), bench("specs", "build") | {"torch", "timm", "fvcore"}),
     "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "matplotlib"},) * 2,
-    "bench.cli": (bench("specs", "paper", "budgets", "suites", "commands", "dispatch", "slurm"),) * 2,
+    "bench.cli": (bench("specs", "paper", "budgets", "suites", "commands", "dispatch", "status", "cancel", "slurm"),)
+    * 2,
     "bench.commands": (COMMANDS, COMMANDS | bench("complexity", "report") | {"pandas", "rich"}),
     "bench.build": (bench("specs") | {"models", "torch", "timm"},) * 2,
     "bench": (set(), set()),
