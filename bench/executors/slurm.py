@@ -206,7 +206,7 @@ def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[
     srun = ["--kill-on-bad-exit=1"]
     if "cpus_per_task" in shape:  # srun does not ask sbatch's environment for it since Slurm 22.05
         srun.append(f"--cpus-per-task={shape['cpus_per_task']}")
-    if "mem_gb" in shape:  # submitit would pass on a bare number, which Slurm takes for MB
+    if "mem_gb" in shape:  # submitit would pass on a number with a point, which sbatch refuses
         shape["mem"] = f"{round(float(str(shape.pop('mem_gb'))) * 1024)}M"
     if not shape.get("exclusive", True):  # sbatch knows no --exclusive=False
         del shape["exclusive"]
