@@ -13,14 +13,14 @@ from pathlib import Path
 from bench import slurm
 from bench.run_folder import last_owner
 from bench.specs import RequestError, RunSpec
-from bench.standing import known, look
+from bench.standing import Queue, known, look
 from bench.status import matching
 
 
 def cancel(args: argparse.Namespace) -> int:
     """Stop the named runs, each after it has saved itself; asks first. 1 if one of them cannot be stopped from here."""
     ids = matching(args.runs, args.cancel)
-    queue = look(args.runs, ids)
+    queue = look(args.runs)
     jobs: dict[str, str] = {}
     processes: dict[str, int] = {}
     out_of_reach = []
@@ -32,7 +32,7 @@ def cancel(args: argparse.Namespace) -> int:
             processes[run_id] = owner.pid
         elif found.trained_by or found.unsure:
             out_of_reach.append(f"{run_id}: {found.unsure or f'trained by {found.trained_by}: stop it there'}")
-    if bereft := _waiting_for(jobs, args.runs):
+    if bereft := _waiting_for(jobs, args.runs, queue):
         raise RequestError(
             f"{', '.join(bereft)} would start from what you cancel; name them too, as in --cancel "
             + " ".join([*args.cancel, *bereft])
@@ -76,10 +76,9 @@ def _cancel_jobs(jobs: Mapping[str, str]) -> list[str]:
     return [f"{run_id}: job {job} is still in the queue" for run_id, job in waiting.items()]
 
 
-def _waiting_for(jobs: Mapping[str, str], runs: Path) -> list[str]:
+def _waiting_for(jobs: Mapping[str, str], runs: Path, queue: Queue) -> list[str]:
     """Ids of queued runs that start from one of these and are none of them: Slurm may let them go without it."""
     found = []
-    queue = look(runs)
     for run_id in queue.by_run.keys() - jobs.keys():
         if known(runs, run_id, queue).job_state == "PENDING":
             with contextlib.suppress(OSError, ValueError):

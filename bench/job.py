@@ -189,9 +189,6 @@ def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
     except (OSError, ValueError) as error:
         raise RunFailed(f"{folder / 'spec.json'}: {' '.join(str(error).split())}") from error
 
-    if spec.start_from and not (folder / "saved").exists():
-        final_checkpoint(folder.parent / spec.start_from.run_id)  # else the run has not even begun
-
     from bench import trainer
     from bench.watch import Lines
 
@@ -199,12 +196,15 @@ def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
         if not here.leads:
             # The first process says why a run ends.
             with contextlib.suppress(trainer.Diverged, trainer.Interrupted, trainer.Unreadable):
-                trainer.Training(spec, resources, here, folder, None, None, _Nothing(), stop).train()
+                trainer.Training(spec, resources, here, None, None, None, _Nothing(), stop).train()
             return
+        weights = None
+        if spec.start_from and not (folder / "saved").exists():  # without them the run has not even begun
+            weights = final_checkpoint(folder.parent / spec.start_from.run_id)
         with _fenced_is_failed(), own(folder, resources.beat_s) as owned:
             record = _begin(owned, spec)
             try:
-                trainer.Training(spec, resources, here, folder, owned, record, Lines(spec.run_id), stop).train()
+                trainer.Training(spec, resources, here, weights, owned, record, Lines(spec.run_id), stop).train()
             except Fenced:
                 raise
             except trainer.Interrupted as error:

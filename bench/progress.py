@@ -23,7 +23,7 @@ class Progress:
         self._runs = runs
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         columns = (
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}, epoch {task.fields[epoch]}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]:.4f}  {task.fields[speed]:.1f} images/s"),
@@ -47,7 +47,7 @@ class Progress:
         """Follow a run that was started."""
         self._logs[spec.run_id] = log, 0
         self._tasks[spec.run_id] = self._bars.add_task(
-            f"{spec.model} s{spec.seed}", total=None, loss=float("nan"), speed=0.0
+            f"{spec.model} s{spec.seed}", total=None, epoch=1, loss=float("nan"), speed=0.0
         )
 
     def show(self, run_id: str) -> None:
@@ -85,10 +85,9 @@ class Progress:
         owner = last_owner(self._runs / run_id)
         told = load_progress(self._runs / run_id, owner) if owner else {}
         if told:
-            name = self._bars.tasks[self._bars.task_ids.index(self._tasks[run_id])].description.partition(", ")[0]
             self._bars.update(
                 self._tasks[run_id],
-                description=f"{name}, epoch {told['epoch'] + 1:.0f}",
+                epoch=int(told["epoch"]) + 1,
                 completed=told["step"],
                 total=told["steps"],
                 loss=told["loss"],

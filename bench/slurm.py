@@ -60,13 +60,17 @@ def is_here() -> bool:
     return shutil.which("sbatch") is not None
 
 
-def cluster() -> Cluster:
-    """This machine's cluster.
+def cluster_name() -> str:
+    """The name of this machine's cluster.
 
     Raises:
         RequestError: there is no Slurm here.
         Unreachable: its controller does not answer.
     """
+    return _config()["ClusterName"]
+
+
+def _config() -> dict[str, str]:
     if not is_here():
         raise RequestError(
             "no sbatch on this machine; choose --run local, or give the command on a login node of a Slurm cluster"
@@ -77,7 +81,16 @@ def cluster() -> Cluster:
         up = False
     if not up:
         raise Unreachable("its controller is down")
-    config = dict(re.findall(r"^(\w+)\s*= (.*?)\s*$", _ask("scontrol", "show", "config"), re.MULTILINE))
+    return dict(re.findall(r"^(\w+)\s*= (.*?)\s*$", _ask("scontrol", "show", "config"), re.MULTILINE))
+
+
+def cluster() -> Cluster:
+    """This machine's cluster.
+
+    Raises:
+        RequestError, Unreachable: as ``cluster_name``.
+    """
+    config = _config()
     limits: dict[str, float] = {}
     gpus: dict[str, int] = {}
     default = ""

@@ -40,7 +40,7 @@ def look(runs: Path, wanted: Iterable[str] | None = None) -> Queue:
     if not by_run:
         return Queue({}, {})
     try:
-        here = slurm.cluster().name
+        here = slurm.cluster_name()
         named = {s.name: s for s in by_run.values() if s.cluster == here and not s.job}
         cut_short = {name: dataclasses.replace(s, job=slurm.find(name) or "") for name, s in named.items()}
         by_run = {run_id: cut_short.get(s.name, s) for run_id, s in by_run.items()}

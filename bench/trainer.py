@@ -28,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bench import data
 from bench.build import automatic_precision, build_ema, build_mixup, build_network, build_optimizer, build_scheduler
-from bench.run_folder import OwnedRun, final_checkpoint, now
+from bench.run_folder import OwnedRun, now
 from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
 
@@ -165,7 +165,7 @@ class Training:
         spec: what to train.
         resources: with what.
         here: this process.
-        folder: the run's, beside that of the run it starts from.
+        weights: the checkpoint to start from where the run has none of its own, on rank 0.
         run: the owned folder, on rank 0; None elsewhere.
         record: on rank 0, filled and saved as training goes on; its status is the caller's.
         watch: told of progress, on rank 0.
@@ -181,14 +181,14 @@ class Training:
         spec: RunSpec,
         resources: Resources,
         here: World,
-        folder: Path,
+        weights: Path | None,
         run: OwnedRun | None,
         record: RunRecord | None,
         watch: Watch,
         stop: Stop,
     ) -> None:
         self.spec, self.recipe, self.resources = spec, spec.recipe, resources
-        self.here, self.folder, self.run, self.record, self.watch, self.stop = here, folder, run, record, watch, stop
+        self.here, self.weights, self.run, self.record, self.watch, self.stop = here, weights, run, record, watch, stop
         self.started = self.saved = time.monotonic()
         self.unreadable: dict[str, None] = {}  # ordered, each once
 
@@ -458,8 +458,8 @@ class Training:
                 self.record.history.append({"what": "unsound checkpoint", "when": now(), "note": problem})
             if path:
                 paths[0] = str(path)
-            elif self.spec.start_from:
-                paths[1] = str(final_checkpoint(self.folder.parent / self.spec.start_from.run_id))
+            elif self.weights and self.spec.start_from:
+                paths[1] = str(self.weights)
                 self.watch.note(f"starts from the weights of {self.spec.start_from.run_id}")
                 self.record.history.append({"what": "starts from", "when": now(), "note": paths[1]})
         if self.here.size > 1:

@@ -118,6 +118,7 @@ def submit(
 
     Raises:
         RequestError: Slurm refuses, with its reason and the remedy; what was submitted before stays.
+        Unreachable: it does not answer; what may still reach it is taken up by ``mend``.
     """
     jobs: list[str] = []
     for array, turn in zip(planned, turns(planned, max_parallel), strict=True):
