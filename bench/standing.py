@@ -43,7 +43,8 @@ def look(runs: Path, wanted: Iterable[str] | None = None) -> Queue:
         here = slurm.cluster_name()
         named = {s.name: s for s in by_run.values() if s.cluster == here and not s.job}
         cut_short = {name: dataclasses.replace(s, job=slurm.find(name) or "") for name, s in named.items()}
-        by_run = {run_id: cut_short.get(s.name, s) for run_id, s in by_run.items()}
+        found = {run_id: cut_short.get(s.name, s) for run_id, s in by_run.items()}
+        by_run = {run: s for run, s in found.items() if s.job or s.cluster != here or not s.is_overdue}
         jobs = [s.job for s in by_run.values() if s.cluster == here and s.job]
         return Queue(by_run, slurm.tasks(jobs), here)
     except (slurm.Unreachable, RequestError) as error:

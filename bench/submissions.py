@@ -18,6 +18,9 @@ from typing import Any
 from bench.specs import RequestError
 from bench.store import write_atomically
 
+CUT_SHORT_S = 60
+"""after which a job that the queue does not show was never taken"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
@@ -37,9 +40,10 @@ class Submission:
     """Slurm's id; empty until sbatch has answered"""
 
     @property
-    def age_s(self) -> float:
-        """Seconds since it was begun."""
-        return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(self.created)).total_seconds()
+    def is_overdue(self) -> bool:
+        """Whether Slurm will not take it any more, if its queue does not show it."""
+        age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(self.created)
+        return age.total_seconds() > CUT_SHORT_S
 
     def task(self, run_id: str) -> str:
         """Slurm's id of one run's task."""

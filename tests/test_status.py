@@ -1,6 +1,7 @@
 """How runs stand: folders and Slurm's word put together, and the line that ``--status`` makes of it."""
 
 import dataclasses
+import datetime
 import json
 import os
 import socket
@@ -177,6 +178,22 @@ def test_submissions_survive_json_and_a_damaged_one_is_named(tmp_path):
     (tmp_path / "jobs" / "t2t-a" / "submission.json").write_text("{}")
     with pytest.raises(Exception, match=r"t2t-a.submission\.json: .*nobody knows what is in the queue"):
         load_all(tmp_path)
+
+
+def test_a_submission_that_never_reached_slurm_holds_a_run_back_for_a_minute(folder, monkeypatch):
+    runs = folder(OTHER)
+    monkeypatch.setattr("bench.slurm.cluster_name", lambda: "here")
+    monkeypatch.setattr("bench.slurm.find", lambda name: None)
+    just_now = datetime.datetime.now(datetime.UTC).isoformat()
+    save(runs, submission(OTHER, job="", created=just_now))
+    (decision,) = plan([OTHER], lambda spec: known(runs, spec.run_id, look(runs)))
+    assert decision.action is Action.BLOCKED
+    assert decision.reason.endswith("give the command again in a minute")
+    save(runs, submission(OTHER, job=""))  # begun long ago
+    (decision,) = plan([OTHER], lambda spec: known(runs, spec.run_id, look(runs)))
+    assert decision.action is Action.SUBMIT
+    monkeypatch.setattr("bench.slurm.cluster_name", lambda: "elsewhere")
+    assert known(runs, OTHER.run_id, look(runs)).unsure  # this Slurm cannot know
 
 
 def test_without_slurm_the_folders_still_tell(folder, monkeypatch):

@@ -124,9 +124,9 @@ def submit(
     for array, turn in zip(planned, turns(planned, max_parallel), strict=True):
         ids = tuple(spec.run_id for spec in array.specs)
         submission = submissions.begin(cluster.name, ids, dict(array.shape), dataclasses.asdict(resources))
-        submissions.save(runs, submission)
         for spec in array.specs:
             prepare(runs, spec)
+        submissions.save(runs, submission)
         waits = [f"afterok:{tasks[array.parent]}"] if array.parent else []
         waits += [f"afterany:{':'.join(jobs[place] for place in turn.after)}"] if turn.after else []
         parameters = _parameters(array, submission.name, turn.at_once, ",".join(waits))
@@ -150,10 +150,6 @@ def submit(
         yield array, submission
 
 
-CUT_SHORT_S = 60
-"""after which Slurm will not take a job any more that its queue does not show"""
-
-
 def mend(runs: Path, cluster: slurm.Cluster) -> None:
     """Find the jobs of submissions that were cut short between sbatch and its answer; forget those without one.
 
@@ -167,7 +163,7 @@ def mend(runs: Path, cluster: slurm.Cluster) -> None:
             found = slurm.find(submission.name)
             if found:
                 _adopt(runs, submission, found)
-            elif submission.age_s > CUT_SHORT_S:
+            elif submission.is_overdue:
                 submissions.drop(runs, submission)
 
 
