@@ -17,7 +17,8 @@ from timm.layers import set_fused_attn
 from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 
 from models import T2TModule, T2TViT
-from models.t2t_vit import TokenTransformer, sinusoid_positions
+from models.t2t_vit import sinusoid_positions
+from models.tokens import TokenTransformer
 from tests.conftest import ROOT
 
 AUTHORS = json.loads((ROOT / "tests/golden/authors_code.json").read_text())

@@ -1,0 +1,141 @@
+"""The paper's CNN rows that timm does not ship as they were counted (Table 6).
+
+Each is put together from timm's and torchvision's parts. The authors did not release theirs: stems and widths are
+those that come closest to the printed params and MACs.
+"""
+
+from typing import Any
+
+import torchvision
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models.ghostnet import GhostModule
+from timm.models.inception_v3 import InceptionV3
+from timm.models.resnet import BasicBlock, Bottleneck, ResNet
+from torch import Tensor, nn
+
+__all__ = ["AlexNet", "GhostBottleneck", "InceptionV3Auxiliary", "SENet50"]
+
+
+class AlexNet(torchvision.models.AlexNet):
+    """torchvision's AlexNet with the arguments that timm passes to every network.
+
+    Args:
+        num_classes: classes of the head.
+        in_chans: image channels.
+        drop_rate: dropout ahead of the two hidden linear layers.
+
+    Takes images from 64 px on.
+    """
+
+    def __init__(self, num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.5) -> None:
+        super().__init__(num_classes, dropout=drop_rate)
+        self.num_classes, self.num_features = num_classes, 4096
+        if in_chans != 3:
+            self.features[0] = nn.Conv2d(in_chans, 64, kernel_size=11, stride=4, padding=2)
+
+    def get_classifier(self) -> nn.Module:
+        """The last linear layer."""
+        return self.classifier[-1]
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put a new, freshly initialised head on the network; 0 classes leave it out."""
+        self.num_classes = num_classes
+        self.classifier[-1] = nn.Linear(4096, num_classes) if num_classes else nn.Identity()
+
+
+class InceptionV3Auxiliary(InceptionV3):
+    """timm's Inception v3 with its auxiliary head among the params, as the printed figure has it.
+
+    The head takes no part in the forward pass, and so is frozen: timm trains this network without it, too.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(aux_logits=True, **arguments)
+        self.aux_logits = False  # from here on this says whether the forward pass runs the head
+        self.AuxLogits.requires_grad_(False)
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """As timm's; the new auxiliary head is frozen like the old one."""
+        super().reset_classifier(num_classes, global_pool)
+        self.AuxLogits.requires_grad_(False)
+
+
+class GhostBottleneck(Bottleneck):
+    """ResNet's bottleneck block whose 3x3 convolution is a Ghost module, which has norms of its own."""
+
+    def __init__(self, *args: Any, **arguments: Any) -> None:
+        super().__init__(*args, **arguments)
+        conv = self.conv2
+        self.conv2 = GhostModule(conv.in_channels, conv.out_channels, kernel_size=3, stride=conv.stride[0])
+        self.bn2 = nn.Identity()
+
+
+class SENet50(ResNet):
+    """SE-ResNet50 with a stem of three 3x3 convolutions, all of width 64."""
+
+    def __init__(self, in_chans: int = 3, **arguments: Any) -> None:
+        super().__init__(
+            Bottleneck, (3, 4, 6, 3), in_chans=in_chans, block_args={"attn_layer": "se"}, **arguments
+        )
+        layers: list[nn.Module] = []
+        for channels, stride in ((in_chans, 2), (64, 1), (64, 1)):
+            layers += [nn.Conv2d(channels, 64, 3, stride, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)]
+        self.conv1 = nn.Sequential(*layers[:-2])  # the last norm and activation are the network's bn1 and act1
+        for layer in self.conv1:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")  # as timm's ResNet
+
+
+def _cfg(**values: Any) -> dict[str, Any]:
+    return {"crop_pct": 0.875, "interpolation": "bilinear", "pool_size": (7, 7), "classifier": "fc"} | values
+
+
+default_cfgs = generate_default_cfgs(
+    {
+        "alexnet": _cfg(first_conv="features.0", classifier="classifier.6", pool_size=None),
+        "inception_v3_auxiliary": _cfg(
+            first_conv="Conv2d_1a_3x3.conv", input_size=(3, 299, 299), pool_size=(8, 8), interpolation="bicubic"
+        ),
+        "resnet50_ghost": _cfg(first_conv="conv1"),
+        "senet50": _cfg(first_conv="conv1.0"),
+        "wide_resnet18x1_5": _cfg(first_conv="conv1.0"),
+    }
+)
+
+
+@register_model
+def alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
+    """AlexNet, torchvision's: 61.1 M params."""
+    return build_model_with_cfg(AlexNet, "alexnet", pretrained, **kwargs)
+
+
+@register_model
+def inception_v3_auxiliary(pretrained: bool = False, **kwargs: Any) -> InceptionV3Auxiliary:
+    """Inception v3 at 299 px, params with the auxiliary head: 27.2 M."""
+    return build_model_with_cfg(InceptionV3Auxiliary, "inception_v3_auxiliary", pretrained, **kwargs)
+
+
+@register_model
+def wide_resnet18x1_5(pretrained: bool = False, **kwargs: Any) -> ResNet:
+    """ResNet18, all stages 1.5 times as wide, with a stem of three 3x3 convolutions (32, 32, 64)."""
+    structure: dict[str, Any] = {
+        "block": BasicBlock,
+        "layers": (2, 2, 2, 2),
+        "channels": (96, 192, 384, 768),
+        "stem_type": "deep",
+        "stem_width": 32,
+    }
+    return build_model_with_cfg(ResNet, "wide_resnet18x1_5", pretrained, **structure, **kwargs)
+
+
+@register_model
+def senet50(pretrained: bool = False, **kwargs: Any) -> SENet50:
+    """SE-ResNet50 (reduction 16) with a stem of three 3x3 convolutions of width 64."""
+    return build_model_with_cfg(SENet50, "senet50", pretrained, **kwargs)
+
+
+@register_model
+def resnet50_ghost(pretrained: bool = False, **kwargs: Any) -> ResNet:
+    """ResNet50 whose 3x3 convolutions are Ghost modules (ratio 2, depthwise 3x3)."""
+    structure: dict[str, Any] = {"block": GhostBottleneck, "layers": (3, 4, 6, 3)}
+    return build_model_with_cfg(ResNet, "resnet50_ghost", pretrained, **structure, **kwargs)
