@@ -7,7 +7,7 @@ fill one of the paper's cells, and reports into tables of its own.
 import dataclasses
 
 from bench.recipes import T2T_LITE, changed
-from bench.specs import RunSpec
+from bench.specs import Network, Row, RunSpec
 
 BUDGETS = ("paper", "pilot", "smoke")
 
@@ -44,20 +44,19 @@ SMOKE = dataclasses.replace(
 )
 
 
-def under(budget: str, spec: RunSpec) -> RunSpec:
-    """The run that stands in for ``spec`` under a budget; the run itself under "paper"."""
-    if budget == "pilot":
-        return dataclasses.replace(spec, dataset="cifar10", img_size=96, recipe=PILOT)
-    if budget == "smoke":
-        return dataclasses.replace(spec, dataset="synthetic", img_size=32, recipe=SMOKE)
-    return spec
+def under(budget: str, row: Row) -> RunSpec | None:
+    """The run that stands in for a row's under a budget; under "paper" its own, if it has one."""
+    return row.run if budget == "paper" else _stand_in(budget, row.network)
 
 
-def _spec(model: str, *model_args: tuple[str, int | float | str]) -> RunSpec:
-    return RunSpec(model=model, model_args=model_args, dataset="", recipe=PILOT, img_size=0)
+def _stand_in(budget: str, network: Network) -> RunSpec:
+    dataset, img_size, recipe = {"pilot": ("cifar10", 96, PILOT), "smoke": ("synthetic", 32, SMOKE)}[budget]
+    return RunSpec(
+        model=network.model, model_args=network.model_args, dataset=dataset, img_size=img_size, recipe=recipe
+    )
 
 
-_TINY_T2T = under("smoke", _spec("t2t_vit_7", ("embed_dim", 64), ("depth", 2), ("num_heads", 2)))
+_TINY_T2T = _stand_in("smoke", Network("t2t_vit_7", model_args=(("embed_dim", 64), ("depth", 2), ("num_heads", 2))))
 _TUNED = dataclasses.replace(
     changed(SMOKE, "this suite: half of the smoke run that it starts from", epochs=2, lr=1e-3),
     name="smoke_tune",
@@ -66,18 +65,15 @@ _TUNED = dataclasses.replace(
 
 SUITES = {
     "pilot": {
-        name: under("pilot", spec)
-        for name, spec in {
-            "T2T-ViT-7": _spec("t2t_vit_7"),
-            "ViT (DeiT-tiny)": _spec("deit_tiny_patch16_224"),
-            "ResNet50": _spec("resnet50"),
-            "MobileNetV2 1.0x": _spec("mobilenetv2_100"),
-        }.items()
+        "T2T-ViT-7": _stand_in("pilot", Network("t2t_vit_7")),
+        "ViT (DeiT-tiny)": _stand_in("pilot", Network("deit_tiny_patch16_224")),
+        "ResNet50": _stand_in("pilot", Network("resnet50")),
+        "MobileNetV2 1.0x": _stand_in("pilot", Network("mobilenetv2_100")),
     },
     "smoke": {
         "tiny T2T-ViT": _TINY_T2T,
         "tiny T2T-ViT, tuned": dataclasses.replace(_TINY_T2T, recipe=_TUNED, start_from=_TINY_T2T),
-        "tiny ResNet": under("smoke", _spec("test_resnet")),
+        "tiny ResNet": _stand_in("smoke", Network("test_resnet")),
     },
 }
 """what a budget trains where no table is named, by row"""

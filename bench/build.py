@@ -11,36 +11,41 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 import models  # noqa: F401  (registers with timm)
-from bench.specs import Recipe, RunSpec, unknown
+from bench.specs import Network, Recipe, RunSpec, unknown
+
+OURS = ("t2t_vit", "vit", "cnn")
+"""modules of ``models`` that register networks"""
 
 
-def create_network(model: str, img_size: int, **arguments: Any) -> nn.Module:
-    """A network by name, for square images of ``img_size`` pixels.
+def create_network(network: Network, **arguments: Any) -> nn.Module:
+    """A network by name, for square images of its size.
 
     Args:
-        model: what ``timm.create_model`` knows, ``models`` included.
-        img_size: pixels; told to the factories that want to know.
-        arguments: further ones of the factory.
+        network: what ``timm.create_model`` knows, ``models`` included; the image size is told to the factories that
+            want to know.
+        arguments: further ones of the factory; the network's own outrank them.
 
     Raises:
         RequestError: no such network.
     """
-    if not timm.is_model(model):
-        ours = timm.list_models(module="t2t_vit")
-        raise unknown("model", model, ours, "timm.list_models() prints the names timm adds")
+    if not timm.is_model(network.model):
+        ours = [name for module in OURS for name in timm.list_models(module=module)]
+        raise unknown("model", network.model, ours, "timm.list_models() prints the names timm adds")
     # Networks with positions want the size when they are built; a CNN's factory fails on the argument.
-    cfg = timm.get_pretrained_cfg(model)
+    cfg = timm.get_pretrained_cfg(network.model)
     if cfg is not None and cfg.fixed_input_size:
-        arguments["img_size"] = img_size
-    return timm.create_model(model, **arguments)
+        arguments["img_size"] = network.img_size
+    return timm.create_model(network.model, **arguments | dict(network.model_args))
 
 
 def build_network(spec: RunSpec, num_classes: int) -> nn.Module:
-    """The spec's network with a fresh head for ``num_classes``."""
+    """The spec's network with a fresh head for ``num_classes``, frozen where its recipe freezes."""
     drop_path = {"drop_path_rate": spec.recipe.drop_path} if spec.recipe.drop_path else {}
-    return create_network(
-        spec.model, spec.img_size, num_classes=num_classes, **drop_path, **dict[str, Any](spec.model_args)
-    )
+    network = create_network(spec.network, num_classes=num_classes, **drop_path)
+    if spec.recipe.freeze_class_token_and_norm:
+        for name in ("cls_token", "norm"):
+            getattr(network, name, nn.Identity()).requires_grad_(False)
+    return network
 
 
 def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
@@ -50,14 +55,31 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
         if recipe.optimizer == "adamw"
         else {"momentum": recipe.momentum}
     )
-    return create_optimizer_v2(
-        network,
-        opt=recipe.optimizer,
-        lr=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        filter_bias_and_bn=not recipe.decay_1d,
-        **options,
-    )
+    common: dict[str, Any] = {"opt": recipe.optimizer, "lr": recipe.lr, "weight_decay": recipe.weight_decay, **options}
+    if (recipe.backbone_lr_scale, recipe.backbone_min_lr_scale) == (1, 1):
+        return create_optimizer_v2(network, filter_bias_and_bn=not recipe.decay_1d, **common)
+    return create_optimizer_v2(_fine_tuning_groups(recipe, network), **common)
+
+
+def _fine_tuning_groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:
+    """Head and backbone, each once with weight decay and, if the recipe spares 1-D parameters, once without."""
+    heads = network.get_classifier()  # type: ignore[operator]  # of all of timm's networks
+    in_head = {id(p) for head in (heads if isinstance(heads, tuple) else (heads,)) for p in head.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            decays = recipe.decay_1d or parameter.ndim > 1
+            groups.setdefault((id(parameter) in in_head, decays), []).append(parameter)
+    # timm's schedulers multiply a group's whole curve by its lr_scale, floor included, and start the curve at the
+    # group's own lr: between them any pair of scales can be had.
+    scale = recipe.backbone_min_lr_scale
+    backbone = {"lr": recipe.lr * recipe.backbone_lr_scale / scale, "lr_scale": scale}
+    return [
+        {"params": parameters}
+        | ({} if is_head else backbone)
+        | {"weight_decay": recipe.weight_decay if decays else 0.0}
+        for (is_head, decays), parameters in groups.items()
+    ]
 
 
 def build_scheduler(recipe: Recipe, optimizer: torch.optim.Optimizer) -> Any:

@@ -17,12 +17,12 @@ from typing import NoReturn, TypeVar
 
 from bench.budgets import BUDGETS, SUITES
 from bench.cancel import cancel
-from bench.commands import report_suites, report_tables, with_seeds
+from bench.commands import report_suites, report_tables, runs_of, with_seeds
 from bench.dispatch import dry_run, submit_to_slurm
-from bench.paper import TABLES
+from bench.paper import SETTINGS, TABLES
 from bench.paper.editions import EDITIONS
 from bench.slurm import Unreachable
-from bench.specs import Edition, RequestError, Row, RunSpec, Table, unknown
+from bench.specs import Edition, RequestError, Row, RunSpec, Settings, Table, unknown
 from bench.status import show_status
 from bench.suites import suites
 
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python run_all.py --table 3",
     )
     parser.add_argument("--table", nargs="+", metavar="N", help="tables to measure and report")
+    parser.add_argument("--all", action="store_true", help="every table, the page on counting, and the index over them")
     parser.add_argument(
         "--only",
         nargs="+",
@@ -211,30 +212,41 @@ def _dispatch(args: argparse.Namespace) -> int:
         return show_status(args)
     if args.cancel:
         return cancel(args)
-    if not args.table and not args.list and args.budget not in SUITES:
-        raise RequestError(
-            f"nothing to do; choose --list, --status, or --table N (N from {', '.join(map(str, TABLES))})"
-        )
-    tables = _tables(args.table) if args.table else list(TABLES.values())
+    if args.all and (args.table or args.only):
+        raise RequestError("--all means every row of every table; leave out --table and --only, or --all")
+    named = args.table or args.all
+    if not named and not args.list and args.budget not in SUITES:
+        numbers = ", ".join(map(str, [*TABLES, *SETTINGS]))
+        raise RequestError(f"nothing to do; choose --list, --status, --all, or --table N (N from {numbers})")
     edition = _edition(args.edition)
+    tables, settings = _tables(args.table or map(str, [*TABLES, *SETTINGS]))
+    if named:
+        _require_figures(tables, edition)
     if not args.list and (args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep):
         found = suites(
-            tables if args.table else [],
+            tables if named else [],
             budget=args.budget,
             dataset=args.dataset,
             settings=args.set,
             sweep=args.sweep,
         )
-        named = [(entry.row, entry.spec.model, entry) for suite in found for entry in suite.entries]
-        entries = _matching(named, args.only)
+        by_name = [(entry.row, entry.spec.model, entry) for suite in found for entry in suite.entries]
+        entries = _matching(by_name, args.only)
         code = _planned([entry.spec for entry in entries], args)
         return report_suites(found, entries, args) if code is None else code
-    rows = _rows(tables, args.only)
     if args.list:
-        _list(tables, rows, as_json=args.json)
+        shown = _matching([(row.name, row.network.model, row) for table in tables for row in table.rows], args.only)
+        _list(tables, settings, shown, as_json=args.json)
         return 0
-    code = _planned([row.run for row in rows], args)
-    return report_tables(tables, rows, edition, args) if code is None else code
+    rows = [row for table in tables for row in table.rows_in(edition)]
+    rows = _matching([(row.name, row.network.model, row) for row in rows], args.only)
+    if args.run and not any(row.run for row in rows):
+        raise RequestError(
+            f"--run: nothing to train in {', '.join(row.name for row in rows) or 'tables of settings'}: no recipe is "
+            "held for how its printed top-1 came about; choose other rows, or --budget pilot"
+        )
+    code = _planned(runs_of(rows), args) if args.dry_run or args.run == "slurm" else None
+    return report_tables(tables, settings, rows, edition, args) if code is None else code
 
 
 def _planned(specs: Sequence[RunSpec], args: argparse.Namespace) -> int | None:
@@ -246,12 +258,25 @@ def _planned(specs: Sequence[RunSpec], args: argparse.Namespace) -> int | None:
     return None
 
 
-def _tables(numbers: Iterable[str]) -> list[Table]:
-    by_name = {str(number): table for number, table in TABLES.items()}
-    for number in numbers:
+def _tables(numbers: Iterable[str]) -> tuple[list[Table], list[Settings]]:
+    """The tables of networks and those of settings that are asked for."""
+    by_name = {str(number): table for number, table in [*TABLES.items(), *SETTINGS.items()]}
+    chosen = list(dict.fromkeys(numbers))
+    for number in chosen:
         if number not in by_name:
             raise unknown("table", number, by_name, "--list shows what each holds")
-    return [by_name[number] for number in dict.fromkeys(numbers)]
+    found = [by_name[number] for number in chosen]
+    return [t for t in found if isinstance(t, Table)], [t for t in found if isinstance(t, Settings)]
+
+
+def _require_figures(tables: Iterable[Table], edition: Edition) -> None:
+    for table in tables:
+        if not table.rows_in(edition):
+            known = [str(number) for number, other in TABLES.items() if other.rows_in(edition)]
+            raise RequestError(
+                f"no figures of Table {table.number} are held in the {edition.name} edition; choose --table "
+                f"{' '.join(known)}, or another edition"
+            )
 
 
 def _edition(name: str) -> Edition:
@@ -262,11 +287,6 @@ def _edition(name: str) -> Edition:
         if plain(name) == plain(edition.key):
             return edition
     raise unknown("edition", name, [e.key for e in EDITIONS])
-
-
-def _rows(tables: Iterable[Table], patterns: Sequence[str] | None) -> list[Row]:
-    """The rows to work on: those that a pattern matches, or all."""
-    return _matching([(row.name, row.run.model, row) for table in tables for row in table.rows], patterns)
 
 
 def _matching(named: Sequence[tuple[str, str, T]], patterns: Sequence[str] | None) -> list[T]:
@@ -288,30 +308,42 @@ def _matching(named: Sequence[tuple[str, str, T]], patterns: Sequence[str] | Non
     return [item for *_, item in named if any(item in found for found in matches.values())]
 
 
-def _list(tables: Iterable[Table], rows: Sequence[Row], *, as_json: bool) -> None:
+def _list(tables: Iterable[Table], settings: Iterable[Settings], rows: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
         listed = [
             {
                 "table": table.number,
                 "title": table.title,
                 "rows": [
-                    {"model": row.name, "network": row.run.model, "img_size": row.run.img_size}
-                    | {"recipe": row.run.recipe.name, "editions": _editions(row)}
+                    {"model": row.name, "network": str(row.network), "img_size": row.network.img_size}
+                    | {"recipe": row.run.recipe.name if row.run else None, "editions": _editions(row)}
                     for row in table.rows
                     if row in rows
                 ],
             }
             for table in tables
         ]
-        print(json.dumps({"tables": listed}, indent=2))
+        recipes = [
+            {"table": setting.number, "title": setting.title, "recipes": [recipe.name for recipe in setting.recipes]}
+            for setting in settings
+        ]
+        print(json.dumps({"tables": listed, "settings": recipes}, indent=2))
         return
+    widths = [max((len(text) for text in column), default=0) for column in zip(*map(_listed, rows), strict=True)]
     for table in tables:
         print(f"Table {table.number}: {table.title}")
         for row in table.rows:
             if row in rows:
-                run = row.run
-                where = f"{run.model:<14} {run.img_size} px  {run.recipe.name:<12}"
-                print(f"  {row.name:<14} {where} {', '.join(_editions(row))}")
+                cells = [f"{text:<{width}}" for text, width in zip(_listed(row), widths, strict=True)]
+                print(f"  {'  '.join(cells)}".rstrip())
+    for setting in settings:
+        print(f"Table {setting.number}: {setting.title}")
+        print(f"  recipes {', '.join(recipe.name for recipe in setting.recipes)}")
+
+
+def _listed(row: Row) -> tuple[str, ...]:
+    recipe = row.run.recipe.name if row.run else "-"
+    return row.name, str(row.network), f"{row.network.img_size} px", recipe, ", ".join(_editions(row))
 
 
 def _editions(row: Row) -> list[str]:

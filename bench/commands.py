@@ -12,59 +12,131 @@ from typing import TYPE_CHECKING
 from bench.budgets import BUDGETS
 from bench.dispatch import train_here
 from bench.run_folder import load_record
-from bench.specs import Complexity, Edition, Row, RunRecord, RunSpec, Table
+from bench.specs import Complexity, Edition, Network, Row, RunRecord, RunSpec, Settings, Table, networks
 from bench.store import load_complexity, require_writable, save_complexity, write_atomically
 from bench.suites import Entry, Suite
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.report.frame import Measurements, Records
 
-def report_tables(tables: Sequence[Table], rows: Sequence[Row], edition: Edition, args: argparse.Namespace) -> int:
-    """Measure and train what is missing of the rows, and report the tables."""
-    reports, runs, as_json = args.reports, args.runs, args.json
+
+def report_tables(
+    tables: Sequence[Table],
+    settings: Sequence[Settings],
+    rows: Sequence[Row],
+    edition: Edition,
+    args: argparse.Namespace,
+) -> int:
+    """Measure and train what is missing of the rows, and report the tables; with --all the index over them too."""
     # Everything that can refuse the request does so before the first measurement.
     from bench.report.frame import table_frame
-    from bench.report.markdown import table_markdown
-    from bench.report.plots import table_picture
 
-    require_writable(reports, "--reports")
-    require_writable(runs / "complexity", "--runs")
-    failures = _measure([(row.run.model, row.run.img_size) for row in rows], runs)
+    require_writable(args.reports, "--reports")
+    require_writable(args.runs / "complexity", "--runs")
+    failures = _measure(networks(rows), args.runs)
     if args.run:
-        failures += train_here(with_seeds([row.run for row in rows], args.seeds), args)
+        failures += train_here(with_seeds(runs_of(rows), args.seeds), args)
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
-    measurements = _known([(row.run.model, row.run.img_size) for table in tables for row in table.rows], runs)
-    records = _records([row.run for table in tables for row in table.rows], runs)
-    printed = []
-    for table in tables:
-        frame = table_frame(table, edition, measurements, records)
-        contents: dict[str, str | bytes] = {
-            "md": table_markdown(table, edition, frame, measurements, records),
-            "csv": frame.to_csv(index=False, lineterminator="\n"),
-            "png": table_picture(table, edition, frame),
-        }
-        paths = {suffix: reports / f"table_{table.number}.{suffix}" for suffix in contents}
-        for suffix, content in contents.items():
-            write_atomically(paths[suffix], content)
-        shown = frame[[row in rows for row in table.rows]]
-        if as_json:
-            printed.append(
-                {
-                    "table": table.number,
-                    "title": table.title,
-                    "edition": edition.key,
-                    "rows": _plain(shown),
-                    "reports": {suffix: str(path) for suffix, path in paths.items()},
-                }
-            )
-        else:
+    every = [row for table in tables for row in table.rows_in(edition)]
+    measurements = _known(networks(every), args.runs)
+    records = _records([row.run for row in every if row.run], args.runs)
+    frames = [table_frame(table, edition, measurements, records) for table in tables]
+    printed: list[dict[str, object]] = []
+    for table, frame in zip(tables, frames, strict=True):
+        paths = _write(
+            args.reports, f"table_{table.number}", _table_contents(table, edition, frame, measurements, records)
+        )
+        shown = frame[[row in rows for row in table.rows_in(edition)]]
+        numbered = {"table": table.number, "title": table.title}
+        printed.append(numbered | {"edition": edition.key, "rows": _plain(shown), "reports": _texts(paths)})
+        if not args.json:
             _show(table, edition, shown)
-            print("wrote " + ", ".join(str(path) for path in paths.values()))
+            _tell(paths)
             if unmeasured := int(frame["macs_g"].isna().sum()):
-                print(f"not measured in {runs}: {unmeasured} of {len(frame)} rows, dashes in the report")
-    return _finish({"tables": printed} if as_json else None, failures)
+                print(f"not measured in {args.runs}: {unmeasured} of {len(frame)} rows, dashes in the report")
+    for setting in settings:
+        paths = _write(args.reports, f"table_{setting.number}", _settings_contents(setting))
+        printed.append(_plain_settings(setting) | {"reports": _texts(paths)})
+        if not args.json:
+            _show_settings(setting)
+            _tell(paths)
+    if args.all:
+        _report_index(tables, settings, edition, frames, measurements, args)
+    return _finish({"tables": printed} if args.json else None, failures)
+
+
+def runs_of(rows: Iterable[Row]) -> list[RunSpec]:
+    """The runs of the rows that have one, with a line for those that have none."""
+    listed = list(rows)
+    if stuck := list(dict.fromkeys(row.name for row in listed if row.run is None)):
+        print(
+            f"run_all.py: not trained: {', '.join(stuck)}: no recipe is held for how their printed top-1 came about",
+            file=sys.stderr,
+        )
+    return list(dict.fromkeys(row.run for row in listed if row.run))
+
+
+def _table_contents(
+    table: Table, edition: Edition, frame: "pd.DataFrame", measurements: "Measurements", records: "Records"
+) -> dict[str, str | bytes]:
+    """A table's files by suffix."""
+    from bench.report.markdown import table_markdown
+
+    contents: dict[str, str | bytes] = {
+        "md": table_markdown(table, edition, frame, measurements, records),
+        "csv": frame.to_csv(index=False, lineterminator="\n"),
+    }
+    if table.has_picture:
+        from bench.report.plots import table_picture
+
+        contents["png"] = table_picture(table, edition, frame)
+    return contents
+
+
+def _settings_contents(settings: Settings) -> dict[str, str | bytes]:
+    from bench.report.settings import settings_frame, settings_markdown
+
+    return {
+        "md": settings_markdown(settings),
+        "csv": settings_frame(settings).to_csv(index=False, lineterminator="\n"),
+    }
+
+
+def _report_index(
+    tables: Sequence[Table],
+    settings: Sequence[Settings],
+    edition: Edition,
+    frames: "Sequence[pd.DataFrame]",
+    measurements: "Measurements",
+    args: argparse.Namespace,
+) -> None:
+    """The page on counting, and the index that links everything."""
+    from bench.report.counting import counting_markdown
+    from bench.report.index import index_markdown
+
+    paths = _write(args.reports, "counting", {"md": counting_markdown(measurements)})
+    paths |= _write(args.reports, "README", {"md": index_markdown(tables, settings, edition, frames)})
+    if not args.json:
+        print(f"wrote {args.reports / 'counting.md'}, {args.reports / 'README.md'}")
+
+
+def _write(folder: Path, name: str, contents: Mapping[str, str | bytes]) -> dict[str, Path]:
+    """Write a report's files; returns their paths by suffix."""
+    paths = {suffix: folder / f"{name}.{suffix}" for suffix in contents}
+    for suffix, content in contents.items():
+        write_atomically(paths[suffix], content)
+    return paths
+
+
+def _texts(paths: Mapping[str, Path]) -> dict[str, str]:
+    return {suffix: str(path) for suffix, path in paths.items()}
+
+
+def _tell(paths: Mapping[str, Path]) -> None:
+    print("wrote " + ", ".join(str(path) for path in paths.values()))
 
 
 def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argparse.Namespace) -> int:
@@ -90,13 +162,12 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
         }
         if suite.sweep and by_entry["seeds"].any():
             contents["png"] = sweep_picture(shown, by_entry)
-        for suffix, content in contents.items():
-            write_atomically(args.reports / f"{suite.name}.{suffix}", content)
+        paths = _write(args.reports, suite.name, contents)
         if args.json:
             printed.append({"runs": suite.name, "rows": _plain(frame), "entries": _plain(by_entry)})
         else:
             _show_runs(title(suite), frame, by_entry, suite.sweep)
-            print("wrote " + ", ".join(f"{args.reports / suite.name}.{suffix}" for suffix in contents))
+            _tell(paths)
     return _finish({"suites": printed} if args.json else None, failures)
 
 
@@ -117,6 +188,7 @@ def _finish(document: Mapping[str, object] | None, failures: Sequence[str]) -> i
 def _repeat(args: argparse.Namespace) -> list[str]:
     """The options that choose runs, as they were given."""
     return [
+        *(["--all"] if args.all else []),
         *(["--table", *args.table] if args.table else []),
         *(["--budget", args.budget] if args.budget != BUDGETS[0] else []),
         *(["--dataset", args.dataset] if args.dataset else []),
@@ -148,26 +220,26 @@ def _plain(frame: "pd.DataFrame") -> list[dict[Hashable, object]]:
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
-def _known(wanted: Iterable[tuple[str, int]], runs: Path) -> dict[tuple[str, int], Complexity]:
+def _known(wanted: Iterable[Network], runs: Path) -> dict[Network, Complexity]:
     """Measurements that still hold; a damaged file is named and counts as none."""
     from bench.complexity import is_current
 
     known = {}
-    for key in dict.fromkeys(wanted):
+    for network in dict.fromkeys(wanted):
         try:
-            measured = load_complexity(runs, *key)
+            measured = load_complexity(runs, network)
         except ValueError as error:
             print(f"run_all.py: not used: {error}", file=sys.stderr)
             continue
         if measured and is_current(measured):
-            known[key] = measured
+            known[network] = measured
     return known
 
 
-def _measure(wanted: Sequence[tuple[str, int]], runs: Path) -> list[str]:
+def _measure(wanted: Sequence[Network], runs: Path) -> list[str]:
     """Measure and keep what is not known yet; returns a line for each network that could not be measured."""
     known = _known(wanted, runs)
-    todo = [key for key in dict.fromkeys(wanted) if key not in known]
+    todo = [network for network in dict.fromkeys(wanted) if network not in known]
     if not todo:
         return []
     from rich.console import Console
@@ -180,19 +252,19 @@ def _measure(wanted: Sequence[tuple[str, int]], runs: Path) -> list[str]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("", total=len(todo))
-        for i, (model, img_size) in enumerate(todo, start=1):
-            progress.update(task, description=f"measuring {model} at {img_size} px")
+        for i, network in enumerate(todo, start=1):
+            name = f"{network} at {network.img_size} px"
+            progress.update(task, description=f"measuring {name}")
             try:
-                measured = measure(model, img_size)
+                measured = measure(network)
             except CountError as error:
-                failures.append(f"{model} at {img_size} px: {error}")
+                failures.append(f"{name}: {error}")
                 continue
             save_complexity(runs, measured)
             progress.advance(task)
             if not console.is_terminal:
                 print(
-                    f"[{i}/{len(todo)}] {model} at {img_size} px: {measured.params / 1e6:.2f} M params, "
-                    f"{measured.macs / 1e9:.2f} G MACs",
+                    f"[{i}/{len(todo)}] {name}: {measured.params / 1e6:.2f} M params, {measured.macs / 1e9:.2f} G MACs",
                     file=sys.stderr,
                     flush=True,
                 )
@@ -207,6 +279,20 @@ def _show(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:
     # The differences stay in the report: with them the table outgrows 80 columns.
     shown = shown[[name for name in shown if not str(name).endswith("difference")]]
     _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", shown)
+
+
+def _show_settings(settings: Settings) -> None:
+    """Print the settings in aligned columns."""
+    from bench.report.settings import settings_comparison
+
+    _print_grid(f"Table {settings.number}: {settings.title}", settings_comparison(settings))
+
+
+def _plain_settings(settings: Settings) -> dict[str, object]:
+    """Settings for JSON."""
+    from bench.report.settings import settings_frame
+
+    return {"table": settings.number, "title": settings.title, "settings": _plain(settings_frame(settings))}
 
 
 def _show_runs(title: str, frame: "pd.DataFrame", by_entry: "pd.DataFrame", sweep: Sequence[str]) -> None:
@@ -229,7 +315,7 @@ def _print_grid(title: str, shown: "pd.DataFrame") -> None:
     console = Console(file=text, width=200, force_terminal=terminal)
     grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in map(str, shown.columns):
-        is_text = name in ("Model", "status") or name.endswith("verdict")
+        is_text = name in ("Group", "Model", "Setting", "status") or name.endswith("verdict")
         header = name.replace(": ", "\n")
         grid.add_column(header, justify="left" if is_text else "right", no_wrap=True)
     for line in shown.itertuples(index=False):

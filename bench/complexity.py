@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.specs import Complexity
+from bench.specs import Complexity, Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached table needs none of it
     from torch import Tensor, nn
@@ -121,12 +121,8 @@ def _fused_attention_macs(inputs: list[Any], outputs: list[Any]) -> int:
     return math.prod(query[:-1]) * value[-2] * (query[-1] + value[-1])
 
 
-def measure(model: str, img_size: int) -> Complexity:
+def measure(network: Network) -> Complexity:
     """Build a network and measure it on this machine.
-
-    Args:
-        model: name for ``timm.create_model``.
-        img_size: side of the square image, in pixels.
 
     Raises:
         RequestError: no such network.
@@ -136,25 +132,26 @@ def measure(model: str, img_size: int) -> Complexity:
     import torch
 
     from bench.build import create_network
+    from bench.structure import read_structure
 
     # One image keeps no second thread busy, and on a loaded machine threads that wait for each other
     # took ten times as long.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        network = create_network(model, img_size).eval()
-        count = count_macs(network, torch.zeros(1, 3, img_size, img_size))
+        built = create_network(network).eval()
+        count = count_macs(built, torch.zeros(1, 3, network.img_size, network.img_size))
     finally:
         torch.set_num_threads(threads)
-    source = timm.model_entrypoint(model).__module__.partition(".")[0]
+    source = timm.model_entrypoint(network.model).__module__.partition(".")[0]
     return Complexity(
-        model=model,
-        img_size=img_size,
-        params=sum(p.numel() for p in network.parameters()),
-        trainable_params=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        network=network,
+        params=sum(p.numel() for p in built.parameters()),
+        trainable_params=sum(p.numel() for p in built.parameters() if p.requires_grad),
         macs=count.macs,
         linear_macs=count.linear_macs,
         torch_macs=count.torch_macs,
+        structure=read_structure(built),
         macs_by_operator=count.by_operator,
         uncounted_operators=count.uncounted,
         versions={
@@ -189,7 +186,7 @@ def _installed(library: str) -> str | None:
 @functools.cache
 def _source_sha256(package: str) -> str:
     """Over the counter, the builder and, for a network of ours, its package; timm's has a version instead."""
-    files = [Path(__file__), _ROOT / "bench" / "build.py"]
+    files = [Path(__file__), _ROOT / "bench" / "build.py", _ROOT / "bench" / "structure.py"]
     if package == "models":
         files += sorted((_ROOT / "models").glob("*.py"))
     digest = hashlib.sha256()

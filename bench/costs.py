@@ -40,7 +40,7 @@ def estimate(
         if same and record.images_per_s and record.device not in ("", "cpu"):
             per_gpu = record.images_per_s / max(1, record.world_size)
             return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {record.device}")
-    if complexity is None or spec.model_args:  # arguments may make it another network than was measured
+    if complexity is None:
         return None
     hours = images * 3 * complexity.macs / STATED_MACS_PER_S / 3600
     return Estimate(gpu_hours=hours, basis="DeiT-B's stated speed on a V100, by MACs")

@@ -22,7 +22,7 @@ from PIL import Image
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, create_dataset, create_transform
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision import datasets
+from torchvision import datasets, transforms
 
 from bench.specs import DATASETS, Contents, Recipe, RequestError, RunSpec, unknown
 
@@ -164,7 +164,20 @@ def _classes(images: Any) -> list[str]:
 
 
 def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
-    """timm's training transform, every value from the recipe. Random erasing is per image, in the worker."""
+    """timm's training transform, every value from the recipe; torchvision's where the crop pads.
+
+    Random erasing is per image, in the worker.
+    """
+    if recipe.crop_padding:
+        return transforms.Compose(
+            [
+                transforms.Resize(img_size, transforms.InterpolationMode(recipe.interpolation)),
+                transforms.RandomCrop(img_size, padding=int(img_size * recipe.crop_padding)),
+                transforms.RandomHorizontalFlip(recipe.hflip),
+                transforms.ToTensor(),
+                transforms.Normalize(known.mean, known.std),
+            ]
+        )
     return create_transform(
         img_size,
         is_training=True,

@@ -157,14 +157,14 @@ def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:
     records = load_records(runs) if todo else {}
     newest_first = sorted(records.values(), key=lambda r: str(r.history[-1].get("when")) if r.history else "")[::-1]
     measured = {}
-    for model, img_size in {(spec.model, spec.img_size) for spec in todo}:
+    for network in {spec.network for spec in todo}:
         with contextlib.suppress(ValueError):  # a damaged measurement: the next --table names it
-            measured[model, img_size] = load_complexity(runs, model, img_size)
+            measured[network] = load_complexity(runs, network)
     return {
         spec.run_id: costs.estimate(
             spec,
             records[spec.run_id].epoch if spec.run_id in records else 0,
-            measured.get((spec.model, spec.img_size)),
+            measured.get(spec.network),
             newest_first,
         )
         for spec in todo

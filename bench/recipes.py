@@ -7,10 +7,11 @@ leaves nothing to them. Learning rate and global batch belong together: fewer GP
 import dataclasses
 from collections.abc import Iterable
 
-from bench.specs import Recipe, RequestError, unknown
+from bench.specs import FINE_TUNING, Recipe, RequestError, unknown
 
 _AUTHORS = "https://github.com/yitu-opensource/T2T-ViT, commit 0f63dc9"
 _README = f"{_AUTHORS}: README, section 4"
+_README_TRANSFER = f"{_AUTHORS}: README, section 5"
 _TORCHVISION = "https://github.com/pytorch/vision/tree/main/references/classification: train.py, original recipe"
 _UNUSED = "not used by this recipe"
 
@@ -29,8 +30,7 @@ T2T_MEDIUM = Recipe(
         "global_batch": f"{_README}, 8 GPUs with -b 64",
         "weight_decay": _README,
         "decay_1d": f"{_AUTHORS}: timm 0.3.4's create_optimizer, called by main.py",
-        "decay_epochs": _UNUSED,
-        "decay_rate": _UNUSED,
+        **dict.fromkeys(("decay_epochs", "decay_rate", *FINE_TUNING), _UNUSED),
         "crop_pct": f"{_AUTHORS}: models/t2t_vit.py, default_cfgs",
         "eval_interpolation": f"{_AUTHORS}: models/t2t_vit.py, default_cfgs",
         **_defaults(
@@ -92,6 +92,10 @@ T2T_MEDIUM = Recipe(
     crop_pct=0.9,
     eval_interpolation="bicubic",
     ema_decay=0.99996,
+    crop_padding=0.0,
+    backbone_lr_scale=1.0,
+    backbone_min_lr_scale=1.0,
+    freeze_class_token_and_norm=False,
 )
 
 T2T_LITE = dataclasses.replace(
@@ -128,7 +132,12 @@ TORCHVISION = Recipe(
     name="torchvision",
     summary="torchvision's original ImageNet recipe, whose weights timm lists as tv_in1k: 90 epochs SGD, "
     "learning rate 0.1 at batch 256, a tenth every 30 epochs, weight decay 1e-4",
-    sources={field.name: _TORCHVISION for field in dataclasses.fields(Recipe)},
+    sources={
+        **{field.name: _TORCHVISION for field in dataclasses.fields(Recipe)},
+        **dict.fromkeys(
+            ("warmup_lr", "mixup_prob", "mixup_switch_prob", "mixup_mode", "random_erasing_mode", *FINE_TUNING), _UNUSED
+        ),
+    },
     optimizer="momentum",
     lr=0.1,
     global_batch=256,
@@ -161,6 +170,74 @@ TORCHVISION = Recipe(
     crop_pct=0.875,
     eval_interpolation="bilinear",
     ema_decay=0.0,
+    crop_padding=0.0,
+    backbone_lr_scale=1.0,
+    backbone_min_lr_scale=1.0,
+    freeze_class_token_and_norm=False,
+)
+
+_TRANSFER = f"{_AUTHORS}: transfer_learning.py"
+
+CIFAR_TRANSFER = Recipe(
+    name="cifar_transfer",
+    summary="the authors' fine-tuning on CIFAR: 60 epochs SGD at batch 64, learning rate 0.05 for the head and a "
+    "hundredth of it for tokens and blocks, down to 2e-4 for both",
+    sources={
+        **{field.name: _TRANSFER for field in dataclasses.fields(Recipe)},
+        **dict.fromkeys(
+            ("warmup_lr", "decay_epochs", "decay_rate", "mixup_switch_prob", "mixup_mode", "random_erasing_mode"),
+            _UNUSED,
+        ),
+        **dict.fromkeys(("crop_scale_min", "crop_scale_max"), f"{_UNUSED}: it pads and crops"),
+        "lr": f"{_README_TRANSFER}: --lr 0.05",
+        "global_batch": f"{_README_TRANSFER}: --b 64, over both GPUs",
+        "weight_decay": f"{_TRANSFER}, default of --wd",
+        "min_lr": f"{_TRANSFER}, default of --min-lr",
+        "drop_path": f"{_TRANSFER}, default of --drop-path",
+        "crop_padding": f"{_TRANSFER}: RandomCrop(img_size, padding=img_size // 8)",
+        "interpolation": f"{_TRANSFER}: default of torchvision's Resize",
+        "eval_interpolation": f"{_TRANSFER}: default of torchvision's Resize",
+        "crop_pct": f"{_TRANSFER}: Resize(img_size), no crop",
+        "backbone_lr_scale": f"{_TRANSFER}, default of --transfer-ratio",
+        "backbone_min_lr_scale": f"{_TRANSFER}: one eta_min for all groups",
+        "freeze_class_token_and_norm": f"{_TRANSFER}: its optimizer is given neither",
+    },
+    optimizer="momentum",
+    lr=0.05,
+    global_batch=64,
+    momentum=0.9,
+    weight_decay=5e-4,
+    decay_1d=True,
+    schedule="cosine",
+    epochs=60,
+    cooldown_epochs=0,
+    min_lr=2e-4,
+    warmup_epochs=0,
+    warmup_lr=0.0,
+    decay_epochs=0,
+    decay_rate=1.0,
+    drop_path=0.1,
+    label_smoothing=0.0,
+    mixup=0.0,
+    cutmix=0.0,
+    mixup_prob=0.0,
+    mixup_switch_prob=0.0,
+    mixup_mode="batch",
+    auto_augment="",
+    color_jitter=0.0,
+    random_erasing=0.0,
+    random_erasing_mode="const",
+    crop_scale_min=1.0,
+    crop_scale_max=1.0,
+    hflip=0.5,
+    interpolation="bilinear",
+    crop_pct=1.0,
+    eval_interpolation="bilinear",
+    ema_decay=0.0,
+    crop_padding=0.125,
+    backbone_lr_scale=0.01,
+    backbone_min_lr_scale=1.0,
+    freeze_class_token_and_norm=True,
 )
 
 
@@ -168,6 +245,29 @@ def changed(recipe: Recipe, source: str, **values: object) -> Recipe:
     """The recipe with some values changed for one stated reason, which becomes their source."""
     sources = {**recipe.sources, **dict.fromkeys(values, source)}
     return dataclasses.replace(recipe, sources=sources, **values)  # type: ignore[arg-type]  # a value for its field
+
+
+CNN_T2T_NO_DROP_PATH = dataclasses.replace(
+    changed(CNN_T2T, "this suite: off, DenseNet has no residual branch to drop", drop_path=0.0),
+    name="cnn_t2t_no_drop_path",
+    summary="as cnn_t2t, without stochastic depth",
+)
+
+VIT_T2T = dataclasses.replace(
+    T2T_MEDIUM,
+    name="vit_t2t",
+    summary="plain ViT trained by the authors, taken to be with the T2T-ViT scheme: as t2t_medium",
+    sources={
+        name: f"{source}; the paper gives the ViT rows no values of their own"
+        for name, source in T2T_MEDIUM.sources.items()
+    },
+)
+
+TORCHVISION_LR_01 = dataclasses.replace(
+    changed(TORCHVISION, f"{_TORCHVISION}; its README gives AlexNet and VGG --lr 1e-2", lr=0.01),
+    name="torchvision_lr_01",
+    summary="torchvision's original recipe for networks without batch norm: as torchvision, learning rate 0.01",
+)
 
 
 def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:

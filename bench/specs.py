@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 CELLS = ("top1_pct", "params_m", "macs_g")
+STRUCTURE = ("tokens", "depth", "hidden", "mlp")
+"""what a table may say of a network's structure: the layer that makes tokens, blocks (layers of a CNN), widths"""
 
 
 class RequestError(Exception):
@@ -46,12 +48,22 @@ class Published:
     top1_pct: float | None = None
     params_m: float | None = None
     macs_g: float | None = None
+    cifar10_pct: float | None = None
+    """top-1 after fine-tuning"""
+    cifar100_pct: float | None = None
+    change_pct: float | None = None
+    """of top-1 against the group's baseline, where what is printed is not the difference of the printed figures"""
+    structure: Mapping[str, str] = field(default_factory=dict)
+    """by column of STRUCTURE, as printed"""
     why: Mapping[str, str] = field(default_factory=dict)
     """the reason we hold, by cell, for a figure that our measurement contradicts"""
 
     def __post_init__(self) -> None:
+        for column in self.structure:
+            if column not in STRUCTURE:
+                raise unknown("column of a network's structure", column, STRUCTURE)
         for cell in self.why:
-            if cell not in CELLS or getattr(self, cell) is None:
+            if cell not in self.structure and (cell not in CELLS or getattr(self, cell) is None):
                 raise ValueError(f"a reason needs a printed figure beside it: {cell!r}")
 
 
@@ -89,6 +101,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "hflip": (0, 1),
     "crop_pct": (0.01, 1),
     "ema_decay": (0, 0.9999999),
+    "crop_padding": (0, 1),
+    "backbone_lr_scale": (1e-30, 1),
+    "backbone_min_lr_scale": (1e-30, 1),
 }
 """least and most of each number in a recipe"""
 
@@ -153,6 +168,15 @@ class Recipe:
     eval_interpolation: str
     ema_decay: float
     """of the averaged weights, by step; 0 for none"""
+    crop_padding: float
+    """for training, resize the image and crop it at random after padding by this part of its side; 0 for a random
+    resized crop instead"""
+    backbone_lr_scale: float
+    """learning rate of all but the head, as a part of lr"""
+    backbone_min_lr_scale: float
+    """likewise of min_lr"""
+    freeze_class_token_and_norm: bool
+    """leave a transformer's class token and final norm as they came"""
 
     def __post_init__(self) -> None:
         missing = [f.name for f in fields(self) if f.compare and f.name != "name" and f.name not in self.sources]
@@ -168,6 +192,12 @@ class Recipe:
             raise RequestError("schedule=step needs decay_epochs; choose 1 or more epochs")
         if self.crop_scale_min > self.crop_scale_max:
             raise RequestError(f"crop_scale_min={self.crop_scale_min} is above crop_scale_max={self.crop_scale_max}")
+        beside = ("auto_augment", "color_jitter", "random_erasing")
+        if self.crop_padding and (self.interpolation == "random" or any(getattr(self, name) for name in beside)):
+            raise RequestError(
+                f"crop_padding={self.crop_padding} goes with flips alone: choose interpolation bilinear or bicubic, "
+                f"and {', '.join(beside)} off; or crop_padding=0"
+            )
         if self.auto_augment and not self.auto_augment.startswith(("rand-", "augmix-", "original", "v0", "3a")):
             raise RequestError(
                 f"unknown auto_augment {self.auto_augment!r}; choose a policy of timm's, as rand-m9-mstd0.5-inc1"
@@ -179,13 +209,41 @@ class Recipe:
         return self.epochs + self.cooldown_epochs
 
 
+FINE_TUNING: dict[str, float | bool] = {
+    "crop_padding": 0.0,
+    "backbone_lr_scale": 1.0,
+    "backbone_min_lr_scale": 1.0,
+    "freeze_class_token_and_norm": False,
+}
+"""fields younger than the first runs, with the values at which a recipe is what it was before: these stay out of a
+run's identity, so that older runs keep their ids"""
+
+ModelArgs = tuple[tuple[str, int | float | str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """What is measured: a network at a resolution."""
+
+    model: str = field(kw_only=False)
+    """name that ``timm.create_model`` knows once ``models`` is imported"""
+    model_args: ModelArgs = ()
+    """further arguments of the factory"""
+    img_size: int = 224
+    """pixels, square"""
+
+    def __str__(self) -> str:
+        arguments = ",".join(f"{name}={value}" for name, value in self.model_args)
+        return f"{self.model}({arguments})" if arguments else self.model
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """One training run: everything that changes its result, and nothing else."""
 
     model: str
     """name that ``timm.create_model`` knows once ``models`` is imported"""
-    model_args: tuple[tuple[str, int | float | str], ...] = ()
+    model_args: ModelArgs = ()
     """further arguments of the factory"""
     dataset: str
     """imagenet, cifar10, cifar100, synthetic, or what timm's create_dataset names by prefix"""
@@ -201,6 +259,11 @@ class RunSpec:
         parent = self.start_from
         if parent and (parent.model, parent.model_args) != (self.model, self.model_args):
             raise ValueError(f"{self.model!r} cannot start from the weights of {parent.model!r}")
+
+    @property
+    def network(self) -> Network:
+        """What it trains, for its params and MACs."""
+        return Network(self.model, model_args=self.model_args, img_size=self.img_size)
 
     @property
     def run_id(self) -> str:
@@ -241,7 +304,8 @@ class RunSpec:
 
     def identity(self) -> dict[str, object]:
         """What the run id stands for, as JSON has it."""
-        recipe = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe) if f.compare}
+        values = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe) if f.compare}
+        recipe = {name: value for name, value in values.items() if FINE_TUNING.get(name) != value}
         identity = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "start_from"} | {
             "recipe": recipe,
             "model_args": [list(pair) for pair in self.model_args],
@@ -251,8 +315,10 @@ class RunSpec:
 
 def _spec(values: dict[str, Any]) -> RunSpec:
     parent = values.get("start_from")
+    recipe = FINE_TUNING | values["recipe"]
+    recipe["sources"] = dict.fromkeys(FINE_TUNING, "the recipe is older than this field") | recipe["sources"]
     parts = {
-        "recipe": Recipe(**values["recipe"]),
+        "recipe": Recipe(**recipe),
         "model_args": tuple((name, value) for name, value in values["model_args"]),
         "start_from": _spec(parent) if parent else None,
     }
@@ -365,17 +431,45 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Another network that a row's printed figures may be of: shown as a note, never in the row."""
+
+    network: Network
+    what: str
+    """in what it is another, for the reader"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One row of one of the paper's tables."""
 
     name: str = field(kw_only=False)
     """as the paper prints it"""
-    run: RunSpec
+    run: RunSpec | None = None
+    """how its printed top-1 came about; None where the suite holds no recipe for that, and trains nothing"""
+    untrained: Network | None = None
+    """what is measured for a row without a run"""
     published: Mapping[Edition, Published]
-    curve: str
-    """line of the table's picture that the row belongs to"""
-    point: str
+    group: str = ""
+    """heading that it stands under"""
+    baseline: bool = False
+    """whether the changes of its group are against it"""
+    candidates: tuple[Candidate, ...] = ()
+    curve: str = ""
+    """line of the table's picture that the row belongs to, if it has one"""
+    point: str = ""
     """label of the row on that line"""
+
+    def __post_init__(self) -> None:
+        if (self.run is None) == (self.untrained is None):
+            raise ValueError(f"row {self.name!r} needs a run, or else the network to measure")
+
+    @property
+    def network(self) -> Network:
+        """What its params and MACs are of."""
+        network = self.run.network if self.run else self.untrained
+        assert network is not None  # checked when the row was made
+        return network
 
     def figures(self, edition: Edition) -> tuple[Published, Edition]:
         """The row's figures in an edition, and the edition that printed them."""
@@ -389,20 +483,43 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table of the paper."""
+    """One of the paper's tables of networks."""
 
     number: int
     title: str
     rows: tuple[Row, ...]
+
+    def rows_in(self, edition: Edition) -> tuple[Row, ...]:
+        """The rows that an edition prints, itself or through the one that it amends."""
+        return tuple(row for row in self.rows if row.figures(edition)[1] in row.published)
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether its rows lie on curves of accuracy against cost."""
+        return any(row.curve for row in self.rows)
+
+
+def networks(rows: Iterable[Row]) -> list[Network]:
+    """Everything that a report on the rows shows figures of, candidates included, each once."""
+    listed = list(rows)
+    own = [row.network for row in listed]
+    return list(dict.fromkeys([*own, *(candidate.network for row in listed for candidate in row.candidates)]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One of the paper's tables of experiment settings, read off the recipes."""
+
+    number: int
+    title: str
+    recipes: tuple[Recipe, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complexity:
     """Size and cost of one network at one resolution, batch 1, with the evidence for it."""
 
-    model: str
-    img_size: int
-    """pixels, square"""
+    network: Network
     params: int
     """all parameters, frozen ones included"""
     trainable_params: int
@@ -412,6 +529,8 @@ class Complexity:
     """the part in linear layers and convolutions alone"""
     torch_macs: int
     """the cross-check: torch's FlopCounterMode, which sees no norms and no pooling, halved"""
+    structure: Mapping[str, str]
+    """read off the built network, by column of STRUCTURE"""
     macs_by_operator: Mapping[str, int]
     uncounted_operators: Mapping[str, int]
     """operators that no counter knows, with how often they ran"""
@@ -426,13 +545,15 @@ class Complexity:
     """UTC, ISO 8601"""
 
     def __post_init__(self) -> None:
-        counts = (self.img_size, self.params, self.trainable_params, self.macs, self.linear_macs, self.torch_macs)
+        name = str(self.network)
+        counts = (self.network.img_size, self.params, self.trainable_params, self.macs, self.linear_macs)
         tables = (*self.macs_by_operator.items(), *self.uncounted_operators.items())
-        texts = (self.model, self.source, self.source_sha256, self.machine, *self.versions.values())
-        if not all(type(count) is int and count >= 0 for count in (*counts, *(count for _, count in tables))):
-            raise ValueError(f"counts of {self.model!r} must be whole numbers from 0")
+        texts = (name, self.source, self.source_sha256, self.machine, *self.versions.values(), *self.structure.values())
+        numbers = (*counts, self.torch_macs, *(count for _, count in tables))
+        if not all(type(count) is int and count >= 0 for count in numbers):
+            raise ValueError(f"counts of {name!r} must be whole numbers from 0")
         if not (self.params and self.params >= self.trainable_params and self.macs >= self.linear_macs):
-            raise ValueError(f"counts of {self.model!r} contradict each other")
+            raise ValueError(f"counts of {name!r} contradict each other")
         if not all(type(text) is str for text in texts):
-            raise ValueError(f"names and versions of {self.model!r} must be text")
+            raise ValueError(f"names, structure and versions of {name!r} must be text")
         datetime.datetime.fromisoformat(self.measured_at)

@@ -1,16 +1,17 @@
 """Files that remember: atomic writes, and the folder of complexity measurements.
 
-Measurements lie in ``<runs>/complexity/<model>-<img_size>px.json``, one file a network and resolution.
+Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution.
 """
 
 import json
 import os
+import re
 import tempfile
 import uuid
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from bench.specs import Complexity, RequestError
+from bench.specs import Complexity, Network, RequestError
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -62,33 +63,35 @@ def require_writable(folder: Path, option: str) -> None:
         ) from error
 
 
-def complexity_path(runs: Path, model: str, img_size: int) -> Path:
-    """Where the measurement of a network at a resolution lies."""
-    return runs / "complexity" / f"{model}-{img_size}px.json"
+def complexity_path(runs: Path, network: Network) -> Path:
+    """Where the measurement of a network lies."""
+    name = re.sub(r"[^\w.=,()-]", "-", str(network))
+    return runs / "complexity" / f"{name}-{network.img_size}px.json"
 
 
 def save_complexity(runs: Path, measured: Complexity) -> None:
-    """Keep a measurement, in place of an older one of the same network and resolution."""
-    path = complexity_path(runs, measured.model, measured.img_size)
-    write_atomically(path, json.dumps(asdict(measured), indent=2) + "\n")
+    """Keep a measurement, in place of an older one of the same network."""
+    write_atomically(complexity_path(runs, measured.network), json.dumps(asdict(measured), indent=2) + "\n")
 
 
-def load_complexity(runs: Path, model: str, img_size: int) -> Complexity | None:
-    """The measurement of a network at a resolution, or None where there is none.
+def load_complexity(runs: Path, network: Network) -> Complexity | None:
+    """The measurement of a network, or None where there is none.
 
     Raises:
         ValueError: the file is not a whole measurement of that network, and why.
     """
-    path = complexity_path(runs, model, img_size)
+    path = complexity_path(runs, network)
     try:
         values = json.loads(path.read_text())
         if not isinstance(values, dict) or values.keys() != {f.name for f in fields(Complexity)}:
             raise ValueError("not the fields of a measurement")
-        measured = Complexity(**values)
+        named = values["network"]
+        named["model_args"] = tuple((name, value) for name, value in named["model_args"])
+        measured = Complexity(**values | {"network": Network(**named)})
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
-    if (measured.model, measured.img_size) != (model, img_size):
-        raise ValueError(f"{path}: holds {measured.model} at {measured.img_size} px")
+    if measured.network != network:
+        raise ValueError(f"{path}: holds {measured.network} at {measured.network.img_size} px")
     return measured

@@ -72,7 +72,8 @@ def suites(
     about += f", with {', '.join(changes)}" if changes else ""
     about += f", over a grid of {' and '.join(fields)}" if fields else ""
     groups: list[tuple[list[str], Mapping[str, RunSpec]]] = [
-        ([f"table_{table.number}"], {row.name: under(budget, row.run) for row in table.rows}) for table in tables
+        ([f"table_{table.number}"], {row.name: spec for row in table.rows if (spec := under(budget, row))})
+        for table in tables
     ] or [([], SUITES[budget])]
     found = [
         Suite(

@@ -11,12 +11,12 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from timm.models.ghostnet import GhostModule
 from timm.models.inception_v3 import InceptionV3
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
-from torch import Tensor, nn
+from torch import nn
 
 __all__ = ["AlexNet", "GhostBottleneck", "InceptionV3Auxiliary", "SENet50"]
 
 
-class AlexNet(torchvision.models.AlexNet):
+class AlexNet(torchvision.models.AlexNet):  # type: ignore[misc]  # torchvision has no types
     """torchvision's AlexNet with the arguments that timm passes to every network.
 
     Args:
@@ -51,7 +51,8 @@ class InceptionV3Auxiliary(InceptionV3):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(aux_logits=True, **arguments)
-        self.aux_logits = False  # from here on this says whether the forward pass runs the head
+        # From here on this says whether the forward pass runs the head.
+        self.aux_logits = False  # type: ignore[misc]
         self.AuxLogits.requires_grad_(False)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
@@ -66,7 +67,9 @@ class GhostBottleneck(Bottleneck):
     def __init__(self, *args: Any, **arguments: Any) -> None:
         super().__init__(*args, **arguments)
         conv = self.conv2
-        self.conv2 = GhostModule(conv.in_channels, conv.out_channels, kernel_size=3, stride=conv.stride[0])
+        self.conv2 = GhostModule(  # type: ignore[assignment]  # it takes a convolution's place
+            conv.in_channels, conv.out_channels, kernel_size=3, stride=conv.stride[0]
+        )
         self.bn2 = nn.Identity()
 
 
@@ -74,13 +77,12 @@ class SENet50(ResNet):
     """SE-ResNet50 with a stem of three 3x3 convolutions, all of width 64."""
 
     def __init__(self, in_chans: int = 3, **arguments: Any) -> None:
-        super().__init__(
-            Bottleneck, (3, 4, 6, 3), in_chans=in_chans, block_args={"attn_layer": "se"}, **arguments
-        )
+        super().__init__(in_chans=in_chans, **arguments)
         layers: list[nn.Module] = []
         for channels, stride in ((in_chans, 2), (64, 1), (64, 1)):
             layers += [nn.Conv2d(channels, 64, 3, stride, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)]
-        self.conv1 = nn.Sequential(*layers[:-2])  # the last norm and activation are the network's bn1 and act1
+        # The last norm and activation are the network's bn1 and act1.
+        self.conv1 = nn.Sequential(*layers[:-2])
         for layer in self.conv1:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")  # as timm's ResNet
@@ -131,7 +133,8 @@ def wide_resnet18x1_5(pretrained: bool = False, **kwargs: Any) -> ResNet:
 @register_model
 def senet50(pretrained: bool = False, **kwargs: Any) -> SENet50:
     """SE-ResNet50 (reduction 16) with a stem of three 3x3 convolutions of width 64."""
-    return build_model_with_cfg(SENet50, "senet50", pretrained, **kwargs)
+    structure: dict[str, Any] = {"block": Bottleneck, "layers": (3, 4, 6, 3), "block_args": {"attn_layer": "se"}}
+    return build_model_with_cfg(SENet50, "senet50", pretrained, **structure, **kwargs)
 
 
 @register_model

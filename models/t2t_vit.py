@@ -180,8 +180,8 @@ class T2TViT(nn.Module):
     def _new_head(self) -> nn.Module:
         if self.num_classes == 0:
             return nn.Identity()
-        there = {"device": self.cls_token.device, "dtype": self.cls_token.dtype}
-        head = nn.Linear(self.num_features, self.num_classes, **there)
+        here = self.cls_token
+        head = nn.Linear(self.num_features, self.num_classes, device=here.device, dtype=here.dtype)
         _init_weights(head)
         return head
 

@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from bench.report.verdict import verdict, worst
-from bench.specs import Complexity, Edition, Row, RunRecord, Table
+from bench.specs import STRUCTURE, Complexity, Edition, Network, Row, RunRecord, Table
 from bench.suites import Entry
 
 COLUMNS = {
+    "group": "string",
     "model": "string",
     "network": "string",
     "img_size": "Int64",
+    **{f"{kind}{column}": "string" for column in STRUCTURE for kind in ("published_", "")},
     "recipe": "string",
     "edition": "string",
     "published_top1_pct": "Float64",
@@ -20,15 +22,24 @@ COLUMNS = {
     "top1_last_pct": "Float64",
     "seeds": "Int64",
     "run_ids": "string",
+    "baseline": "boolean",
+    "published_change_pct": "Float64",
+    "change_pct": "Float64",
+    "published_cifar10_pct": "Float64",
+    "cifar10_pct": "Float64",
+    "published_cifar100_pct": "Float64",
+    "cifar100_pct": "Float64",
     "published_params_m": "Float64",
     "params_m": "Float64",
     "params_difference_m": "Float64",
     "params_verdict": "string",
+    "params_reason": "string",
     "trainable_params_m": "Float64",
     "published_macs_g": "Float64",
     "macs_g": "Float64",
     "macs_difference_g": "Float64",
     "macs_verdict": "string",
+    "macs_reason": "string",
     "linear_macs_g": "Float64",
     "torch_macs_g": "Float64",
     "source": "string",
@@ -40,8 +51,7 @@ COLUMNS = {
 Records = Mapping[str, Sequence[RunRecord]]
 """of every seed, by the id of the run that a row or an entry names"""
 
-Measurements = Mapping[tuple[str, int], Complexity]
-"""by model and img_size"""
+Measurements = Mapping[Network, Complexity]
 
 
 def table_frame(table: Table, edition: Edition, measurements: Measurements, records: Records) -> pd.DataFrame:
@@ -55,47 +65,69 @@ def table_frame(table: Table, edition: Edition, measurements: Measurements, reco
             set, fills none.
 
     Returns:
-        A frame with ``COLUMNS``, indexed from 0 in the order of the table.
+        A frame with ``COLUMNS``, indexed from 0 in the order of the rows that the edition prints.
     """
     lines = [
-        _line(row, edition, measurements.get((row.run.model, row.run.img_size)))
-        | _accuracies(records.get(row.run.run_id, ()))
-        for row in table.rows
+        _line(row, edition, measurements.get(row.network))
+        | (_accuracies(records.get(row.run.run_id, ())) if row.run else {})
+        for row in table.rows_in(edition)
     ]
-    return pd.DataFrame(lines, columns=list(COLUMNS)).astype(COLUMNS)
+    frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype(COLUMNS)
+    changes = [row.figures(edition)[0].change_pct for row in table.rows_in(edition)]
+    printed = pd.Series(changes, index=frame.index, dtype="Float64")
+    return frame.assign(
+        published_change_pct=printed.fillna(_change(frame, "published_top1_pct")), change_pct=_change(frame, "top1_pct")
+    )
 
 
 def _line(row: Row, edition: Edition, measured: Complexity | None) -> dict[str, object]:
     published, printed_in = row.figures(edition)
     line: dict[str, object] = {
+        "group": row.group or None,
         "model": row.name,
-        "network": row.run.model,
-        "img_size": row.run.img_size,
-        "recipe": row.run.recipe.name,
+        "network": str(row.network),
+        "img_size": row.network.img_size,
+        "recipe": row.run.recipe.name if row.run else None,
         "edition": printed_in.name,
-        "published_top1_pct": published.top1_pct,
-        "published_params_m": published.params_m,
-        "published_macs_g": published.macs_g,
+        "baseline": row.baseline,
         "source": "published",
+        **{f"published_{cell}": getattr(published, cell) for cell in PRINTED},
+        **{f"published_{column}": text for column, text in published.structure.items()},
     }
     if measured is None:
         return line
     params_m, macs_g = measured.params / 1e6, measured.macs / 1e9
     cells = (verdict(published.params_m, params_m), verdict(published.macs_g, macs_g))
     return line | {
+        **measured.structure,
         "params_m": params_m,
         "params_difference_m": _difference(params_m, published.params_m),
         "params_verdict": cells[0],
+        "params_reason": published.why.get("params_m", NO_REASON) if cells[0] == "differs" else None,
         "trainable_params_m": measured.trainable_params / 1e6,
         "macs_g": macs_g,
         "macs_difference_g": _difference(macs_g, published.macs_g),
         "macs_verdict": cells[1],
+        "macs_reason": published.why.get("macs_g", NO_REASON) if cells[1] == "differs" else None,
         "linear_macs_g": measured.linear_macs / 1e9,
         "torch_macs_g": measured.torch_macs / 1e9,
         "source": "measured",
         "verdict": worst(cells),
         "measured_on": measured.measured_at[:10],
     }
+
+
+NO_REASON = "no reason known"
+
+PRINTED = ("top1_pct", "cifar10_pct", "cifar100_pct", "params_m", "macs_g")
+"""figures that a table may print of a row"""
+
+
+def _change(frame: pd.DataFrame, column: str) -> "pd.Series[float]":
+    """Of a row's figure against its group's baseline; NA for the baseline itself, and where a figure is missing."""
+    baselines = frame[frame["baseline"]].drop_duplicates("group").set_index("group")[column]
+    change = frame[column] - frame["group"].map(baselines).astype("Float64")
+    return change.round(9).mask(frame["baseline"])
 
 
 def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:

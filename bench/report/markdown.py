@@ -1,13 +1,13 @@
 """A table's report as Markdown that renders on a forge."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from bench.report.frame import Measurements, Records, runs_frame, seeds_frame
-from bench.report.verdict import VERDICTS, decimals
-from bench.specs import Complexity, Edition, Table
+from bench.report.frame import NO_REASON, Measurements, Records, runs_frame, seeds_frame
+from bench.report.verdict import VERDICTS, decimals, verdict
+from bench.specs import Complexity, Edition, Published, Table, networks
 from bench.suites import Entry, Suite
 
 DASH = "-"
@@ -35,64 +35,112 @@ def table_markdown(
         f"# Table {table.number}: {table.title}",
         f"Printed figures: {edition.name} edition ({edition.citation}). "
         "Params and MACs beside them were measured by this suite; a dash is a figure that nobody has measured here.",
-        f"![Top-1 accuracy against MACs and params]({name}.png)",
+        *(["![Top-1 accuracy against MACs and params](" + name + ".png)"] if table.has_picture else []),
         _pipe(comparison(frame)),
-        _missing(table, frame),
+        *_changes(frame),
+        _missing(table, edition, frame),
         *_trained(table, frame, records),
         "## Verdicts\n\n" + _summary(frame),
         *_differences(table, edition, frame),
+        *_candidates(table, edition, measurements),
         "## Evidence\n\n" + _evidence(frame),
-        _provenance(table, measurements),
+        _provenance(table, edition, measurements),
         f"The same figures for programs: [{name}.csv]({name}.csv).",
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+_STRUCTURE = {"tokens": "T2T layer", "depth": "Depth", "hidden": "Hidden", "mlp": "MLP"}
 
 
 def comparison(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as a reader sees it: every cell a string, a dash where a figure is missing."""
-    return pd.DataFrame(
-        {
-            "Model": frame["model"],
-            "Top-1 %: paper": frame["published_top1_pct"].map(_printed),
-            "Top-1 %: ours": _over_seeds(frame, "top1", "seeds"),
-            "Params M: paper": frame["published_params_m"].map(_printed),
-            "Params M: ours": _figures(frame, "params_m"),
-            "Params M: difference": _differences_of(frame, "params_difference_m", "params_m"),
-            "Params: verdict": frame["params_verdict"].fillna(DASH),
-            "MACs G: paper": frame["published_macs_g"].map(_printed),
-            "MACs G: ours": _figures(frame, "macs_g"),
-            "MACs G: difference": _differences_of(frame, "macs_difference_g", "macs_g"),
-            "MACs: verdict": frame["macs_verdict"].fillna(DASH),
-        }
-    )
+    """The frame as a reader sees it: every cell a string, a dash where a figure is missing.
+
+    Columns of which the edition prints nothing are left out.
+    """
+    shown: dict[str, object] = {}
+    if frame["group"].notna().any():
+        shown["Group"] = frame["group"].mask(frame["group"].duplicated(), "")
+    shown["Model"] = frame["model"]
+    for column, label in _STRUCTURE.items():
+        if frame[f"published_{column}"].notna().any():
+            shown |= {f"{label}: paper": frame[f"published_{column}"].fillna(DASH)}
+            # Of rows whose structure the paper leaves out there is nothing to compare.
+            shown |= {f"{label}: ours": frame[column].where(frame[f"published_{column}"].notna()).fillna(DASH)}
+    if frame["published_top1_pct"].notna().any():
+        shown |= {"Top-1 %: paper": frame["published_top1_pct"].map(_printed)}
+        shown |= {"Top-1 %: ours": _over_seeds(frame, "top1", "seeds")}
+    if frame["baseline"].any():
+        shown |= {f"Change: {whose}": _change_cells(frame, column) for whose, column in _CHANGES.items()}
+    for data, label in (("cifar10", "CIFAR-10 %"), ("cifar100", "CIFAR-100 %")):
+        if frame[f"published_{data}_pct"].notna().any():
+            shown |= {f"{label}: paper": frame[f"published_{data}_pct"].map(_printed)}
+            shown |= {f"{label}: ours": frame[f"{data}_pct"].map(_percent)}
+    for cell, label, unit in (("params", "Params", "M"), ("macs", "MACs", "G")):
+        figure_, difference = f"{cell}_{unit.lower()}", f"{cell}_difference_{unit.lower()}"
+        if frame[f"published_{figure_}"].notna().any():
+            shown |= {
+                f"{label} {unit}: paper": frame[f"published_{figure_}"].map(_printed),
+                f"{label} {unit}: ours": _figures(frame, figure_),
+                f"{label} {unit}: difference": _differences_of(frame, difference, figure_),
+                f"{label}: verdict": frame[f"{cell}_verdict"].fillna(DASH),
+            }
+    return pd.DataFrame(shown)
+
+
+_CHANGES = {"paper": "published_change_pct", "ours": "change_pct"}
+
+
+def _change_cells(frame: pd.DataFrame, column: str) -> list[str]:
+    pairs = zip(frame[column], frame["baseline"], strict=True)
+    return ["baseline" if baseline else DASH if pd.isna(d) else f"{d:+z.1f}" for d, baseline in pairs]
+
+
+def _changes(frame: pd.DataFrame) -> list[str]:
+    """What the change is, and where the one printed contradicts the accuracies printed beside it."""
+    if not frame["baseline"].any():
+        return []
+    lines = ["*Change* is top-1 against the baseline of the group, in points."]
+    baselines = frame[frame["baseline"]].drop_duplicates("group").set_index("group")["published_top1_pct"]
+    for line in frame.to_dict("records"):
+        if line["baseline"] or pd.isna(line["published_change_pct"]):
+            continue
+        own = round(line["published_top1_pct"] - baselines[line["group"]], 9)
+        if own != line["published_change_pct"]:
+            lines.append(
+                f"{escape(line['model'])} is printed {line['published_change_pct']:+.1f}, though the printed accuracies"
+                f" give {own:+.1f}."
+            )
+    return [" ".join(lines)]
+
+
+def verdict_counts(frame: pd.DataFrame) -> dict[str, int]:
+    """How many params and MACs cells got each verdict, from the best to the worst."""
+    given = pd.concat([frame["params_verdict"], frame["macs_verdict"]])
+    return {name: int((given == name).sum()) for name in VERDICTS}
 
 
 def _summary(frame: pd.DataFrame) -> str:
-    given = pd.concat([frame["params_verdict"], frame["macs_verdict"]]).dropna()
-    counts = ", ".join(f"{(given == v).sum()} {v}" for v in VERDICTS)
-    return (
-        f"Of {len(given)} measured cells: {counts}. A cell *matches* when the measured figure gives the printed one "
-        "both rounded and cut off at its last digit, *rounds* or *truncates* when only one of the two does, and "
-        "*differs* when neither does."
-    )
+    counts = verdict_counts(frame)
+    listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"Of {sum(counts.values())} measured cells: {listed}. {VERDICT_MEANINGS}"
+
+
+VERDICT_MEANINGS = (
+    "A cell *matches* when the measured figure gives the printed one both rounded and cut off at its last digit, "
+    "*rounds* or *truncates* when only one of the two does, and *differs* when neither does."
+)
 
 
 def _differences(table: Table, edition: Edition, frame: pd.DataFrame) -> list[str]:
     rows_by_difference: dict[str, list[str]] = {}  # rows that share a network differ alike
-    for row, line in zip(table.rows, frame.to_dict("records"), strict=True):
+    for row, line in zip(table.rows_in(edition), frame.to_dict("records"), strict=True):
         published, _ = row.figures(edition)
-        for cell, label, unit in (("params_m", "params", "M"), ("macs_g", "MACs", "G")):
-            if line[f"{label.lower()}_verdict"] != "differs":
-                continue
-            printed = getattr(published, cell)
-            rows_by_difference.setdefault(
-                f"{label}: {_printed(printed)} {unit} printed, {figure(line[cell], printed)} {unit} here; "
-                f"{published.why.get(cell, 'no reason known')}.",
-                [],
-            ).append(_escape(row.name))
+        for text in [*_differing_counts(line), *_differing_structure(published, line)]:
+            rows_by_difference.setdefault(text, []).append(escape(row.name))
     lines = [f"- {', '.join(names)}, {difference}" for difference, names in rows_by_difference.items()]
     sections = ["Where they differ:\n\n" + "\n".join(lines)] if lines else []
-    amended = [_escape(row.name) for row in table.rows if row.figures(edition)[1] is not edition]
+    amended = [escape(row.name) for row in table.rows_in(edition) if row.figures(edition)[1] is not edition]
     if amended and edition.amends:
         sections.append(
             f"The {edition.name} edition does not print {', '.join(amended)}; their figures are the "
@@ -101,28 +149,81 @@ def _differences(table: Table, edition: Edition, frame: pd.DataFrame) -> list[st
     return sections
 
 
-def _missing(table: Table, frame: pd.DataFrame) -> str:
+def _differing_counts(line: Mapping[Any, Any]) -> Iterator[str]:
+    for cell, label, unit in (("params_m", "params", "M"), ("macs_g", "MACs", "G")):
+        if line[f"{label.lower()}_verdict"] != "differs":
+            continue
+        printed = line[f"published_{cell}"]
+        trainable = ""
+        if cell == "params_m" and verdict(printed, line["trainable_params_m"]) != "differs":
+            trainable = f" ({figure(line['trainable_params_m'], printed)} M of them trainable)"
+        yield (
+            f"{label}: {_printed(printed)} {unit} printed, {figure(line[cell], printed)} {unit} here{trainable}; "
+            f"{line[f'{label.lower()}_reason']}."
+        )
+
+
+def _differing_structure(published: Published, line: Mapping[Any, Any]) -> Iterator[str]:
+    for column, printed in published.structure.items():
+        if not pd.isna(line[column]) and line[column] != printed:
+            yield f"{column}: {printed} printed, {line[column]} here; {published.why.get(column, NO_REASON)}."
+
+
+def _candidates(table: Table, edition: Edition, measurements: Measurements) -> list[str]:
+    """Other networks that the printed figures may be of, with what was measured of them."""
+    rows_by_note: dict[str, list[str]] = {}
+    for row in table.rows_in(edition):
+        published, _ = row.figures(edition)
+        for candidate in row.candidates:
+            measured = measurements.get(candidate.network)
+            if measured is None:
+                continue
+            cells = [
+                f"{figure(value, printed)} {unit} {label} ({verdict(printed, value)})"
+                for printed, value, unit, label in (
+                    (published.params_m, measured.params / 1e6, "M", "params"),
+                    (published.macs_g, measured.macs / 1e9, "G", "MACs"),
+                )
+                if printed is not None
+            ]
+            note = f"{candidate.what} (`{candidate.network}`): {', '.join(cells)}."
+            rows_by_note.setdefault(note, []).append(escape(row.name))
+    if not rows_by_note:
+        return []
+    lines = [f"- {', '.join(names)}: {note}" for note, names in rows_by_note.items()]
+    return ["Other networks that printed figures may be of, with their own verdicts:\n\n" + "\n".join(lines)]
+
+
+def _missing(table: Table, edition: Edition, frame: pd.DataFrame) -> str:
     command = f"python run_all.py --table {table.number}"
     parts = []
-    if unmeasured := [_escape(name) for name in frame.loc[frame["macs_g"].isna(), "model"]]:
+    if unmeasured := [escape(name) for name in frame.loc[frame["macs_g"].isna(), "model"]]:
         parts.append(f"Params and MACs of {', '.join(unmeasured)} are not measured here. This measures them:")
         parts.append(f"```\n{command}\n```")
-    if untrained := int(frame["top1_pct"].isna().sum()):
+    printed = frame[frame["published_top1_pct"].notna()]
+    rows = table.rows_in(edition)
+    if untrained := [i for i in printed.index if pd.isna(printed["top1_pct"][i])]:
+        parts.append(f"Top-1 of {len(untrained)} of {len(printed)} rows is not reproduced here.")
+        if any(rows[i].run for i in untrained):
+            parts[-1] += " This trains what is missing, with ImageNet in `DIR/imagenet/{train,val}`:"
+            parts.append(f"```\n{command} --run local --data DIR\n```")
+        if stuck := [escape(rows[i].name) for i in untrained if rows[i].run is None]:
+            parts.append(f"It does not train {', '.join(stuck)}: no recipe is held for their printed top-1.")
+    if frame["published_cifar10_pct"].notna().any():
         parts.append(
-            f"Top-1 of {untrained} of {len(frame)} rows is not reproduced here. This trains what is missing, with "
-            "ImageNet in `DIR/imagenet/{train,val}`:"
+            "*Top-1* is on ImageNet, ahead of fine-tuning. Accuracies on CIFAR are not reproduced here, and no command "
+            "of this suite trains them yet."
         )
-        parts.append(f"```\n{command} --run local --data DIR\n```")
     return "\n\n".join(parts)
 
 
 def _trained(table: Table, frame: pd.DataFrame, records: Records) -> list[str]:
     """The runs behind our accuracies, and those that fill no cell."""
-    rows = [Entry(row=row.name, spec=row.run) for row in table.rows if records.get(row.run.run_id)]
+    rows = [Entry(row=row.name, spec=row.run) for row in table.rows if row.run and records.get(row.run.run_id)]
     if not rows:
         return []
     partial = [
-        f"{_escape(entry.row)} (`{record.run_id}`) was trained on {record.data.get('train_images'):,} images, "
+        f"{escape(entry.row)} (`{record.run_id}`) was trained on {record.data.get('train_images'):,} images, "
         "which are not the complete data set: it fills no cell."
         for entry in rows
         for record in records[entry.spec.run_id]
@@ -213,7 +314,7 @@ def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[
         ]
     sections += [_pipe(runs_comparison(frame, suite.sweep)), protocols]
     named = {recipe.name: recipe for recipe in recipes}
-    sections.append("\n".join(f"- `{name}`: {_escape(recipe.summary)}." for name, recipe in named.items()))
+    sections.append("\n".join(f"- `{name}`: {escape(recipe.summary)}." for name, recipe in named.items()))
     if not (frame["status"] == "completed").all():
         sections.append(f"This trains what is missing:\n\n```\n{command}\n```")
     fewest = frame["val_images"].min()
@@ -223,7 +324,7 @@ def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[
             + ("; of one seed, so what another seed would change is not in it." if by_entry["seeds"].max() < 2 else ".")
         )
     errors = frame[frame["error"].notna()]
-    sections += [f"- {_escape(line['model'])}: {_escape(line['error'])}" for line in errors.to_dict("records")]
+    sections += [f"- {escape(line['model'])}: {escape(line['error'])}" for line in errors.to_dict("records")]
     used = [record for entry in suite.entries for record in records.get(entry.spec.run_id, ())]
     versions = {", ".join(f"{k} {v}" for k, v in record.versions.items()) for record in used}
     sections += [f"Trained with {text}." for text in sorted(versions)]
@@ -256,7 +357,7 @@ def _evidence(frame: pd.DataFrame) -> str:
             "Model": frame["model"],
             "network": [f"`{name}`" for name in frame["network"]],
             "px": frame["img_size"].map(str),
-            "recipe of the printed top-1": [f"`{name}`" for name in frame["recipe"]],
+            "recipe of the printed top-1": [DASH if pd.isna(name) else f"`{name}`" for name in frame["recipe"]],
             "params": _counts(frame, "params_m", 1e6),
             "trainable": _counts(frame, "trainable_params_m", 1e6),
             "MACs": _counts(frame, "macs_g", 1e9),
@@ -267,28 +368,33 @@ def _evidence(frame: pd.DataFrame) -> str:
     return _pipe(shown)
 
 
-def _provenance(table: Table, measurements: Measurements) -> str:
-    used = [m for m in (measurements.get((row.run.model, row.run.img_size)) for row in table.rows) if m]
+def _provenance(table: Table, edition: Edition, measurements: Measurements) -> str:
+    used = [measurements[n] for n in networks(table.rows_in(edition)) if n in measurements]
     convention = (
         "MACs: fvcore's count at batch 1 (linear layers, convolutions, matrix products, norms, pooling), fused "
         "attention included. *Linear and convolution only* is the convention of some model zoos. *torch's counter* "
         "(FlopCounterMode, halved) sees no norms and no pooling; it confirms the rest. Without a counter, and left "
-        f"out everywhere: {_uncounted(used)}."
+        f"out everywhere: {uncounted(used)}."
     )
     recipes = [
-        f"- `{recipe.name}`: {_escape(recipe.summary)}. Values and their sources: `bench/recipes.py`."
-        for recipe in dict.fromkeys(row.run.recipe for row in table.rows)
+        f"- `{recipe.name}`: {escape(recipe.summary)}. Values and their sources: `bench/recipes.py`."
+        for recipe in dict.fromkeys(row.run.recipe for row in table.rows_in(edition) if row.run)
     ]
-    sessions = [f"- Measured {when} on {where}." for where, when in _sessions(used).items()]
-    return convention + "\n\n" + "\n".join(recipes + sessions)
+    return convention + "\n\n" + "\n".join([*recipes, *measured_where(used)])
 
 
-def _uncounted(used: list[Complexity]) -> str:
+def measured_where(used: Sequence[Complexity]) -> list[str]:
+    """A line for each machine and set of versions that measured."""
+    return [f"- Measured {when} on {where}." for where, when in _sessions(used).items()]
+
+
+def uncounted(used: Sequence[Complexity]) -> str:
+    """Operators that no counter knows, by name."""
     names = sorted({name.rsplit("::", 1)[-1].rstrip("_") for m in used for name in m.uncounted_operators})
     return ", ".join(f"`{name}`" for name in names) or DASH
 
 
-def _sessions(used: list[Complexity]) -> dict[str, str]:
+def _sessions(used: Sequence[Complexity]) -> dict[str, str]:
     """Machine and versions, with the day or days on which they measured."""
     days: dict[str, set[str]] = {}
     for m in used:
@@ -318,22 +424,33 @@ def _printed(value: float) -> str:
     return DASH if pd.isna(value) else repr(float(value))
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Text that Markdown must not read as emphasis or as a cell's end."""
     return text.replace("*", r"\*").replace("|", r"\|")
 
 
-def _pipe(shown: pd.DataFrame) -> str:
-    """A pipe table, numbers to the right and names and verdicts to the left."""
-    text = (
-        "Model",
-        "network",
-        "recipe of the printed top-1",
-        "Params: verdict",
-        "MACs: verdict",
-        "status",
-        "where",
-        "run",
-    )
+def pipe(shown: pd.DataFrame, text: Sequence[str]) -> str:
+    """A pipe table of strings: the columns named in ``text`` to the left, numbers to the right."""
     align = tuple("left" if column in text else "right" for column in shown)
-    shown = shown.assign(Model=shown["Model"].map(_escape))
     return shown.to_markdown(index=False, colalign=align, disable_numparse=True)
+
+
+def _pipe(shown: pd.DataFrame) -> str:
+    """A pipe table of rows or runs, numbers to the right and names and verdicts to the left."""
+    return pipe(shown.assign(Model=shown["Model"].map(escape)), _TEXT)
+
+
+_TEXT = (
+    "Group",
+    "Model",
+    "network",
+    "T2T layer: paper",
+    "T2T layer: ours",
+    "recipe of the printed top-1",
+    "Params: verdict",
+    "MACs: verdict",
+    "status",
+    "where",
+    "run",
+)
+"""columns of names"""

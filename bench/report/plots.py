@@ -1,19 +1,22 @@
 """Pictures of tables and sweeps."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from bench.report.frame import swept_columns
-from bench.specs import Edition, Table
+from bench.specs import Edition, Row, Table
 from bench.suites import Suite
 
-_BLUE, _VERMILLION = "#0072B2", "#D55E00"
+_BLUE, _VERMILLION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 """from Okabe and Ito's palette, which colour-blind readers tell apart"""
 
 _STYLES: dict[str, dict[str, Any]] = {
@@ -21,12 +24,15 @@ _STYLES: dict[str, dict[str, Any]] = {
     "T2T-ViT_t": {"color": _BLUE, "marker": "^", "linestyle": "--"},
     "ResNet*": {"color": _VERMILLION, "marker": "s", "linestyle": "-"},
     "ResNet": {"color": _VERMILLION, "marker": "D", "linestyle": "--"},
+    "T2T-ViT, distilled": {"color": _BLUE, "marker": "v", "linestyle": ":"},
+    "ViT": {"color": _GREEN, "marker": "s", "linestyle": "-"},
+    "DeiT": {"color": _PURPLE, "marker": "D", "linestyle": "--"},
+    "T2T-ViT at 384 px": {"color": _BLUE, "marker": "P", "linestyle": ""},
+    "MobileNetV1*": {"color": _VERMILLION, "marker": "X", "linestyle": ""},
+    "MobileNetV2*": {"color": _VERMILLION, "marker": "s", "linestyle": "-"},
+    "MobileNetV3": {"color": _VERMILLION, "marker": "D", "linestyle": ""},
 }
 """by curve: family by colour, member by marker and line, so that the picture reads without colour too"""
-
-_ABOVE, _BELOW = (-3, 7), (5, -11)
-_LABEL_OFFSETS = {"T2T-ViT": _BELOW, "T2T-ViT_t": _ABOVE, "ResNet*": _ABOVE, "ResNet": _BELOW}
-"""in points, from a mark to its label"""
 
 
 def table_picture(table: Table, edition: Edition, frame: pd.DataFrame) -> bytes:
@@ -40,47 +46,109 @@ def table_picture(table: Table, edition: Edition, frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+_STARRED = "* retrained by the paper's authors with the T2T-ViT scheme"
+
+
 def tradeoff_figure(table: Table, edition: Edition, frame: pd.DataFrame) -> Figure:
     """The figure that ``table_picture`` saves."""
     figure = Figure(figsize=(9, 4.7), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    _curves(left, table, frame, "macs_g")
-    _curves(right, table, frame, "params_m")
-    left.set_xlabel("MACs measured here (G)")
-    right.set_xlabel("params measured here (M)")
-    left.set_ylabel(f"top-1 as published, {edition.name} (%)")
+    panels = dict(zip(("macs_g", "params_m"), figure.subplots(1, 2, sharey=True), strict=True))
+    rows = table.rows_in(edition)
+    for column, axes in panels.items():
+        _curves(axes, rows, frame, column)
+    panels["macs_g"].set_xlabel("MACs measured here (G)")
+    panels["params_m"].set_xlabel("params measured here (M)")
+    panels["macs_g"].set_ylabel(f"top-1 as published, {edition.name} (%)")
+    lines = panels["macs_g"].lines
     figure.legend(
-        handles=left.lines,
+        handles=lines,
         loc="outside lower center",
-        ncols=len(left.lines),
+        ncols=len(lines),
         handlelength=3,
         frameon=False,
-        title="* retrained by the paper's authors with the T2T-ViT scheme",
+        title=_STARRED if any(row.curve.endswith("*") for row in rows) else None,
         title_fontsize=9,
     )
     figure.suptitle(f"Table {table.number}: {table.title}", fontsize=11)
+    figure.draw_without_rendering()  # labels are placed on the finished layout
+    for column, axes in panels.items():
+        _label(axes, rows, frame, column, figure.dpi)
     return figure
 
 
-def _curves(axes: Axes, table: Table, frame: pd.DataFrame, x: str) -> None:
-    known = frame[frame[x].notna() & frame["published_top1_pct"].notna()]
-    curves = pd.Series([table.rows[i].curve for i in known.index], index=known.index, dtype="string")
-    for curve in dict.fromkeys(row.curve for row in table.rows):
-        line = known[curves == curve].sort_values(x)
-        xs, ys = line[x].astype(float), line["published_top1_pct"].astype(float)
-        axes.plot(xs, ys, label=curve, markerfacecolor="white", markersize=6.5, linewidth=1.4, **_STYLES[curve])
-        for i, x_, y in zip(line.index, xs, ys, strict=True):
-            axes.annotate(
-                table.rows[i].point,
-                (x_, y),
-                xytext=_LABEL_OFFSETS[curve],
-                textcoords="offset points",
-                fontsize=8,
-                color=_STYLES[curve]["color"],
-            )
+def _curves(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str) -> None:
+    for curve in dict.fromkeys(row.curve for row in rows if row.curve):
+        line = _marks(rows, frame, x, curve).sort_values(x)
+        axes.plot(
+            line[x].astype(float),
+            line["published_top1_pct"].astype(float),
+            label=curve,
+            markerfacecolor="white",
+            markersize=6.5,
+            linewidth=1.4,
+            **_STYLES[curve],
+        )
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(0.08, 0.1)
+    axes.margins(0.1, 0.1)
+
+
+def _marks(rows: Sequence[Row], frame: pd.DataFrame, x: str, curve: str) -> pd.DataFrame:
+    """The rows of a curve that have both coordinates."""
+    on_curve = pd.Series([row.curve == curve for row in rows], dtype="boolean")
+    return frame[frame[x].notna() & frame["published_top1_pct"].notna() & on_curve]
+
+
+_SIDES = (
+    ((5, -4), "left", "top"),
+    ((-3, 6), "right", "bottom"),
+    ((5, 4), "left", "bottom"),
+    ((-5, -4), "right", "top"),
+    ((8, 0), "left", "center"),
+    ((-8, 0), "right", "center"),
+    ((0, 8), "center", "bottom"),
+    ((0, -8), "center", "top"),
+)
+"""places of a label about its mark, the preferred first: offset in points, and what of the text lies there"""
+
+
+def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_dpi: float) -> None:
+    """A label at every mark, each on the side where it covers least."""
+    paths = [line.get_transform().transform_path(line.get_path()) for line in axes.lines]
+    radius = 5 * figure_dpi / 72
+    marks = [
+        Bbox.from_extents(x_ - radius, y - radius, x_ + radius, y + radius)
+        for line in axes.lines
+        for x_, y in axes.transData.transform(np.column_stack(line.get_data()))
+    ]
+    inside = axes.bbox.padded(radius)
+    placed: list[Bbox] = []
+    for curve in dict.fromkeys(row.curve for row in rows if row.curve):
+        for i, line in _marks(rows, frame, x, curve).iterrows():
+            texts = [
+                axes.annotate(
+                    rows[int(str(i))].point,
+                    (float(line[x]), float(line["published_top1_pct"])),
+                    xytext=offset,
+                    textcoords="offset points",
+                    ha=ha,
+                    va=va,
+                    fontsize=8,
+                    color=_STYLES[curve]["color"],
+                )
+                for offset, ha, va in _SIDES
+            ]
+            boxes = [text.get_window_extent() for text in texts]
+            covered = [
+                10 * (box.count_overlaps(placed) + box.count_overlaps(marks))
+                + 10 * (not (inside.containsx(box.x0) and inside.containsx(box.x1)))
+                + sum(path.intersects_bbox(box, filled=False) for path in paths)
+                for box in boxes
+            ]
+            best = covered.index(min(covered))
+            placed.append(boxes[best])
+            for text in texts[:best] + texts[best + 1 :]:
+                text.remove()
 
 
 def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> bytes:

@@ -1,0 +1,28 @@
+"""Table 8 (appendix): settings of the ImageNet experiments, as the authors' code and README give them."""
+
+from bench.recipes import (
+    CNN_T2T,
+    CNN_T2T_NO_DROP_PATH,
+    T2T_DEEP,
+    T2T_LITE,
+    T2T_MEDIUM,
+    TORCHVISION,
+    TORCHVISION_LR_01,
+    VIT_T2T,
+)
+from bench.specs import Settings
+
+TABLE = Settings(
+    number=8,
+    title="Settings of the ImageNet experiments",
+    recipes=(
+        T2T_LITE,
+        T2T_MEDIUM,
+        T2T_DEEP,
+        VIT_T2T,
+        CNN_T2T,
+        CNN_T2T_NO_DROP_PATH,
+        TORCHVISION,
+        TORCHVISION_LR_01,
+    ),
+)

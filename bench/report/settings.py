@@ -1,0 +1,76 @@
+"""Tables of experiment settings: read off the recipes, each value with its source."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+import pandas as pd
+
+from bench.report.markdown import DASH, escape, pipe
+from bench.specs import Recipe, Settings
+
+UNUSED = "not used by this recipe"
+"""how a recipe's source begins where its value does nothing"""
+
+
+def settings_frame(settings: Settings) -> pd.DataFrame:
+    """A line for each value that a recipe uses: ``setting``, ``recipe``, ``value`` (as text) and ``source``."""
+    return pd.DataFrame(
+        [
+            {"setting": name, "recipe": recipe.name, "value": value, "source": recipe.sources[name]}
+            for recipe in settings.recipes
+            for name, value in _used(recipe)
+        ]
+    )
+
+
+def settings_comparison(settings: Settings) -> pd.DataFrame:
+    """A line a setting and a column a recipe, every cell a string; a dash where a recipe does not use it."""
+    frame = settings_frame(settings)
+    wide = frame.pivot(index="setting", columns="recipe", values="value").fillna(DASH)
+    names = [f.name for f in fields(Recipe) if f.name in wide.index]  # in the order of the recipe
+    wide = wide.loc[names, [recipe.name for recipe in settings.recipes]]
+    return wide.reset_index().rename(columns={"setting": "Setting"}).rename_axis(columns=None)
+
+
+def settings_markdown(settings: Settings) -> str:
+    """The report of one table of settings."""
+    name = f"table_{settings.number}"
+    frame = settings_frame(settings)
+    sources = (
+        frame.groupby(["setting", "source"], sort=False)["recipe"]
+        .agg(lambda names: "all" if len(names) == len(settings.recipes) else ", ".join(f"`{n}`" for n in names))
+        .reset_index()
+    )
+    order = {f.name: i for i, f in enumerate(fields(Recipe))}
+    sources = sources.sort_values("setting", key=lambda names: names.map(order), kind="stable")
+    shown = pd.DataFrame(
+        {
+            "Setting": [f"`{setting}`" for setting in sources["setting"]],
+            "Recipes": sources["recipe"],
+            "Source": sources["source"].map(escape),
+        }
+    )
+    sections = [
+        f"# Table {settings.number}: {settings.title}",
+        "Not transcribed from the paper but read off the recipes that this suite trains with; a dash is a setting that "
+        "a recipe does not use. What each field means: `Recipe` in `bench/specs.py`.",
+        pipe(settings_comparison(settings), text=("Setting",)),
+        "\n".join(f"- `{recipe.name}`: {escape(recipe.summary)}." for recipe in settings.recipes),
+        "## Sources",
+        pipe(shown, text=("Setting", "Recipes", "Source")),
+        f"The same for programs: [{name}.csv]({name}.csv).",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _used(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Names and values, as text, of what the recipe uses."""
+    for field in fields(recipe):
+        if field.compare and field.name != "name" and not recipe.sources[field.name].startswith(UNUSED):
+            yield field.name, _text(getattr(recipe, field.name))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "none"
