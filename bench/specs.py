@@ -490,8 +490,8 @@ class Table:
     rows: tuple[Row, ...]
 
     def rows_in(self, edition: Edition) -> tuple[Row, ...]:
-        """The rows that an edition prints, itself or through the one that it amends."""
-        return tuple(row for row in self.rows if row.figures(edition)[1] in row.published)
+        """The rows that an edition prints, itself or through the one that it amends, and those that none prints."""
+        return tuple(row for row in self.rows if not row.published or row.figures(edition)[1] in row.published)
 
     @property
     def has_picture(self) -> bool:

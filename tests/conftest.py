@@ -11,7 +11,7 @@ import pytest
 # take ten times as long. Read by torch when it is imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from bench.specs import Complexity
+from bench.specs import Complexity, Network
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,7 +20,7 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; then read the diff")
 
 
-LONG = ("slurm/test_faults", "slurm/", "test_training", "test_cli", "test_executors")
+LONG = ("slurm/test_faults", "slurm/", "test_training", "test_networks", "test_cli", "test_executors")
 
 
 def pytest_collection_modifyitems(items):
@@ -54,13 +54,13 @@ def measured_once(run_all, tmp_path_factory):
 def complexity(model, params, macs, img_size=224):
     """A measurement as it would lie in the store, with made-up evidence around the given counts."""
     return Complexity(
-        model=model,
-        img_size=img_size,
+        network=Network(model, img_size=img_size),
         params=params,
         trainable_params=params - 1000,
         macs=macs,
         linear_macs=macs - 3000,
         torch_macs=macs - 2000,
+        structure={"depth": "14"},
         macs_by_operator={"linear": macs - 3000, "matmul": 1000, "layer_norm": 2000},
         uncounted_operators={"aten::gelu": 7, "aten::add_": 14},
         versions={"python": "3.11.7", "torch": "2.0", "torchvision": "0.15", "timm": "1.0", "fvcore": "0.1"},
@@ -75,6 +75,7 @@ def complexity(model, params, macs, img_size=224):
 def measurements():
     """Counts for every network of Table 3 but T2T-ViT_t-24, which nobody measured."""
     counts = {
+        "resnet50d": (25_576_264, 4_352_893_952),
         "resnet50": (25_557_032, 4_111_512_576),
         "resnet101": (44_549_160, 7_833_969_664),
         "resnet152": (60_192_808, 11_558_835_200),
@@ -84,4 +85,4 @@ def measurements():
         "t2t_vit_t_19": (39_172_942, 9_807_962_752),
         "t2t_vit_24": (64_105_934, 13_692_403_648),
     }
-    return {(model, 224): complexity(model, *count) for model, count in counts.items()}
+    return {Network(model): complexity(model, *count) for model, count in counts.items()}

@@ -14,7 +14,7 @@ from torch import nn
 import bench.complexity
 from bench.build import create_network
 from bench.complexity import CountError, count_macs, is_current, is_product
-from bench.specs import RequestError
+from bench.specs import Network, RequestError
 from tests.conftest import ROOT, complexity
 
 AUTHORS = json.loads((ROOT / "tests/golden/authors_code.json").read_text())
@@ -25,13 +25,13 @@ measure = functools.cache(bench.complexity.measure)
 @pytest.mark.parametrize("name", ["t2t_vit_7", "t2t_vit_14", "t2t_vit_t_14", "t2t_vit_24"])
 def test_counts_are_those_of_the_authors_code(name):
     # theirs has unfused attention, and einsum, which fvcore rounds
-    measured = measure(name, 224)
+    measured = measure(Network(name))
     assert measured.params == AUTHORS[name]["params"]
     assert measured.macs == pytest.approx(AUTHORS[name]["macs"], rel=1e-5)
 
 
 def test_measured_figures_at_the_printed_precision():
-    measured = measure("t2t_vit_14", 224)
+    measured = measure(Network("t2t_vit_14"))
     assert f"{measured.params / 1e6:.1f} {measured.macs / 1e9:.1f}" == "21.5 4.8"
     # the two frozen Performer matrices and the position table
     assert measured.params - measured.trainable_params == 2 * 32 * 64 + 197 * 384
@@ -40,15 +40,15 @@ def test_measured_figures_at_the_printed_precision():
 
 
 def test_higher_resolution_is_built_and_costs_more():
-    measured = measure("t2t_vit_7", 384)
-    assert measured.img_size == 384
-    assert measured.params - measure("t2t_vit_7", 224).params == (24 * 24 - 14 * 14) * 256
-    assert measured.macs > 2.9 * measure("t2t_vit_7", 224).macs  # 576 tokens for 196
+    measured = measure(Network("t2t_vit_7", img_size=384))
+    assert measured.network.img_size == 384
+    assert measured.params - measure(Network("t2t_vit_7")).params == (24 * 24 - 14 * 14) * 256
+    assert measured.macs > 2.9 * measure(Network("t2t_vit_7")).macs  # 576 tokens for 196
 
 
 def test_a_cnn_is_measured_at_another_resolution_too():
     # its factory would fail on img_size; four times the pixels cost four times the convolutions
-    small, large = measure("resnet18", 224), measure("resnet18", 448)
+    small, large = measure(Network("resnet18")), measure(Network("resnet18", img_size=448))
     assert small.macs_by_operator["conv"] * 4 == large.macs_by_operator["conv"]
     assert small.params == large.params
 
@@ -59,7 +59,7 @@ def test_fused_and_unfused_attention_count_the_same(name):
     for fused in (True, False):
         set_fused_attn(fused)
         try:
-            counts.append(count_macs(create_network(name, 224).eval(), IMAGE))
+            counts.append(count_macs(create_network(Network(name)).eval(), IMAGE))
         finally:
             set_fused_attn(True)
     fused, unfused = counts
@@ -177,7 +177,7 @@ def test_the_reasons_figures_are_measured():
 
 def test_an_unknown_model_is_named_with_the_choices():
     with pytest.raises(RequestError, match=r"unknown model 't2t_vit_15'; did you mean 't2t_vit_1\d'\?.*t2t_vit_24"):
-        measure("t2t_vit_15", 224)
+        measure(Network("t2t_vit_15"))
 
 
 # When a kept measurement still holds
@@ -215,7 +215,7 @@ def test_a_library_that_is_not_installed_does_not(kept, monkeypatch):
 def test_another_source_ends_it(kept, tmp_path, monkeypatch):
     """The counter's own source counts for every network, the package models/ for ours alone."""
     timms = dataclasses.replace(kept, source="timm", source_sha256=bench.complexity._source_sha256("timm"))
-    for file in (*ROOT.glob("models/*.py"), ROOT / "bench/build.py"):
+    for file in (*ROOT.glob("models/*.py"), ROOT / "bench/build.py", ROOT / "bench/structure.py"):
         (tmp_path / file.parent.name).mkdir(exist_ok=True)
         (tmp_path / file.parent.name / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr(bench.complexity, "_ROOT", tmp_path)

@@ -49,7 +49,7 @@ def test_other_runs_say_nothing_of_it(kwargs):
 def test_what_is_not_known_is_no_number():
     counted = complexity(SPEC.model, 21_545_550, 4_800_254_784)
     assert estimate(dataclasses.replace(SPEC, dataset="hfds/some"), 0, counted, []) is None
-    assert estimate(dataclasses.replace(SPEC, model_args=(("depth", 2),)), 0, counted, []) is None
+    assert estimate(SPEC, 0, None, []) is None
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
-from bench.specs import RunRecord
+from bench.specs import Network, RunRecord
 from bench.suites import Entry
 
 PROMISED = (
@@ -48,7 +48,7 @@ def test_the_edition_chooses_the_printed_figures(measurements, edition, top1):
 
 
 def test_an_unprinted_figure_has_no_verdict(measurements):
-    known = {("t2t_vit_t_24", 224): measurements["t2t_vit_24", 224]}
+    known = {Network("t2t_vit_t_24"): measurements[Network("t2t_vit_24")]}
     row = table_frame(TABLES[3], ARXIV_V1, known, {}).set_index("model").loc["T2T-ViT_t-24"]
     assert row.isna()["published_macs_g"]
     assert row.isna()["macs_verdict"]

@@ -24,7 +24,7 @@ COMMANDS = bench("specs", "budgets", "suites", "store", "run_folder", "dispatch"
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
-    "models": ({"models", "torch", "timm"}, {"models", "torch", "timm"}),
+    "models": ({"models", "torch", "torchvision", "timm"},) * 2,
     "bench.specs": (set(), set()),
     "bench.recipes": (bench("specs"),) * 2,
     "bench.paper": (bench("specs", "recipes", "paper"),) * 2,
@@ -50,8 +50,9 @@ RULES = {
     "bench.executors.slurm": (EXECUTORS, EXECUTORS | {"submitit"}),
     "bench.executors.local": (HERE, HERE | {"torch"}),
     "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
-    "bench.complexity": (bench("specs"), bench("specs", "build") | {"torch", "timm", "fvcore"}),
-    "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "matplotlib"},) * 2,
+    "bench.complexity": (bench("specs"), bench("specs", "build", "structure") | {"torch", "timm", "fvcore"}),
+    "bench.structure": (set(), {"torch"}),
+    "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},) * 2,
     "bench.cli": (bench("specs", "paper", "budgets", "suites", "commands", "dispatch", "status", "cancel", "slurm"),)
     * 2,
     "bench.commands": (COMMANDS, COMMANDS | bench("complexity", "report") | {"pandas", "rich"}),

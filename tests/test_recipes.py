@@ -270,8 +270,8 @@ def test_override():
 
 def test_small_budgets_never_share_a_run_with_the_paper():
     for row in TABLES[3].rows:
-        assert under("paper", row.run) is row.run
-        assert len({row.run.run_id, under("pilot", row.run).run_id, under("smoke", row.run).run_id}) == 3
+        assert under("paper", row) is row.run
+        assert len({row.run.run_id, under("pilot", row).run_id, under("smoke", row).run_id}) == 3
 
 
 def test_suites_are_of_networks_that_exist():

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from bench.specs import RequestError
+from bench.specs import Network, RequestError
 from bench.store import complexity_path, load_complexity, require_writable, save_complexity, write_atomically
 from tests.conftest import complexity
 
@@ -15,8 +15,8 @@ from tests.conftest import complexity
 def test_a_measurement_comes_back_as_it_was_saved(tmp_path):
     measured = complexity("resnet50", 25_557_032, 4_111_512_576)
     save_complexity(tmp_path, measured)
-    assert load_complexity(tmp_path, "resnet50", 224) == measured
-    assert load_complexity(tmp_path, "resnet50", 384) is None
+    assert load_complexity(tmp_path, Network("resnet50")) == measured
+    assert load_complexity(tmp_path, Network("resnet50", img_size=384)) is None
 
 
 def with_value(field, value):
@@ -45,6 +45,11 @@ def with_value(field, value):
         with_value("source", "[]"),
         with_value("machine", "5"),
         with_value("measured_at", '"yesterday"'),
+        with_value("model_args", "5"),
+        with_value("model_args", '[["depth"]]'),
+        with_value("network", "null"),
+        with_value("structure", "[]"),
+        with_value("structure", '{"depth": 14}'),
         with_value("versions", "null"),
         with_value("versions", '{"torch": 2}'),
         with_value("uncounted_operators", "[1]"),
@@ -53,12 +58,12 @@ def with_value(field, value):
 )
 def test_a_damaged_measurement_is_an_error_not_a_number(tmp_path, damage):
     save_complexity(tmp_path, complexity("resnet50", 25_557_032, 4_111_512_576))
-    path = complexity_path(tmp_path, "resnet50", 224)
+    path = complexity_path(tmp_path, Network("resnet50"))
     damaged = damage(path.read_text())
     assert damaged != path.read_text()
     path.write_text(damaged)
     with pytest.raises(ValueError, match=r"resnet50-224px\.json: "):
-        load_complexity(tmp_path, "resnet50", 224)
+        load_complexity(tmp_path, Network("resnet50"))
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):

@@ -124,27 +124,70 @@ def test_state_dict_is_the_authors(name):
 
 
 STRUCTURES = {  # embed, depth, heads, MLP ratio: heads show in no shape
-    "7": (256, 7, 4, 2),
-    "10": (256, 10, 4, 2),
-    "12": (256, 12, 4, 2),
-    "14": (384, 14, 6, 3),
-    "19": (448, 19, 7, 3),
-    "24": (512, 24, 8, 3),
+    "t2t_vit_7": (256, 7, 4, 2),
+    "t2t_vit_10": (256, 10, 4, 2),
+    "t2t_vit_12": (256, 12, 4, 2),
+    "t2t_vit_14": (384, 14, 6, 3),
+    "t2t_vit_19": (448, 19, 7, 3),
+    "t2t_vit_24": (512, 24, 8, 3),
+    "t2t_vit_t_14": (384, 14, 6, 3),
+    "t2t_vit_t_19": (448, 19, 7, 3),
+    "t2t_vit_t_24": (512, 24, 8, 3),
+    "t2t_vit_14_resnext": (384, 14, 32, 3),
+    "t2t_vit_14_se": (384, 14, 6, 3),
+    "t2t_vit_14_wide": (768, 4, 12, 3),
+    "t2t_vit_16_ghost": (384, 16, 6, 3),
+    "t2t_vit_7_distilled": (256, 7, 4, 2),
+    "t2t_vit_12_distilled": (256, 12, 4, 2),
+    "t2t_vit_14_no_t2t": (384, 14, 6, 3),
+    "t2t_vit_c_14": (384, 14, 6, 3),
+    "vit_s_16": (768, 8, 8, 3),
+    "vit_s_16_se": (768, 8, 8, 3),
+    "vit_s_16_resnext": (768, 8, 32, 3),
+    "vit_s_16_ghost": (768, 8, 8, 3),
+    "vit_dn": (384, 16, 6, 3),
+    "vit_sw": (1024, 4, 16, 3.5),
 }
+TRANSFORMER = {"t2t_vit_t_14", "t2t_vit_t_19", "t2t_vit_t_24"}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STRUCTURES)
 def test_structure_is_the_papers(name):
     with torch.device("meta"):
         net = timm.create_model(name)
-    embed, depth, heads, ratio = STRUCTURES[name.rpartition("_")[2]]
-    assert (net.embed_dim, len(net.blocks)) == (embed, depth)
+    embed, depth, heads, ratio = STRUCTURES[name]
+    assert (net.embed_dim, net.num_features, len(net.blocks)) == (embed, embed, depth)
     for block in net.blocks:
         assert block.attn.num_heads == heads
         assert block.attn.scale == (embed / heads) ** -0.5
-        assert block.mlp.fc1.out_features == ratio * embed
-    transformer = isinstance(net.tokens_to_token.attention1, TokenTransformer)
-    assert transformer == ("_t_" in name)
+        assert block.mlp.fc2.in_features == ratio * embed
+    inside = getattr(net.tokens_to_token, "attention1", None)
+    assert isinstance(inside, TokenTransformer) == (name in TRANSFORMER)
+    assert hasattr(net, "head_dist") == name.endswith("distilled")
+
+
+@pytest.mark.parametrize(
+    ("name", "stages", "width", "last", "ratio"),
+    [("t2t_vit_dense", (3, 6, 6, 4), 128, 584, 2), ("vit_dense", (6, 7, 6), 128, 736, 4)],
+)
+def test_dense_structure_is_the_papers(name, stages, width, last, ratio):
+    with torch.device("meta"):
+        net = timm.create_model(name, drop_path_rate=0.11)
+    entries = iter(net.blocks)
+    for stage, depth in enumerate(stages):
+        for _ in range(depth):
+            block = next(entries)
+            assert (block.norm1.normalized_shape, block.mlp.fc1.out_features) == ((width,), ratio * width)
+            assert (block.attn.num_heads, block.attn.scale) == (8, (width / 8) ** -0.5)
+            # the authors' schedule, read at the index of the stage
+            assert getattr(block.drop_path1, "drop_prob", 0.0) == pytest.approx(0.01 * stage)
+            width += block.dense_linear.out_features
+        if stage < len(stages) - 1:
+            assert next(entries).linear.weight.shape == (width // 2, width)
+            width //= 2
+    assert next(entries, None) is None
+    assert width == net.num_features == net.head.in_features == last
+    assert [info["num_chs"] for info in net.feature_info][-1] == last
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "logits" in AUTHORS[name]])
