@@ -19,10 +19,10 @@ from bench.budgets import BUDGETS, SUITES
 from bench.cancel import cancel
 from bench.commands import report_suites, report_tables, runs_of, with_seeds
 from bench.dispatch import dry_run, submit_to_slurm
-from bench.paper import SETTINGS, TABLES
+from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
 from bench.slurm import Unreachable
-from bench.specs import Edition, RequestError, Row, RunSpec, Settings, Table, unknown
+from bench.specs import Edition, RecipeTable, RequestError, Row, RunSpec, Table, unknown
 from bench.status import show_status
 from bench.suites import suites
 
@@ -216,10 +216,10 @@ def _dispatch(args: argparse.Namespace) -> int:
         raise RequestError("--all means every row of every table; leave out --table and --only, or --all")
     named = args.table or args.all
     if not named and not args.list and args.budget not in SUITES:
-        numbers = ", ".join(map(str, [*TABLES, *SETTINGS]))
+        numbers = ", ".join(map(str, [*TABLES, *RECIPE_TABLES]))
         raise RequestError(f"nothing to do; choose --list, --status, --all, or --table N (N from {numbers})")
     edition = _edition(args.edition)
-    tables, settings = _tables(args.table or map(str, [*TABLES, *SETTINGS]))
+    tables, recipe_tables = _tables(args.table or map(str, [*TABLES, *RECIPE_TABLES]))
     if named:
         _require_figures(tables, edition)
     if not args.list and (args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep):
@@ -236,7 +236,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         return report_suites(found, entries, args) if code is None else code
     if args.list:
         shown = _matching([(row.name, row.network.model, row) for table in tables for row in table.rows], args.only)
-        _list(tables, settings, shown, as_json=args.json)
+        _list(tables, recipe_tables, shown, as_json=args.json)
         return 0
     rows = [row for table in tables for row in table.rows_in(edition)]
     rows = _matching([(row.name, row.network.model, row) for row in rows], args.only)
@@ -246,7 +246,7 @@ def _dispatch(args: argparse.Namespace) -> int:
             "held for how its printed top-1 came about; choose other rows, or --budget pilot"
         )
     code = _planned(runs_of(rows), args) if args.dry_run or args.run == "slurm" else None
-    return report_tables(tables, settings, rows, edition, args) if code is None else code
+    return report_tables(tables, recipe_tables, rows, edition, args) if code is None else code
 
 
 def _planned(specs: Sequence[RunSpec], args: argparse.Namespace) -> int | None:
@@ -258,15 +258,15 @@ def _planned(specs: Sequence[RunSpec], args: argparse.Namespace) -> int | None:
     return None
 
 
-def _tables(numbers: Iterable[str]) -> tuple[list[Table], list[Settings]]:
+def _tables(numbers: Iterable[str]) -> tuple[list[Table], list[RecipeTable]]:
     """The tables of networks and those of settings that are asked for."""
-    by_name = {str(number): table for number, table in [*TABLES.items(), *SETTINGS.items()]}
+    by_name = {str(number): table for number, table in [*TABLES.items(), *RECIPE_TABLES.items()]}
     chosen = list(dict.fromkeys(numbers))
     for number in chosen:
         if number not in by_name:
             raise unknown("table", number, by_name, "--list shows what each holds")
     found = [by_name[number] for number in chosen]
-    return [t for t in found if isinstance(t, Table)], [t for t in found if isinstance(t, Settings)]
+    return [t for t in found if isinstance(t, Table)], [t for t in found if isinstance(t, RecipeTable)]
 
 
 def _require_figures(tables: Iterable[Table], edition: Edition) -> None:
@@ -308,7 +308,7 @@ def _matching(named: Sequence[tuple[str, str, T]], patterns: Sequence[str] | Non
     return [item for *_, item in named if any(item in found for found in matches.values())]
 
 
-def _list(tables: Iterable[Table], settings: Iterable[Settings], rows: Sequence[Row], *, as_json: bool) -> None:
+def _list(tables: Iterable[Table], recipe_tables: Iterable[RecipeTable], rows: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
         listed = [
             {
@@ -324,8 +324,8 @@ def _list(tables: Iterable[Table], settings: Iterable[Settings], rows: Sequence[
             for table in tables
         ]
         recipes = [
-            {"table": setting.number, "title": setting.title, "recipes": [recipe.name for recipe in setting.recipes]}
-            for setting in settings
+            {"table": table.number, "title": table.title, "recipes": [recipe.name for recipe in table.recipes]}
+            for table in recipe_tables
         ]
         print(json.dumps({"tables": listed, "settings": recipes}, indent=2))
         return
@@ -336,9 +336,9 @@ def _list(tables: Iterable[Table], settings: Iterable[Settings], rows: Sequence[
             if row in rows:
                 cells = [f"{text:<{width}}" for text, width in zip(_listed(row), widths, strict=True)]
                 print(f"  {'  '.join(cells)}".rstrip())
-    for setting in settings:
-        print(f"Table {setting.number}: {setting.title}")
-        print(f"  recipes {', '.join(recipe.name for recipe in setting.recipes)}")
+    for recipe_table in recipe_tables:
+        print(f"Table {recipe_table.number}: {recipe_table.title}")
+        print(f"  recipes {', '.join(recipe.name for recipe in recipe_table.recipes)}")
 
 
 def _listed(row: Row) -> tuple[str, ...]:

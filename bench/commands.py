@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench.budgets import BUDGETS
 from bench.dispatch import train_here
 from bench.run_folder import load_record
-from bench.specs import Complexity, Edition, Network, Row, RunRecord, RunSpec, Settings, Table, networks
+from bench.specs import Complexity, Edition, Network, RecipeTable, Row, RunRecord, RunSpec, Table, networks
 from bench.store import load_complexity, require_writable, save_complexity, write_atomically
 from bench.suites import Entry, Suite
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def report_tables(
     tables: Sequence[Table],
-    settings: Sequence[Settings],
+    recipe_tables: Sequence[RecipeTable],
     rows: Sequence[Row],
     edition: Edition,
     args: argparse.Namespace,
@@ -57,14 +57,14 @@ def report_tables(
             _tell(paths)
             if unmeasured := int(frame["macs_g"].isna().sum()):
                 print(f"not measured in {args.runs}: {unmeasured} of {len(frame)} rows, dashes in the report")
-    for setting in settings:
-        paths = _write(args.reports, f"table_{setting.number}", _settings_contents(setting))
-        printed.append(_plain_settings(setting) | {"reports": _texts(paths)})
+    for recipe_table in recipe_tables:
+        paths = _write(args.reports, f"table_{recipe_table.number}", _recipes_contents(recipe_table))
+        printed.append(_plain_recipes(recipe_table) | {"reports": _texts(paths)})
         if not args.json:
-            _show_settings(setting)
+            _show_recipes(recipe_table)
             _tell(paths)
     if args.all:
-        _report_index(tables, settings, edition, frames, measurements, args)
+        _report_index(tables, recipe_tables, edition, frames, measurements, args)
     return _finish({"tables": printed} if args.json else None, failures)
 
 
@@ -96,18 +96,18 @@ def _table_contents(
     return contents
 
 
-def _settings_contents(settings: Settings) -> dict[str, str | bytes]:
-    from bench.report.settings import settings_frame, settings_markdown
+def _recipes_contents(table: RecipeTable) -> dict[str, str | bytes]:
+    from bench.report.recipes import recipes_frame, recipes_markdown
 
     return {
-        "md": settings_markdown(settings),
-        "csv": settings_frame(settings).to_csv(index=False, lineterminator="\n"),
+        "md": recipes_markdown(table),
+        "csv": recipes_frame(table).to_csv(index=False, lineterminator="\n"),
     }
 
 
 def _report_index(
     tables: Sequence[Table],
-    settings: Sequence[Settings],
+    recipe_tables: Sequence[RecipeTable],
     edition: Edition,
     frames: "Sequence[pd.DataFrame]",
     measurements: "Measurements",
@@ -118,7 +118,7 @@ def _report_index(
     from bench.report.index import index_markdown
 
     paths = _write(args.reports, "counting", {"md": counting_markdown(measurements)})
-    paths |= _write(args.reports, "README", {"md": index_markdown(tables, settings, edition, frames)})
+    paths |= _write(args.reports, "README", {"md": index_markdown(tables, recipe_tables, edition, frames)})
     if not args.json:
         print(f"wrote {args.reports / 'counting.md'}, {args.reports / 'README.md'}")
 
@@ -281,18 +281,18 @@ def _show(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:
     _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", shown)
 
 
-def _show_settings(settings: Settings) -> None:
+def _show_recipes(table: RecipeTable) -> None:
     """Print the settings in aligned columns."""
-    from bench.report.settings import settings_comparison
+    from bench.report.recipes import recipes_comparison
 
-    _print_grid(f"Table {settings.number}: {settings.title}", settings_comparison(settings))
+    _print_grid(f"Table {table.number}: {table.title}", recipes_comparison(table))
 
 
-def _plain_settings(settings: Settings) -> dict[str, object]:
-    """Settings for JSON."""
-    from bench.report.settings import settings_frame
+def _plain_recipes(table: RecipeTable) -> dict[str, object]:
+    """A table of settings for JSON."""
+    from bench.report.recipes import recipes_frame
 
-    return {"table": settings.number, "title": settings.title, "settings": _plain(settings_frame(settings))}
+    return {"table": table.number, "title": table.title, "settings": _plain(recipes_frame(table))}
 
 
 def _show_runs(title: str, frame: "pd.DataFrame", by_entry: "pd.DataFrame", sweep: Sequence[str]) -> None:

@@ -507,7 +507,7 @@ def networks(rows: Iterable[Row]) -> list[Network]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class RecipeTable:
     """One of the paper's tables of experiment settings, read off the recipes."""
 
     number: int

@@ -1,11 +1,13 @@
 """Shared pieces of the tests: the command line as a user runs it, and measurements with fixed values."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 # Tiny networks keep no second thread busy, and threads of two processes that wait for each other on two cores
 # take ten times as long. Read by torch when it is imported, here and in the processes that tests start.
@@ -32,21 +34,26 @@ def pytest_collection_modifyitems(items):
 def run_all():
     """``run_all.py`` in a process of its own; returns the completed process with its text."""
 
-    def run(*args, python_options=(), code="", **kwargs):
+    def run(*args, python_options=(), code="", timeout=120, **kwargs):
         start = ["-c", code] if code else [str(ROOT / "run_all.py")]
         command = [sys.executable, *python_options, *start, *map(str, args)]
         env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
-        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, **kwargs)
+        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, **kwargs)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def measured_once(run_all, tmp_path_factory):
-    """Table 3 measured for real, once for all tests: (first run, runs folder, reports folder)."""
-    folder = tmp_path_factory.mktemp("table_3")
-    runs, reports = folder / "runs", folder / "reports"
-    first = run_all("--table", 3, "--runs", runs, "--reports", reports)
+def measured_once(run_all, tmp_path_factory, worker_id):
+    """Every table measured for real, once for all tests and processes: (first run, runs folder, reports folder)."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "measured_once"
+    runs, reports, done = folder / "runs", folder / "reports", folder / "done.json"
+    with FileLock(f"{folder}.lock"):
+        if not done.exists():
+            first = run_all("--all", "--runs", runs, "--reports", reports, timeout=400)
+            done.write_text(json.dumps([first.args, first.returncode, first.stdout, first.stderr]))
+    first = subprocess.CompletedProcess(*json.loads(done.read_text()))
     assert first.returncode == 0, first.stderr
     return first, runs, reports
 

@@ -14,6 +14,7 @@ import pytest
 
 import bench.cli
 from bench.paper import TABLES
+from bench.paper.editions import ICCV
 from bench.specs import Row, Table, imagenet
 from tests.conftest import ROOT
 
@@ -38,20 +39,52 @@ runpy.run_path("run_all.py", run_name="__main__")
 """
 
 
-def test_table_3_prints_and_writes_all_twelve_rows(measured_once):
+def printed_table(text, number):
+    """The lines of a table among those that the program printed."""
+    return text.partition(f"Table {number}: ")[2].partition("wrote ")[0].splitlines()
+
+
+def test_all_prints_and_writes_every_row_of_every_table(measured_once):
     first, _, reports = measured_once
-    names = [row.name for row in TABLES[3].rows]
-    printed = [line.split()[0] for line in first.stdout.splitlines() if re.match(r"(ResNet|T2T)", line)]
-    assert printed == names
-    with (reports / "table_3.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["model"] for row in rows] == names
-    for row in rows:
-        assert row["top1_pct"] == ""
-        assert row["source"] == "measured"
-    markdown = (reports / "table_3.md").read_text()
-    assert all(f"| {name.replace('*', chr(92) + '*')} " in markdown for name in names)
-    assert (reports / "table_3.png").read_bytes().startswith(b"\x89PNG")
+    for number, table in TABLES.items():
+        rows = table.rows_in(ICCV)
+        printed = "\n".join(printed_table(first.stdout, number))
+        assert all(f"{row.name} " in printed for row in rows)
+        with (reports / f"table_{number}.csv").open() as file:
+            lines = list(csv.DictReader(file))
+        assert [line["model"] for line in lines] == [row.name for row in rows]
+        assert all(line["source"] == "measured" and line["top1_pct"] == "" for line in lines)
+        markdown = (reports / f"table_{number}.md").read_text()
+        assert all(f"| {row.name.replace('*', chr(92) + '*')} " in markdown for row in rows)
+        picture = reports / f"table_{number}.png"
+        assert picture.exists() == (f"![Top-1 accuracy against MACs and params]({picture.name})" in markdown)
+        assert picture.exists() == (number in (2, 3, 4))
+        assert not picture.exists() or picture.read_bytes().startswith(b"\x89PNG")
+    names = {path.name for path in reports.iterdir()}
+    assert {"README.md", "counting.md", "table_8.md", "table_8.csv", "table_9.md", "table_9.csv"} <= names
+
+
+def test_the_index_links_all_and_counts_the_verdicts(measured_once):
+    reports = measured_once[2]
+    index = (reports / "README.md").read_text()
+    links = re.findall(r"\]\(([\w.]+)\)", index)
+    assert {f"table_{number}.md" for number in range(1, 10)} | {"counting.md"} == set(links)
+    assert all((reports / link).exists() for link in links)
+    counts = dict.fromkeys(("matches", "rounds", "truncates", "differs"), 0)
+    reasons = 0
+    for number in TABLES:
+        with (reports / f"table_{number}.csv").open() as file:
+            for line in csv.DictReader(file):
+                for cell in ("params", "macs"):
+                    if line[f"{cell}_verdict"]:
+                        counts[line[f"{cell}_verdict"]] += 1
+                    assert bool(line[f"{cell}_reason"]) == (line[f"{cell}_verdict"] == "differs")
+                    reasons += bool(line[f"{cell}_reason"])
+    total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    assert f"Of {sum(counts.values())} cells of params and MACs that were measured: {total}." in index
+    assert "no reason known" not in index
+    listed = re.findall(r"\| +(\d+) \| \d", index.partition("## Why cells differ")[2])
+    assert sum(map(int, listed)) == reasons == counts["differs"]
 
 
 def test_measured_figures_match_the_printed_ones_but_for_the_known_exceptions(measured_once):
@@ -77,8 +110,8 @@ def test_measured_figures_match_the_printed_ones_but_for_the_known_exceptions(me
 
 def test_into_a_pipe_goes_a_plain_line_a_network(measured_once):
     lines = measured_once[0].stderr.splitlines()
-    assert [line.split()[0] for line in lines] == [f"[{i}/10]" for i in range(1, 11)]
-    assert lines[1] == "[2/10] t2t_vit_14 at 224 px: 21.55 M params, 4.80 G MACs"
+    assert [line.split()[0] for line in lines] == [f"[{i}/47]" for i in range(1, 48)]
+    assert lines[3] == "[4/47] t2t_vit_14 at 224 px: 21.55 M params, 4.80 G MACs"
     assert "\x1b" not in measured_once[0].stdout + measured_once[0].stderr
 
 
@@ -110,8 +143,10 @@ def test_help_names_every_option(run_all):
 def test_list_shows_every_row(run_all):
     text = run_all("--list").stdout
     assert "Table 3: T2T-ViT against ResNet" in text
-    for row in TABLES[3].rows:
-        assert re.search(rf"^  {re.escape(row.name)} +{row.run.model} ", text, re.MULTILINE)
+    for table in TABLES.values():
+        for row in table.rows:
+            assert re.search(rf"^  {re.escape(row.name)} +{row.network.model} ", text, re.MULTILINE)
+    assert "Table 9: Settings of the CIFAR experiments\n  recipes cifar_transfer\n" in text
     listed = json.loads(run_all("--list", "--json", "--only", "*_t-*").stdout)
     (table_3,) = [table for table in listed["tables"] if table["table"] == 3]
     assert [row["network"] for row in table_3["rows"]] == ["t2t_vit_t_14", "t2t_vit_t_19", "t2t_vit_t_24"]
@@ -172,6 +207,11 @@ def one_line(done, code, *parts):
     [
         (["--table", "33"], ["unknown table '33'", "choose from 1, 2, 3", "--list"]),
         (["--table", "three"], ["unknown table 'three'", "choose from 1, 2, 3"]),
+        (["--all", "--table", "3"], ["--all means every row", "leave out"]),
+        (["--table", "1", "--edition", "arxiv-v1"], ["Table 1", "arXiv v1 edition", "choose --table 3"]),
+        (["--all", "--edition", "arxiv-v1"], ["Table 1", "arXiv v1 edition", "choose --table 3"]),
+        (["--table", "4", "--only", "MobileNetV3*", "--run", "local"], ["--run", "MobileNetV3 (Searched)", "pilot"]),
+        (["--table", "9", "--run", "local"], ["--run", "tables of settings"]),
         (
             ["--table", "3", "--edition", "arxiv-v2"],
             ["unknown edition 'arxiv-v2'", "did you mean 'arxiv-v1'", "iccv, arxiv-v1, readme"],
@@ -308,15 +348,17 @@ def test_a_path_that_the_terminal_cannot_write(measured_once, tmp_path):
     assert r"r\xe9p" in done.stdout
 
 
-def test_the_committed_report_is_what_the_program_writes(measured_once):
+def test_the_committed_reports_are_what_the_program_writes(measured_once):
     """But for the machine and the day, the first line of either kind."""
 
     def figures(text):
         return [re.sub(r",\d{4}-\d\d-\d\d$", "", line) for line in text.splitlines() if "- Measured 20" not in line]
 
-    for name in ("table_3.md", "table_3.csv"):
-        committed, written = (ROOT / "reports" / name).read_text(), (measured_once[2] / name).read_text()
-        assert figures(committed) == figures(written), f"run python run_all.py --table 3 and commit reports/{name}"
+    written = sorted(path for path in measured_once[2].iterdir() if path.suffix != ".png")
+    assert len(written) == 2 * 9 + 2
+    for path in written:
+        committed = (ROOT / "reports" / path.name).read_text()
+        assert figures(committed) == figures(path.read_text()), f"run python run_all.py --all and commit {path.name}"
 
 
 def test_the_table_in_the_readme_is_the_measured_one(measured_once):
@@ -324,7 +366,7 @@ def test_the_table_in_the_readme_is_the_measured_one(measured_once):
         (ROOT / "README.md").read_text().partition("Table 3: T2T-ViT against ResNet, trained")[2].partition("```")[0]
     )
     rows = [line.split() for line in shown.splitlines() if line.startswith(("ResNet", "T2T"))]
-    printed = [line.split() for line in measured_once[0].stdout.splitlines()]
+    printed = [line.split() for line in printed_table(measured_once[0].stdout, 3)]
     assert len(rows) == 3
     assert all(row in printed for row in rows)
 

@@ -10,6 +10,8 @@ from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.report.frame import runs_frame, seeds_frame, table_frame
 from bench.report.plots import sweep_figure, sweep_picture, table_picture, tradeoff_figure
+from bench.specs import networks
+from bench.store import load_complexity
 from bench.suites import Entry, Suite
 from tests.test_frame import over_seeds
 
@@ -64,6 +66,25 @@ def test_labels_overlap_neither_each_other_nor_the_frame(figure):
             assert frame.containsx(box.x0)
             assert frame.containsx(box.x1)
             assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_labels_of_measured_tables_cover_no_other_and_no_mark(number, measured_once):
+    table = TABLES[number]
+    measured = {network: load_complexity(measured_once[1], network) for network in networks(table.rows)}
+    figure = tradeoff_figure(table, ICCV, table_frame(table, ICCV, measured, {}))
+    figure.set_dpi(200)
+    figure.draw_without_rendering()
+    rows = table.rows_in(ICCV)
+    for axes in figure.axes:
+        assert sorted(text.get_text() for text in axes.texts) == sorted(row.point for row in rows)
+        boxes = [text.get_window_extent() for text in axes.texts]
+        marks = [axes.transData.transform(xy) for line in axes.lines for xy in line.get_xydata()]
+        for i, box in enumerate(boxes):
+            assert figure.bbox.containsx(box.x0)
+            assert figure.bbox.containsx(box.x1)
+            assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+            assert not any(box.contains(*mark) for mark in marks)
 
 
 def test_png_is_for_print_and_the_same_each_time(measurements):

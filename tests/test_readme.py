@@ -48,3 +48,39 @@ def test_constraints_pin_every_dependency():
     wanted = re.findall(r'"([\w-]+)(?:\[[\w-]+\])?>=', (ROOT / "pyproject.toml").read_text())
     assert {name.lower() for name in wanted} - {"setuptools"} <= pinned
     assert {"numpy", "pillow", "tabulate"} <= pinned
+
+
+def snippet(beginning):
+    """A block of Python in the README, by how it begins."""
+    return re.search(rf"```python\n({re.escape(beginning)}.*?)```", README, re.DOTALL)[1]
+
+
+def test_the_example_model_is_one_of_ours():
+    assert snippet("@register_model") in (ROOT / "models/t2t_vit.py").read_text()
+
+
+ADD = """
+import dataclasses, sys
+import bench.cli, models.t2t_vit
+from bench.paper import TABLES, table_3
+
+models.t2t_vit.default_cfgs |= models.t2t_vit.generate_default_cfgs({{"t2t_vit_mine": models.t2t_vit.cfg()}})
+exec({model!r}, vars(models.t2t_vit))
+row = eval({row!r}, vars(table_3))
+table = TABLES[3]
+bench.cli.TABLES[3] = dataclasses.replace(table, rows=(*table.rows, row))
+sys.exit(bench.cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_row_and_a_model_are_added_as_the_readme_says(run_all, tmp_path):
+    """The README's own code, with another name and a tiny network."""
+    model = snippet("@register_model").replace("t2t_vit_14_resnext", "t2t_vit_mine")
+    model = model.replace('"num_heads": 32', '"embed_dim": 32, "depth": 2, "num_heads": 2')
+    row = snippet("Row(").replace('"T2T-ViT-14"', '"Mine"').replace('"t2t_vit_14"', '"t2t_vit_mine"')
+    options = ("--table", 3, "--only", "Mine", "--runs", tmp_path, "--reports", tmp_path)
+    done = run_all(*options, code=ADD.format(model=model, row=row))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^Mine +81\.5 +- +21\.5 +0\.\d+ differs +4\.8 +0\.\d+ differs", done.stdout, re.MULTILINE)
+    assert "| Mine " in (tmp_path / "table_3.md").read_text()
+    assert (tmp_path / "complexity" / "t2t_vit_mine-224px.json").exists()

@@ -2,11 +2,13 @@
 
 import dataclasses
 import inspect
+import json
 import math
 
 import pytest
 import timm
 import torch
+from PIL import Image
 from timm.data import Mixup, create_transform
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
@@ -15,9 +17,20 @@ from timm.utils import ModelEmaV3
 from bench import recipes
 from bench.budgets import PILOT, SMOKE, SUITES, under
 from bench.build import build_network, build_optimizer, build_scheduler
-from bench.paper import TABLES
-from bench.recipes import CNN_T2T, T2T_DEEP, T2T_LITE, T2T_MEDIUM, TORCHVISION, override
-from bench.specs import Recipe, RequestError, RunSpec, imagenet
+from bench.data import KNOWN, train_transform
+from bench.paper import RECIPE_TABLES, TABLES
+from bench.recipes import (
+    CIFAR_TRANSFER,
+    CNN_T2T,
+    CNN_T2T_NO_DROP_PATH,
+    T2T_DEEP,
+    T2T_LITE,
+    T2T_MEDIUM,
+    TORCHVISION,
+    VIT_T2T,
+    override,
+)
+from bench.specs import FINE_TUNING, Recipe, RequestError, RunSpec, imagenet
 
 AUTHORS = {  # the authors' README and main.py, transcribed
     "optimizer": "adamw",
@@ -52,13 +65,16 @@ AUTHORS = {  # the authors' README and main.py, transcribed
     "ema_decay": 0.99996,
 }
 
-ALL = [T2T_LITE, T2T_MEDIUM, T2T_DEEP, CNN_T2T, TORCHVISION, PILOT, SMOKE]
+ALL = [*dict.fromkeys(recipe for table in RECIPE_TABLES.values() for recipe in table.recipes), PILOT, SMOKE]
+NEUTRAL = {"crop_padding": 0, "backbone_lr_scale": 1, "backbone_min_lr_scale": 1, "freeze_class_token_and_norm": False}
 
 
 @pytest.mark.parametrize(
     ("recipe", "changes"),
     [
-        (T2T_MEDIUM, {}),
+        (T2T_MEDIUM, NEUTRAL),
+        (VIT_T2T, NEUTRAL),
+        (CNN_T2T_NO_DROP_PATH, {"crop_pct": 0.875, "drop_path": 0}),
         (CNN_T2T, {"crop_pct": 0.875}),
         (T2T_DEEP, {"weight_decay": 0.065}),
         (T2T_LITE, {"lr": 1e-3, "weight_decay": 0.03}),
@@ -71,6 +87,18 @@ ALL = [T2T_LITE, T2T_MEDIUM, T2T_DEEP, CNN_T2T, TORCHVISION, PILOT, SMOKE]
                 "mixup": 0, "cutmix": 0, "mixup_prob": 0, "mixup_switch_prob": 0, "auto_augment": "",
                 "color_jitter": 0, "random_erasing": 0, "random_erasing_mode": "const", "interpolation": "bilinear",
                 "crop_pct": 0.875, "eval_interpolation": "bilinear", "ema_decay": 0,
+            },
+        ),
+        (
+            CIFAR_TRANSFER,
+            {
+                "optimizer": "momentum", "lr": 0.05, "global_batch": 64, "weight_decay": 5e-4, "decay_1d": True,
+                "epochs": 60, "cooldown_epochs": 0, "min_lr": 2e-4, "warmup_epochs": 0, "warmup_lr": 0,
+                "label_smoothing": 0, "mixup": 0, "cutmix": 0, "mixup_prob": 0, "mixup_switch_prob": 0,
+                "auto_augment": "", "color_jitter": 0, "random_erasing": 0, "random_erasing_mode": "const",
+                "crop_scale_min": 1, "interpolation": "bilinear", "crop_pct": 1, "eval_interpolation": "bilinear",
+                "ema_decay": 0, "crop_padding": 0.125, "backbone_lr_scale": 0.01, "backbone_min_lr_scale": 1,
+                "freeze_class_token_and_norm": True,
             },
         ),
     ],
@@ -222,7 +250,103 @@ def test_a_cnn_takes_drop_path_and_no_img_size():
     assert build_network(imagenet("resnet18", TORCHVISION), 10).layer4[1].drop_path is None
 
 
+def test_a_network_that_takes_no_drop_path_is_trained_without():
+    network = build_network(imagenet("densenet201", CNN_T2T_NO_DROP_PATH), 10)
+    assert network.classifier.out_features == 10
+
+
+# Fine-tuning
+
+
+def transfer(**changes):
+    """A tiny T2T-ViT as the transfer recipe, perhaps changed, trains it: network and optimizer by parameter."""
+    recipe = dataclasses.replace(CIFAR_TRANSFER, drop_path=0.0, **changes)
+    args = (("embed_dim", 32), ("depth", 2), ("num_heads", 2))
+    spec = RunSpec(model="t2t_vit_7", model_args=args, dataset="cifar10", recipe=recipe, img_size=32)
+    network = build_network(spec, 10)
+    optimizer = build_optimizer(recipe, network)
+    return recipe, network, optimizer
+
+
+def lrs(network, optimizer):
+    """Learning rate now, by name of the parameter."""
+    of = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    return {name: of[id(p)] for name, p in network.named_parameters() if id(p) in of}
+
+
+def test_the_authors_transfer_leaves_class_token_and_final_norm_as_they_were():
+    _, network, optimizer = transfer()
+    trained = set(lrs(network, optimizer))
+    left = {name for name, _ in network.named_parameters()} - trained
+    assert left == {
+        "cls_token", "norm.weight", "norm.bias", "pos_embed",
+        "tokens_to_token.attention1.w", "tokens_to_token.attention2.w",
+    }  # fmt: skip
+    assert not any(network.get_parameter(name).requires_grad for name in left)
+    _, network, optimizer = transfer(freeze_class_token_and_norm=False)
+    assert {"cls_token", "norm.weight", "norm.bias"} <= set(lrs(network, optimizer))
+
+
+@pytest.mark.parametrize(("min_scale", "floor"), [(1.0, 2e-4), (0.01, 2e-6)])
+def test_the_backbone_learns_slower_and_ends_at_its_own_floor(min_scale, floor):
+    """The first is torch's CosineAnnealingLR over groups, as the authors call it; the second its correction."""
+    recipe, network, optimizer = transfer(backbone_min_lr_scale=min_scale)
+    scheduler = build_scheduler(recipe, optimizer)
+    for epoch in (0, 7, 30, 59):
+        scheduler.step(epoch)
+        found = lrs(network, optimizer)
+        for base, low, names in (
+            (0.05, 2e-4, ("head.weight", "head.bias")),
+            (5e-4, floor, ("blocks.0.attn.qkv.weight", "tokens_to_token.project.bias")),
+        ):
+            expected = low + (base - low) * (1 + math.cos(math.pi * epoch / 60)) / 2
+            for name in names:
+                assert found[name] == pytest.approx(expected), (epoch, name)
+
+
+def test_fine_tuning_decays_all_or_only_matrices():
+    for decay_1d, free in ((True, set()), (False, {1})):
+        _, _, optimizer = transfer(decay_1d=decay_1d)
+        for group in optimizer.param_groups:
+            dims = {p.ndim for p in group["params"]}
+            assert (group["weight_decay"] == 0) == (dims == free), dims
+
+
+def test_images_are_resized_padded_and_cropped():
+    transform = train_transform(CIFAR_TRANSFER, 224, KNOWN["cifar10"])
+    corner = Image.new("RGB", (32, 32), "white")
+    torch.manual_seed(0)
+    crops = torch.stack([transform(corner) for _ in range(40)])
+    assert crops.shape == (40, 3, 224, 224)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (KNOWN["cifar10"].mean, KNOWN["cifar10"].std))
+    black = (crops * std + mean).abs().amax(dim=1) < 1e-6  # padding, (40, 224, 224)
+    rows = black.all(dim=2).sum(dim=1)
+    assert rows.max() > 15
+    assert rows.max() <= 28
+    assert rows.float().mean() == pytest.approx(14, abs=5)
+
+
+@pytest.mark.parametrize("setting", ["auto_augment=rand-m9", "random_erasing=0.25", "interpolation=random"])
+def test_padding_goes_with_flips_alone(setting):
+    with pytest.raises(RequestError, match=r"crop_padding=0.125 goes with flips alone"):
+        override(CIFAR_TRANSFER, [setting])
+
+
 # Identity
+
+
+def test_specs_from_before_fine_tuning_keep_their_ids_and_are_read():
+    spec = imagenet("t2t_vit_14", T2T_MEDIUM)
+    values = json.loads(spec.to_json())
+    for name in FINE_TUNING:
+        del values["recipe"][name], values["recipe"]["sources"][name]
+    read = RunSpec.from_json(json.dumps(values))
+    assert read == spec
+    assert read.run_id == spec.run_id
+    assert not FINE_TUNING.keys() & spec.identity()["recipe"].keys()
+    transferred = imagenet("t2t_vit_14", CIFAR_TRANSFER).identity()["recipe"]
+    assert transferred["crop_padding"] == 0.125
+    assert "backbone_min_lr_scale" not in transferred  # as it was before there was one
 
 
 def test_run_id_is_made_of_what_changes_the_result():

@@ -10,9 +10,9 @@ from bench.recipes import (
     TORCHVISION_LR_01,
     VIT_T2T,
 )
-from bench.specs import Settings
+from bench.specs import RecipeTable
 
-TABLE = Settings(
+TABLE = RecipeTable(
     number=8,
     title="Settings of the ImageNet experiments",
     recipes=(

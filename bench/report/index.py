@@ -6,17 +6,17 @@ import pandas as pd
 
 from bench.report.markdown import VERDICT_MEANINGS, escape, pipe, verdict_counts
 from bench.report.verdict import VERDICTS
-from bench.specs import Edition, Settings, Table
+from bench.specs import Edition, RecipeTable, Table
 
 
 def index_markdown(
-    tables: Sequence[Table], settings: Sequence[Settings], edition: Edition, frames: Sequence[pd.DataFrame]
+    tables: Sequence[Table], recipe_tables: Sequence[RecipeTable], edition: Edition, frames: Sequence[pd.DataFrame]
 ) -> str:
     """The index.
 
     Args:
         tables: of networks.
-        settings: tables of settings.
+        recipe_tables: those of settings.
         edition: whose printed figures the frames show.
         frames: from ``table_frame``, one a table.
     """
@@ -34,7 +34,7 @@ def index_markdown(
         f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions.",
         *_reasons(tables, frames),
         "## Settings\n\nRead off the recipes, with the source of every value:\n\n"
-        + "\n".join(f"- [Table {s.number}](table_{s.number}.md): {s.title}" for s in settings),
+        + "\n".join(f"- [Table {s.number}](table_{s.number}.md): {s.title}" for s in recipe_tables),
     ]
     return "\n\n".join(sections) + "\n"
 

@@ -6,39 +6,39 @@ from dataclasses import fields
 import pandas as pd
 
 from bench.report.markdown import DASH, escape, pipe
-from bench.specs import Recipe, Settings
+from bench.specs import Recipe, RecipeTable
 
 UNUSED = "not used by this recipe"
 """how a recipe's source begins where its value does nothing"""
 
 
-def settings_frame(settings: Settings) -> pd.DataFrame:
+def recipes_frame(table: RecipeTable) -> pd.DataFrame:
     """A line for each value that a recipe uses: ``setting``, ``recipe``, ``value`` (as text) and ``source``."""
     return pd.DataFrame(
         [
             {"setting": name, "recipe": recipe.name, "value": value, "source": recipe.sources[name]}
-            for recipe in settings.recipes
+            for recipe in table.recipes
             for name, value in _used(recipe)
         ]
     )
 
 
-def settings_comparison(settings: Settings) -> pd.DataFrame:
+def recipes_comparison(table: RecipeTable) -> pd.DataFrame:
     """A line a setting and a column a recipe, every cell a string; a dash where a recipe does not use it."""
-    frame = settings_frame(settings)
+    frame = recipes_frame(table)
     wide = frame.pivot(index="setting", columns="recipe", values="value").fillna(DASH)
     names = [f.name for f in fields(Recipe) if f.name in wide.index]  # in the order of the recipe
-    wide = wide.loc[names, [recipe.name for recipe in settings.recipes]]
+    wide = wide.loc[names, [recipe.name for recipe in table.recipes]]
     return wide.reset_index().rename(columns={"setting": "Setting"}).rename_axis(columns=None)
 
 
-def settings_markdown(settings: Settings) -> str:
-    """The report of one table of settings."""
-    name = f"table_{settings.number}"
-    frame = settings_frame(settings)
+def recipes_markdown(table: RecipeTable) -> str:
+    """The report of one table of table."""
+    name = f"table_{table.number}"
+    frame = recipes_frame(table)
     sources = (
         frame.groupby(["setting", "source"], sort=False)["recipe"]
-        .agg(lambda names: "all" if len(names) == len(settings.recipes) else ", ".join(f"`{n}`" for n in names))
+        .agg(lambda names: "all" if len(names) == len(table.recipes) else ", ".join(f"`{n}`" for n in names))
         .reset_index()
     )
     order = {f.name: i for i, f in enumerate(fields(Recipe))}
@@ -51,11 +51,11 @@ def settings_markdown(settings: Settings) -> str:
         }
     )
     sections = [
-        f"# Table {settings.number}: {settings.title}",
+        f"# Table {table.number}: {table.title}",
         "Not transcribed from the paper but read off the recipes that this suite trains with; a dash is a setting that "
         "a recipe does not use. What each field means: `Recipe` in `bench/specs.py`.",
-        pipe(settings_comparison(settings), text=("Setting",)),
-        "\n".join(f"- `{recipe.name}`: {escape(recipe.summary)}." for recipe in settings.recipes),
+        pipe(recipes_comparison(table), text=("Setting",)),
+        "\n".join(f"- `{recipe.name}`: {escape(recipe.summary)}." for recipe in table.recipes),
         "## Sources",
         pipe(shown, text=("Setting", "Recipes", "Source")),
         f"The same for programs: [{name}.csv]({name}.csv).",
