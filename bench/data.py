@@ -235,6 +235,10 @@ _TRIES = 10
 """images in a row that may fail to load before a place in a batch stays empty"""
 
 
+Key = tuple[int | tuple[int, int], int]
+"""of a sample: the epoch, or (epoch, n) where an image comes the nth time more in it; and the image's index"""
+
+
 class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
     """Images behind their transform, addressed by (epoch, index).
 
@@ -244,8 +248,8 @@ class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
     def __init__(self, images: Any, transform: Any, seed: int, *, training: bool) -> None:
         self.images, self.transform, self.seed, self.training = images, transform, seed, training
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor | None, int, list[str]]:
-        epoch, index = key
+    def __getitem__(self, key: Key) -> tuple[Tensor | None, int, list[str]]:
+        occasion, index = key
         unreadable: list[str] = []
         for _ in range(_TRIES if self.training else 1):
             try:
@@ -255,7 +259,7 @@ class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
                 unreadable.append(f"{self._name(index)}: {type(error).__name__}: {' '.join(str(error).split())}")
                 index = (index + 1) % len(self.images)
                 continue
-            with seeded(self.seed, epoch, index):
+            with seeded(self.seed, occasion, index):
                 return self.transform(image), label, unreadable
         return None, -1, unreadable
 
@@ -273,15 +277,19 @@ def _collate(items: list[tuple[Tensor | None, int, list[str]]]) -> Batch:
     )
 
 
-class TrainBatches(Sampler[list[tuple[int, int]]]):
+class TrainBatches(Sampler[list[Key]]):
     """Micro-batches of one process, from a given step of a given epoch on.
 
     Set ``epoch`` and ``start_step`` before iterating. The global batch of a step holds the same samples whatever
     the number of processes and the size of the micro-batches; the incomplete batch at an epoch's end is dropped.
+    With repeats an epoch keeps its length, and each of its images comes that many times in a row (Hoffer et al. 2020,
+    "Augment your batch", as DeiT samples).
     """
 
-    def __init__(self, size: int, global_batch: int, micro_batch: int, seed: int, rank: int, world_size: int) -> None:
-        self.size, self.global_batch, self.micro_batch = size, global_batch, micro_batch
+    def __init__(
+        self, size: int, global_batch: int, micro_batch: int, seed: int, rank: int, world_size: int, repeats: int = 1
+    ) -> None:
+        self.size, self.global_batch, self.micro_batch, self.repeats = size, global_batch, micro_batch, repeats
         self.seed, self.rank, self.world_size = seed, rank, world_size
         self.epoch = self.start_step = 0
 
@@ -290,14 +298,18 @@ class TrainBatches(Sampler[list[tuple[int, int]]]):
         """Optimizer steps an epoch."""
         return self.size // self.global_batch
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Key]]:
         generator = torch.Generator().manual_seed(_seed(self.seed, "order", self.epoch))
-        order = torch.randperm(self.size, generator=generator)
+        order = torch.randperm(self.size, generator=generator).tolist()
         share = self.global_batch // self.world_size
         for step in range(self.start_step, self.steps):
             start = step * self.global_batch + self.rank * share
             for at in range(start, start + share, self.micro_batch):
-                yield [(self.epoch, index) for index in order[at : at + self.micro_batch].tolist()]
+                yield [self._key(place, order) for place in range(at, at + self.micro_batch)]
+
+    def _key(self, place: int, order: Sequence[int]) -> Key:
+        image, repeat = divmod(place, self.repeats)
+        return (self.epoch, repeat) if repeat else self.epoch, order[image]
 
 
 def train_loader(samples: Samples, batches: TrainBatches, workers: int, device: torch.device) -> "DataLoader[Batch]":

@@ -7,7 +7,7 @@ leaves nothing to them. Learning rate and global batch belong together: fewer GP
 import dataclasses
 from collections.abc import Iterable
 
-from bench.specs import FINE_TUNING, Recipe, RequestError, unknown
+from bench.specs import YOUNGER_FIELDS, Recipe, RequestError, unknown
 
 _AUTHORS = "https://github.com/yitu-opensource/T2T-ViT, commit 0f63dc9"
 _README = f"{_AUTHORS}: README, section 4"
@@ -30,7 +30,7 @@ T2T_MEDIUM = Recipe(
         "global_batch": f"{_README}, 8 GPUs with -b 64",
         "weight_decay": _README,
         "decay_1d": f"{_AUTHORS}: timm 0.3.4's create_optimizer, called by main.py",
-        **dict.fromkeys(("decay_epochs", "decay_rate", *FINE_TUNING), _UNUSED),
+        **dict.fromkeys(("decay_epochs", "decay_rate", *YOUNGER_FIELDS), _UNUSED),
         "crop_pct": f"{_AUTHORS}: models/t2t_vit.py, default_cfgs",
         "eval_interpolation": f"{_AUTHORS}: models/t2t_vit.py, default_cfgs",
         **_defaults(
@@ -96,6 +96,7 @@ T2T_MEDIUM = Recipe(
     backbone_lr_scale=1.0,
     backbone_min_lr_scale=1.0,
     freeze_class_token_and_norm=False,
+    augmentation_repeats=1,
 )
 
 T2T_LITE = dataclasses.replace(
@@ -135,7 +136,8 @@ TORCHVISION = Recipe(
     sources={
         **{field.name: _TORCHVISION for field in dataclasses.fields(Recipe)},
         **dict.fromkeys(
-            ("warmup_lr", "mixup_prob", "mixup_switch_prob", "mixup_mode", "random_erasing_mode", *FINE_TUNING), _UNUSED
+            ("warmup_lr", "mixup_prob", "mixup_switch_prob", "mixup_mode", "random_erasing_mode", *YOUNGER_FIELDS),
+            _UNUSED,
         ),
     },
     optimizer="momentum",
@@ -174,6 +176,7 @@ TORCHVISION = Recipe(
     backbone_lr_scale=1.0,
     backbone_min_lr_scale=1.0,
     freeze_class_token_and_norm=False,
+    augmentation_repeats=1,
 )
 
 _TRANSFER = f"{_AUTHORS}: transfer_learning.py"
@@ -185,7 +188,15 @@ CIFAR_TRANSFER = Recipe(
     sources={
         **{field.name: _TRANSFER for field in dataclasses.fields(Recipe)},
         **dict.fromkeys(
-            ("warmup_lr", "decay_epochs", "decay_rate", "mixup_switch_prob", "mixup_mode", "random_erasing_mode"),
+            (
+                "warmup_lr",
+                "decay_epochs",
+                "decay_rate",
+                "mixup_switch_prob",
+                "mixup_mode",
+                "random_erasing_mode",
+                "augmentation_repeats",
+            ),
             _UNUSED,
         ),
         **dict.fromkeys(("crop_scale_min", "crop_scale_max"), f"{_UNUSED}: it pads and crops"),
@@ -238,6 +249,7 @@ CIFAR_TRANSFER = Recipe(
     backbone_lr_scale=0.01,
     backbone_min_lr_scale=1.0,
     freeze_class_token_and_norm=True,
+    augmentation_repeats=1,
 )
 
 
@@ -261,6 +273,62 @@ VIT_T2T = dataclasses.replace(
         name: f"{source}; the paper gives the ViT rows no values of their own"
         for name, source in T2T_MEDIUM.sources.items()
     },
+)
+
+_DEIT = "https://github.com/facebookresearch/deit, commit 0282d2a"
+
+
+def _deit_default(option: str) -> str:
+    return f"{_DEIT}: main.py, default of --{option}"
+
+
+DEIT = dataclasses.replace(
+    T2T_MEDIUM,
+    name="deit",
+    summary="DeiT without distillation (Touvron et al. 2021): 300 epochs AdamW, learning rate 1e-3 at batch 1024, "
+    "repeated augmentation; its schedule is stepped ahead of an epoch here, behind it there",
+    sources=dict(T2T_MEDIUM.sources)
+    | {
+        "optimizer": _deit_default("opt"),
+        "lr": f"{_deit_default('lr')}, scaled by batch / 512",
+        "global_batch": f"{_DEIT}: README, 4 GPUs with --batch-size 256",
+        "momentum": _deit_default("opt-betas (None: torch's 0.9)"),
+        "weight_decay": _deit_default("weight-decay"),
+        "decay_1d": f"{_DEIT}: timm's create_optimizer, called by main.py",
+        "schedule": _deit_default("sched"),
+        "epochs": _deit_default("epochs"),
+        "cooldown_epochs": f"{_DEIT}: main.py trains --epochs epochs, whatever --cooldown-epochs says",
+        "min_lr": _deit_default("min-lr"),
+        "warmup_epochs": _deit_default("warmup-epochs"),
+        "warmup_lr": _deit_default("warmup-lr"),
+        "drop_path": _deit_default("drop-path"),
+        "label_smoothing": _deit_default("smoothing"),
+        "mixup": _deit_default("mixup"),
+        "cutmix": _deit_default("cutmix"),
+        "mixup_prob": _deit_default("mixup-prob"),
+        "mixup_switch_prob": _deit_default("mixup-switch-prob"),
+        "mixup_mode": _deit_default("mixup-mode"),
+        "auto_augment": _deit_default("aa"),
+        "color_jitter": _deit_default("color-jitter"),
+        "random_erasing": _deit_default("reprob"),
+        "random_erasing_mode": _deit_default("remode"),
+        **dict.fromkeys(
+            ("crop_scale_min", "crop_scale_max", "hflip"), "timm: defaults of create_transform, called by DeiT"
+        ),
+        "interpolation": _deit_default("train-interpolation"),
+        "crop_pct": f"{_DEIT}: datasets.py, 224 of 256 pixels",
+        "eval_interpolation": f"{_DEIT}: datasets.py",
+        "ema_decay": f"{_DEIT}: main.py evaluates the raw weights; their average is in none of its figures",
+        "augmentation_repeats": f"{_DEIT}: samplers.py, RASampler",
+    },
+    lr=1e-3,
+    global_batch=1024,
+    cooldown_epochs=0,
+    warmup_epochs=5,
+    interpolation="bicubic",
+    crop_pct=0.875,
+    ema_decay=0.0,
+    augmentation_repeats=3,
 )
 
 TORCHVISION_LR_01 = dataclasses.replace(

@@ -104,6 +104,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "crop_padding": (0, 1),
     "backbone_lr_scale": (1e-30, 1),
     "backbone_min_lr_scale": (1e-30, 1),
+    "augmentation_repeats": (1, 1000),
 }
 """least and most of each number in a recipe"""
 
@@ -177,6 +178,8 @@ class Recipe:
     """likewise of min_lr"""
     freeze_class_token_and_norm: bool
     """leave a transformer's class token and final norm as they came"""
+    augmentation_repeats: int
+    """times that an image comes in a batch, augmented anew each time; an epoch is no longer for it, and sees fewer"""
 
     def __post_init__(self) -> None:
         missing = [f.name for f in fields(self) if f.compare and f.name != "name" and f.name not in self.sources]
@@ -209,11 +212,12 @@ class Recipe:
         return self.epochs + self.cooldown_epochs
 
 
-FINE_TUNING: dict[str, float | bool] = {
+YOUNGER_FIELDS: dict[str, float | bool] = {
     "crop_padding": 0.0,
     "backbone_lr_scale": 1.0,
     "backbone_min_lr_scale": 1.0,
     "freeze_class_token_and_norm": False,
+    "augmentation_repeats": 1,
 }
 """fields younger than the first runs, with the values at which a recipe is what it was before: these stay out of a
 run's identity, so that older runs keep their ids"""
@@ -305,7 +309,7 @@ class RunSpec:
     def identity(self) -> dict[str, object]:
         """What the run id stands for, as JSON has it."""
         values = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe) if f.compare}
-        recipe = {name: value for name, value in values.items() if FINE_TUNING.get(name) != value}
+        recipe = {name: value for name, value in values.items() if YOUNGER_FIELDS.get(name) != value}
         identity = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "start_from"} | {
             "recipe": recipe,
             "model_args": [list(pair) for pair in self.model_args],
@@ -315,8 +319,8 @@ class RunSpec:
 
 def _spec(values: dict[str, Any]) -> RunSpec:
     parent = values.get("start_from")
-    recipe = FINE_TUNING | values["recipe"]
-    recipe["sources"] = dict.fromkeys(FINE_TUNING, "the recipe is older than this field") | recipe["sources"]
+    recipe = YOUNGER_FIELDS | values["recipe"]
+    recipe["sources"] = dict.fromkeys(YOUNGER_FIELDS, "the recipe is older than this field") | recipe["sources"]
     parts = {
         "recipe": Recipe(**recipe),
         "model_args": tuple((name, value) for name, value in values["model_args"]),

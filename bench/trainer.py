@@ -209,7 +209,13 @@ class Training:
             )
         self.share, self.micro_batch = _split(self.recipe, here.size, resources.micro_batch)
         self.batches = data.TrainBatches(
-            len(train_images), self.recipe.global_batch, self.micro_batch, spec.seed, here.rank, here.size
+            len(train_images),
+            self.recipe.global_batch,
+            self.micro_batch,
+            spec.seed,
+            here.rank,
+            here.size,
+            self.recipe.augmentation_repeats,
         )
         if not self.batches.steps:
             raise RequestError(

@@ -70,6 +70,23 @@ def test_an_epoch_holds_each_sample_once():
     assert len(indices) == len(set(indices)) == 96
 
 
+def test_repeats_come_in_a_row_each_augmented_anew():
+    order = data.TrainBatches(103, 32, 8, 0, 0, 1, repeats=3)
+    keys = [key for batch in order for key in batch]
+    assert len(keys) == len(set(keys)) == 96
+    indices = [index for _, index in keys]
+    assert indices[0::3] == indices[1::3] == indices[2::3]
+    assert len(set(indices)) == 32
+    once = data.TrainBatches(103, 32, 8, 0, 0, 1)
+    assert indices[0::3] == [index for batch in once for _, index in batch][:32]
+    transform = data.train_transform(T2T_LITE, 32, data.KNOWN["synthetic"])
+    samples = data.Samples(data.Synthetic("train"), transform, 0, training=True)
+    first, second, third = (samples[key][0] for key in keys[:3])
+    assert not torch.equal(first, second)
+    assert not torch.equal(second, third)
+    assert not torch.equal(first, third)
+
+
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])
 def test_validation_sees_every_image_exactly_once(world_size):
     images = data.Synthetic("val")

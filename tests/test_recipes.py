@@ -23,6 +23,7 @@ from bench.recipes import (
     CIFAR_TRANSFER,
     CNN_T2T,
     CNN_T2T_NO_DROP_PATH,
+    DEIT,
     T2T_DEEP,
     T2T_LITE,
     T2T_MEDIUM,
@@ -30,7 +31,7 @@ from bench.recipes import (
     VIT_T2T,
     override,
 )
-from bench.specs import FINE_TUNING, Recipe, RequestError, RunSpec, imagenet
+from bench.specs import YOUNGER_FIELDS, Recipe, RequestError, RunSpec, imagenet
 
 AUTHORS = {  # the authors' README and main.py, transcribed
     "optimizer": "adamw",
@@ -66,7 +67,13 @@ AUTHORS = {  # the authors' README and main.py, transcribed
 }
 
 ALL = [*dict.fromkeys(recipe for table in RECIPE_TABLES.values() for recipe in table.recipes), PILOT, SMOKE]
-NEUTRAL = {"crop_padding": 0, "backbone_lr_scale": 1, "backbone_min_lr_scale": 1, "freeze_class_token_and_norm": False}
+NEUTRAL = {
+    "augmentation_repeats": 1,
+    "crop_padding": 0,
+    "backbone_lr_scale": 1,
+    "backbone_min_lr_scale": 1,
+    "freeze_class_token_and_norm": False,
+}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +94,13 @@ NEUTRAL = {"crop_padding": 0, "backbone_lr_scale": 1, "backbone_min_lr_scale": 1
                 "mixup": 0, "cutmix": 0, "mixup_prob": 0, "mixup_switch_prob": 0, "auto_augment": "",
                 "color_jitter": 0, "random_erasing": 0, "random_erasing_mode": "const", "interpolation": "bilinear",
                 "crop_pct": 0.875, "eval_interpolation": "bilinear", "ema_decay": 0,
+            },
+        ),
+        (
+            DEIT,
+            {
+                "lr": 1e-3, "global_batch": 1024, "cooldown_epochs": 0, "warmup_epochs": 5, "interpolation": "bicubic",
+                "crop_pct": 0.875, "ema_decay": 0, "augmentation_repeats": 3,
             },
         ),
         (
@@ -338,12 +352,12 @@ def test_padding_goes_with_flips_alone(setting):
 def test_specs_from_before_fine_tuning_keep_their_ids_and_are_read():
     spec = imagenet("t2t_vit_14", T2T_MEDIUM)
     values = json.loads(spec.to_json())
-    for name in FINE_TUNING:
+    for name in YOUNGER_FIELDS:
         del values["recipe"][name], values["recipe"]["sources"][name]
     read = RunSpec.from_json(json.dumps(values))
     assert read == spec
     assert read.run_id == spec.run_id
-    assert not FINE_TUNING.keys() & spec.identity()["recipe"].keys()
+    assert not YOUNGER_FIELDS.keys() & spec.identity()["recipe"].keys()
     transferred = imagenet("t2t_vit_14", CIFAR_TRANSFER).identity()["recipe"]
     assert transferred["crop_padding"] == 0.125
     assert "backbone_min_lr_scale" not in transferred  # as it was before there was one

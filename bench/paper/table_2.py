@@ -11,7 +11,7 @@ from bench.paper.reasons import (
     VIT_S_MACS,
     WITHOUT_DISTILLATION,
 )
-from bench.recipes import T2T_DEEP, T2T_MEDIUM, VIT_T2T
+from bench.recipes import DEIT, T2T_DEEP, T2T_MEDIUM, VIT_T2T
 from bench.specs import Candidate, Network, Published, Row, Table, imagenet
 
 TABLE = Table(
@@ -34,7 +34,7 @@ TABLE = Table(
         ),
         Row(
             "DeiT-small",
-            untrained=Network("deit_small_patch16_224"),
+            run=imagenet("deit_small_patch16_224", DEIT),
             published={ICCV: Published(top1_pct=79.9, params_m=22.1, macs_g=4.6)},
             curve="DeiT",
             point="small",

@@ -3,6 +3,7 @@
 from bench.recipes import (
     CNN_T2T,
     CNN_T2T_NO_DROP_PATH,
+    DEIT,
     T2T_DEEP,
     T2T_LITE,
     T2T_MEDIUM,
@@ -20,6 +21,7 @@ TABLE = RecipeTable(
         T2T_MEDIUM,
         T2T_DEEP,
         VIT_T2T,
+        DEIT,
         CNN_T2T,
         CNN_T2T_NO_DROP_PATH,
         TORCHVISION,

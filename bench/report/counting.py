@@ -25,8 +25,8 @@ def counting_markdown(measurements: Measurements) -> str:
         "# How multiply-adds are counted",
         "One multiply-add (MAC) is one multiplication and one addition. Papers and model zoos count different "
         "operators and print all of it as MACs or FLOPs; figures of two conventions must not be compared. Every table "
-        "of this suite uses the first line below, which is the paper's: T2T-ViT-14 comes to the printed 4.8 G and "
-        "T2T-ViT_t-14 to the printed 6.1 G under no other.",
+        "of this suite uses the first line below: the paper prints 4.8 G for T2T-ViT-14 and 6.1 G for T2T-ViT_t-14, "
+        "which no convention gives that leaves attention out.",
         pipe(pd.DataFrame(_lines(measurements)), text=("Convention",)),
         "## What each counts",
         "\n".join(
