@@ -49,8 +49,15 @@ def under(budget: str, row: Row) -> RunSpec | None:
     return row.run if budget == "paper" else _stand_in(budget, row.network)
 
 
+_LEAST_PX = {"alexnet": 64, "inception_v3_auxiliary": 96}
+"""what networks need whose pooling leaves nothing of a smoke run's 32 pixels"""
+
+
 def _stand_in(budget: str, network: Network) -> RunSpec:
-    dataset, img_size, recipe = {"pilot": ("cifar10", 96, PILOT), "smoke": ("synthetic", 32, SMOKE)}[budget]
+    dataset, img_size, recipe = {
+        "pilot": ("cifar10", 96, PILOT),
+        "smoke": ("synthetic", _LEAST_PX.get(network.model, 32), SMOKE),
+    }[budget]
     return RunSpec(
         model=network.model, model_args=network.model_args, dataset=dataset, img_size=img_size, recipe=recipe
     )

@@ -222,7 +222,14 @@ def _dispatch(args: argparse.Namespace) -> int:
     tables, recipe_tables = _tables(args.table or map(str, [*TABLES, *RECIPE_TABLES]))
     if named:
         _require_figures(tables, edition)
-    if not args.list and (args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep):
+    apart = args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep
+    if args.table and recipe_tables and not args.list and (apart or (not tables and (args.run or args.only))):
+        numbers = " and ".join(str(table.number) for table in recipe_tables)
+        raise RequestError(
+            f"--table {numbers}: experiment settings, with no rows to choose or to train; choose from --table "
+            f"{' '.join(map(str, TABLES))}, or leave out --run, --only, --budget, --set, --dataset and --sweep"
+        )
+    if not args.list and apart:
         found = suites(
             tables if named else [],
             budget=args.budget,
@@ -230,20 +237,23 @@ def _dispatch(args: argparse.Namespace) -> int:
             settings=args.set,
             sweep=args.sweep,
         )
+        if args.budget == BUDGETS[0]:
+            runs_of(row for table in tables for row in table.rows)  # says which rows have none
         by_name = [(entry.row, entry.spec.model, entry) for suite in found for entry in suite.entries]
         entries = _matching(by_name, args.only)
         code = _planned([entry.spec for entry in entries], args)
         return report_suites(found, entries, args) if code is None else code
     if args.list:
         shown = _matching([(row.name, row.network.model, row) for table in tables for row in table.rows], args.only)
-        _list(tables, recipe_tables, shown, as_json=args.json)
+        tables = [table for table in tables if any(row in shown for row in table.rows)]
+        _list(tables, [] if args.only else recipe_tables, shown, as_json=args.json)
         return 0
     rows = [row for table in tables for row in table.rows_in(edition)]
     rows = _matching([(row.name, row.network.model, row) for row in rows], args.only)
     if args.run and not any(row.run for row in rows):
         raise RequestError(
-            f"--run: nothing to train in {', '.join(row.name for row in rows) or 'tables of settings'}: no recipe is "
-            "held for how its printed top-1 came about; choose other rows, or --budget pilot"
+            f"--run: nothing to train in {', '.join(row.name for row in rows)}: no recipe is held for how its printed "
+            "top-1 came about; choose other rows, or --budget pilot"
         )
     code = _planned(runs_of(rows), args) if args.dry_run or args.run == "slurm" else None
     return report_tables(tables, recipe_tables, rows, edition, args) if code is None else code
@@ -270,9 +280,12 @@ def _tables(numbers: Iterable[str]) -> tuple[list[Table], list[RecipeTable]]:
 
 
 def _require_figures(tables: Iterable[Table], edition: Edition) -> None:
+    def prints(table: Table) -> bool:
+        return any(row.published for row in table.rows_in(edition)) or not any(row.published for row in table.rows)
+
     for table in tables:
-        if not table.rows_in(edition):
-            known = [str(number) for number, other in TABLES.items() if other.rows_in(edition)]
+        if not prints(table):
+            known = [str(number) for number, other in TABLES.items() if prints(other)]
             raise RequestError(
                 f"no figures of Table {table.number} are held in the {edition.name} edition; choose --table "
                 f"{' '.join(known)}, or another edition"

@@ -30,7 +30,7 @@ def report_tables(
     args: argparse.Namespace,
 ) -> int:
     """Measure and train what is missing of the rows, and report the tables; with --all the index over them too."""
-    # Everything that can refuse the request does so before the first measurement.
+    # A missing library or a folder that cannot be written refuses the request before the first measurement.
     from bench.report.frame import table_frame
 
     require_writable(args.reports, "--reports")
@@ -63,9 +63,10 @@ def report_tables(
         if not args.json:
             _show_recipes(recipe_table)
             _tell(paths)
+    document: dict[str, object] = {"tables": printed}
     if args.all:
-        _report_index(tables, recipe_tables, edition, frames, measurements, args)
-    return _finish({"tables": printed} if args.json else None, failures)
+        document |= _report_index(tables, recipe_tables, edition, frames, measurements, args)
+    return _finish(document if args.json else None, failures)
 
 
 def runs_of(rows: Iterable[Row]) -> list[RunSpec]:
@@ -112,15 +113,16 @@ def _report_index(
     frames: "Sequence[pd.DataFrame]",
     measurements: "Measurements",
     args: argparse.Namespace,
-) -> None:
-    """The page on counting, and the index that links everything."""
+) -> dict[str, object]:
+    """Write the page on counting and the index; returns, for JSON, where they are and the count of verdicts."""
     from bench.report.counting import counting_markdown
-    from bench.report.index import index_markdown
+    from bench.report.index import index_markdown, total_counts
 
-    paths = _write(args.reports, "counting", {"md": counting_markdown(measurements)})
-    paths |= _write(args.reports, "README", {"md": index_markdown(tables, recipe_tables, edition, frames)})
+    counting = _write(args.reports, "counting", {"md": counting_markdown(measurements)})
+    index = _write(args.reports, "README", {"md": index_markdown(tables, recipe_tables, edition, frames)})
     if not args.json:
-        print(f"wrote {args.reports / 'counting.md'}, {args.reports / 'README.md'}")
+        print(f"wrote {counting['md']}, {index['md']}")
+    return {"counting": _texts(counting), "index": _texts(index), "verdicts": total_counts(frames)}
 
 
 def _write(folder: Path, name: str, contents: Mapping[str, str | bytes]) -> dict[str, Path]:
@@ -272,11 +274,11 @@ def _measure(wanted: Sequence[Network], runs: Path) -> list[str]:
 
 
 def _show(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:
-    """Print the table in aligned columns, which fit a terminal of 80."""
+    """Print the table in aligned columns."""
     from bench.report.markdown import comparison
 
     shown = comparison(frame)
-    # The differences stay in the report: with them the table outgrows 80 columns.
+    # The differences stay in the report: with them Table 3 outgrows a terminal of 80.
     shown = shown[[name for name in shown if not str(name).endswith("difference")]]
     _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", shown)
 
@@ -315,7 +317,7 @@ def _print_grid(title: str, shown: "pd.DataFrame") -> None:
     console = Console(file=text, width=200, force_terminal=terminal)
     grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in map(str, shown.columns):
-        is_text = name in ("Group", "Model", "Setting", "status") or name.endswith("verdict")
+        is_text = name in ("Group", "Model", "Setting", "status") or name.startswith("T2T") or name.endswith("verdict")
         header = name.replace(": ", "\n")
         grid.add_column(header, justify="left" if is_text else "right", no_wrap=True)
     for line in shown.itertuples(index=False):

@@ -9,16 +9,17 @@ from collections.abc import Iterable
 
 from bench.specs import YOUNGER_FIELDS, Recipe, RequestError, unknown
 
-_AUTHORS = "https://github.com/yitu-opensource/T2T-ViT, commit 0f63dc9"
-_README = f"{_AUTHORS}: README, section 4"
-_README_TRANSFER = f"{_AUTHORS}: README, section 5"
+AUTHORS = "https://github.com/yitu-opensource/T2T-ViT, commit 0f63dc9"
+"""the source of most values"""
+_README = f"{AUTHORS}: README, section 4"
+_README_TRANSFER = f"{AUTHORS}: README, section 5"
 _TORCHVISION = "https://github.com/pytorch/vision/tree/main/references/classification: train.py, original recipe"
 _UNUSED = "not used by this recipe"
 
 
 def _defaults(**options: str) -> dict[str, str]:
     """Sources in the authors' main.py: the default of an option, by field."""
-    return {name: f"{_AUTHORS}: main.py, default of --{option}" for name, option in options.items()}
+    return {name: f"{AUTHORS}: main.py, default of --{option}" for name, option in options.items()}
 
 
 T2T_MEDIUM = Recipe(
@@ -29,10 +30,10 @@ T2T_MEDIUM = Recipe(
         "lr": f"{_README}, 8 GPUs",
         "global_batch": f"{_README}, 8 GPUs with -b 64",
         "weight_decay": _README,
-        "decay_1d": f"{_AUTHORS}: timm 0.3.4's create_optimizer, called by main.py",
+        "decay_1d": f"{AUTHORS}: timm 0.3.4's create_optimizer, called by main.py",
         **dict.fromkeys(("decay_epochs", "decay_rate", *YOUNGER_FIELDS), _UNUSED),
-        "crop_pct": f"{_AUTHORS}: models/t2t_vit.py, default_cfgs",
-        "eval_interpolation": f"{_AUTHORS}: models/t2t_vit.py, default_cfgs",
+        "crop_pct": f"{AUTHORS}: models/t2t_vit.py, default_cfgs",
+        "eval_interpolation": f"{AUTHORS}: models/t2t_vit.py, default_cfgs",
         **_defaults(
             optimizer="opt",
             momentum="opt-betas (None: torch's 0.9)",
@@ -50,7 +51,7 @@ T2T_MEDIUM = Recipe(
             mixup_switch_prob="mixup-switch-prob",
             mixup_mode="mixup-mode",
             auto_augment="aa",
-            color_jitter="color-jitter",
+            color_jitter="color-jitter; without effect beside auto_augment, in timm",
             random_erasing="reprob",
             random_erasing_mode="remode",
             crop_scale_min="scale",
@@ -123,8 +124,8 @@ CNN_T2T = dataclasses.replace(
             name: f"{source}; the paper gives the CNN rows no values of their own"
             for name, source in T2T_MEDIUM.sources.items()
         },
-        "crop_pct": "timm 0.3.4: default_cfgs of its ResNets and MobileNets, with which the authors' main.py evaluates",
-        "eval_interpolation": "timm 0.3.4: default_cfgs of its ResNets, with which the authors' main.py evaluates",
+        "crop_pct": "timm 0.3.4: default_cfgs of its CNNs, with which the authors' main.py evaluates",
+        "eval_interpolation": "timm 0.3.4: default_cfgs of its CNNs, with which the authors' main.py evaluates",
     },
     crop_pct=0.875,
 )
@@ -179,7 +180,7 @@ TORCHVISION = Recipe(
     augmentation_repeats=1,
 )
 
-_TRANSFER = f"{_AUTHORS}: transfer_learning.py"
+_TRANSFER = f"{AUTHORS}: transfer_learning.py"
 
 CIFAR_TRANSFER = Recipe(
     name="cifar_transfer",
@@ -192,6 +193,7 @@ CIFAR_TRANSFER = Recipe(
                 "warmup_lr",
                 "decay_epochs",
                 "decay_rate",
+                "mixup_prob",
                 "mixup_switch_prob",
                 "mixup_mode",
                 "random_erasing_mode",
@@ -309,7 +311,7 @@ DEIT = dataclasses.replace(
         "mixup_switch_prob": _deit_default("mixup-switch-prob"),
         "mixup_mode": _deit_default("mixup-mode"),
         "auto_augment": _deit_default("aa"),
-        "color_jitter": _deit_default("color-jitter"),
+        "color_jitter": _deit_default("color-jitter; without effect beside auto_augment, in timm"),
         "random_erasing": _deit_default("reprob"),
         "random_erasing_mode": _deit_default("remode"),
         **dict.fromkeys(

@@ -511,12 +511,23 @@ def networks(rows: Iterable[Row]) -> list[Network]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A value of the authors' that is no part of a recipe."""
+
+    name: str = field(kw_only=False)
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeTable:
     """One of the paper's tables of experiment settings, read off the recipes."""
 
     number: int
     title: str
     recipes: tuple[Recipe, ...]
+    beside: tuple[Setting, ...]
+    """what is set elsewhere, for all of them"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,7 @@ def save_complexity(runs: Path, measured: Complexity) -> None:
 
 
 def load_complexity(runs: Path, network: Network) -> Complexity | None:
-    """The measurement of a network, or None where there is none.
+    """The measurement of a network, or None where there is none or one that says less.
 
     Raises:
         ValueError: the file is not a whole measurement of that network, and why.
@@ -83,6 +83,8 @@ def load_complexity(runs: Path, network: Network) -> Complexity | None:
     path = complexity_path(runs, network)
     try:
         values = json.loads(path.read_text())
+        if isinstance(values, dict) and "network" not in values and "img_size" in values:
+            return None  # of the suite before networks had arguments: whole, but without their structure
         if not isinstance(values, dict) or values.keys() != {f.name for f in fields(Complexity)}:
             raise ValueError("not the fields of a measurement")
         named = values["network"]

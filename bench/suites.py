@@ -89,7 +89,8 @@ def suites(
         for label, specs in groups
     ]
     for suite in found:
-        if len({entry.spec.run_id for entry in suite.entries}) < len(suite.entries) and fields:
+        # Rows may share a run, as under a budget; points of one row may not.
+        if fields and len({(entry.row, entry.spec.run_id) for entry in suite.entries}) < len(suite.entries):
             raise RequestError(f"--sweep {' '.join(sweep)}: two of its points are the same run; give each value once")
     return found
 

@@ -1,6 +1,7 @@
 """The command line as a user meets it: real processes, real files, real terminals."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -152,6 +153,30 @@ def test_list_shows_every_row(run_all):
     assert [row["network"] for row in table_3["rows"]] == ["t2t_vit_t_14", "t2t_vit_t_19", "t2t_vit_t_24"]
 
 
+def test_list_leaves_out_what_no_pattern_matches(run_all):
+    text = run_all("--list", "--only", "resnet152").stdout
+    assert [line for line in text.splitlines() if line.startswith("Table")] == [f"Table 3: {TABLES[3].title}"]
+
+
+def test_a_row_of_ones_own_opens_no_edition_that_a_table_has_not(monkeypatch, tmp_path, capsys):
+    table = TABLES[1]
+    mine = dataclasses.replace(table.rows[0], name="Mine", published={})
+    monkeypatch.setitem(bench.cli.TABLES, 1, dataclasses.replace(table, rows=(*table.rows, mine)))
+    options = ["--runs", str(tmp_path), "--reports", str(tmp_path)]
+    assert bench.cli.main(["--table", "1", "--edition", "arxiv-v1", *options]) == 2
+    assert "no figures of Table 1" in capsys.readouterr().err
+
+
+def test_all_as_json_names_the_index_and_the_counts(measured_once, run_all, tmp_path):
+    done = run_all("--all", "--json", "--runs", measured_once[1], "--reports", tmp_path)
+    document = json.loads(done.stdout)
+    assert [table["table"] for table in document["tables"]] == list(range(1, 10))
+    assert document["index"] == {"md": str(tmp_path / "README.md")}
+    assert document["counting"] == {"md": str(tmp_path / "counting.md")}
+    total = ", ".join(f"{count} {verdict}" for verdict, count in document["verdicts"].items())
+    assert total in (tmp_path / "README.md").read_text()
+
+
 def test_json_is_all_that_standard_output_holds(measured_once, run_all, tmp_path):
     done = run_all("--table", 3, "--json", "--only", "T2T-ViT-24", "--runs", measured_once[1], "--reports", tmp_path)
     (table,) = json.loads(done.stdout)["tables"]
@@ -211,7 +236,10 @@ def one_line(done, code, *parts):
         (["--table", "1", "--edition", "arxiv-v1"], ["Table 1", "arXiv v1 edition", "choose --table 3"]),
         (["--all", "--edition", "arxiv-v1"], ["Table 1", "arXiv v1 edition", "choose --table 3"]),
         (["--table", "4", "--only", "MobileNetV3*", "--run", "local"], ["--run", "MobileNetV3 (Searched)", "pilot"]),
-        (["--table", "9", "--run", "local"], ["--run", "tables of settings"]),
+        (["--table", "9", "--run", "local"], ["--table 9: experiment settings", "choose from --table 1 2 3"]),
+        (["--table", "8", "--only", "lr"], ["--table 8: experiment settings", "--only"]),
+        (["--table", "8", "9", "--set", "lr=1e-3"], ["--table 8 and 9: experiment settings", "--set"]),
+        (["--table", "3", "8", "--budget", "pilot"], ["--table 8: experiment settings", "--budget"]),
         (
             ["--table", "3", "--edition", "arxiv-v2"],
             ["unknown edition 'arxiv-v2'", "did you mean 'arxiv-v1'", "iccv, arxiv-v1, readme"],

@@ -1,5 +1,6 @@
 """The picture: its axes, series and labels, not its pixels."""
 
+import dataclasses
 import io
 
 import matplotlib.image
@@ -46,6 +47,16 @@ def test_curves_hold_published_top1_over_measured_figures(figure):
 def test_every_mark_is_labelled(figure):
     for axes in figure.axes:
         assert [text.get_text() for text in axes.texts] == ["50", "101", "152"] * 2 + ["14", "19", "24", "14", "19"]
+
+
+def test_curves_of_a_new_family_are_black_and_told_apart(measurements):
+    rows = TABLES[3].rows
+    rows = (*rows[:2], *(dataclasses.replace(row, curve=curve) for row, curve in zip(rows[2:4], "AB", strict=True)))
+    table = dataclasses.replace(TABLES[3], rows=rows)
+    figure = tradeoff_figure(table, ICCV, table_frame(table, ICCV, measurements, {}))
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert [to_hex(lines[name].get_color()) for name in "AB"] == ["#000000"] * 2
+    assert lines["A"].get_marker() != lines["B"].get_marker()
 
 
 def test_families_differ_by_colour_and_curves_without_it(figure):

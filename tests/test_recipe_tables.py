@@ -5,10 +5,12 @@ import re
 
 import pytest
 
+from bench.data import CIFAR_MEAN, CIFAR_STD
 from bench.paper import RECIPE_TABLES, TABLES
+from bench.recipes import AUTHORS, T2T_MEDIUM
 from bench.report.counting import SHOWN, counting_markdown
 from bench.report.recipes import recipes_comparison, recipes_frame, recipes_markdown
-from bench.specs import Network, Recipe
+from bench.specs import Network, Recipe, imagenet
 from tests.conftest import complexity
 
 
@@ -43,6 +45,17 @@ def test_values_are_the_recipes():
     transfer = recipes_comparison(RECIPE_TABLES[9]).set_index("Setting")["cifar_transfer"]
     assert (transfer["lr"], transfer["epochs"], transfer["crop_padding"]) == ("0.05", "60", "0.125")
     assert transfer["freeze_class_token_and_norm"] == "yes"
+
+
+def test_what_is_beside_the_recipes_is_what_the_suite_does():
+    beside = {number: {s.name: s.value for s in table.beside} for number, table in RECIPE_TABLES.items()}
+    assert beside[8]["seed"] == str(imagenet("t2t_vit_14", T2T_MEDIUM).seed)
+    assert beside[8]["image size"].startswith(f"{imagenet('t2t_vit_14', T2T_MEDIUM).img_size} px")
+    assert beside[9]["mean"] == ", ".join(map(str, CIFAR_MEAN))
+    assert beside[9]["standard deviation"] == ", ".join(map(str, CIFAR_STD))
+    for number, table in RECIPE_TABLES.items():
+        assert all(s.source.startswith(AUTHORS) for s in table.beside)
+        assert all(f"| {s.value} " in recipes_markdown(RECIPE_TABLES[number]) for s in table.beside)
 
 
 def test_every_recipe_of_a_row_is_in_table_8():

@@ -1,5 +1,6 @@
 """Atomic writes and the folder of measurements."""
 
+import dataclasses
 import json
 import os
 import re
@@ -64,6 +65,24 @@ def test_a_damaged_measurement_is_an_error_not_a_number(tmp_path, damage):
     path.write_text(damaged)
     with pytest.raises(ValueError, match=r"resnet50-224px\.json: "):
         load_complexity(tmp_path, Network("resnet50"))
+
+
+def test_a_measurement_from_before_networks_had_arguments_is_measured_again(tmp_path):
+    save_complexity(tmp_path, complexity("resnet50", 25_557_032, 4_111_512_576))
+    path = complexity_path(tmp_path, Network("resnet50"))
+    values = json.loads(path.read_text())
+    del values["structure"], values["network"]
+    path.write_text(json.dumps({"model": "resnet50", "img_size": 224, **values}))
+    assert load_complexity(tmp_path, Network("resnet50")) is None
+
+
+def test_arguments_make_another_network(tmp_path):
+    dn = Network("vit_dn", model_args=(("tokens_type", "performer"), ("depth", 2)))
+    measured = dataclasses.replace(complexity("vit_dn", 5, 3000), network=dn, trainable_params=5)
+    save_complexity(tmp_path, measured)
+    assert load_complexity(tmp_path, Network("vit_dn")) is None
+    assert load_complexity(tmp_path, dn) == measured
+    assert complexity_path(tmp_path, dn).name == "vit_dn(tokens_type=performer,depth=2)-224px.json"
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):

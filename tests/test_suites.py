@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.budgets import under
 from bench.paper import TABLES
 from bench.specs import RequestError
 from bench.suites import grid, suites
@@ -70,3 +71,19 @@ def test_a_field_cannot_be_set_and_swept():
         make(budget="smoke", sweep=["lrr=1,2"])
     with pytest.raises(RequestError, match="epochs takes a int"):
         make(budget="smoke", sweep=["epochs=1,many"])
+
+
+def test_rows_that_share_a_stand_in_may_be_swept():
+    """ResNet50 and ResNet50* are one run under a budget."""
+    (suite,) = make(TABLES[3], budget="pilot", sweep=["lr=1e-3,2e-3"])
+    assert len(suite.entries) == 2 * len(TABLES[3].rows)
+
+
+def test_rows_without_a_run_have_one_under_a_budget_only():
+    def rows(**options):
+        (suite,) = make(TABLES[4], **options)
+        return {entry.row: entry.spec for entry in suite.entries}
+
+    assert "MobileNetV3 (Searched)" not in rows(settings=["lr=1e-3"])
+    assert rows(budget="pilot")["MobileNetV3 (Searched)"].model == "mobilenetv3_large_100"
+    assert under("smoke", TABLES[6].rows[2]).img_size == 96  # Inception's pooling leaves nothing of 32

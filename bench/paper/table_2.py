@@ -6,13 +6,14 @@ from bench.paper.reasons import (
     DISTILLATION_HEAD,
     FROZEN_LEFT_OUT,
     NOT_EXPLAINED,
-    VIT_B_PARAMS,
     VIT_L_MACS,
     VIT_S_MACS,
     WITHOUT_DISTILLATION,
 )
 from bench.recipes import DEIT, T2T_DEEP, T2T_MEDIUM, VIT_T2T
 from bench.specs import Candidate, Network, Published, Row, Table, imagenet
+
+_VIT_B_PARAMS = "the position table of 197 x 768 seems left out, which gives 86.416 M; Table 1 prints 86.8"
 
 TABLE = Table(
     number=2,
@@ -82,7 +83,7 @@ TABLE = Table(
         Row(
             "ViT-B/16",
             run=imagenet("vit_base_patch16_224", VIT_T2T),
-            published={ICCV: Published(top1_pct=79.8, params_m=86.4, macs_g=17.6, why={"params_m": VIT_B_PARAMS})},
+            published={ICCV: Published(top1_pct=79.8, params_m=86.4, macs_g=17.6, why={"params_m": _VIT_B_PARAMS})},
             curve="ViT",
             point="B/16",
         ),

@@ -1,6 +1,7 @@
 """Table 8 (appendix): settings of the ImageNet experiments, as the authors' code and README give them."""
 
 from bench.recipes import (
+    AUTHORS,
     CNN_T2T,
     CNN_T2T_NO_DROP_PATH,
     DEIT,
@@ -11,7 +12,7 @@ from bench.recipes import (
     TORCHVISION_LR_01,
     VIT_T2T,
 )
-from bench.specs import RecipeTable
+from bench.specs import RecipeTable, Setting
 
 TABLE = RecipeTable(
     number=8,
@@ -26,5 +27,14 @@ TABLE = RecipeTable(
         CNN_T2T_NO_DROP_PATH,
         TORCHVISION,
         TORCHVISION_LR_01,
+    ),
+    beside=(
+        Setting(
+            "image size",
+            value="224 px; 384 for T2T-ViT-14 at 384 px",
+            source=f"{AUTHORS}: README, section 4, --img-size",
+        ),
+        Setting("seed", value="42", source=f"{AUTHORS}: main.py, default of --seed"),
+        Setting("precision", value="float16 autocast", source=f"{AUTHORS}: README, section 4, --amp"),
     ),
 )

@@ -22,14 +22,17 @@ def index_markdown(
     """
     lines = [_line(table, frame) for table, frame in zip(tables, frames, strict=True)]
     total = pd.DataFrame(lines).iloc[:, 1:].sum()
-    counts = ", ".join(f"{total[name]} {name}" for name in VERDICTS)
+    verdicts = total_counts(frames)
+    counts = ", ".join(f"{count} {name}" for name, count in verdicts.items())
     shown = pd.DataFrame([*lines, {"Table": "all", **total}]).astype(str)
+    networks = len(set().union(*(set(zip(f["network"], f["img_size"], strict=True)) for f in frames)))
     sections = [
         "# Reports",
         f"What this suite found on the tables of the T2T-ViT paper, {edition.name} edition ({edition.citation}). "
         "Written by `python run_all.py --all`; a dash is a figure that nobody has measured here.",
-        f"Of {sum(total[name] for name in VERDICTS)} cells of params and MACs that were measured: {counts}. Of "
-        f"{total['printed top-1']} printed top-1 accuracies {total['reproduced']} are reproduced.",
+        f"Of {sum(verdicts.values())} cells of params and MACs that were measured: {counts}. Tables share networks: "
+        f"the {total['rows']} rows are of {networks}. Of {total['printed accuracies']} printed accuracies "
+        f"{total['reproduced']} are reproduced.",
         pipe(shown, text=("Table",)),
         f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions.",
         *_reasons(tables, frames),
@@ -37,6 +40,12 @@ def index_markdown(
         + "\n".join(f"- [Table {s.number}](table_{s.number}.md): {s.title}" for s in recipe_tables),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def total_counts(frames: Sequence[pd.DataFrame]) -> dict[str, int]:
+    """How many params and MACs cells of all tables got each verdict."""
+    counts = [verdict_counts(frame) for frame in frames]
+    return {name: sum(count[name] for count in counts) for name in VERDICTS}
 
 
 def _reasons(tables: Sequence[Table], frames: Sequence[pd.DataFrame]) -> list[str]:
@@ -67,6 +76,9 @@ def _line(table: Table, frame: pd.DataFrame) -> dict[str, object]:
         "rows": len(frame),
         "measured": int(frame["macs_g"].notna().sum()),
         **verdict_counts(frame),
-        "printed top-1": int(frame["published_top1_pct"].notna().sum()),
-        "reproduced": int(frame["top1_pct"].notna().sum()),
+        "printed accuracies": sum(int(frame[f"published_{column}"].notna().sum()) for column in ACCURACIES),
+        "reproduced": sum(int(frame[column].notna().sum()) for column in ACCURACIES),
     }
+
+
+ACCURACIES = ("top1_pct", "cifar10_pct", "cifar100_pct")

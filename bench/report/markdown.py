@@ -140,7 +140,8 @@ def _differences(table: Table, edition: Edition, frame: pd.DataFrame) -> list[st
             rows_by_difference.setdefault(text, []).append(escape(row.name))
     lines = [f"- {', '.join(names)}, {difference}" for difference, names in rows_by_difference.items()]
     sections = ["Where they differ:\n\n" + "\n".join(lines)] if lines else []
-    amended = [escape(row.name) for row in table.rows_in(edition) if row.figures(edition)[1] is not edition]
+    rows = [row for row in table.rows_in(edition) if row.published and row.figures(edition)[1] is not edition]
+    amended = list(dict.fromkeys(escape(row.name) for row in rows))
     if amended and edition.amends:
         sections.append(
             f"The {edition.name} edition does not print {', '.join(amended)}; their figures are the "

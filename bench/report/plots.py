@@ -1,6 +1,7 @@
 """Pictures of tables and sweeps."""
 
 import io
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,17 @@ _STYLES: dict[str, dict[str, Any]] = {
     "MobileNetV3": {"color": _VERMILLION, "marker": "D", "linestyle": ""},
 }
 """by curve: family by colour, member by marker and line, so that the picture reads without colour too"""
+
+
+def _styles(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Of the rows' curves in their order; those that are not known here are black, told apart by markers."""
+    curves = dict.fromkeys(row.curve for row in rows if row.curve)
+    others = [curve for curve in curves if curve not in _STYLES]
+    black = {
+        curve: {"color": "black", "marker": marker, "linestyle": "-."}
+        for curve, marker in zip(others, itertools.cycle("*hpd<>"), strict=False)
+    }
+    return {curve: _STYLES.get(curve) or black[curve] for curve in curves}
 
 
 def table_picture(table: Table, edition: Edition, frame: pd.DataFrame) -> bytes:
@@ -77,7 +89,7 @@ def tradeoff_figure(table: Table, edition: Edition, frame: pd.DataFrame) -> Figu
 
 
 def _curves(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str) -> None:
-    for curve in dict.fromkeys(row.curve for row in rows if row.curve):
+    for curve, style in _styles(rows).items():
         line = _marks(rows, frame, x, curve).sort_values(x)
         axes.plot(
             line[x].astype(float),
@@ -86,7 +98,7 @@ def _curves(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str) -> Non
             markerfacecolor="white",
             markersize=6.5,
             linewidth=1.4,
-            **_STYLES[curve],
+            **style,
         )
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -123,7 +135,7 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
     ]
     inside = axes.bbox.padded(radius)
     placed: list[Bbox] = []
-    for curve in dict.fromkeys(row.curve for row in rows if row.curve):
+    for curve, style in _styles(rows).items():
         for i, line in _marks(rows, frame, x, curve).iterrows():
             texts = [
                 axes.annotate(
@@ -134,7 +146,7 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
                     ha=ha,
                     va=va,
                     fontsize=8,
-                    color=_STYLES[curve]["color"],
+                    color=style["color"],
                 )
                 for offset, ha, va in _SIDES
             ]

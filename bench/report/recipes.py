@@ -23,6 +23,11 @@ def recipes_frame(table: RecipeTable) -> pd.DataFrame:
     )
 
 
+def _beside(table: RecipeTable) -> pd.DataFrame:
+    """What is set elsewhere, with its source."""
+    return pd.DataFrame([{"Setting": s.name, "Value": s.value, "Source": s.source} for s in table.beside]).map(escape)
+
+
 def recipes_comparison(table: RecipeTable) -> pd.DataFrame:
     """A line a setting and a column a recipe, every cell a string; a dash where a recipe does not use it."""
     frame = recipes_frame(table)
@@ -33,7 +38,7 @@ def recipes_comparison(table: RecipeTable) -> pd.DataFrame:
 
 
 def recipes_markdown(table: RecipeTable) -> str:
-    """The report of one table of table."""
+    """The report of one table of settings."""
     name = f"table_{table.number}"
     frame = recipes_frame(table)
     sources = (
@@ -52,13 +57,15 @@ def recipes_markdown(table: RecipeTable) -> str:
     )
     sections = [
         f"# Table {table.number}: {table.title}",
-        "Not transcribed from the paper but read off the recipes that this suite trains with; a dash is a setting that "
-        "a recipe does not use. What each field means: `Recipe` in `bench/specs.py`.",
+        "Not transcribed from the paper but read off the recipes that this suite holds; a dash is a setting that a "
+        "recipe does not use. What each field means: `Recipe` in `bench/specs.py`.",
         pipe(recipes_comparison(table), text=("Setting",)),
         "\n".join(f"- `{recipe.name}`: {escape(recipe.summary)}." for recipe in table.recipes),
+        "Beside the recipe the authors set:",
+        pipe(_beside(table), text=("Setting", "Value", "Source")),
         "## Sources",
         pipe(shown, text=("Setting", "Recipes", "Source")),
-        f"The same for programs: [{name}.csv]({name}.csv).",
+        f"The recipes for programs: [{name}.csv]({name}.csv).",
     ]
     return "\n\n".join(sections) + "\n"
 
