@@ -11,7 +11,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 import models  # noqa: F401  (registers with timm)
-from bench.specs import Network, Recipe, RunSpec, unknown
+from bench.specs import Network, Recipe, RequestError, RunSpec, unknown
 
 OURS = ("t2t_vit", "vit", "cnn")
 """modules of ``models`` that register networks"""
@@ -39,12 +39,26 @@ def create_network(network: Network, **arguments: Any) -> nn.Module:
 
 
 def build_network(spec: RunSpec, num_classes: int) -> nn.Module:
-    """The spec's network with a fresh head for ``num_classes``, frozen where its recipe freezes."""
+    """The spec's network with a fresh head for ``num_classes``, frozen where its recipe freezes.
+
+    Raises:
+        RequestError: no such network, or one without the stochastic depth that the recipe asks for.
+    """
     drop_path = {"drop_path_rate": spec.recipe.drop_path} if spec.recipe.drop_path else {}
-    network = create_network(spec.network, num_classes=num_classes, **drop_path)
+    try:
+        network = create_network(spec.network, num_classes=num_classes, **drop_path)
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        raise RequestError(
+            f"{spec.network} takes no stochastic depth, and recipe {spec.recipe.name!r} asks for "
+            f"drop_path={spec.recipe.drop_path}; choose --set drop_path=0"
+        ) from error
     if spec.recipe.freeze_class_token_and_norm:
-        for name in ("cls_token", "norm"):
-            getattr(network, name, nn.Identity()).requires_grad_(False)
+        for name in ("cls_token", "dist_token", "pos_embed", "norm"):
+            part = getattr(network, name, None)
+            if part is not None:
+                part.requires_grad_(False)
     return network
 
 

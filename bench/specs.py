@@ -177,7 +177,7 @@ class Recipe:
     backbone_min_lr_scale: float
     """likewise of min_lr"""
     freeze_class_token_and_norm: bool
-    """leave a transformer's class token and final norm as they came"""
+    """leave a transformer's class token, positions and final norm as they came: train tokens, blocks and head"""
     augmentation_repeats: int
     """times that an image comes in a batch, augmented anew each time; an epoch is no longer for it, and sees fewer"""
 

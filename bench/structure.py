@@ -14,11 +14,14 @@ def read_structure(network: "nn.Module") -> dict[str, str]:
     """Structure by column of ``STRUCTURE``.
 
     Of a transformer: what makes its tokens, its blocks, and their width and MLP's width, as "first-last" where
-    these change. Of a CNN the depth alone: its convolutions and linear layers, without those of shortcuts and gates.
+    these change. Of a CNN the depth alone: its convolutions and linear layers, without those of shortcuts and gates;
+    of Inception, whose branches run side by side, nothing.
     """
     from torch import nn
 
     blocks = [block for block in getattr(network, "blocks", ()) if hasattr(block, "attn")]
+    if any(kind.__name__ == "InceptionV3" for kind in type(network).__mro__):
+        return {}
     if not blocks:
         layers = [
             name

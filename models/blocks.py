@@ -6,11 +6,13 @@ Source: Yuan et al., arXiv 2101.11986, section 3.2, Table 6 and, for Ghost, figu
 those of yitu-opensource/T2T-ViT. ResNeXt's design is more heads, and needs no block of its own.
 """
 
+import functools
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from timm.layers import Attention, use_fused_attn
+from timm.layers import Attention
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
@@ -66,62 +68,39 @@ def _cheaply(operation: nn.Module, x: Tensor) -> Tensor:
     return operation(x.transpose(1, 2)).transpose(1, 2)
 
 
-class GhostAttention(nn.Module):
+class GhostAttention(Attention):
     """Attention that computes half of its queries, keys and values, and derives the rest cheaply.
 
     Args:
         dim: C.
-        num_heads: attention heads.
         qkv_bias: whether queries, keys and values have biases.
-        attn_drop: dropout on attention weights.
-        proj_drop: dropout after the projection.
+        arguments: of timm's Attention.
 
     Raises:
-        ValueError: ``dim`` is odd, or not divisible by ``num_heads``.
+        ValueError: ``dim`` is odd.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        num_heads: int = 8,
-        *,
-        qkv_bias: bool = False,
-        attn_drop: float = 0.0,
-        proj_drop: float = 0.0,
-        **_blocks: Any,  # what timm's Block passes to every attention, and this one has not
-    ) -> None:
-        super().__init__()
-        if dim % 2 or dim % num_heads:
-            raise ValueError(f"embed_dim {dim}: Ghost attention takes an even width that {num_heads} heads divide")
-        self.num_heads = num_heads
-        self.scale = (dim // num_heads) ** -0.5
-        self.fused_attn = use_fused_attn()
+    def __init__(self, dim: int, *, qkv_bias: bool = False, **arguments: Any) -> None:
+        if dim % 2:
+            raise ValueError(f"embed_dim {dim}: Ghost attention computes half of it, and takes an even width")
+        super().__init__(dim, **arguments)
+        del self._modules["qkv"]  # the method below is in its place
         self.q = nn.Linear(dim, dim // 2, bias=qkv_bias)
         self.k = nn.Linear(dim, dim // 2, bias=qkv_bias)
         self.v = nn.Linear(dim, dim // 2, bias=qkv_bias)
         self.cheap_operation_q = _cheap_operation(dim // 2)
         self.cheap_operation_k = _cheap_operation(dim // 2)
         self.cheap_operation_v = _cheap_operation(dim // 2)
-        self.attn_drop = nn.Dropout(attn_drop)
-        self.proj = nn.Linear(dim, dim)
-        self.proj_drop = nn.Dropout(proj_drop)
 
-    def _heads(self, linear: nn.Module, cheap_operation: nn.Module, x: Tensor) -> Tensor:
-        """Queries, keys or values: (B, N, C) to (B, heads, N, C / heads), the cheap half behind the other."""
-        half = linear(x)
-        both = torch.cat((half, _cheaply(cheap_operation, half)), dim=2)
-        return both.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
-
-    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
-        q = self._heads(self.q, self.cheap_operation_q, x)
-        k = self._heads(self.k, self.cheap_operation_k, x)
-        v = self._heads(self.v, self.cheap_operation_v, x)
-        if self.fused_attn:
-            dropout = self.attn_drop.p if self.training else 0.0
-            y = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
-        else:
-            y = self.attn_drop(((q * self.scale) @ k.transpose(-2, -1)).softmax(dim=-1)) @ v
-        return self.proj_drop(self.proj(y.transpose(1, 2).flatten(2)))
+    def qkv(self, x: Tensor) -> Tensor:  # type: ignore[override]  # a layer of timm's Attention, with its output
+        """(B, N, C) to (B, N, 3 C): queries, keys and values, of each the cheap half behind the other."""
+        q, k, v = self.q(x), self.k(x), self.v(x)
+        cheap = (
+            _cheaply(self.cheap_operation_q, q),
+            _cheaply(self.cheap_operation_k, k),
+            _cheaply(self.cheap_operation_v, v),
+        )
+        return torch.cat((q, cheap[0], k, cheap[1], v, cheap[2]), dim=2)
 
 
 class GhostMlp(nn.Module):
@@ -130,23 +109,39 @@ class GhostMlp(nn.Module):
     Args:
         in_features: C.
         hidden_features: a multiple of C.
+        act_layer: activation of every hidden feature.
+        norm_layer: none; timm's Block names it.
+        bias: of both linear layers.
         drop: dropout on hidden features and output.
+        device: of the parameters.
+        dtype: likewise.
 
     Raises:
         ValueError: the hidden width is not a multiple of C.
     """
 
-    def __init__(self, in_features: int, hidden_features: int, *, drop: float = 0.0, **_blocks: Any) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        act_layer: type[nn.Module] = nn.GELU,
+        norm_layer: None = None,
+        bias: bool = True,
+        drop: float = 0.0,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         ratio, rest = divmod(hidden_features, in_features)
         if rest or not ratio:
             raise ValueError(f"mlp_ratio {hidden_features / in_features:g}: a Ghost MLP takes whole ratios, as in 3")
-        self.fc1 = nn.Linear(in_features, in_features)
-        self.act = nn.GELU()
+        self.fc1 = nn.Linear(in_features, in_features, bias, device, dtype)
+        self.act = act_layer()
         self.cheap = [f"cheap_operation{i}" for i in range(2, ratio + 1)]
         for name in self.cheap:
-            self.add_module(name, _cheap_operation(in_features))
-        self.fc2 = nn.Linear(hidden_features, in_features)
+            self.add_module(name, _cheap_operation(in_features).to(device, dtype))
+        self.fc2 = nn.Linear(hidden_features, in_features, bias, device, dtype)
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -198,6 +193,8 @@ def create_blocks(
     depth: int | Sequence[int],
     growth_rate: int,
     drop_path_rate: float,
+    *,
+    num_heads: int,
     **arguments: Any,
 ) -> tuple[nn.Sequential, list[int]]:
     """The backbone and the width behind each of its entries.
@@ -206,25 +203,43 @@ def create_blocks(
         block_type: "plain", "se", "ghost" or "dense".
         embed_dim: width of the tokens that come in.
         depth: blocks; of a dense backbone those of each stage.
-        growth_rate: features that a dense block adds.
+        growth_rate: features that a dense block adds; 0 for any other.
         drop_path_rate: stochastic depth, rising linearly over the blocks from 0 to this.
+        num_heads: attention heads of a block.
         arguments: of timm's Block.
 
     Raises:
-        ValueError: unknown type, or a depth that does not go with it.
+        ValueError: unknown type, or a depth, growth rate or number of heads that does not go with it.
     """
-    if block_type not in (*_PIECES, "dense"):
+    dense = block_type == "dense"
+    if block_type not in _PIECES and not dense:
         raise ValueError(f"unknown block_type {block_type!r}; choose from {', '.join((*_PIECES, 'dense'))}")
-    if isinstance(depth, int) == (block_type == "dense"):
-        raise ValueError(f"depth {depth!r}: {block_type} blocks take {_DEPTHS[block_type == 'dense']}")
-    if not isinstance(depth, int):
-        return _dense_blocks(embed_dim, depth, growth_rate, drop_path_rate, **arguments)
+    stages = depth if isinstance(depth, Sequence) else (operator.index(depth),)
+    if isinstance(depth, Sequence) != dense or not stages or min(stages) < 1:
+        takes = "the blocks of each stage, as in (3, 6, 6, 4)" if dense else "their number, as in 14"
+        raise ValueError(f"depth {depth!r}: {block_type} blocks take {takes}")
+    if bool(growth_rate) != dense:
+        takes = "a rate above 0, as in 64" if dense else "none: 0"
+        raise ValueError(f"growth_rate {growth_rate}: {block_type} blocks take {takes}")
+    build = _dense_blocks if dense else functools.partial(_equal_blocks, pieces=_PIECES[block_type])
+    return build(embed_dim, stages, growth_rate, drop_path_rate, num_heads=num_heads, **arguments)
+
+
+def _check_heads(width: int, num_heads: int) -> None:
+    if width % num_heads:
+        raise ValueError(f"{num_heads} heads do not divide a width of {width}; choose others, or another width")
+
+
+def _equal_blocks(
+    width: int, stages: Sequence[int], _: int, drop_path_rate: float, *, pieces: dict[str, Any], **arguments: Any
+) -> tuple[nn.Sequential, list[int]]:
+    (depth,) = stages
+    _check_heads(width, arguments["num_heads"])
     rates = torch.linspace(0, drop_path_rate, depth, device="cpu").tolist()
-    blocks = [Block(embed_dim, drop_path=rate, **_PIECES[block_type], **arguments) for rate in rates]
-    return nn.Sequential(*blocks), [embed_dim] * depth
+    return nn.Sequential(*(Block(width, drop_path=rate, **pieces, **arguments) for rate in rates)), [width] * depth
 
 
-_DEPTHS = ("their number, as in 14", "the blocks of each stage, as in (3, 6, 6, 4)")
+_STAGES = 12
 
 
 def _dense_blocks(
@@ -232,11 +247,14 @@ def _dense_blocks(
 ) -> tuple[nn.Sequential, list[int]]:
     # The authors' code takes the rate of a stage's blocks from a schedule of twelve at the stage's index, and the
     # published network was trained so: with four stages no rate passes 3/11 of the one asked for.
-    rates = torch.linspace(0, drop_path_rate, 12, device="cpu").tolist()
+    if len(stages) > _STAGES:
+        raise ValueError(f"depth {stages!r}: dense blocks take up to {_STAGES} stages")
+    rates = torch.linspace(0, drop_path_rate, _STAGES, device="cpu").tolist()
     entries: list[nn.Module] = []
     widths: list[int] = []
     for stage, depth in enumerate(stages):
         for _ in range(depth):
+            _check_heads(width, arguments["num_heads"])
             entries.append(DenseBlock(width, growth_rate=growth_rate, drop_path=rates[stage], **arguments))
             width += growth_rate
             widths.append(width)

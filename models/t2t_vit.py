@@ -5,7 +5,7 @@ token and, in a distilled network, the distillation token), C embedding width.
 
 Source: Yuan et al., "Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet", ICCV 2021,
 arXiv 2101.11986. Parameter names and shapes are those of yitu-opensource/T2T-ViT, so that the authors'
-checkpoints load with ``strict=True``.
+ImageNet checkpoints load with ``strict=True``.
 """
 
 import math
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from timm.layers import resample_abs_pos_embed, to_2tuple, trunc_normal_
-from timm.models import build_model_with_cfg, checkpoint_seq, generate_default_cfgs, register_model
+from timm.models import build_model_with_cfg, checkpoint, checkpoint_seq, generate_default_cfgs, register_model
 from timm.models._features import feature_take_indices
 from timm.models.vision_transformer import global_pool_nlc
 from torch import Tensor, nn
@@ -98,7 +98,7 @@ class T2TViT(nn.Module):
         drop_path_rate: float = 0.0,
     ) -> None:
         super().__init__()
-        self.embed_dim = embed_dim
+        self.in_chans, self.embed_dim = in_chans, embed_dim
         self.num_prefix_tokens = 2 if distilled else 1
         self.distilled_training = False
         self.grad_checkpointing = False
@@ -107,7 +107,8 @@ class T2TViT(nn.Module):
         self.tokens_to_token = create_tokens(tokens_type, in_chans, embed_dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
         self.dist_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if distilled else None
-        self.pos_embed = _positions(positions, self.num_prefix_tokens + math.prod(self.grid_size), embed_dim)
+        num_positions = self.num_prefix_tokens + math.prod(self.grid_size)
+        self.pos_embed = _positions(positions, num_positions, self.cls_token)
         self.pos_drop = nn.Dropout(drop_rate)
         self.blocks, widths = create_blocks(
             block_type,
@@ -165,12 +166,16 @@ class T2TViT(nn.Module):
             global_pool: "token", "avg" or ""; None keeps what is there.
 
         Raises:
-            ValueError: ``global_pool`` is unknown, or "avg" of a distilled network, whose heads read their tokens.
+            ValueError: ``global_pool`` is unknown, or a distilled network's heads are to read other than their tokens.
         """
         if global_pool is not None:
-            choices = ("token", "avg", "") if self.dist_token is None else ("token", "")
-            if global_pool not in choices:
-                raise ValueError(f"unknown global_pool {global_pool!r}; choose from {', '.join(map(repr, choices))}")
+            if global_pool not in ("token", "avg", ""):
+                raise ValueError(f"unknown global_pool {global_pool!r}; choose from 'token', 'avg', ''")
+            if self.dist_token is not None and num_classes and global_pool != "token":
+                raise ValueError(
+                    f"global_pool {global_pool!r}: the heads of a distilled network read a token each; choose 'token', "
+                    "or num_classes=0"
+                )
             self.global_pool = global_pool
         self.num_classes = num_classes
         self.head = self._new_head()
@@ -198,6 +203,8 @@ class T2TViT(nn.Module):
 
     def _tokens(self, x: Tensor) -> Tensor:
         """(B, in_chans, H, W) to (B, P + N, C), the input of the first block."""
+        if x.shape[1] != self.in_chans:
+            raise ValueError(f"{x.shape[1]} image channels: this network was built with in_chans={self.in_chans}")
         grid = grid_size(*x.shape[-2:])
         prefix = [token.expand(x.shape[0], -1, -1) for token in (self.cls_token, self.dist_token) if token is not None]
         x = torch.cat((*prefix, self.tokens_to_token(x)), dim=1)
@@ -248,7 +255,7 @@ class T2TViT(nn.Module):
         x = self._tokens(x)
         intermediates: list[Any] = []
         for i in range(last + 1 if stop_early else len(self.blocks)):
-            x = self.blocks[i](x)
+            x = checkpoint(self.blocks[i], x) if self.grad_checkpointing else self.blocks[i](x)
             if i not in wanted:
                 continue
             y = self.norm(x) if norm else x
@@ -275,7 +282,7 @@ class T2TViT(nn.Module):
 
         A distilled network gives the mean over its two tokens, or both logits in distilled training.
         """
-        if self.dist_token is not None and self.global_pool:
+        if self.dist_token is not None and self.global_pool == "token":
             if pre_logits:
                 return (x[:, 0] + x[:, 1]) / 2
             logits, distilled = self.head(x[:, 0]), self.head_dist(x[:, 1])
@@ -297,15 +304,18 @@ def _init_weights(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _positions(kind: str, count: int, dim: int) -> nn.Parameter:
+def _positions(kind: str, count: int, like: Tensor) -> nn.Parameter:
+    dim = like.shape[-1]
     if kind == "sinusoid":
-        return nn.Parameter(sinusoid_positions(count, dim), requires_grad=False)
+        return nn.Parameter(sinusoid_positions(count, dim).to(like.device), requires_grad=False)
     if kind == "learned":
         return nn.Parameter(trunc_normal_(torch.zeros(1, count, dim), std=0.02))
     raise ValueError(f"unknown positions {kind!r}; choose from sinusoid, learned")
 
 
 def _resize_positions(pos_embed: Tensor, prefix_tokens: int, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
+    if old == new:
+        return pos_embed
     # Without antialias, which would also change the cubic kernel: the authors interpolate so.
     return resample_abs_pos_embed(
         pos_embed, new_size=list(new), old_size=list(old), num_prefix_tokens=prefix_tokens, antialias=False
@@ -313,11 +323,22 @@ def _resize_positions(pos_embed: Tensor, prefix_tokens: int, old: tuple[int, int
 
 
 def _fit_checkpoint(state_dict: dict[str, Tensor], model: T2TViT) -> dict[str, Tensor]:
-    """Resize a checkpoint's position table, taken to be square, where it does not fit the model's."""
-    positions = state_dict["pos_embed"]
-    if positions.shape == model.pos_embed.shape:
+    """Resize a checkpoint's position table, taken to be square, where it does not fit the model's.
+
+    Raises:
+        ValueError: the table is of no square grid.
+    """
+    positions = state_dict.get("pos_embed")
+    if positions is None or positions.shape == model.pos_embed.shape:
         return state_dict
-    side = round((positions.shape[1] - model.num_prefix_tokens) ** 0.5)
+    tokens = positions.shape[1] - model.num_prefix_tokens
+    side = round(tokens**0.5)
+    if side**2 != tokens:
+        raise ValueError(
+            f"pos_embed of the checkpoint has {positions.shape[1]} positions, of which {model.num_prefix_tokens} are "
+            f"this network's prefix tokens: the other {tokens} are of no square grid; choose the network and img_size "
+            "that it was trained with"
+        )
     resized = _resize_positions(positions, model.num_prefix_tokens, (side, side), model.grid_size)
     return {**state_dict, "pos_embed": resized}
 
@@ -365,14 +386,14 @@ default_cfgs = generate_default_cfgs(
         "t2t_vit_12": cfg(),
         "t2t_vit_12_distilled": cfg(**_DISTILLED),
         "t2t_vit_14": cfg(),
-        "t2t_vit_14_no_t2t": cfg(),
+        "t2t_vit_14_no_t2t": cfg(first_conv="tokens_to_token.proj"),
         "t2t_vit_14_resnext": cfg(),
         "t2t_vit_14_se": cfg(),
         "t2t_vit_14_wide": cfg(),
         "t2t_vit_16_ghost": cfg(),
         "t2t_vit_19": cfg(),
         "t2t_vit_24": cfg(),
-        "t2t_vit_c_14": cfg(),
+        "t2t_vit_c_14": cfg(first_conv="tokens_to_token.soft_split0"),
         "t2t_vit_dense": cfg(),
         "t2t_vit_t_14": cfg(),
         "t2t_vit_t_19": cfg(),

@@ -10,15 +10,17 @@ from timm.models import generate_default_cfgs, register_model
 
 from models.t2t_vit import T2TViT, cfg, create
 
+_PATCHES = {"first_conv": "tokens_to_token.proj"}
+
 default_cfgs = generate_default_cfgs(
     {
-        "vit_s_16": cfg(),
-        "vit_s_16_ghost": cfg(),
-        "vit_s_16_resnext": cfg(),
-        "vit_s_16_se": cfg(),
-        "vit_dense": cfg(),
-        "vit_dn": cfg(),
-        "vit_sw": cfg(),
+        "vit_s_16": cfg(**_PATCHES),
+        "vit_s_16_ghost": cfg(**_PATCHES),
+        "vit_s_16_resnext": cfg(**_PATCHES),
+        "vit_s_16_se": cfg(**_PATCHES),
+        "vit_dense": cfg(**_PATCHES),
+        "vit_dn": cfg(**_PATCHES),
+        "vit_sw": cfg(**_PATCHES),
     }
 )
 

@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -267,6 +268,10 @@ def test_a_cnn_takes_drop_path_and_no_img_size():
 def test_a_network_that_takes_no_drop_path_is_trained_without():
     network = build_network(imagenet("densenet201", CNN_T2T_NO_DROP_PATH), 10)
     assert network.classifier.out_features == 10
+    with pytest.raises(
+        RequestError, match=r"vgg11 takes no stochastic depth.*drop_path=0\.1; choose --set drop_path=0"
+    ):
+        build_network(imagenet("vgg11", CNN_T2T), 10)
 
 
 # Fine-tuning
@@ -297,6 +302,9 @@ def test_the_authors_transfer_leaves_class_token_and_final_norm_as_they_were():
         "tokens_to_token.attention1.w", "tokens_to_token.attention2.w",
     }  # fmt: skip
     assert not any(network.get_parameter(name).requires_grad for name in left)
+    distilled = RunSpec(model="deit_tiny_distilled_patch16_224", dataset="cifar10", recipe=CIFAR_TRANSFER, img_size=224)
+    frozen = {name for name, p in build_network(distilled, 10).named_parameters() if not p.requires_grad}
+    assert frozen == {"cls_token", "dist_token", "pos_embed", "norm.weight", "norm.bias"}
     _, network, optimizer = transfer(freeze_class_token_and_norm=False)
     assert {"cls_token", "norm.weight", "norm.bias"} <= set(lrs(network, optimizer))
 
@@ -338,6 +346,17 @@ def test_images_are_resized_padded_and_cropped():
     assert rows.max() > 15
     assert rows.max() <= 28
     assert rows.float().mean() == pytest.approx(14, abs=5)
+
+
+def test_padded_images_are_flipped_and_interpolated_bilinearly():
+    half = Image.fromarray(np.repeat(np.arange(32, dtype=np.uint8)[None], 32, axis=0) * 8)  # darker on the left
+    transform = train_transform(CIFAR_TRANSFER, 64, KNOWN["synthetic"])
+    torch.manual_seed(0)
+    crops = torch.stack([transform(half.convert("RGB")) for _ in range(40)])[:, 0, 32]
+    rising = (crops[:, 40] > crops[:, 24]).sum()
+    assert 10 < rising < 30
+    values = (crops * 0.25 + 0.5) * 255
+    assert (values.round() % 8 != 0).any()  # between two pixels' values
 
 
 @pytest.mark.parametrize("setting", ["auto_augment=rand-m9", "random_erasing=0.25", "interpolation=random"])

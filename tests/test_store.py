@@ -78,7 +78,7 @@ def test_a_measurement_from_before_networks_had_arguments_is_measured_again(tmp_
 
 def test_arguments_make_another_network(tmp_path):
     dn = Network("vit_dn", model_args=(("tokens_type", "performer"), ("depth", 2)))
-    measured = dataclasses.replace(complexity("vit_dn", 5, 3000), network=dn, trainable_params=5)
+    measured = dataclasses.replace(complexity("vit_dn", 5000, 5000), network=dn)
     save_complexity(tmp_path, measured)
     assert load_complexity(tmp_path, Network("vit_dn")) is None
     assert load_complexity(tmp_path, dn) == measured

@@ -26,6 +26,9 @@ from bench.structure import read_structure
         ("alexnet", {"depth": "8"}),
         ("resnet50_ghost", {"depth": "50"}),
         ("senet50", {"depth": "52"}),  # its stem has three
+        ("mobilenetv1_100", {"depth": "28"}),
+        ("mobilenetv2_100", {"depth": "53"}),
+        ("inception_v3_auxiliary", {}),  # its branches run side by side
     ],
 )
 def test_structure(model, structure):
