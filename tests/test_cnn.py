@@ -54,9 +54,10 @@ def test_a_file_fits_another_number_of_classes(name, tmp_path):
 
 def test_the_auxiliary_head_is_there_and_never_trained():
     net = timm.create_model("inception_v3_auxiliary")
-    net.reset_classifier(7)
-    frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
-    assert frozen == {name for name, _ in net.named_parameters() if name.startswith("AuxLogits.")}
+    for _ in range(2):
+        frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
+        assert frozen == {name for name, _ in net.named_parameters() if name.startswith("AuxLogits.")}
+        net.reset_classifier(7)
     assert net.AuxLogits.fc.out_features == 7
 
 
@@ -75,6 +76,13 @@ def test_the_stem_of_senet50_begins_as_timms_resnets_and_takes_their_layers():
 )
 def test_the_callers_arguments_outrank_the_structure(name, arguments):
     assert len(timm.create_model(name, **arguments).layer3) == 1
+
+
+def test_ghost_modules_have_the_only_norms_of_their_place():
+    block = timm.create_model("resnet50_ghost").layer2[0]
+    assert isinstance(block.bn2, nn.Identity)
+    assert (block.conv2.primary_conv[0].stride, block.conv2.primary_conv[0].kernel_size) == ((2, 2), (3, 3))
+    assert block.conv2.cheap_operation[0].groups == 64
 
 
 def test_what_a_ghost_module_has_not_is_refused():

@@ -76,6 +76,13 @@ def test_token_counts_follow_eq_3(height, width, tokens_type):
     assert tokens.shape == (1, expected[-1], 8)
 
 
+def test_convolutions_in_the_modules_place_have_the_splits_geometry():
+    module = timm.create_model("t2t_vit_c_14", embed_dim=8, depth=1, num_heads=1).tokens_to_token
+    convs = (module.soft_split0, module.soft_split1, module.project)
+    assert [(c.kernel_size[0], c.stride[0], c.padding[0]) for c in convs] == list(SPLITS)
+    assert [c.out_channels for c in convs] == [64, 64, 8]
+
+
 def test_224_px_gives_the_papers_token_counts():
     side, sides = 224, []
     for split in SPLITS:
@@ -187,6 +194,8 @@ def test_dense_structure_is_the_papers(name, stages, width, last, ratio):
             width //= 2
     assert next(entries, None) is None
     assert width == net.num_features == net.head.in_features == last
+    # of the paper's own ViT these two are fitted
+    assert (net.blocks[0].attn.qkv.bias is not None) == net.pos_embed.requires_grad == (name == "vit_dense")
     assert [info["num_chs"] for info in net.feature_info][-1] == last
 
 
