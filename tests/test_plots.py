@@ -59,6 +59,16 @@ def test_curves_of_a_new_family_are_black_and_told_apart(measurements):
     assert lines["A"].get_marker() != lines["B"].get_marker()
 
 
+def test_labels_of_marks_in_one_place_go_to_different_sides(measurements):
+    row = TABLES[3].rows[2]
+    rows = tuple(dataclasses.replace(row, curve=curve, point=curve) for curve in ("ResNet", "ResNet*", "T2T-ViT"))
+    table = dataclasses.replace(TABLES[3], rows=rows)
+    figure = tradeoff_figure(table, ICCV, table_frame(table, ICCV, measurements, {}))
+    for axes in figure.axes:
+        first, second, third = (text.get_window_extent() for text in axes.texts)
+        assert not (first.overlaps(second) or first.overlaps(third) or second.overlaps(third))
+
+
 def test_families_differ_by_colour_and_curves_without_it(figure):
     styles = {line.get_label(): line for line in figure.axes[0].lines}
     assert to_hex(styles["T2T-ViT"].get_color()) == to_hex(styles["T2T-ViT_t"].get_color())
