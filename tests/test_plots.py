@@ -66,7 +66,7 @@ def test_labels_of_marks_in_one_place_go_to_different_sides(measurements):
     figure = tradeoff_figure(table, ICCV, table_frame(table, ICCV, measurements, {}))
     for axes in figure.axes:
         first, second, third = (text.get_window_extent() for text in axes.texts)
-        assert not (first.overlaps(second) or first.overlaps(third) or second.overlaps(third))
+        assert second.count_overlaps([first, third]) == first.count_overlaps([third]) == 0
 
 
 def test_families_differ_by_colour_and_curves_without_it(figure):
