@@ -75,15 +75,21 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
     return create_optimizer_v2(_fine_tuning_groups(recipe, network), **common)
 
 
-def _fine_tuning_groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:
-    """Head and backbone, each once with weight decay and, if the recipe spares 1-D parameters, once without."""
+def head_parameters(network: nn.Module) -> list[str]:
+    """Names of the parameters of a network's head, or heads."""
     heads = network.get_classifier()  # type: ignore[operator]  # of all of timm's networks
     in_head = {id(p) for head in (heads if isinstance(heads, tuple) else (heads,)) for p in head.parameters()}
+    return [name for name, parameter in network.named_parameters() if id(parameter) in in_head]
+
+
+def _fine_tuning_groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:
+    """Head and backbone, each once with weight decay and, if the recipe spares 1-D parameters, once without."""
+    in_head = set(head_parameters(network))
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
+    for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             decays = recipe.decay_1d or parameter.ndim > 1
-            groups.setdefault((id(parameter) in in_head, decays), []).append(parameter)
+            groups.setdefault((name in in_head, decays), []).append(parameter)
     # timm's schedulers multiply a group's whole curve by its lr_scale, floor included, and start the curve at the
     # group's own lr: between them any pair of scales can be had.
     scale = recipe.backbone_min_lr_scale

@@ -42,7 +42,7 @@ def report_tables(
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     every = [row for table in tables for row in table.rows_in(edition)]
     measurements = _known(networks(every), args.runs)
-    records = _records([row.run for row in every if row.run], args.runs)
+    records = _records([run for row in every for run in row.runs], args.runs)
     frames = [table_frame(table, edition, measurements, records) for table in tables]
     printed: list[dict[str, object]] = []
     for table, frame in zip(tables, frames, strict=True):
@@ -77,7 +77,7 @@ def runs_of(rows: Iterable[Row]) -> list[RunSpec]:
             f"run_all.py: not trained: {', '.join(stuck)}: no recipe is held for how their printed top-1 came about",
             file=sys.stderr,
         )
-    return list(dict.fromkeys(row.run for row in listed if row.run))
+    return list(dict.fromkeys(run for row in listed for run in row.runs))
 
 
 def _table_contents(

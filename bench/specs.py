@@ -375,6 +375,11 @@ def imagenet(model: str, recipe: Recipe, *, img_size: int = 224) -> RunSpec:
     return RunSpec(model=model, dataset="imagenet", recipe=recipe, img_size=img_size)
 
 
+def transfer(run: RunSpec, dataset: str, recipe: Recipe) -> RunSpec:
+    """The fine-tuning of a run's final weights on another data set, at its resolution."""
+    return replace(run, dataset=dataset, recipe=recipe, start_from=run)
+
+
 STATUSES = ("running", "interrupted", "failed", "diverged", "completed")
 """what a run's record may say of it; a "running" run whose process is gone was killed"""
 
@@ -453,6 +458,8 @@ class Row:
     """how its printed top-1 came about; None where the suite holds no recipe for that, and trains nothing"""
     untrained: Network | None = None
     """what is measured for a row without a run"""
+    transfers: tuple[RunSpec, ...] = ()
+    """what fine-tunes the run's final weights, a run a data set"""
     published: Mapping[Edition, Published]
     group: str = ""
     """heading that it stands under"""
@@ -474,6 +481,11 @@ class Row:
         network = self.run.network if self.run else self.untrained
         assert network is not None  # checked when the row was made
         return network
+
+    @property
+    def runs(self) -> tuple[RunSpec, ...]:
+        """All that fill cells of the row."""
+        return (*([self.run] if self.run else []), *self.transfers)
 
     def figures(self, edition: Edition) -> tuple[Published, Edition]:
         """The row's figures in an edition, and the edition that printed them."""

@@ -27,7 +27,15 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from bench import data
-from bench.build import automatic_precision, build_ema, build_mixup, build_network, build_optimizer, build_scheduler
+from bench.build import (
+    automatic_precision,
+    build_ema,
+    build_mixup,
+    build_network,
+    build_optimizer,
+    build_scheduler,
+    head_parameters,
+)
 from bench.run_folder import OwnedRun, now
 from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
@@ -138,11 +146,19 @@ class State:
         )
         return buffer.getbuffer()
 
-    def load_weights(self, path: str, device: torch.device) -> None:
-        """Begin with another run's final weights: the averaged ones, where it has them."""
+    def load_weights(self, path: str, device: torch.device) -> list[str]:
+        """Begin with another run's final weights: the averaged ones, where it has them.
+
+        Returns:
+            Names of the head's parameters, if it is of another number of classes and so stays as it is.
+        """
         saved = torch.load(path, map_location=device, weights_only=True)
+        weights: dict[str, Tensor] = saved["ema"] or saved["network"]
+        own = self.network.state_dict()
+        other = [name for name in head_parameters(self.network) if weights[name].shape != own[name].shape]
         for network in (self.network, *([self.ema.module] if self.ema else [])):
-            network.load_state_dict(saved["ema"] or saved["network"])
+            network.load_state_dict(weights | {name: own[name] for name in other})
+        return other
 
     def load(self, path: str, device: torch.device) -> None:
         """Read everything back."""
@@ -475,7 +491,12 @@ class Training:
             if self.here.leads:
                 self.watch.note(f"resumes at epoch {self.state.epoch}, step {self.state.step}")
         elif paths[1]:
-            self.state.load_weights(paths[1], self.here.device)
+            new = self.state.load_weights(paths[1], self.here.device)
+            if new and self.here.leads:
+                note = f"a new head for {self.known.num_classes} classes: {', '.join(new)}"
+                self.watch.note(note)
+                if self.record:
+                    self.record.history.append({"what": "new head", "when": now(), "note": note})
         if self.run and self.record:
             self.record.epoch = self.state.epoch
             self.run.save_record(self.record)

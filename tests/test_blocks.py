@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from timm.layers import set_fused_attn
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
@@ -63,22 +62,6 @@ def test_dense_block_keeps_its_input_and_adds_features():
     y = block(x)
     assert torch.equal(y[..., :8], x)
     assert y.shape == (2, 3, 12)
-
-
-@pytest.mark.parametrize("kwargs", [{"block_type": "se"}, {"block_type": "ghost"}, DENSE], ids=str)
-def test_fused_attention_changes_no_logit(kwargs):
-    torch.manual_seed(0)
-    fused = tiny(mlp_ratio=3.0, **kwargs).eval()
-    set_fused_attn(False)
-    try:
-        plain = tiny(mlp_ratio=3.0, **kwargs).eval()
-    finally:
-        set_fused_attn(True)
-    assert fused.blocks[0].attn.fused_attn
-    assert not plain.blocks[0].attn.fused_attn
-    plain.load_state_dict(fused.state_dict())
-    image = torch.randn(2, 3, 64, 64)
-    torch.testing.assert_close(fused(image), plain(image), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,19 @@ def test_a_completed_run_fills_our_accuracy(measurements):
     assert row.isna()["top1_std"]  # of one seed
 
 
+def test_fine_tuned_weights_fill_their_data_sets_cells(measurements):
+    row = TABLES[5].rows[1]
+    ten, hundred = (run.run_id for run in row.transfers)
+    records = {ten: over_seeds(ten, 98.0, 98.4), hundred: [trained(hundred, complete=False)]}
+    frame = table_frame(TABLES[5], ICCV, measurements, records).set_index("model")
+    line = frame.loc["T2T-ViT-14"]
+    assert (line["cifar10_pct"], line["cifar10_seeds"]) == (pytest.approx(98.2), 2)
+    assert line["cifar10_std"] == pytest.approx(0.2 * 2**0.5)
+    assert line["cifar10_run_ids"].split() == [f"{ten}-0", f"{ten}-1"]
+    assert line.isna()[["cifar100_pct", "cifar100_seeds", "top1_pct"]].all()
+    assert frame.loc["ViT-S/16"].isna()["cifar10_pct"]
+
+
 @pytest.mark.parametrize("kwargs", [{"status": "running"}, {"status": "failed"}, {"complete": False}])
 def test_any_other_run_fills_nothing(measurements, kwargs):
     row = accuracy(measurements, **kwargs)

@@ -193,6 +193,14 @@ def test_starred_rows_were_retrained_and_no_other_cnn():
             assert recipe in ("torchvision", "torchvision_lr_01", None) or starred or not is_cnn, row.name
 
 
+def test_table_5_fine_tunes_each_rows_weights_on_both_cifars():
+    for row in TABLES[5].rows:
+        assert [run.dataset for run in row.transfers] == ["cifar10", "cifar100"]
+        assert all(run.start_from is row.run or run.start_from == row.run for run in row.transfers)
+        assert all(run.recipe.name == "cifar_transfer" for run in row.transfers)
+        assert row.runs == (row.run, *row.transfers)
+
+
 def test_a_row_has_a_run_or_the_network_to_measure():
     row = TABLES[3].rows[0]
     with pytest.raises(ValueError, match="needs a run, or else the network"):

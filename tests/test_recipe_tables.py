@@ -59,8 +59,9 @@ def test_what_is_beside_the_recipes_is_what_the_suite_does():
 
 
 def test_every_recipe_of_a_row_is_in_table_8():
-    used = {row.run.recipe for table in TABLES.values() for row in table.rows if row.run}
-    assert used == set(RECIPE_TABLES[8].recipes)
+    rows = [row for table in TABLES.values() for row in table.rows]
+    assert {row.run.recipe for row in rows if row.run} == set(RECIPE_TABLES[8].recipes)
+    assert {run.recipe for row in rows for run in row.transfers} == set(RECIPE_TABLES[9].recipes)
 
 
 def test_the_page_on_counting_reads_five_networks_under_each_convention():

@@ -388,13 +388,23 @@ def test_token_transformer_passes_gradcheck():
     assert torch.autograd.gradcheck(layer, (x,))
 
 
-@pytest.mark.parametrize("tokens_type", ["performer", "transformer"])
-def test_fused_attention_changes_no_logit(tokens_type):
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"tokens_type": "transformer"},
+        {"block_type": "se"},
+        {"block_type": "ghost"},
+        {"block_type": "dense", "depth": (2, 1), "growth_rate": 8},
+    ],
+    ids=str,
+)
+def test_fused_attention_changes_no_logit(kwargs):
     torch.manual_seed(0)
-    fused = tiny(tokens_type=tokens_type).eval()
+    fused = tiny(**kwargs).eval()
     set_fused_attn(False)
     try:
-        plain = tiny(tokens_type=tokens_type).eval()
+        plain = tiny(**kwargs).eval()
     finally:
         set_fused_attn(True)
     assert fused.blocks[0].attn.fused_attn

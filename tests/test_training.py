@@ -21,9 +21,9 @@ from PIL import Image
 from bench import job
 from bench.budgets import SMOKE
 from bench.build import automatic_precision
-from bench.recipes import override
+from bench.recipes import CIFAR_TRANSFER, override
 from bench.run_folder import checkpoints, load_record, own
-from bench.specs import RequestError, Resources, RunSpec
+from bench.specs import RequestError, Resources, RunSpec, transfer
 from bench.stop import Stop
 from tests.conftest import ROOT
 
@@ -354,6 +354,33 @@ def test_the_record_says_what_was_done(undisturbed):
             assert record.results[f"{kind}_best_{top}"] == best[f"{kind}_{top}"]
             assert record.results[f"{kind}_last_{top}"] == lines[-1][f"{kind}_{top}"]
     assert record.top1_pct("best") == record.results["ema_best_top1_pct"]
+
+
+def test_fine_tuning_starts_from_the_averaged_weights_with_a_new_head_and_leaves_the_class_token(undisturbed, tmp_path):
+    chance = random.Random(0)
+    for split, count in (("train", 16), ("test", 4)):
+        for label in ("apple", "bee"):
+            folder = tmp_path / "cifar100" / split / label
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (32, 32), tuple(chance.randbytes(3))).save(folder / f"{i}.png")
+    recipe = override(CIFAR_TRANSFER, ["epochs=2", "global_batch=16"])
+    tuned = job.prepare(undisturbed.parent, transfer(spec(), "cifar100", recipe))
+    code, err = finish(start(tuned, data=str(tmp_path)))
+    assert code == 0, err
+    assert f"starts from the weights of {spec().run_id}" in err
+    assert "a new head for 100 classes: head.weight, head.bias" in err
+    record = load_record(tuned)
+    events = {event["what"]: event.get("note", "") for event in record.history}
+    assert events["starts from"].startswith(str(undisturbed))
+    assert "head.weight" in events["new head"]
+    assert not record.is_whole  # 32 images are not CIFAR-100
+    before, after = result(undisturbed)[1]["ema"], result(tuned)[1]["network"]
+    for name in ("cls_token", "norm.weight", "pos_embed", "tokens_to_token.attention1.w"):
+        assert torch.equal(before[name], after[name]), name
+    assert after["head.weight"].shape == (100, 32)
+    change = (after["blocks.0.attn.qkv.weight"] - before["blocks.0.attn.qkv.weight"]).abs().max()
+    assert 0 < change < 1e-2  # a hundredth of the head's learning rate
 
 
 def test_a_cnn_trains_too_and_learns(tmp_path):

@@ -25,10 +25,13 @@ COLUMNS = {
     "baseline": "boolean",
     "published_change_pct": "Float64",
     "change_pct": "Float64",
+    **{
+        f"{name}{column}": kind
+        for name in ("cifar10_", "cifar100_")
+        for column, kind in {"pct": "Float64", "std": "Float64", "seeds": "Int64", "run_ids": "string"}.items()
+    },
     "published_cifar10_pct": "Float64",
-    "cifar10_pct": "Float64",
     "published_cifar100_pct": "Float64",
-    "cifar100_pct": "Float64",
     "published_params_m": "Float64",
     "params_m": "Float64",
     "params_difference_m": "Float64",
@@ -70,6 +73,7 @@ def table_frame(table: Table, edition: Edition, measurements: Measurements, reco
     lines = [
         _line(row, edition, measurements.get(row.network))
         | (_accuracies(records.get(row.run.run_id, ())) if row.run else {})
+        | _fine_tuned(row, records)
         for row in table.rows_in(edition)
     ]
     frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype(COLUMNS)
@@ -146,6 +150,17 @@ def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:
         "source": "trained",
     }
 
+
+def _fine_tuned(row: Row, records: Records) -> dict[str, object]:
+    """Of each data set that the row's weights were fine-tuned on, as the paper does: the best epoch, over seeds."""
+    line: dict[str, object] = {}
+    for spec in row.transfers:
+        found = _accuracies(records.get(spec.run_id, ()))
+        line |= {f"{spec.dataset}_{name}": found.get(key) for name, key in _OF_A_DATA_SET.items()}
+    return line
+
+
+_OF_A_DATA_SET = {"pct": "top1_pct", "std": "top1_std", "seeds": "seeds", "run_ids": "run_ids"}
 
 RUN_COLUMNS = {
     "model": "string",

@@ -75,7 +75,7 @@ def comparison(frame: pd.DataFrame) -> pd.DataFrame:
     for data, label in (("cifar10", "CIFAR-10 %"), ("cifar100", "CIFAR-100 %")):
         if frame[f"published_{data}_pct"].notna().any():
             shown |= {f"{label}: paper": frame[f"published_{data}_pct"].map(_printed)}
-            shown |= {f"{label}: ours": frame[f"{data}_pct"].map(_percent)}
+            shown |= {f"{label}: ours": _over_seeds(frame, data, f"{data}_seeds")}
     for cell, label, unit in (("params", "Params", "M"), ("macs", "MACs", "G")):
         figure_, difference = f"{cell}_{unit.lower()}", f"{cell}_difference_{unit.lower()}"
         if frame[f"published_{figure_}"].notna().any():
@@ -212,15 +212,20 @@ def _missing(table: Table, edition: Edition, frame: pd.DataFrame) -> str:
             parts.append(f"It does not train {', '.join(stuck)}: no recipe is held for their printed top-1.")
     if frame["published_cifar10_pct"].notna().any():
         parts.append(
-            "*Top-1* is on ImageNet, ahead of fine-tuning. Accuracies on CIFAR are not reproduced here, and no command "
-            "of this suite trains them yet."
+            "*Top-1* is on ImageNet, ahead of fine-tuning. The same command fine-tunes the weights that it finds or "
+            "trains, with CIFAR in `DIR/cifar10` and `DIR/cifar100`."
         )
     return "\n\n".join(parts)
 
 
 def _trained(table: Table, frame: pd.DataFrame, records: Records) -> list[str]:
     """The runs behind our accuracies, and those that fill no cell."""
-    rows = [Entry(row=row.name, spec=row.run) for row in table.rows if row.run and records.get(row.run.run_id)]
+    rows = [
+        Entry(row=row.name if spec is row.run else f"{row.name}, {spec.dataset}", spec=spec)
+        for row in table.rows
+        for spec in row.runs
+        if records.get(spec.run_id)
+    ]
     if not rows:
         return []
     partial = [
@@ -379,7 +384,7 @@ def _provenance(table: Table, edition: Edition, measurements: Measurements) -> s
     )
     recipes = [
         f"- `{recipe.name}`: {escape(recipe.summary)}. Values and their sources: `bench/recipes.py`."
-        for recipe in dict.fromkeys(row.run.recipe for row in table.rows_in(edition) if row.run)
+        for recipe in dict.fromkeys(run.recipe for row in table.rows_in(edition) for run in row.runs)
     ]
     return convention + "\n\n" + "\n".join([*recipes, *measured_where(used)])
 
