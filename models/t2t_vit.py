@@ -322,7 +322,7 @@ def _resize_positions(pos_embed: Tensor, prefix_tokens: int, old: tuple[int, int
     )
 
 
-def _fit_checkpoint(state_dict: dict[str, Tensor], model: T2TViT) -> dict[str, Tensor]:
+def fit_checkpoint(state_dict: dict[str, Tensor], model: T2TViT) -> dict[str, Tensor]:
     """Resize a checkpoint's position table, taken to be square, where it does not fit the model's.
 
     Raises:
@@ -370,7 +370,7 @@ def create(variant: str, pretrained: bool, structure: dict[str, Any], arguments:
         T2TViT,
         variant,
         pretrained,
-        pretrained_filter_fn=_fit_checkpoint,
+        pretrained_filter_fn=fit_checkpoint,
         feature_cfg={"out_indices": 3, "feature_cls": "getter"},
         **{**structure, **arguments},
     )

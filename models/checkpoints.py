@@ -1,0 +1,146 @@
+"""The authors' checkpoint files, read without running anything that they hold.
+
+A file of theirs is a dictionary with the weights under ``state_dict_ema`` or ``state_dict`` (ImageNet) or ``net``
+(CIFAR), names perhaps prefixed ``module.``, beside epoch, accuracy and an ``argparse.Namespace``.
+"""
+
+import argparse
+import functools
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from models.t2t_vit import T2TViT, fit_checkpoint
+
+__all__ = ["Checkpoint", "CheckpointError", "Fit", "load_into", "networks_of", "read_checkpoint"]
+
+_KEYS = ("state_dict_ema", "state_dict", "net", "model")
+"""where weights lie in a file, the preferred first: DeiT and others have ``model``"""
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be used, and why, in one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a file holds."""
+
+    path: str
+    weights: Mapping[str, Tensor]
+    """by parameter, without ``module.``"""
+    key: str
+    """where they lay in the file; empty if it is nothing but weights"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """What was done to a network's weights on the way in."""
+
+    resized: tuple[str, ...] = ()
+    """position tables that were resized to the network's grid"""
+    replaced: tuple[str, ...] = ()
+    """parameters of a head for another number of classes: the network keeps its own"""
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a file's weights on the CPU.
+
+    Raises:
+        CheckpointError: it is not a whole checkpoint, it holds no weights, or reading it would run code.
+        FileNotFoundError: it is not there.
+    """
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):  # data, and in every file of the authors
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path}: {_refusal(path)}") from error
+    except (RuntimeError, EOFError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{path}: not a whole checkpoint ({reason}); fetch it again") from error
+    key = next((key for key in _KEYS if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping)), "")
+    weights = saved[key] if key else saved
+    if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
+        raise CheckpointError(f"{path}: no weights in it, neither under {', '.join(_KEYS)} nor by themselves")
+    return Checkpoint(
+        path=str(path), weights={name.removeprefix("module."): value for name, value in weights.items()}, key=key
+    )
+
+
+def _refusal(path: str | Path) -> str:
+    try:
+        wanted = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError):  # a format too old to look into, or damaged
+        wanted = []
+    wanted = [name for name in wanted if name != "argparse.Namespace"]
+    if not wanted:
+        return "not a checkpoint that can be read without running it; fetch it again"
+    return f"refused: reading it would run {', '.join(wanted)}, and weights need no code"
+
+
+def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
+    """Give a network a file's weights, its positions resized and a head for other classes left out.
+
+    Args:
+        network: of this package or of timm.
+        checkpoint: from ``read_checkpoint``.
+
+    Raises:
+        CheckpointError: names or shapes do not fit; says what does not, and which of our networks it would fit.
+    """
+    weights = dict(checkpoint.weights)
+    own = network.state_dict()
+    resized: tuple[str, ...] = ()
+    if isinstance(network, T2TViT):
+        fitted = fit_checkpoint(weights, network)
+        resized = tuple(name for name in fitted if fitted[name] is not weights[name])
+        weights = fitted
+    classifier = network.pretrained_cfg["classifier"]  # type: ignore[index]  # timm gives every network one
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    replaced = tuple(
+        name
+        for name in weights
+        if name.rpartition(".")[0] in heads and name in own and own[name].shape != weights[name].shape
+    )
+    weights |= {name: own[name] for name in replaced}
+    unfit = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    missing, unknown = [name for name in own if name not in weights], [name for name in weights if name not in own]
+    if unfit or missing or unknown:
+        parts = (("of other shapes", unfit), ("missing", missing), ("unknown", unknown))
+        what = "; ".join(f"{len(names)} {kind}, as {names[0]}" for kind, names in parts if names)
+        others = ", ".join(networks_of(checkpoint)) or "no network of this package"
+        raise CheckpointError(f"{checkpoint.path}: its weights are not this network's ({what}); they fit {others}")
+    network.load_state_dict(weights)
+    return Fit(resized=resized, replaced=replaced)
+
+
+def networks_of(checkpoint: Checkpoint) -> list[str]:
+    """Names of our registered networks that the weights fit, whatever the resolution and the number of classes.
+
+    More than one where networks differ in no shape, as T2T-ViT-14 with 6 and with 32 heads.
+    """
+    shapes = {name: tuple(weight.shape) for name, weight in checkpoint.weights.items()}
+    return [name for name, own in _shapes().items() if _alike(shapes, own)]
+
+
+def _alike(shapes: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, ...]]) -> bool:
+    if shapes.keys() != own.keys():
+        return False
+    differ = {name for name in own if shapes[name] != own[name]}
+    return all(name == "pos_embed" or name.startswith("head") for name in differ) and (
+        "pos_embed" not in differ or shapes["pos_embed"][2] == own["pos_embed"][2]
+    )
+
+
+@functools.cache
+def _shapes() -> dict[str, dict[str, tuple[int, ...]]]:
+    """Names and shapes of the state dict of every T2T-ViT and ViT of ours."""
+    names = [name for module in ("t2t_vit", "vit") for name in timm.list_models(module=module)]
+    with torch.device("meta"):
+        built = {name: timm.create_model(name) for name in names}
+    return {name: {key: tuple(value.shape) for key, value in net.state_dict().items()} for name, net in built.items()}

@@ -1,0 +1,123 @@
+"""The authors' files: whole and damaged, of the right network and of another, honest and malicious."""
+
+import argparse
+import os
+import pickle
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from models.checkpoints import Checkpoint, CheckpointError, load_into, networks_of, read_checkpoint
+from tests.test_t2t_vit import AUTHORS, authors_weights, tiny
+
+
+def save(path, net, *, key="state_dict_ema", prefix="module.", **beside):
+    """A file in the authors' format, the weights of another network beside those that count."""
+    weights = {prefix + name: value for name, value in net.state_dict().items()}
+    args = argparse.Namespace(model="t2t_vit_7", lr=5e-4, aa=None, betas=[0.9, 0.999])
+    others = {"state_dict": {k: torch.zeros_like(v) for k, v in weights.items()}} if key == "state_dict_ema" else {}
+    torch.save({**others, key: weights, "args": args, "epoch": 299, "acc": 98.3, **beside}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", [name for name in AUTHORS if "logits" in AUTHORS[name]])
+def test_a_file_of_the_authors_gives_their_logits(name, tmp_path):
+    net = timm.create_model(name)
+    net.load_state_dict(authors_weights(net))
+    path = save(tmp_path / "file.pth.tar", net)
+    fresh = timm.create_model(name).eval()
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.key == "state_dict_ema"
+    fit = load_into(fresh, checkpoint)
+    assert fit.resized == fit.replaced == ()
+    image = torch.from_numpy(np.random.RandomState(0).standard_normal((1, 3, 224, 224)).astype(np.float32))
+    with torch.no_grad():
+        logits = fresh(image)[0, :8]
+    torch.testing.assert_close(logits, torch.tensor(AUTHORS[name]["logits"]), rtol=0, atol=1e-4)
+    assert name in networks_of(checkpoint)
+
+
+@pytest.mark.parametrize("name", ["t2t_vit_7", "t2t_vit_19", "t2t_vit_t_14", "vit_dn", "t2t_vit_dense"])
+@pytest.mark.parametrize("arguments", [{}, {"img_size": 384, "num_classes": 10}], ids=["224", "384, 10 classes"])
+def test_a_network_is_known_by_its_weights(name, arguments):
+    with torch.device("meta"):
+        weights = timm.create_model(name, **arguments).state_dict()
+    assert networks_of(Checkpoint(path="", weights=weights, key="")) == [name]
+
+
+@pytest.mark.parametrize("key", ["state_dict_ema", "state_dict", "net", "model"])
+@pytest.mark.parametrize("prefix", ["module.", ""])
+def test_weights_are_found_wherever_they_lie(key, prefix, tmp_path):
+    net = tiny()
+    checkpoint = read_checkpoint(save(tmp_path / "file.pth", net, key=key, prefix=prefix))
+    assert checkpoint.key == key
+    assert checkpoint.weights.keys() == net.state_dict().keys()
+    assert torch.equal(checkpoint.weights["head.weight"], net.head.weight)
+
+
+def test_bare_weights_are_a_checkpoint_too(tmp_path):
+    net = tiny()
+    torch.save(net.state_dict(), tmp_path / "file.pth")
+    assert read_checkpoint(tmp_path / "file.pth").key == ""
+
+
+def test_positions_are_resized_and_a_head_for_other_classes_stays_out(tmp_path):
+    path = save(tmp_path / "file.pth", tiny(img_size=32), key="net")
+    net = tiny(img_size=64, num_classes=3)
+    before = net.head.weight.clone()
+    fit = load_into(net, read_checkpoint(path))
+    assert (fit.resized, fit.replaced) == (("pos_embed",), ("head.weight", "head.bias"))
+    assert torch.equal(net.head.weight, before)
+
+
+def test_another_networks_weights_are_refused_with_its_name(tmp_path):
+    path = save(tmp_path / "file.pth", timm.create_model("t2t_vit_10"))
+    with pytest.raises(CheckpointError, match=r"not this network's \(33 unknown, as blocks\.7.*they fit t2t_vit_10$"):
+        load_into(timm.create_model("t2t_vit_7"), read_checkpoint(path))
+    with pytest.raises(CheckpointError, match=r"of other shapes, as cls_token.*they fit t2t_vit_10$"):
+        load_into(timm.create_model("t2t_vit_14"), read_checkpoint(path))
+
+
+@pytest.mark.parametrize("left", [0.5, 0.001])
+def test_a_truncated_file_is_named(left, tmp_path):
+    path = save(tmp_path / "file.pth", tiny())
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * left)])
+    with pytest.raises(CheckpointError, match=r"file\.pth: not a .*fetch it again"):
+        read_checkpoint(path)
+
+
+class Malicious:
+    """Touches a file where it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_wants_to_run_code_does_not(zipped, tmp_path):
+    marker = tmp_path / "ran"
+    path = tmp_path / "file.pth"
+    torch.save(
+        {"state_dict": tiny().state_dict(), "args": Malicious(marker)}, path, _use_new_zipfile_serialization=zipped
+    )
+    with pytest.raises(
+        CheckpointError, match=r"file\.pth: (refused: reading it would run posix\.system|not a checkpoint)"
+    ):
+        read_checkpoint(path)
+    assert not marker.exists()
+    (tmp_path / "bare.pth").write_bytes(pickle.dumps(Malicious(marker), protocol=2))
+    with pytest.raises(CheckpointError, match=r"bare\.pth"):
+        read_checkpoint(tmp_path / "bare.pth")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("content", [{}, {"state_dict": {}}, {"epoch": 3}, [1, 2], {"a": torch.zeros(1), "b": 3}])
+def test_a_file_without_weights_says_so(content, tmp_path):
+    torch.save(content, tmp_path / "file.pth")
+    with pytest.raises(CheckpointError, match="no weights in it"):
+        read_checkpoint(tmp_path / "file.pth")
