@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ from filelock import FileLock
 # Tiny networks keep no second thread busy, and threads of two processes that wait for each other on two cores
 # take ten times as long. Read by torch when it is imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell that starts the tests in its background has Ctrl-C ignored, by the programs that they start too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from bench.specs import Complexity, Network
 
