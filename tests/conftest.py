@@ -14,12 +14,12 @@ from filelock import FileLock
 # take ten times as long. Read by torch when it is imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# A shell that starts the tests in its background has Ctrl-C ignored, by the programs that they start too.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 from bench.specs import Complexity, Network
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A shell that starts the tests in its background has Ctrl-C ignored, by the programs that they start too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
