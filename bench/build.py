@@ -10,8 +10,8 @@ from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3
 from torch import nn
 
-import models  # noqa: F401  (registers with timm)
 from bench.specs import Network, Recipe, RequestError, RunSpec, unknown
+from models.checkpoints import head_parameters  # importing models registers its networks with timm
 
 OURS = ("t2t_vit", "vit", "cnn")
 """modules of ``models`` that register networks"""
@@ -73,13 +73,6 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
     if (recipe.backbone_lr_scale, recipe.backbone_min_lr_scale) == (1, 1):
         return create_optimizer_v2(network, filter_bias_and_bn=not recipe.decay_1d, **common)
     return create_optimizer_v2(_fine_tuning_groups(recipe, network), **common)
-
-
-def head_parameters(network: nn.Module) -> list[str]:
-    """Names of the parameters of a network's head, or heads."""
-    heads = network.get_classifier()  # type: ignore[operator]  # of all of timm's networks
-    in_head = {id(p) for head in (heads if isinstance(heads, tuple) else (heads,)) for p in head.parameters()}
-    return [name for name, parameter in network.named_parameters() if id(parameter) in in_head]
 
 
 def _fine_tuning_groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:

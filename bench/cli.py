@@ -239,6 +239,8 @@ def _dispatch(args: argparse.Namespace) -> int:
         )
         if args.budget == BUDGETS[0]:
             runs_of(row for table in tables for row in table.rows)  # says which rows have none
+        if any(row.transfers for table in tables for row in table.rows) and named:
+            print("run_all.py: these runs are not fine-tuned: that is for the paper's own", file=sys.stderr)
         by_name = [(entry.row, entry.spec.model, entry) for suite in found for entry in suite.entries]
         entries = _matching(by_name, args.only)
         code = _planned([entry.spec for entry in entries], args)

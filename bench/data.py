@@ -282,8 +282,9 @@ class TrainBatches(Sampler[list[Key]]):
 
     Set ``epoch`` and ``start_step`` before iterating. The global batch of a step holds the same samples whatever
     the number of processes and the size of the micro-batches; the incomplete batch at an epoch's end is dropped.
-    With repeats an epoch keeps its length, and each of its images comes that many times in a row (Hoffer et al. 2020,
-    "Augment your batch", as DeiT samples).
+    With repeats an epoch keeps its length, and each of its images comes that many times in a batch (Hoffer et al.
+    2020, "Augment your batch"): a third of the batch apart if it comes three times, so that on several GPUs its
+    copies go to different ones, as DeiT's do.
     """
 
     def __init__(
@@ -303,9 +304,11 @@ class TrainBatches(Sampler[list[Key]]):
         order = torch.randperm(self.size, generator=generator).tolist()
         share = self.global_batch // self.world_size
         for step in range(self.start_step, self.steps):
-            start = step * self.global_batch + self.rank * share
+            places = range(step * self.global_batch, (step + 1) * self.global_batch)
+            batch = [place for n in range(self.repeats) for place in places if place % self.repeats == n]
+            start = self.rank * share
             for at in range(start, start + share, self.micro_batch):
-                yield [self._key(place, order) for place in range(at, at + self.micro_batch)]
+                yield [self._key(place, order) for place in batch[at : at + self.micro_batch]]
 
     def _key(self, place: int, order: Sequence[int]) -> Key:
         image, repeat = divmod(place, self.repeats)

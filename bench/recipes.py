@@ -185,7 +185,8 @@ _TRANSFER = f"{AUTHORS}: transfer_learning.py"
 CIFAR_TRANSFER = Recipe(
     name="cifar_transfer",
     summary="the authors' fine-tuning on CIFAR: 60 epochs SGD at batch 64, learning rate 0.05 for the head and a "
-    "hundredth of it for tokens and blocks, down to 2e-4 for both; an epoch's last, incomplete batch is dropped here",
+    "hundredth of it for tokens and blocks, down to 2e-4 for both; an epoch's last, incomplete batch is dropped "
+    "here, and --precision is float32 there",
     sources={
         **{field.name: _TRANSFER for field in dataclasses.fields(Recipe)},
         **dict.fromkeys(

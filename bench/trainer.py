@@ -34,11 +34,11 @@ from bench.build import (
     build_network,
     build_optimizer,
     build_scheduler,
-    head_parameters,
 )
 from bench.run_folder import OwnedRun, now
 from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
+from models.checkpoints import head_parameters
 
 SYNC_STEPS_GPU = 10
 """steps between two looks at the loss and at signals on a GPU, where each look waits for the device"""

@@ -7,6 +7,7 @@ A file of theirs is a dictionary with the weights under ``state_dict_ema`` or ``
 import argparse
 import functools
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from models.t2t_vit import T2TViT, fit_checkpoint
 
-__all__ = ["Checkpoint", "CheckpointError", "Fit", "load_into", "networks_of", "read_checkpoint"]
+__all__ = ["Checkpoint", "CheckpointError", "Fit", "head_parameters", "load_into", "networks_of", "read_checkpoint"]
 
 _KEYS = ("state_dict_ema", "state_dict", "net", "model")
 """where weights lie in a file, the preferred first: DeiT and others have ``model``"""
@@ -40,51 +41,89 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What was done to a network's weights on the way in."""
+    """What was done to a file's weights on their way into a network."""
 
     resized: tuple[str, ...] = ()
     """position tables that were resized to the network's grid"""
-    replaced: tuple[str, ...] = ()
-    """parameters of a head for another number of classes: the network keeps its own"""
+    left_out: tuple[str, ...] = ()
+    """parameters of a head for another number of classes: the network keeps its own, if it has one"""
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a file's weights on the CPU.
 
+    A file in torch's format of today carries checksums, and these are tested; one from before torch 1.6 has none.
+
     Raises:
         CheckpointError: it is not a whole checkpoint, it holds no weights, or reading it would run code.
-        FileNotFoundError: it is not there.
+        OSError: it is not there, or cannot be read.
     """
+    if zipfile.is_zipfile(path):
+        _test_checksums(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # data, and in every file of the authors
             saved = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: {_refusal(path)}") from error
-    except (RuntimeError, EOFError) as error:
+    except Exception as error:  # damaged bytes end in whatever the reader makes of them
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{path}: not a whole checkpoint ({reason}); fetch it again") from error
-    key = next((key for key in _KEYS if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping)), "")
-    weights = saved[key] if key else saved
-    if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
+    found = {key: saved[key] for key in _KEYS if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping)}
+    key = next((key for key, weights in found.items() if weights), "")
+    weights = found[key] if key else saved
+    if not isinstance(weights, Mapping) or not weights or not all(_is_weight(*item) for item in weights.items()):
         raise CheckpointError(f"{path}: no weights in it, neither under {', '.join(_KEYS)} nor by themselves")
-    return Checkpoint(
-        path=str(path), weights={name.removeprefix("module."): value for name, value in weights.items()}, key=key
+    plain = {name.removeprefix("module."): value for name, value in weights.items()}
+    if len(plain) < len(weights):
+        raise CheckpointError(f"{path}: names with and without module. in one file; which are meant is not known")
+    return Checkpoint(path=str(path), weights=plain, key=key)
+
+
+def _test_checksums(path: str | Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a whole checkpoint ({error}); fetch it again") from error
+    if damaged:
+        raise CheckpointError(f"{path}: not a whole checkpoint (the checksum of {damaged} is wrong); fetch it again")
+
+
+def _is_weight(name: object, value: object) -> bool:
+    """Whether it can be copied into a network as it stands."""
+    return (
+        isinstance(name, str)
+        and isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_complex() or value.is_quantized)
     )
 
 
 def _refusal(path: str | Path) -> str:
     try:
         wanted = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError):  # a format too old to look into, or damaged
+    except Exception:  # a format too old to look into, or damaged
         wanted = []
     wanted = [name for name in wanted if name != "argparse.Namespace"]
     if not wanted:
         return "not a checkpoint that can be read without running it; fetch it again"
-    return f"refused: reading it would run {', '.join(wanted)}, and weights need no code"
+    return f"refused: reading it would call {', '.join(wanted)}, which weights do not need"
+
+
+def head_parameters(network: nn.Module) -> list[str]:
+    """Names of the parameters of a timm network's head, or heads."""
+    classifier = network.pretrained_cfg["classifier"]  # type: ignore[index]  # timm gives every network one
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    return [name for name in network.state_dict() if name.rpartition(".")[0] in heads]
 
 
 def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
     """Give a network a file's weights, its positions resized and a head for other classes left out.
+
+    The network is as it was after an error.
 
     Args:
         network: of this package or of timm.
@@ -93,30 +132,35 @@ def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
     Raises:
         CheckpointError: names or shapes do not fit; says what does not, and which of our networks it would fit.
     """
-    weights = dict(checkpoint.weights)
-    own = network.state_dict()
-    resized: tuple[str, ...] = ()
-    if isinstance(network, T2TViT):
-        fitted = fit_checkpoint(weights, network)
-        resized = tuple(name for name in fitted if fitted[name] is not weights[name])
-        weights = fitted
-    classifier = network.pretrained_cfg["classifier"]  # type: ignore[index]  # timm gives every network one
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    replaced = tuple(
-        name
-        for name in weights
-        if name.rpartition(".")[0] in heads and name in own and own[name].shape != weights[name].shape
-    )
-    weights |= {name: own[name] for name in replaced}
-    unfit = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    own, weights = network.state_dict(), dict(checkpoint.weights)
+    headless = [name for name in weights if name not in own and name.partition(".")[0] in ("head", "head_dist", "fc")]
+    if not head_parameters(network):
+        weights = {name: value for name, value in weights.items() if name not in headless}
+    left_out = [name for name in checkpoint.weights if name not in weights]
     missing, unknown = [name for name in own if name not in weights], [name for name in weights if name not in own]
-    if unfit or missing or unknown:
-        parts = (("of other shapes", unfit), ("missing", missing), ("unknown", unknown))
+    if missing or unknown:
+        parts = (("missing", missing), ("unknown", unknown))
         what = "; ".join(f"{len(names)} {kind}, as {names[0]}" for kind, names in parts if names)
         others = ", ".join(networks_of(checkpoint)) or "no network of this package"
         raise CheckpointError(f"{checkpoint.path}: its weights are not this network's ({what}); they fit {others}")
+    left_out += [name for name in head_parameters(network) if own[name].shape != weights[name].shape]
+    weights |= {name: own[name] for name in left_out if name in own}
+    resized: list[str] = []
+    if isinstance(network, T2TViT) and weights["pos_embed"].shape != own["pos_embed"].shape:
+        try:
+            weights = fit_checkpoint(weights, network)
+        except (ValueError, IndexError, RuntimeError) as error:
+            raise CheckpointError(f"{checkpoint.path}: {error}") from error
+        resized = ["pos_embed"]
+    for name, value in weights.items():
+        if value.shape != own[name].shape or value.is_floating_point() != own[name].is_floating_point():
+            others = ", ".join(networks_of(checkpoint)) or "no network of this package as it is registered"
+            raise CheckpointError(
+                f"{checkpoint.path}: {name} is {tuple(value.shape)}, {value.dtype}, and this network's is "
+                f"{tuple(own[name].shape)}, {own[name].dtype}; the file fits {others}"
+            )
     network.load_state_dict(weights)
-    return Fit(resized=resized, replaced=replaced)
+    return Fit(resized=tuple(resized), left_out=tuple(left_out))
 
 
 def networks_of(checkpoint: Checkpoint) -> list[str]:

@@ -332,8 +332,8 @@ def fit_checkpoint(state_dict: dict[str, Tensor], model: T2TViT) -> dict[str, Te
     if positions is None or positions.shape == model.pos_embed.shape:
         return state_dict
     tokens = positions.shape[1] - model.num_prefix_tokens
-    side = round(tokens**0.5)
-    if side**2 != tokens:
+    side = round(max(tokens, 0) ** 0.5)
+    if side**2 != tokens or not tokens:
         raise ValueError(
             f"pos_embed of the checkpoint has {positions.shape[1]} positions, of which {model.num_prefix_tokens} are "
             f"this network's prefix tokens: the other {tokens} are of no square grid; choose the network and img_size "

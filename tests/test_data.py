@@ -1,5 +1,6 @@
 """Data: the same pixels whatever the machine, every validation image once, and every bad image named."""
 
+import collections
 import dataclasses
 
 import numpy as np
@@ -70,21 +71,37 @@ def test_an_epoch_holds_each_sample_once():
     assert len(indices) == len(set(indices)) == 96
 
 
-def test_repeats_come_in_a_row_each_augmented_anew():
-    order = data.TrainBatches(103, 32, 8, 0, 0, 1, repeats=3)
-    keys = [key for batch in order for key in batch]
-    assert len(keys) == len(set(keys)) == 96
-    indices = [index for _, index in keys]
-    assert indices[0::3] == indices[1::3] == indices[2::3]
-    assert len(set(indices)) == 32
-    once = data.TrainBatches(103, 32, 8, 0, 0, 1)
-    assert indices[0::3] == [index for batch in once for _, index in batch][:32]
+def test_repeats_come_in_a_batch_apart_and_each_augmented_anew():
+    order = data.TrainBatches(103, 30, 10, 0, 0, 1, repeats=3)
+    batches = _by_step(order, 3)
+    keys = [key for batch in batches for key in batch]
+    assert len(keys) == len(set(keys)) == 90
+    once = [index for batch in data.TrainBatches(103, 30, 10, 0, 0, 1) for _, index in batch]
+    for step, batch in enumerate(batches):
+        indices = [index for _, index in batch]
+        assert indices[:10] == indices[10:20] == indices[20:] == once[10 * step : 10 * step + 10]
     transform = data.train_transform(T2T_LITE, 32, data.KNOWN["synthetic"])
     samples = data.Samples(data.Synthetic("train"), transform, 0, training=True)
-    first, second, third = (samples[key][0] for key in keys[:3])
+    first, second, third = (samples[key][0] for key in (keys[0], keys[10], keys[20]))
     assert not torch.equal(first, second)
     assert not torch.equal(second, third)
     assert not torch.equal(first, third)
+
+
+def test_repeats_of_a_batch_that_they_do_not_divide_are_all_there():
+    """DeiT's: three times in batches of 1024."""
+    batches = _by_step(data.TrainBatches(100, 32, 8, 0, 0, 1, repeats=3), 4)
+    counts = collections.Counter(index for batch in batches for _, index in batch)
+    assert sorted(counts.values()) == [3] * 32
+    halves = [_by_step(data.TrainBatches(100, 32, 8, 0, rank, 2, repeats=3), 2) for rank in (0, 1)]
+    assert [a + b for a, b in zip(*halves, strict=True)] == batches
+
+
+def _by_step(order, micro_batches):
+    """The keys of each step, over its micro-batches."""
+    listed = list(order)
+    steps = (listed[i : i + micro_batches] for i in range(0, len(listed), micro_batches))
+    return [[key for batch in step for key in batch] for step in steps]
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])

@@ -5,6 +5,7 @@ import pytest
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
+from bench.report.markdown import table_markdown
 from bench.specs import Network, RunRecord
 from bench.suites import Entry
 
@@ -95,14 +96,25 @@ def test_a_completed_run_fills_our_accuracy(measurements):
 def test_fine_tuned_weights_fill_their_data_sets_cells(measurements):
     row = TABLES[5].rows[1]
     ten, hundred = (run.run_id for run in row.transfers)
-    records = {ten: over_seeds(ten, 98.0, 98.4), hundred: [trained(hundred, complete=False)]}
+    parents = over_seeds(row.run.run_id, 81.4, 81.6)
+    children = over_seeds(ten, 98.0, 98.4)
+    for parent, child in zip(parents, children, strict=True):
+        child.spec = {"seed": 42, "start_from": parent.run_id}
+    records = {row.run.run_id: parents, ten: children, hundred: [trained(hundred, complete=False)]}
     frame = table_frame(TABLES[5], ICCV, measurements, records).set_index("model")
     line = frame.loc["T2T-ViT-14"]
+    assert line["source"] == "trained"
     assert (line["cifar10_pct"], line["cifar10_seeds"]) == (pytest.approx(98.2), 2)
     assert line["cifar10_std"] == pytest.approx(0.2 * 2**0.5)
     assert line["cifar10_run_ids"].split() == [f"{ten}-0", f"{ten}-1"]
-    assert line.isna()[["cifar100_pct", "cifar100_seeds", "top1_pct"]].all()
+    assert line.isna()[["cifar100_pct", "cifar100_seeds"]].all()
     assert frame.loc["ViT-S/16"].isna()["cifar10_pct"]
+    parents[0].data = {**parents[0].data, "complete": False}  # a part of ImageNet
+    frame = table_frame(TABLES[5], ICCV, measurements, records).set_index("model")
+    assert (frame.loc["T2T-ViT-14", "cifar10_pct"], frame.loc["T2T-ViT-14", "cifar10_seeds"]) == (98.4, 1)
+    text = table_markdown(TABLES[5], ICCV, frame.reset_index(), measurements, records)
+    assert f"T2T-ViT-14, cifar10 (`{ten}-0`) was fine-tuned from weights that fill no cell" in text
+    assert "5 accuracies after fine-tuning are not reproduced here" in text
 
 
 @pytest.mark.parametrize("kwargs", [{"status": "running"}, {"status": "failed"}, {"complete": False}])

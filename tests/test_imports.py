@@ -42,7 +42,7 @@ RULES = {
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
-    "bench.trainer": (bench("specs", "build", "data", "run_folder", "stop") | {"torch", "timm"},) * 2,
+    "bench.trainer": (bench("specs", "build", "data", "run_folder", "stop") | {"models", "torch", "timm"},) * 2,
     "bench.watch": (set(), set()),
     "bench.job": (JOB, JOB | bench("trainer", "watch") | {"torch", "submitit"}),
     "bench.progress": (bench("specs", "run_folder") | {"rich"},) * 2,

@@ -196,7 +196,7 @@ def test_starred_rows_were_retrained_and_no_other_cnn():
 def test_table_5_fine_tunes_each_rows_weights_on_both_cifars():
     for row in TABLES[5].rows:
         assert [run.dataset for run in row.transfers] == ["cifar10", "cifar100"]
-        assert all(run.start_from is row.run or run.start_from == row.run for run in row.transfers)
+        assert all(run.start_from == row.run for run in row.transfers)
         assert all(run.recipe.name == "cifar_transfer" for run in row.transfers)
         assert row.runs == (row.run, *row.transfers)
 

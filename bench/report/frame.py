@@ -152,12 +152,22 @@ def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:
 
 
 def _fine_tuned(row: Row, records: Records) -> dict[str, object]:
-    """Of each data set that the row's weights were fine-tuned on, as the paper does: the best epoch, over seeds."""
+    """Of each data set that the row's weights were fine-tuned on, as the paper does: the best epoch, over seeds.
+
+    Weights that were not trained to their end on the complete data set fill no cell, however they were fine-tuned.
+    """
     line: dict[str, object] = {}
     for spec in row.transfers:
-        found = _accuracies(records.get(spec.run_id, ()))
+        found = _accuracies([r for r in records.get(spec.run_id, ()) if starts_whole(r, row, records)])
         line |= {f"{spec.dataset}_{name}": found.get(key) for name, key in _OF_A_DATA_SET.items()}
+        line |= {"source": "trained"} if found else {}
     return line
+
+
+def starts_whole(record: RunRecord, row: Row, records: Records) -> bool:
+    """Whether a fine-tuning began with weights that may fill the row's own cell."""
+    parents = records.get(row.run.run_id, ()) if row.run else ()
+    return record.spec.get("start_from") in [parent.run_id for parent in parents if parent.is_whole]
 
 
 _OF_A_DATA_SET = {"pct": "top1_pct", "std": "top1_std", "seeds": "seeds", "run_ids": "run_ids"}

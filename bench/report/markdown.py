@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.frame import NO_REASON, Measurements, Records, runs_frame, seeds_frame
+from bench.report.frame import NO_REASON, Measurements, Records, runs_frame, seeds_frame, starts_whole
 from bench.report.verdict import VERDICTS, decimals, verdict
 from bench.specs import Complexity, Edition, Published, Table, networks
 from bench.suites import Entry, Suite
@@ -210,11 +210,15 @@ def _missing(table: Table, edition: Edition, frame: pd.DataFrame) -> str:
             parts.append(f"```\n{command} --run local --data DIR\n```")
         if stuck := [escape(rows[i].name) for i in untrained if rows[i].run is None]:
             parts.append(f"It does not train {', '.join(stuck)}: no recipe is held for their printed top-1.")
-    if frame["published_cifar10_pct"].notna().any():
-        parts.append(
-            "*Top-1* is on ImageNet, ahead of fine-tuning. The same command fine-tunes the weights that it finds or "
-            "trains, with CIFAR in `DIR/cifar10` and `DIR/cifar100`."
-        )
+    tuned = {data: frame[f"published_{data}_pct"].notna() for data in ("cifar10", "cifar100")}
+    if any(there.any() for there in tuned.values()):
+        parts.append("*Top-1* is on ImageNet, ahead of fine-tuning.")
+        if missing := sum(int(frame.loc[there, f"{data}_pct"].isna().sum()) for data, there in tuned.items()):
+            parts[-1] += (
+                f" {missing} accuracies after fine-tuning are not reproduced here. This fine-tunes the rows' ImageNet "
+                "weights, once these are trained, with CIFAR in `DIR/cifar10` and `DIR/cifar100`:"
+            )
+            parts.append(f"```\n{command} --run local --data DIR\n```")
     return "\n\n".join(parts)
 
 
@@ -234,6 +238,14 @@ def _trained(table: Table, frame: pd.DataFrame, records: Records) -> list[str]:
         for entry in rows
         for record in records[entry.spec.run_id]
         if record.status == "completed" and not record.is_whole
+    ]
+    partial += [
+        f"{escape(row.name)}, {spec.dataset} (`{record.run_id}`) was fine-tuned from weights that fill no cell: it "
+        "fills none."
+        for row in table.rows
+        for spec in row.transfers
+        for record in records.get(spec.run_id, ())
+        if record.is_whole and not starts_whole(record, row, records)
     ]
     text = "## Trained here\n\n" + _pipe(runs_comparison(runs_frame(rows, records))) + f"\n\n{PROTOCOLS}"
     return ["\n\n".join([text, *partial])]
