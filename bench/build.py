@@ -5,7 +5,7 @@ from typing import Any
 import timm
 import torch
 from timm.data import Mixup
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3
 from torch import nn
@@ -76,22 +76,24 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
 
 
 def _fine_tuning_groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:
-    """Head and backbone, each once with weight decay and, if the recipe spares 1-D parameters, once without."""
-    in_head = set(head_parameters(network))
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            decays = recipe.decay_1d or parameter.ndim > 1
-            groups.setdefault((name in in_head, decays), []).append(parameter)
+    """Head and backbone, each once with weight decay and, if the recipe spares some parameters, once without."""
+    named = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    in_head = {id(named[name]) for name in head_parameters(network, named)}
+    by_decay: list[dict[str, Any]]
+    if recipe.decay_1d:
+        by_decay = [{"params": list(named.values()), "weight_decay": recipe.weight_decay}]
+    else:
+        spared = network.no_weight_decay() if hasattr(network, "no_weight_decay") else ()  # type: ignore[operator]
+        by_decay = param_groups_weight_decay(network, recipe.weight_decay, no_weight_decay_list=spared)
     # timm's schedulers multiply a group's whole curve by its lr_scale, floor included, and start the curve at the
     # group's own lr: between them any pair of scales can be had.
     scale = recipe.backbone_min_lr_scale
     backbone = {"lr": recipe.lr * recipe.backbone_lr_scale / scale, "lr_scale": scale}
     return [
-        {"params": parameters}
-        | ({} if is_head else backbone)
-        | {"weight_decay": recipe.weight_decay if decays else 0.0}
-        for (is_head, decays), parameters in groups.items()
+        group | {"params": parameters} | ({} if is_head else backbone)
+        for group in by_decay
+        for is_head in (False, True)
+        if (parameters := [p for p in group["params"] if (id(p) in in_head) == is_head])
     ]
 
 

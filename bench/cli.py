@@ -17,7 +17,7 @@ from typing import NoReturn, TypeVar
 
 from bench.budgets import BUDGETS, SUITES
 from bench.cancel import cancel
-from bench.commands import report_suites, report_tables, runs_of, with_seeds
+from bench.commands import report_suites, report_tables, runs_of, tell_untrained, with_seeds
 from bench.dispatch import dry_run, submit_to_slurm
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
@@ -238,7 +238,7 @@ def _dispatch(args: argparse.Namespace) -> int:
             sweep=args.sweep,
         )
         if args.budget == BUDGETS[0]:
-            runs_of(row for table in tables for row in table.rows)  # says which rows have none
+            tell_untrained(row for table in tables for row in table.rows)
         if any(row.transfers for table in tables for row in table.rows) and named:
             print("run_all.py: these runs are not fine-tuned: that is for the paper's own", file=sys.stderr)
         by_name = [(entry.row, entry.spec.model, entry) for suite in found for entry in suite.entries]
@@ -257,7 +257,9 @@ def _dispatch(args: argparse.Namespace) -> int:
             f"--run: nothing to train in {', '.join(row.name for row in rows)}: no recipe is held for how its printed "
             "top-1 came about; choose other rows, or --budget pilot"
         )
-    code = _planned(runs_of(rows), args) if args.dry_run or args.run == "slurm" else None
+    if args.run:
+        tell_untrained(rows)
+    code = _planned(runs_of(rows), args)
     return report_tables(tables, recipe_tables, rows, edition, args) if code is None else code
 
 

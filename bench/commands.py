@@ -42,7 +42,7 @@ def report_tables(
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     every = [row for table in tables for row in table.rows_in(edition)]
     measurements = _known(networks(every), args.runs)
-    records = _records([run for row in every for run in row.runs], args.runs)
+    records = _records(runs_of(every), args.runs)
     frames = [table_frame(table, edition, measurements, records) for table in tables]
     printed: list[dict[str, object]] = []
     for table, frame in zip(tables, frames, strict=True):
@@ -70,14 +70,17 @@ def report_tables(
 
 
 def runs_of(rows: Iterable[Row]) -> list[RunSpec]:
-    """The runs of the rows that have one, with a line for those that have none."""
-    listed = list(rows)
-    if stuck := list(dict.fromkeys(row.name for row in listed if row.run is None)):
+    """All runs that fill cells of the rows, each once."""
+    return list(dict.fromkeys(run for row in rows for run in row.runs))
+
+
+def tell_untrained(rows: Iterable[Row]) -> None:
+    """A line on the rows that have no run."""
+    if stuck := list(dict.fromkeys(row.name for row in rows if row.run is None)):
         print(
             f"run_all.py: not trained: {', '.join(stuck)}: no recipe is held for how their printed top-1 came about",
             file=sys.stderr,
         )
-    return list(dict.fromkeys(run for row in listed for run in row.runs))
 
 
 def _table_contents(

@@ -7,14 +7,13 @@ leaves nothing to them. Learning rate and global batch belong together: fewer GP
 import dataclasses
 from collections.abc import Iterable
 
-from bench.specs import YOUNGER_FIELDS, Recipe, RequestError, unknown
+from bench.specs import UNUSED, YOUNGER_FIELDS, Recipe, RequestError, unknown
 
 AUTHORS = "https://github.com/yitu-opensource/T2T-ViT, commit 0f63dc9"
 """the source of most values"""
 _README = f"{AUTHORS}: README, section 4"
 _README_TRANSFER = f"{AUTHORS}: README, section 5"
 _TORCHVISION = "https://github.com/pytorch/vision/tree/main/references/classification: train.py, original recipe"
-_UNUSED = "not used by this recipe"
 
 
 def _defaults(**options: str) -> dict[str, str]:
@@ -31,7 +30,7 @@ T2T_MEDIUM = Recipe(
         "global_batch": f"{_README}, 8 GPUs with -b 64",
         "weight_decay": _README,
         "decay_1d": f"{AUTHORS}: timm 0.3.4's create_optimizer, called by main.py",
-        **dict.fromkeys(("decay_epochs", "decay_rate", *YOUNGER_FIELDS), _UNUSED),
+        **dict.fromkeys(("decay_epochs", "decay_rate", *YOUNGER_FIELDS), UNUSED),
         "crop_pct": f"{AUTHORS}: models/t2t_vit.py, default_cfgs",
         "eval_interpolation": f"{AUTHORS}: models/t2t_vit.py, default_cfgs",
         **_defaults(
@@ -138,7 +137,7 @@ TORCHVISION = Recipe(
         **{field.name: _TORCHVISION for field in dataclasses.fields(Recipe)},
         **dict.fromkeys(
             ("warmup_lr", "mixup_prob", "mixup_switch_prob", "mixup_mode", "random_erasing_mode", *YOUNGER_FIELDS),
-            _UNUSED,
+            UNUSED,
         ),
     },
     optimizer="momentum",
@@ -200,9 +199,9 @@ CIFAR_TRANSFER = Recipe(
                 "random_erasing_mode",
                 "augmentation_repeats",
             ),
-            _UNUSED,
+            UNUSED,
         ),
-        **dict.fromkeys(("crop_scale_min", "crop_scale_max"), f"{_UNUSED}: it pads and crops"),
+        **dict.fromkeys(("crop_scale_min", "crop_scale_max"), f"{UNUSED}: it pads and crops"),
         "lr": f"{_README_TRANSFER}: --lr 0.05",
         "global_batch": f"{_README_TRANSFER}: --b 64, over both GPUs",
         "weight_decay": f"{_TRANSFER}, default of --wd",

@@ -109,6 +109,10 @@ _RANGES: dict[str, tuple[float, float]] = {
 """least and most of each number in a recipe"""
 
 
+UNUSED = "not used by this recipe"
+"""how the source of a recipe's value begins where it does nothing"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """How a network is trained, completely: no value is left to a library's default."""

@@ -38,7 +38,7 @@ from bench.build import (
 from bench.run_folder import OwnedRun, now
 from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
-from models.checkpoints import head_parameters
+from models.checkpoints import Checkpoint, Fit, load_into
 
 SYNC_STEPS_GPU = 10
 """steps between two looks at the loss and at signals on a GPU, where each look waits for the device"""
@@ -146,19 +146,14 @@ class State:
         )
         return buffer.getbuffer()
 
-    def load_weights(self, path: str, device: torch.device) -> list[str]:
-        """Begin with another run's final weights: the averaged ones, where it has them.
-
-        Returns:
-            Names of the head's parameters, if it is of another number of classes and so stays as it is.
-        """
+    def load_weights(self, path: str, device: torch.device) -> Fit:
+        """Begin with another run's final weights: the averaged ones, where it has them."""
         saved = torch.load(path, map_location=device, weights_only=True)
-        weights: dict[str, Tensor] = saved["ema"] or saved["network"]
-        own = self.network.state_dict()
-        other = [name for name in head_parameters(self.network) if weights[name].shape != own[name].shape]
-        for network in (self.network, *([self.ema.module] if self.ema else [])):
-            network.load_state_dict(weights | {name: own[name] for name in other})
-        return other
+        key = "ema" if saved["ema"] else "network"
+        checkpoint = Checkpoint(path=path, weights=saved[key], key=key)
+        if self.ema:
+            load_into(self.ema.module, checkpoint)
+        return load_into(self.network, checkpoint)
 
     def load(self, path: str, device: torch.device) -> None:
         """Read everything back."""
@@ -491,12 +486,13 @@ class Training:
             if self.here.leads:
                 self.watch.note(f"resumes at epoch {self.state.epoch}, step {self.state.step}")
         elif paths[1]:
-            new = self.state.load_weights(paths[1], self.here.device)
-            if new and self.here.leads:
-                note = f"a new head for {self.known.num_classes} classes: {', '.join(new)}"
-                self.watch.note(note)
-                if self.record:
-                    self.record.history.append({"what": "new head", "when": now(), "note": note})
+            fit = self.state.load_weights(paths[1], self.here.device)
+            classes = f"a new head for {self.known.num_classes} classes: {', '.join(fit.left_out)}"
+            positions = f"positions for {self.spec.img_size} px: {', '.join(fit.resized)}"
+            for what, note, names in (("new head", classes, fit.left_out), ("resized", positions, fit.resized)):
+                if names and self.record:
+                    self.watch.note(note)
+                    self.record.history.append({"what": what, "when": now(), "note": note})
         if self.run and self.record:
             self.record.epoch = self.state.epoch
             self.run.save_record(self.record)

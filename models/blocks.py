@@ -6,7 +6,6 @@ Source: Yuan et al., arXiv 2101.11986, section 3.2, Table 6 and, for Ghost, figu
 those of yitu-opensource/T2T-ViT. ResNeXt's design is more heads, and needs no block of its own.
 """
 
-import functools
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -221,22 +220,18 @@ def create_blocks(
     if bool(growth_rate) != dense:
         takes = "a rate above 0, as in 64" if dense else "none: 0"
         raise ValueError(f"growth_rate {growth_rate}: {block_type} blocks take {takes}")
-    build = _dense_blocks if dense else functools.partial(_equal_blocks, pieces=_PIECES[block_type])
-    return build(embed_dim, stages, growth_rate, drop_path_rate, num_heads=num_heads, **arguments)
+    arguments |= {"num_heads": num_heads}
+    if dense:
+        return _dense_blocks(embed_dim, stages, growth_rate, drop_path_rate, **arguments)
+    _check_heads(embed_dim, num_heads)
+    rates = torch.linspace(0, drop_path_rate, stages[0], device="cpu").tolist()
+    blocks = [Block(embed_dim, drop_path=rate, **_PIECES[block_type], **arguments) for rate in rates]
+    return nn.Sequential(*blocks), [embed_dim] * len(blocks)
 
 
 def _check_heads(width: int, num_heads: int) -> None:
     if width % num_heads:
         raise ValueError(f"{num_heads} heads do not divide a width of {width}; choose others, or another width")
-
-
-def _equal_blocks(
-    width: int, stages: Sequence[int], _: int, drop_path_rate: float, *, pieces: dict[str, Any], **arguments: Any
-) -> tuple[nn.Sequential, list[int]]:
-    (depth,) = stages
-    _check_heads(width, arguments["num_heads"])
-    rates = torch.linspace(0, drop_path_rate, depth, device="cpu").tolist()
-    return nn.Sequential(*(Block(width, drop_path=rate, **pieces, **arguments) for rate in rates)), [width] * depth
 
 
 _STAGES = 12

@@ -8,7 +8,7 @@ import argparse
 import functools
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,11 +113,11 @@ def _refusal(path: str | Path) -> str:
     return f"refused: reading it would call {', '.join(wanted)}, which weights do not need"
 
 
-def head_parameters(network: nn.Module) -> list[str]:
-    """Names of the parameters of a timm network's head, or heads."""
+def head_parameters(network: nn.Module, names: Iterable[str]) -> list[str]:
+    """Those of the names of parameters that belong to a timm network's head, or heads."""
     classifier = network.pretrained_cfg["classifier"]  # type: ignore[index]  # timm gives every network one
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    return [name for name in network.state_dict() if name.rpartition(".")[0] in heads]
+    return [name for name in names if name.rpartition(".")[0] in heads]
 
 
 def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
@@ -133,18 +133,19 @@ def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
         CheckpointError: names or shapes do not fit; says what does not, and which of our networks it would fit.
     """
     own, weights = network.state_dict(), dict(checkpoint.weights)
-    headless = [name for name in weights if name not in own and name.partition(".")[0] in ("head", "head_dist", "fc")]
-    if not head_parameters(network):
-        weights = {name: value for name, value in weights.items() if name not in headless}
-    left_out = [name for name in checkpoint.weights if name not in weights]
+    head = head_parameters(network, own)
+    left_out = [] if head else head_parameters(network, weights)
+    for name in left_out:
+        del weights[name]
     missing, unknown = [name for name in own if name not in weights], [name for name in weights if name not in own]
     if missing or unknown:
         parts = (("missing", missing), ("unknown", unknown))
         what = "; ".join(f"{len(names)} {kind}, as {names[0]}" for kind, names in parts if names)
         others = ", ".join(networks_of(checkpoint)) or "no network of this package"
         raise CheckpointError(f"{checkpoint.path}: its weights are not this network's ({what}); they fit {others}")
-    left_out += [name for name in head_parameters(network) if own[name].shape != weights[name].shape]
-    weights |= {name: own[name] for name in left_out if name in own}
+    other = [name for name in head if own[name].shape != weights[name].shape]
+    left_out += other
+    weights |= {name: own[name] for name in other}
     resized: list[str] = []
     if isinstance(network, T2TViT) and weights["pos_embed"].shape != own["pos_embed"].shape:
         try:

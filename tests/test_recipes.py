@@ -333,6 +333,14 @@ def test_fine_tuning_decays_all_or_only_matrices():
         assert decay == {(False, 5e-4), (True, 5e-4 if decay_1d else 0)}
 
 
+def test_fine_tuning_spares_the_tokens_that_training_spares():
+    """Of a recipe that spares 1-D parameters: the class token too, though it has three dimensions."""
+    _, network, optimizer = transfer(decay_1d=False, freeze_class_token_and_norm=False)
+    free = {id(p) for group in optimizer.param_groups if not group["weight_decay"] for p in group["params"]}
+    assert id(network.cls_token) in free
+    assert id(network.head.weight) not in free
+
+
 def test_images_are_resized_padded_and_cropped():
     transform = train_transform(CIFAR_TRANSFER, 224, KNOWN["cifar10"])
     corner = Image.new("RGB", (32, 32), "white")

@@ -365,7 +365,8 @@ def test_fine_tuning_starts_from_the_averaged_weights_with_a_new_head_and_leaves
             for i in range(count):
                 Image.new("RGB", (32, 32), tuple(chance.randbytes(3))).save(folder / f"{i}.png")
     recipe = override(CIFAR_TRANSFER, ["epochs=2", "global_batch=16"])
-    tuned = job.prepare(undisturbed.parent, transfer(spec(), "cifar100", recipe))
+    at_48_px = dataclasses.replace(transfer(spec(), "cifar100", recipe), img_size=48)
+    tuned = job.prepare(undisturbed.parent, at_48_px)
     code, err = finish(start(tuned, data=str(tmp_path)))
     assert code == 0, err
     assert f"starts from the weights of {spec().run_id}" in err
@@ -374,6 +375,7 @@ def test_fine_tuning_starts_from_the_averaged_weights_with_a_new_head_and_leaves
     events = {event["what"]: event.get("note", "") for event in record.history}
     assert events["starts from"].startswith(str(undisturbed))
     assert "head.weight" in events["new head"]
+    assert events["resized"] == "positions for 48 px: pos_embed"
     assert not record.is_whole  # 32 images are not CIFAR-100
     before, after = result(undisturbed)[1]["ema"], result(tuned)[1]["network"]
     for name in ("cls_token", "norm.weight", "norm.bias"):

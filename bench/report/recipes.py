@@ -6,10 +6,7 @@ from dataclasses import fields
 import pandas as pd
 
 from bench.report.markdown import DASH, escape, pipe
-from bench.specs import Recipe, RecipeTable
-
-UNUSED = "not used by this recipe"
-"""how a recipe's source begins where its value does nothing"""
+from bench.specs import UNUSED, Recipe, RecipeTable
 
 
 def recipes_frame(table: RecipeTable) -> pd.DataFrame:
