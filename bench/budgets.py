@@ -6,10 +6,10 @@ fill one of the paper's cells, and reports into tables of its own.
 
 import dataclasses
 
-from bench.recipes import T2T_LITE, changed
-from bench.specs import Network, Row, RunSpec
+from bench.recipes import CIFAR_TRANSFER, CIFAR_TRANSFER_CORRECTED, T2T_LITE, changed
+from bench.specs import Network, Recipe, RequestError, Row, RunSpec, transfer
 
-BUDGETS = ("paper", "pilot", "smoke")
+BUDGETS = ("paper", "pilot", "transfer", "smoke")
 
 _CHOSEN = "this suite, chosen on 5,000 images of CIFAR-10 for T2T-ViT-7"
 _OFF = "this suite: off, the budget is too short for it"
@@ -45,7 +45,13 @@ SMOKE = dataclasses.replace(
 
 
 def under(budget: str, row: Row) -> RunSpec | None:
-    """The run that stands in for a row's under a budget; under "paper" its own, if it has one."""
+    """The run that stands in for a row's under a budget; under "paper" its own, if it has one.
+
+    Raises:
+        RequestError: the budget has runs of its own alone.
+    """
+    if budget == "transfer":
+        raise RequestError("--budget transfer has runs of its own; leave out --table, or choose pilot or smoke")
     return row.run if budget == "paper" else _stand_in(budget, row.network)
 
 
@@ -70,12 +76,34 @@ _TUNED = dataclasses.replace(
     summary="2 epochs on generated images at 32 px, learning rate 1e-3, from the weights of another run",
 )
 
+_PILOT_T2T = _stand_in("pilot", Network("t2t_vit_7"))
+_PILOT_TUNE = dataclasses.replace(
+    changed(PILOT, "this suite: a third of the pilot run", epochs=5, warmup_epochs=1, warmup_lr=1e-4),
+    name="pilot_tune",
+    summary="as pilot, 5 epochs: the same from random weights and from those of another run",
+)
+
+
+def _short(recipe: Recipe) -> Recipe:
+    return dataclasses.replace(
+        changed(recipe, _SHORT, epochs=_PILOT_TUNE.epochs),
+        name=f"{recipe.name}_short",
+        summary=f"as {recipe.name} of Table 5, {_PILOT_TUNE.epochs} epochs at 96 px",
+    )
+
+
 SUITES = {
     "pilot": {
         "T2T-ViT-7": _stand_in("pilot", Network("t2t_vit_7")),
         "ViT (DeiT-tiny)": _stand_in("pilot", Network("deit_tiny_patch16_224")),
         "ResNet50": _stand_in("pilot", Network("resnet50")),
         "MobileNetV2 1.0x": _stand_in("pilot", Network("mobilenetv2_100")),
+    },
+    "transfer": {
+        "T2T-ViT-7 from scratch": dataclasses.replace(_PILOT_T2T, dataset="cifar100", recipe=_PILOT_TUNE),
+        "T2T-ViT-7 transferred": transfer(_PILOT_T2T, "cifar100", _PILOT_TUNE),
+        "the same, authors' recipe": transfer(_PILOT_T2T, "cifar100", _short(CIFAR_TRANSFER)),
+        "the same, corrected recipe": transfer(_PILOT_T2T, "cifar100", _short(CIFAR_TRANSFER_CORRECTED)),
     },
     "smoke": {
         "tiny T2T-ViT": _TINY_T2T,
@@ -84,3 +112,9 @@ SUITES = {
     },
 }
 """what a budget trains where no table is named, by row"""
+
+QUESTIONS = {
+    "transfer": "Does T2T-ViT-7 reach more on CIFAR-100, at 96 px and in the same number of steps, from the weights of "
+    "its pilot run on CIFAR-10 than from random ones? A seed is one of the whole chain, pilot run included.",
+}
+"""what a budget's own runs are to answer, for the reader"""

@@ -1,5 +1,6 @@
 """What a run is made of: timm's network, optimizer, scheduler, mixup and averaged weights, every value passed."""
 
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -10,8 +11,13 @@ from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from bench.specs import Network, Recipe, RequestError, RunSpec, unknown
-from models.checkpoints import head_parameters  # importing models registers its networks with timm
+from bench.specs import Network, Recipe, RequestError, RunSpec, Teacher, unknown
+from models.checkpoints import (  # importing models registers its networks with timm
+    CheckpointError,
+    head_parameters,
+    load_into,
+    read_checkpoint,
+)
 
 OURS = ("t2t_vit", "vit", "cnn")
 """modules of ``models`` that register networks"""
@@ -54,12 +60,44 @@ def build_network(spec: RunSpec, num_classes: int) -> nn.Module:
             f"{spec.network} takes no stochastic depth, and recipe {spec.recipe.name!r} asks for "
             f"drop_path={spec.recipe.drop_path}; choose --set drop_path=0"
         ) from error
+    if spec.teacher:
+        if getattr(network, "dist_token", None) is None:
+            raise RequestError(
+                f"{spec.network} has no distillation token to learn from {spec.teacher}; choose a network with one, as "
+                "t2t_vit_7_distilled"
+            )
+        network.set_distilled_training(True)  # type: ignore[operator]  # both logits, in training
     if spec.recipe.freeze_class_token_and_norm:
         for name in ("cls_token", "dist_token", "pos_embed", "norm"):
             part = getattr(network, name, None)
             if part is not None:
                 part.requires_grad_(False)
     return network
+
+
+def build_teacher(teacher: Teacher, path: Path, num_classes: int, img_size: int) -> nn.Module:
+    """A trained network, ready to be asked.
+
+    Args:
+        teacher: names it.
+        path: of its weights.
+        num_classes: that it must know.
+        img_size: of the images that it will see, in pixels.
+
+    Raises:
+        RequestError: no such network, weights that are not its own, or of a head for other classes.
+    """
+    network = create_network(Network(teacher.model, img_size=img_size), num_classes=num_classes)
+    try:
+        fit = load_into(network, read_checkpoint(path))
+    except CheckpointError as error:
+        raise RequestError(f"teacher {teacher}: {error}") from error
+    if fit.left_out:
+        raise RequestError(
+            f"teacher {teacher} knows other classes than the {num_classes} of this data set; choose one that was "
+            "trained on it"
+        )
+    return network.requires_grad_(False).eval()
 
 
 def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:

@@ -19,8 +19,10 @@ from bench.budgets import BUDGETS, SUITES
 from bench.cancel import cancel
 from bench.commands import report_suites, report_tables, runs_of, tell_untrained, with_seeds
 from bench.dispatch import dry_run, submit_to_slurm
+from bench.given import fitting_weights, from_files, named_teacher
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
+from bench.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
 from bench.slurm import Unreachable
 from bench.specs import Edition, RecipeTable, RequestError, Row, RunSpec, Table, unknown
 from bench.status import show_status
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal's encoding lacks
     try:
-        code = _dispatch(_parser().parse_args(argv))
+        code = _dispatch(_parser().parse_args(argv, argparse.Namespace(files={})))
         if sys.stdout:
             sys.stdout.flush()
         return code
@@ -147,8 +149,29 @@ def _parser() -> argparse.ArgumentParser:
         "--budget",
         default=BUDGETS[0],
         choices=BUDGETS,
-        help="paper: the paper's runs; pilot: CIFAR-10 at 96 px, minutes on a GPU; smoke: generated images, a minute. "
-        "Pilot and smoke need no --table and report into tables of their own",
+        help="paper: the paper's runs; pilot: CIFAR-10 at 96 px, minutes on a GPU; transfer: from the pilot's weights "
+        "to CIFAR-100; smoke: generated images, a minute. All but paper need no --table and report into tables of "
+        "their own",
+    )
+    parser.add_argument(
+        "--recipe",
+        choices=TRANSFER_RECIPES,
+        help="with --table 5: fine-tune by this recipe, the authors' or a corrected one, reported apart (default: "
+        f"{CIFAR_TRANSFER.name})",
+    )
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="with --table 5: fine-tune these weights, each for the row whose network it fits, instead of those of "
+        "this suite's ImageNet runs",
+    )
+    parser.add_argument(
+        "--teacher",
+        metavar="NAME",
+        help="distil from another teacher, reported apart: timm's name with the tag of its weights, or MODEL=FILE",
     )
     parser.add_argument(
         "--set",
@@ -222,13 +245,18 @@ def _dispatch(args: argparse.Namespace) -> int:
     tables, recipe_tables = _tables(args.table or map(str, [*TABLES, *RECIPE_TABLES]))
     if named:
         _require_figures(tables, edition)
-    apart = args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep
+    apart = args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep or args.teacher
+    apart = apart or args.recipe not in (None, CIFAR_TRANSFER.name)
+    fine_tuned = bool(args.recipe or args.weights)
+    if fine_tuned:
+        _require_fine_tuning(args, tables if named else [])
     if args.table and recipe_tables and not args.list and (apart or (not tables and (args.run or args.only))):
         numbers = " and ".join(str(table.number) for table in recipe_tables)
         raise RequestError(
             f"--table {numbers}: experiment settings, with no rows to choose or to train; choose from --table "
             f"{' '.join(map(str, TABLES))}, or leave out --run, --only, --budget, --set, --dataset and --sweep"
         )
+    weights = fitting_weights(args, tables) if args.weights else {}
     if not args.list and apart:
         found = suites(
             tables if named else [],
@@ -236,10 +264,13 @@ def _dispatch(args: argparse.Namespace) -> int:
             dataset=args.dataset,
             settings=args.set,
             sweep=args.sweep,
+            fine_tuned_by=TRANSFER_RECIPES[args.recipe or CIFAR_TRANSFER.name] if fine_tuned else None,
+            weights=weights,
+            teacher=named_teacher(args) if args.teacher else None,
         )
-        if args.budget == BUDGETS[0]:
+        if args.budget == BUDGETS[0] and not (fine_tuned or args.teacher):
             tell_untrained(row for table in tables for row in table.rows)
-        if any(row.transfers for table in tables for row in table.rows) and named:
+        if any(row.transfers for table in tables for row in table.rows) and named and not fine_tuned:
             print("run_all.py: these runs are not fine-tuned: that is for the paper's own", file=sys.stderr)
         by_name = [(entry.row, entry.spec.model, entry) for suite in found for entry in suite.entries]
         entries = _matching(by_name, args.only)
@@ -257,10 +288,22 @@ def _dispatch(args: argparse.Namespace) -> int:
             f"--run: nothing to train in {', '.join(row.name for row in rows)}: no recipe is held for how its printed "
             "top-1 came about; choose other rows, or --budget pilot"
         )
-    if args.run:
+    if args.run and not weights:
         tell_untrained(rows)
-    code = _planned(runs_of(rows), args)
-    return report_tables(tables, recipe_tables, rows, edition, args) if code is None else code
+    specs = from_files(rows, weights) if weights else runs_of(rows)
+    code = _planned(specs, args)
+    return report_tables(tables, recipe_tables, rows, specs, edition, args) if code is None else code
+
+
+def _require_fine_tuning(args: argparse.Namespace, tables: Sequence[Table]) -> None:
+    """That there is something to fine-tune, and by a recipe and on data that are not chosen twice."""
+    options = " and ".join(f"--{name}" for name in ("recipe", "weights") if getattr(args, name))
+    if not any(row.transfers for table in tables for row in table.rows):
+        raise RequestError(f"{options}: nothing is fine-tuned here; choose --table 5")
+    if args.budget != BUDGETS[0] or args.dataset or args.teacher:
+        raise RequestError(
+            f"{options}: for fine-tuning as in Table 5; leave out --budget, --dataset and --teacher, or {options}"
+        )
 
 
 def _planned(specs: Sequence[RunSpec], args: argparse.Namespace) -> int | None:

@@ -26,10 +26,11 @@ def report_tables(
     tables: Sequence[Table],
     recipe_tables: Sequence[RecipeTable],
     rows: Sequence[Row],
+    specs: Sequence[RunSpec],
     edition: Edition,
     args: argparse.Namespace,
 ) -> int:
-    """Measure and train what is missing of the rows, and report the tables; with --all the index over them too."""
+    """Measure the rows and train the specs as far as missing, and report the tables; with --all the index too."""
     # A missing library or a folder that cannot be written refuses the request before the first measurement.
     from bench.report.frame import table_frame
 
@@ -37,7 +38,7 @@ def report_tables(
     require_writable(args.runs / "complexity", "--runs")
     failures = _measure(networks(rows), args.runs)
     if args.run:
-        failures += train_here(with_seeds(runs_of(rows), args.seeds), args)
+        failures += train_here(with_seeds(specs, args.seeds), args)
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     every = [row for table in tables for row in table.rows_in(edition)]

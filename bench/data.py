@@ -125,6 +125,37 @@ def open_images(name: str, split: str, data: str, *, download: bool = False) -> 
         ) from error
 
 
+class Part(Dataset[Any]):
+    """Some of a data set's images.
+
+    Args:
+        images: a map-style data set.
+        indices: of those that it has.
+    """
+
+    def __init__(self, images: Any, indices: Sequence[int]) -> None:
+        self.images, self.indices = images, indices
+        if hasattr(images, "samples"):
+            self.samples = [images.samples[index] for index in indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.images[self.indices[index]]
+
+
+def hold_out(images: Any, part: float) -> tuple[Part, Part]:
+    """Split training images at random, the same way for every seed, so that what is chosen compares like with like.
+
+    Returns:
+        What is left to train on, and what is held out.
+    """
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0)).tolist()
+    count = round(part * len(images))
+    return Part(images, sorted(order[count:])), Part(images, sorted(order[:count]))
+
+
 def survey(spec: RunSpec, train: Any, val: Any) -> dict[str, object]:
     """Classes and images found, beside what a complete data set holds; "complete" only if all agree."""
     found = {"classes": len(_classes(train)) or None, "train_images": len(train), "val_images": len(val)}

@@ -149,6 +149,7 @@ def _resources(args: argparse.Namespace) -> Resources:
         workers=args.workers,
         micro_batch=args.micro_batch,
         precision=args.precision,
+        files=args.files,
     )
 
 

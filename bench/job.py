@@ -20,7 +20,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import slurm
-from bench.run_folder import Fenced, NoSoundCheckpoint, OwnedRun, RunBusy, final_checkpoint, load_record, now, own
+from bench.run_folder import (
+    Fenced,
+    NoSoundCheckpoint,
+    OwnedRun,
+    RunBusy,
+    final_checkpoint,
+    given_file,
+    load_record,
+    now,
+    own,
+)
 from bench.specs import RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
 from bench.store import write_atomically
@@ -199,8 +209,11 @@ def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
                 trainer.Training(spec, resources, here, None, None, None, _Nothing(), stop).train()
             return
         weights = None
-        if spec.start_from and not (folder / "saved").exists():  # without them the run has not even begun
-            weights = final_checkpoint(folder.parent / spec.start_from.run_id)
+        if not (folder / "saved").exists():  # without what it starts from the run has not even begun
+            if spec.start_from:
+                weights = final_checkpoint(folder.parent / spec.start_from.run_id)
+            elif spec.weights:
+                weights = given_file(spec.weights, resources.files, "--weights")
         with _fenced_is_failed(), own(folder, resources.beat_s) as owned:
             record = _begin(owned, spec)
             try:

@@ -25,8 +25,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.specs import RequestError, RunRecord
-from bench.store import replace, write_atomically
+from bench.specs import RequestError, RunRecord, Weights
+from bench.store import replace, sha256_of, write_atomically
 
 HEARTBEAT_S = 15.0
 """an owner touches owner.json this often; one on another machine is dead after three missed beats"""
@@ -228,6 +228,33 @@ def final_checkpoint(folder: Path) -> Path:
     return newest
 
 
+def given_file(weights: Weights, files: Mapping[str, str], option: str) -> Path:
+    """Where a file of weights lies.
+
+    Args:
+        weights: what is in it.
+        files: by sha256.
+        option: that gives such a file.
+
+    Raises:
+        RequestError: it is not given, not there, or holds something else by now.
+    """
+    path = files.get(weights.sha256)
+    name = f"{weights.file or 'a file of weights'} (sha256 {weights.sha256[:8]}...)"
+    if path is None:
+        raise RequestError(f"the run needs {name}; give it with {option}")
+    try:
+        found = sha256_of(Path(path))
+    except OSError as error:
+        raise RequestError(f"the run needs {name}, and {path}: {error.strerror}; give it with {option}") from error
+    if found != weights.sha256:
+        raise RequestError(
+            f"the run needs {name}, and {path} holds another by now (sha256 {found[:8]}...); restore it, or give the "
+            "command again"
+        )
+    return Path(path)
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """A run's checkpoints, newest first."""
     found = (folder / "checkpoints").glob("epoch-*-step-*.pt")
@@ -244,8 +271,7 @@ def _unsound(path: Path) -> str:
         expected = _checksum_path(path).read_text().split()[0]
     except (OSError, IndexError, UnicodeDecodeError):
         return "its checksum is missing"
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     return "" if found == expected else f"checksum {found[:8]} is not the recorded {expected[:8]}"
 
 

@@ -105,6 +105,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "backbone_lr_scale": (1e-30, 1),
     "backbone_min_lr_scale": (1e-30, 1),
     "augmentation_repeats": (1, 1000),
+    "held_out": (0, 0.5),
 }
 """least and most of each number in a recipe"""
 
@@ -184,6 +185,9 @@ class Recipe:
     """leave a transformer's class token, positions and final norm as they came: train tokens, blocks and head"""
     augmentation_repeats: int
     """times that an image comes in a batch, augmented anew each time; an epoch is no longer for it, and sees fewer"""
+    held_out: float
+    """part of the training images that is kept from training, to choose by; the data set's validation images are then
+    seen once, after the last epoch. 0 validates on the latter after each epoch"""
 
     def __post_init__(self) -> None:
         missing = [f.name for f in fields(self) if f.compare and f.name != "name" and f.name not in self.sources]
@@ -222,6 +226,7 @@ YOUNGER_FIELDS: dict[str, float | bool] = {
     "backbone_min_lr_scale": 1.0,
     "freeze_class_token_and_norm": False,
     "augmentation_repeats": 1,
+    "held_out": 0.0,
 }
 """fields younger than the first runs, with the values at which a recipe is what it was before: these stay out of a
 run's identity, so that older runs keep their ids"""
@@ -246,6 +251,30 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A file of weights, by what is in it."""
+
+    sha256: str
+    file: str = field(default="", compare=False)
+    """its name, for the reader"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """A trained network that a distilled one learns from."""
+
+    model: str = field(kw_only=False)
+    """timm's name, with the tag of its pretrained weights unless a file holds them"""
+    weights: Weights | None = None
+    """the file"""
+    source: str = field(default="", compare=False)
+    """why this one"""
+
+    def __str__(self) -> str:
+        return f"{self.model} of {self.weights.file or self.weights.sha256[:8]}" if self.weights else self.model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """One training run: everything that changes its result, and nothing else."""
 
@@ -262,9 +291,15 @@ class RunSpec:
     """the authors' default"""
     start_from: "RunSpec | None" = None
     """the run, of the same network, whose final weights it starts from instead of random ones"""
+    weights: Weights | None = None
+    """the file that it starts from, where that is no run of this suite"""
+    teacher: Teacher | None = None
+    """whose decisions the distillation token learns"""
 
     def __post_init__(self) -> None:
         parent = self.start_from
+        if parent and self.weights:
+            raise ValueError(f"{self.model!r} cannot start from a run and from a file")
         if parent and (parent.model, parent.model_args) != (self.model, self.model_args):
             raise ValueError(f"{self.model!r} cannot start from the weights of {parent.model!r}")
 
@@ -285,6 +320,10 @@ class RunSpec:
         """The same with another seed, from its parent on."""
         parent = self.start_from.with_seed(seed) if self.start_from else None
         return replace(self, seed=seed, start_from=parent)
+
+    def starting_from(self, weights: Weights) -> "RunSpec":
+        """The same from a file's weights instead of another run's."""
+        return replace(self, start_from=None, weights=weights)
 
     def seeds_in(self, run_ids: Iterable[str]) -> "list[RunSpec]":
         """The same with each seed that one of the run ids has, by seed."""
@@ -314,11 +353,18 @@ class RunSpec:
         """What the run id stands for, as JSON has it."""
         values = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe) if f.compare}
         recipe = {name: value for name, value in values.items() if YOUNGER_FIELDS.get(name) != value}
-        identity = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "start_from"} | {
+        own = [f.name for f in fields(self) if f.name not in ("start_from", "weights", "teacher")]
+        identity = {name: getattr(self, name) for name in own} | {
             "recipe": recipe,
             "model_args": [list(pair) for pair in self.model_args],
         }
-        return identity | ({"start_from": self.start_from.run_id} if self.start_from else {})
+        # What a run has none of stays out, so that runs older than these fields keep their ids.
+        identity |= {"start_from": self.start_from.run_id} if self.start_from else {}
+        identity |= {"weights": self.weights.sha256} if self.weights else {}
+        if self.teacher:
+            identity["teacher"] = self.teacher.model
+            identity |= {"teacher_weights": self.teacher.weights.sha256} if self.teacher.weights else {}
+        return identity
 
 
 def _spec(values: dict[str, Any]) -> RunSpec:
@@ -329,8 +375,18 @@ def _spec(values: dict[str, Any]) -> RunSpec:
         "recipe": Recipe(**recipe),
         "model_args": tuple((name, value) for name, value in values["model_args"]),
         "start_from": _spec(parent) if parent else None,
+        "weights": _weights(values.get("weights")),
+        "teacher": _teacher(values.get("teacher")),
     }
     return RunSpec(**values | parts)
+
+
+def _weights(values: dict[str, str] | None) -> Weights | None:
+    return Weights(**values) if values else None
+
+
+def _teacher(values: dict[str, Any] | None) -> Teacher | None:
+    return Teacher(values["model"], weights=_weights(values["weights"]), source=values["source"]) if values else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,6 +410,8 @@ class Resources:
     """of autocast: auto takes bfloat16 where the hardware has it, else float16 on a GPU, else float32"""
     beat_s: float = 15
     """seconds between two signs of life, which tell how far the run is"""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """where files of weights lie, by their sha256, and timm's pretrained ones, by name with tag"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

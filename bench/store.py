@@ -3,6 +3,7 @@
 Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -44,6 +45,12 @@ def replace(temporary: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_writable(folder: Path, option: str) -> None:

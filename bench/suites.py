@@ -5,10 +5,11 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from bench.budgets import BUDGETS, SUITES, under
+from bench.budgets import BUDGETS, QUESTIONS, SUITES, under
 from bench.recipes import override
-from bench.specs import RequestError, RunSpec, Table
+from bench.specs import Recipe, RequestError, Row, RunSpec, Table, Teacher, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +57,27 @@ def grid(sweep: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 
 def suites(
-    tables: Sequence[Table], *, budget: str, dataset: str | None, settings: Sequence[str], sweep: Sequence[str]
+    tables: Sequence[Table],
+    *,
+    budget: str,
+    dataset: str | None = None,
+    settings: Sequence[str] = (),
+    sweep: Sequence[str] = (),
+    fine_tuned_by: Recipe | None = None,
+    weights: Mapping[str, Weights] = MappingProxyType({}),
+    teacher: Teacher | None = None,
 ) -> list[Suite]:
     """The runs that stand in for the tables', or, without a table, the budget's own.
+
+    Args:
+        tables: of the paper.
+        budget: one of ``BUDGETS``.
+        dataset: instead of the runs' own.
+        settings: FIELD=VALUE of the recipe.
+        sweep: FIELD=V1,V2 of the recipe.
+        fine_tuned_by: take the rows' fine-tunings, by this recipe, instead of their runs.
+        weights: by network, files to fine-tune instead of the rows' own runs; rows without one are left out.
+        teacher: take the runs that learn from a teacher, and give them this one.
 
     Raises:
         RequestError: a setting or a sweep is not possible.
@@ -66,19 +85,21 @@ def suites(
     fields, points = grid(sweep)
     if clash := {setting.partition("=")[0] for setting in settings} & set(fields):
         raise RequestError(f"{', '.join(clash)} is in both --set and --sweep; choose one")
-    changes = [*([dataset] if dataset else []), *sorted(settings)]
+    files = sorted({w.file for w in weights.values()})
+    changes = [*([dataset] if dataset else []), *([fine_tuned_by.name] if fine_tuned_by else []), *files]
+    changes += [*([str(teacher)] if teacher else []), *sorted(settings)]
     apart = [*([budget] if budget != BUDGETS[0] else []), *changes, *(["sweep", *fields] if fields else [])]
     about = f"Runs under the {budget} budget"
     about += f", with {', '.join(changes)}" if changes else ""
     about += f", over a grid of {' and '.join(fields)}" if fields else ""
+    question = [QUESTIONS[budget]] if budget in QUESTIONS and not tables else []
     groups: list[tuple[list[str], Mapping[str, RunSpec]]] = [
-        ([f"table_{table.number}"], {row.name: spec for row in table.rows if (spec := under(budget, row))})
-        for table in tables
+        ([f"table_{table.number}"], _specs(table, budget, fine_tuned_by, weights, teacher)) for table in tables
     ] or [([], SUITES[budget])]
     found = [
         Suite(
             name=re.sub(r"[^\w.=+-]", "-", "_".join([*label, *apart])),
-            about=f"{about}. They are not the paper's runs and fill none of its cells.",
+            about=" ".join([f"{about}. They are not the paper's runs and fill none of its cells.", *question]),
             entries=tuple(
                 _entry(row, spec, dataset, [*settings, *point], fields)
                 for row, spec in specs.items()
@@ -93,6 +114,31 @@ def suites(
         if fields and len({(entry.row, entry.spec.run_id) for entry in suite.entries}) < len(suite.entries):
             raise RequestError(f"--sweep {' '.join(sweep)}: two of its points are the same run; give each value once")
     return found
+
+
+def _specs(
+    table: Table, budget: str, fine_tuned_by: Recipe | None, weights: Mapping[str, Weights], teacher: Teacher | None
+) -> dict[str, RunSpec]:
+    """What a table's rows train, by name."""
+    if fine_tuned_by:
+        return {
+            f"{row.name}, {spec.dataset}": dataclasses.replace(spec, recipe=fine_tuned_by)
+            for row in table.rows
+            for spec in fine_tunings(row, weights)
+        }
+    if teacher:
+        learning = [row for row in table.rows if row.run and row.run.teacher]
+        found = {row.name: under(budget, row) for row in learning}
+        return {name: dataclasses.replace(spec, teacher=teacher) for name, spec in found.items() if spec}
+    return {row.name: spec for row in table.rows if (spec := under(budget, row))}
+
+
+def fine_tunings(row: Row, weights: Mapping[str, Weights]) -> list[RunSpec]:
+    """A row's fine-tunings: of the weights that fit its network, where there are any, and else of its own run."""
+    if not weights:
+        return list(row.transfers)
+    given = weights.get(row.network.model)
+    return [spec.starting_from(given) for spec in row.transfers] if given else []
 
 
 def _entry(row: str, spec: RunSpec, dataset: str | None, settings: Sequence[str], fields: Sequence[str]) -> Entry:

@@ -14,7 +14,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,11 +34,13 @@ from bench.build import (
     build_network,
     build_optimizer,
     build_scheduler,
+    build_teacher,
 )
-from bench.run_folder import OwnedRun, now
+from bench.run_folder import OwnedRun, given_file, now
 from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
-from models.checkpoints import Checkpoint, Fit, load_into
+from bench.store import sha256_of
+from models.checkpoints import CheckpointError, Fit, load_into, read_checkpoint
 
 SYNC_STEPS_GPU = 10
 """steps between two looks at the loss and at signals on a GPU, where each look waits for the device"""
@@ -146,14 +148,19 @@ class State:
         )
         return buffer.getbuffer()
 
-    def load_weights(self, path: str, device: torch.device) -> Fit:
-        """Begin with another run's final weights: the averaged ones, where it has them."""
-        saved = torch.load(path, map_location=device, weights_only=True)
-        key = "ema" if saved["ema"] else "network"
-        checkpoint = Checkpoint(path=path, weights=saved[key], key=key)
-        if self.ema:
-            load_into(self.ema.module, checkpoint)
-        return load_into(self.network, checkpoint)
+    def load_weights(self, path: str) -> Fit:
+        """Begin with a file's weights, another run's final checkpoint say: the averaged ones, where it has them.
+
+        Raises:
+            RequestError: it cannot be read, or its weights are another network's.
+        """
+        try:
+            checkpoint = read_checkpoint(path)
+            if self.ema:
+                load_into(self.ema.module, checkpoint)
+            return load_into(self.network, checkpoint)
+        except CheckpointError as error:
+            raise RequestError(str(error)) from error
 
     def load(self, path: str, device: torch.device) -> None:
         """Read everything back."""
@@ -202,6 +209,7 @@ class Training:
         self.here, self.weights, self.run, self.record, self.watch, self.stop = here, weights, run, record, watch, stop
         self.started = self.saved = time.monotonic()
         self.unreadable: dict[str, None] = {}  # ordered, each once
+        self.test: dict[str, float] = {}  # of the last epoch, where a recipe holds out images to choose by
 
         if here.size > 1 and not here.leads:
             dist.barrier()  # the first process may download
@@ -218,6 +226,15 @@ class Training:
                 f"{spec.dataset} is not complete: {len(train_images):,} training and {len(val_images):,} validation "
                 f"images of {self.known.train_images:,} and {self.known.val_images:,}; the record says so"
             )
+        choosing = val_images
+        if self.recipe.held_out:
+            train_images, choosing = data.hold_out(train_images, self.recipe.held_out)
+            if not len(choosing):
+                raise RequestError(
+                    f"held_out={self.recipe.held_out} of {len(train_images)} training images is none; choose more "
+                    "data, or --set held_out=0"
+                )
+            watch.note(f"{len(choosing):,} of the training images are held out: each epoch is validated on them")
         self.share, self.micro_batch = _split(self.recipe, here.size, resources.micro_batch)
         self.batches = data.TrainBatches(
             len(train_images),
@@ -238,12 +255,22 @@ class Training:
         workers = _automatic_workers(here) if resources.workers is None else resources.workers
         self.train_loader = data.train_loader(samples, self.batches, workers, here.device)
         transform = data.eval_transform(self.recipe, spec.img_size, self.known)
-        samples = data.Samples(val_images, transform, spec.seed, training=False)
-        self.eval_loader = data.eval_loader(samples, resources.micro_batch, workers, here.rank, here.size, here.device)
+        self.eval_loader, self.test_loader = (
+            data.eval_loader(
+                data.Samples(images, transform, spec.seed, training=False),
+                resources.micro_batch,
+                workers,
+                here.rank,
+                here.size,
+                here.device,
+            )
+            for images in (choosing, val_images)
+        )
 
         self.precision = automatic_precision(here.device) if resources.precision == "auto" else resources.precision
         data.seed_everything(spec.seed, "weights")
         network = build_network(spec, self.known.num_classes).to(here.device)
+        self.teacher = self._teacher() if spec.teacher else None
         optimizer = build_optimizer(self.recipe, network)
         self.state = State(
             network=network,
@@ -277,9 +304,7 @@ class Training:
         while state.epoch < epochs:
             images_per_s = self._train_epoch()
             line: dict[str, float] = {"epoch": state.epoch, "lr": self.lr, "train_loss": state.loss_sum / state.step}
-            line |= {f"raw_{name}": value for name, value in self._evaluate(state.network).items()}
-            if state.ema:
-                line |= {f"ema_{name}": value for name, value in self._evaluate(state.ema.module).items()}
+            line |= self._validate(self.eval_loader)
             for name in ("raw_val_loss", "ema_val_loss"):
                 if not math.isfinite(line.get(name, 0.0)):
                     raise Diverged(f"{name} is {line[name]} after epoch {state.epoch}, step {state.step}")
@@ -290,7 +315,18 @@ class Training:
             if self.here.leads:
                 self.watch.epoch(line, images_per_s=images_per_s, epochs=epochs)
             self._heed_signal()
+        if self.recipe.held_out:
+            self.test = self._validate(self.test_loader)
         self._remember(None)
+
+    def _validate(self, loader: Iterable[data.Batch]) -> dict[str, float]:
+        """Loss and accuracies of the raw weights and, where there are any, of the averaged ones."""
+        networks = {"raw": self.state.network} | ({"ema": self.state.ema.module} if self.state.ema else {})
+        return {
+            f"{kind}_{name}": value
+            for kind, network in networks.items()
+            for name, value in self._evaluate(network, loader).items()
+        }
 
     @property
     def lr(self) -> float:
@@ -352,7 +388,32 @@ class Training:
         smoothing = 0.0 if targets.is_floating_point() else self.recipe.label_smoothing
         with self._autocast():
             logits = self.model(images)
-        return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+        if self.teacher is None:
+            return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+        # Hard distillation (Touvron et al. 2021, equation 3): a token each for the label and the teacher's decision.
+        with torch.no_grad(), self._autocast():
+            decisions = self.teacher(images).argmax(1)
+        by_label, by_teacher = (part.float() for part in logits)
+        label_loss = functional.cross_entropy(by_label, targets, label_smoothing=smoothing)
+        return (label_loss + functional.cross_entropy(by_teacher, decisions)) / 2
+
+    def _teacher(self) -> nn.Module:
+        """The trained network that this one learns from."""
+        teacher, files = self.spec.teacher, self.resources.files
+        assert teacher
+        if teacher.weights:
+            path = given_file(teacher.weights, files, "--teacher")
+        elif teacher.model in files:
+            path = Path(files[teacher.model])
+        else:
+            raise RequestError(f"timm's weights {teacher.model} of the teacher were not found when the run was begun")
+        network = build_teacher(teacher, path, self.known.num_classes, self.spec.img_size)
+        if self.record:
+            note = f"{teacher}: {path.name}, sha256 {sha256_of(path)}"
+            if note not in [event.get("note") for event in self.record.history]:
+                self.watch.note(f"learns from {note}")
+                self.record.history.append({"what": "teacher", "when": now(), "note": note})
+        return network.to(self.here.device)
 
     def _autocast(self) -> torch.autocast:
         enabled = self.precision != "float32"
@@ -401,14 +462,14 @@ class Training:
             raise Interrupted(number, f"epoch {self.state.epoch}, step {self.state.step}")
 
     @torch.no_grad()
-    def _evaluate(self, network: nn.Module) -> dict[str, float]:
-        """Loss and accuracies over every validation image once, on any number of processes."""
+    def _evaluate(self, network: nn.Module, loader: Iterable[data.Batch]) -> dict[str, float]:
+        """Loss and accuracies over every image of a loader once, on any number of processes."""
         if self.here.size > 1:
             for buffer in network.buffers():  # batch-norm statistics differ between processes
                 dist.broadcast(buffer, 0)
         network.eval()
         sums = torch.zeros(5, dtype=torch.double, device=self.here.device)  # images, loss, top-1, top-5, unreadable
-        for batch in self.eval_loader:
+        for batch in loader:
             if self.stop.signal and self.here.size == 1:  # several processes stop together, after the epoch
                 self._save()
                 self._stop_for(self.stop.signal)
@@ -475,9 +536,10 @@ class Training:
                 self.record.history.append({"what": "unsound checkpoint", "when": now(), "note": problem})
             if path:
                 paths[0] = str(path)
-            elif self.weights and self.spec.start_from:
+            elif self.weights:
                 paths[1] = str(self.weights)
-                self.watch.note(f"starts from the weights of {self.spec.start_from.run_id}")
+                whose = self.spec.start_from.run_id if self.spec.start_from else self.weights.name
+                self.watch.note(f"starts from the weights of {whose}")
                 self.record.history.append({"what": "starts from", "when": now(), "note": paths[1]})
         if self.here.size > 1:
             dist.broadcast_object_list(paths, src=0)
@@ -486,7 +548,7 @@ class Training:
             if self.here.leads:
                 self.watch.note(f"resumes at epoch {self.state.epoch}, step {self.state.step}")
         elif paths[1]:
-            fit = self.state.load_weights(paths[1], self.here.device)
+            fit = self.state.load_weights(paths[1])
             classes = f"a new head for {self.known.num_classes} classes: {', '.join(fit.left_out)}"
             positions = f"positions for {self.spec.img_size} px: {', '.join(fit.resized)}"
             for what, note, names in (("new head", classes, fit.left_out), ("resized", positions, fit.resized)):
@@ -518,7 +580,7 @@ class Training:
         record.images_per_s = images_per_s or record.images_per_s
         record.wall_time_s = self._wall_time()
         record.unreadable = list(dict.fromkeys(line for lines in unreadable for line in lines))
-        record.results = summarize(self.state.metrics)
+        record.results = summarize(self.state.metrics, self.test if self.recipe.held_out else None)
         self.run.save_lines("metrics.jsonl", self.state.metrics)  # type: ignore[arg-type]
         self.run.save_record(record)
 
@@ -529,12 +591,22 @@ def count_hits(logits: Tensor, labels: Tensor) -> tuple[int, int]:
     return int(hits[:, 0].sum()), int(hits.sum())
 
 
-def summarize(metrics: list[dict[str, float]]) -> dict[str, float]:
+def summarize(metrics: list[dict[str, float]], test: dict[str, float] | None = None) -> dict[str, float]:
     """Accuracies of the last and of the best epoch, of raw and of averaged weights.
 
     The paper's protocol is the best epoch of the averaged weights, chosen on the validation set
     (``ema_best_top1_pct``); the honest one is the last epoch.
+
+    Args:
+        metrics: a line an epoch.
+        test: of a recipe that holds images out, and whose epochs saw these alone: what the last epoch reached on the
+            data set's own validation images, empty until then. Epochs count as ``held_out_...``, and no best one is
+            known of the latter.
     """
+    if test is not None:
+        tops = ("top1_pct", "top5_pct")
+        last = {f"{k}_last_{t}": test[f"{k}_{t}"] for k in ("raw", "ema") for t in tops if f"{k}_{t}" in test}
+        return {f"held_out_{name}": value for name, value in summarize(metrics).items()} | last
     results: dict[str, float] = {}
     for kind in ("raw", "ema"):
         lines = [line for line in metrics if f"{kind}_top1_pct" in line]

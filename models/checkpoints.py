@@ -20,8 +20,9 @@ from models.t2t_vit import T2TViT, fit_checkpoint
 
 __all__ = ["Checkpoint", "CheckpointError", "Fit", "head_parameters", "load_into", "networks_of", "read_checkpoint"]
 
-_KEYS = ("state_dict_ema", "state_dict", "net", "model")
-"""where weights lie in a file, the preferred first: DeiT and others have ``model``"""
+_KEYS = ("state_dict_ema", "ema", "state_dict", "net", "model", "network")
+"""where weights lie in a file, the preferred first: DeiT and others have ``model``, this suite's runs ``ema`` and
+``network``"""
 
 
 class CheckpointError(ValueError):

@@ -14,12 +14,14 @@ def bench(*names):
     return {f"bench.{name}" for name in names}
 
 
+TRAINER = bench("specs", "build", "data", "run_folder", "stop", "store") | {"models", "torch", "timm"}
 JOB = bench("specs", "store", "run_folder", "stop", "slurm")
 EXECUTORS = bench("specs", "job", "slurm", "submissions")
 HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
 DISPATCH = STANDING | bench("store", "costs", "settings", "standing", "status")
-CLI = ("commands", "dispatch", "status", "cancel")
+COMMAND = bench("commands", "dispatch", "given", "status", "cancel")
+CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COMMANDS = bench("specs", "budgets", "suites", "store", "run_folder", "dispatch")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
@@ -30,6 +32,7 @@ RULES = {
     "bench.paper": (bench("specs", "recipes", "paper"),) * 2,
     "bench.budgets": (bench("specs", "recipes"),) * 2,
     "bench.suites": (bench("specs", "recipes", "budgets"),) * 2,
+    "bench.given": (bench("specs", "store", "suites"), bench("specs", "store", "suites") | {"models", "timm"}),
     "bench.planner": (bench("specs"),) * 2,
     "bench.costs": (bench("specs"),) * 2,
     "bench.store": (bench("specs"),) * 2,
@@ -42,7 +45,8 @@ RULES = {
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
-    "bench.trainer": (bench("specs", "build", "data", "run_folder", "stop") | {"models", "torch", "timm"},) * 2,
+    "bench.trainer": (bench("specs", "build", "data", "run_folder", "stop", "store") | {"models", "torch", "timm"},)
+    * 2,
     "bench.watch": (set(), set()),
     "bench.job": (JOB, JOB | bench("trainer", "watch") | {"torch", "submitit"}),
     "bench.progress": (bench("specs", "run_folder") | {"rich"},) * 2,
@@ -53,8 +57,7 @@ RULES = {
     "bench.complexity": (bench("specs"), bench("specs", "build", "structure") | {"torch", "timm", "fvcore"}),
     "bench.structure": (set(), {"torch"}),
     "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},) * 2,
-    "bench.cli": (bench("specs", "paper", "budgets", "suites", "commands", "dispatch", "status", "cancel", "slurm"),)
-    * 2,
+    "bench.cli": (CLI,) * 2,
     "bench.commands": (COMMANDS, COMMANDS | bench("complexity", "report") | {"pandas", "rich"}),
     "bench.build": (bench("specs") | {"models", "torch", "timm"},) * 2,
     "bench": (set(), set()),

@@ -1,0 +1,142 @@
+"""Hard distillation: a token for the label, one for the teacher's decision, and who taught is recorded."""
+
+import hashlib
+
+import pytest
+import timm
+import torch
+from torch.nn import functional
+
+from bench import job, trainer
+from bench.budgets import SMOKE
+from bench.build import build_network, build_teacher
+from bench.recipes import override
+from bench.run_folder import checkpoints, load_record
+from bench.specs import RequestError, RunSpec, Teacher, Weights
+from bench.stop import Stop
+from tests.test_checkpoints import save
+from tests.test_training import TINY, finish, resources, result, start, torchrun
+
+
+def weights_of(path):
+    return Weights(file=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A network that names the same class whatever it sees, in a file; with where it lies."""
+    net = timm.create_model("test_resnet", num_classes=10)
+    torch.nn.init.zeros_(net.fc.weight)
+    with torch.no_grad():
+        net.fc.bias.copy_(torch.eye(10)[7])
+    path = save(tmp_path_factory.mktemp("teacher") / "teacher.pth", net, key="state_dict")
+    weights = weights_of(path)
+    return Teacher("test_resnet", weights=weights), {weights.sha256: str(path)}
+
+
+def student(teacher, *settings, model="t2t_vit_7_distilled", model_args=TINY, **kwargs):
+    recipe = override(SMOKE, ["epochs=1", *settings])
+    values = {"dataset": "synthetic", "img_size": 32} | kwargs
+    return RunSpec(model=model, model_args=model_args, recipe=recipe, teacher=teacher, **values)
+
+
+def test_the_distillation_token_learns_the_teachers_decision_and_the_class_token_the_label(teacher, tmp_path):
+    spec = student(teacher[0], "epochs=3", "lr=5e-3")
+    folder = job.prepare(tmp_path, spec)
+    job.run(folder, resources(files=teacher[1]), Stop())
+    network = build_network(spec, 10)
+    network.load_state_dict(result(folder)[1]["network"])
+    network.eval().set_distilled_training(True)
+    tokens = network.forward_features(torch.rand(4, 3, 32, 32))
+    assert (network.head_dist(tokens[:, 1]).argmax(1) == 7).all()
+    by_label = network.head(tokens[:, 0]).softmax(1)
+    assert (by_label[:, 7] < 0.5).all()
+    record = load_record(folder)
+    assert record.spec["teacher"] == "test_resnet"
+    assert record.spec["teacher_weights"] == teacher[0].weights.sha256
+    assert record.spec["model"] == "t2t_vit_7_distilled"
+    (event,) = [event for event in record.history if event["what"] == "teacher"]
+    assert event["note"] == f"test_resnet of teacher.pth: teacher.pth, sha256 {teacher[0].weights.sha256}"
+
+
+def test_the_loss_is_the_mean_of_both_cross_entropies(teacher, tmp_path):
+    """DeiT's equation 3, against mixed labels, which the teacher's decision is not."""
+    spec = student(teacher[0], "mixup=0.8", "label_smoothing=0.1")
+    folder = job.prepare(tmp_path, spec)
+    here = trainer.World(rank=0, size=1, device=torch.device("cpu"))
+    kwargs = {"files": teacher[1], "precision": "float32"}
+    training = trainer.Training(spec, resources(**kwargs), here, None, None, None, job._Nothing(), Stop())
+    images, targets = torch.rand(4, 3, 32, 32), torch.rand(4, 10).softmax(1)
+    training.state.network.train()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        loss = training._loss(images, targets)
+        torch.manual_seed(0)
+        logits, distilled = training.state.network(images)
+    expected = functional.cross_entropy(logits, targets) / 2
+    expected += functional.cross_entropy(distilled, torch.full((4,), 7)) / 2
+    torch.testing.assert_close(loss, expected)
+    assert not folder.joinpath("record.json").exists()
+
+
+def test_a_distilled_run_that_is_killed_ends_with_the_same_bits(teacher, tmp_path):
+    spec = student(teacher[0], "epochs=2", "mixup=0.8")
+    whole, cut = job.prepare(tmp_path / "whole", spec), job.prepare(tmp_path / "cut", spec)
+    assert finish(start(whole, files=teacher[1]))[0] == 0
+    process = start(cut, files=teacher[1])
+    while process.poll() is None and not checkpoints(cut):
+        pass
+    process.kill()
+    finish(process)
+    code, err = finish(start(cut, files=teacher[1]))
+    assert code == 0, err
+    assert result(cut)[0] == result(whole)[0]
+    events = [event["what"] for event in load_record(cut).history]
+    assert events.count("teacher") == 1
+
+
+def test_two_processes_have_the_same_teacher(teacher, tmp_path):
+    spec = student(teacher[0], "drop_path=0", model_args=(*TINY, ("tokens_type", "transformer")))
+    one, two = job.prepare(tmp_path / "one", spec), job.prepare(tmp_path / "two", spec)
+    job.run(one, resources(files=teacher[1], precision="float32", micro_batch=16), Stop())
+    done = torchrun(two, 2, files=teacher[1], precision="float32", micro_batch=16)
+    assert done.returncode == 0, done.stderr
+    alone, both = (load_record(folder).results["raw_last_top1_pct"] for folder in (one, two))
+    assert both == pytest.approx(alone, abs=1)
+    losses = [float(result(folder)[1]["metrics"][0]["train_loss"]) for folder in (one, two)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_timms_distilled_networks_are_students_too(teacher, tmp_path):
+    tiny = (("embed_dim", 32), ("depth", 1), ("num_heads", 2))
+    spec = student(teacher[0], model="deit_tiny_distilled_patch16_224", model_args=tiny)
+    job.run(job.prepare(tmp_path, spec), resources(files=teacher[1]), Stop())
+    assert load_record(tmp_path / spec.run_id).status == "completed"
+
+
+@pytest.mark.parametrize("model", ["t2t_vit_7", "test_resnet"])
+def test_a_network_without_a_distillation_token_is_no_student(teacher, model, tmp_path):
+    spec = student(teacher[0], model=model, model_args=())
+    with pytest.raises(RequestError, match=rf"{model} has no distillation token .*choose .*t2t_vit_7_distilled"):
+        job.run(job.prepare(tmp_path, spec), resources(files=teacher[1]), Stop())
+
+
+def test_a_teacher_that_is_not_there_or_does_not_fit(teacher, tmp_path):
+    folder = job.prepare(tmp_path, student(teacher[0]))
+    with pytest.raises(RequestError, match="needs teacher.pth .*--teacher"):
+        job.run(folder, resources(), Stop())
+    (path,) = teacher[1].values()
+    with pytest.raises(RequestError, match="teacher test_resnet of teacher.pth knows other classes than the 100"):
+        build_teacher(teacher[0], path, 100, 32)
+    with pytest.raises(RequestError, match=r"teacher test_vit of teacher.pth: .*teacher.pth: .*not this network's"):
+        build_teacher(Teacher("test_vit", weights=teacher[0].weights), path, 10, 32)
+    by_name = student(Teacher("test_resnet.r160_in1k"))
+    with pytest.raises(RequestError, match=r"timm's weights test_resnet.r160_in1k of the teacher were not found"):
+        job.run(job.prepare(tmp_path, by_name), resources(), Stop())
+
+
+def test_teachers_make_other_runs(teacher):
+    by_file, by_name, alone = student(teacher[0]), student(Teacher("test_resnet.r160_in1k")), student(None)
+    assert len({spec.run_id for spec in (by_file, by_name, alone)}) == 3
+    assert all(RunSpec.from_json(spec.to_json()) == spec for spec in (by_file, by_name, alone))
+    assert "teacher" not in alone.identity()

@@ -1,0 +1,141 @@
+"""Fine-tuning: what is trained, what it starts from, and what it is chosen by."""
+
+import dataclasses
+import hashlib
+import json
+
+import pytest
+import torch
+
+from bench import data, job
+from bench.budgets import SMOKE
+from bench.build import build_network
+from bench.recipes import CIFAR_TRANSFER, CIFAR_TRANSFER_CORRECTED, TRANSFER_RECIPES, override
+from bench.run_folder import checkpoints, load_record
+from bench.specs import RequestError, RunSpec, Weights
+from bench.stop import Stop
+from tests.test_checkpoints import save
+from tests.test_training import TINY, finish, resources, result, start
+
+SYNTHETIC = {"model": "t2t_vit_7", "model_args": TINY, "dataset": "synthetic", "img_size": 32}
+
+
+def tuned(recipe, *settings, **kwargs):
+    """Two epochs of eight steps on generated images, dropout off."""
+    return RunSpec(recipe=override(recipe, ["epochs=2", "drop_path=0", *settings]), **SYNTHETIC | kwargs)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """Weights of another number of classes in the authors' format, and what is in it."""
+    torch.manual_seed(5)
+    net = build_network(tuned(SMOKE), 7)
+    path = save(tmp_path_factory.mktemp("weights") / "file.pth.tar", net)
+    return path, Weights(file=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest()), net.state_dict()
+
+
+@pytest.mark.parametrize("name", TRANSFER_RECIPES)
+def test_the_authors_recipe_freezes_class_token_and_final_norm_and_the_corrected_trains_them(name, file, tmp_path):
+    path, weights, before = file
+    spec = tuned(TRANSFER_RECIPES[name]).starting_from(weights)
+    folder = job.prepare(tmp_path, spec)
+    job.run(folder, resources(files={weights.sha256: str(path)}), Stop())
+    after = result(folder)[1]["network"]
+    same = {key for key, value in after.items() if not key.startswith("head") and torch.equal(value, before[key])}
+    fixed = {"pos_embed", "tokens_to_token.attention1.w", "tokens_to_token.attention2.w"}
+    frozen = {"cls_token", "norm.weight", "norm.bias"}
+    assert same == (fixed | frozen if name == CIFAR_TRANSFER.name else fixed)
+    record = load_record(folder)
+    assert record.spec["weights"] == weights.sha256
+    events = {event["what"]: event.get("note", "") for event in record.history}
+    assert events["starts from"] == str(path)
+    assert "a new head for 10 classes" in events["new head"]
+    assert spec.run_id.split("-")[2] == name
+
+
+def test_the_corrected_recipe_differs_in_nothing_else():
+    fields = [f.name for f in dataclasses.fields(CIFAR_TRANSFER) if f.compare and f.name != "name"]
+    differing = {n for n in fields if getattr(CIFAR_TRANSFER, n) != getattr(CIFAR_TRANSFER_CORRECTED, n)}
+    assert differing == {"freeze_class_token_and_norm", "backbone_min_lr_scale", "held_out"}
+    assert CIFAR_TRANSFER.held_out == 0
+
+
+def test_held_out_images_choose_and_the_others_are_seen_once(tmp_path):
+    """Epochs count as what they are, and no best one is known of the images that are reported."""
+    folder = job.prepare(tmp_path, tuned(CIFAR_TRANSFER_CORRECTED, "ema_decay=0.5"))
+    job.run(folder, resources(), Stop())
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["raw_val_images"] for line in lines] == [51, 51]  # a tenth of 512
+    results = load_record(folder).results
+    assert results["held_out_raw_last_top1_pct"] == lines[1]["raw_top1_pct"]
+    assert results["held_out_ema_last_top1_pct"] == lines[1]["ema_top1_pct"]
+    assert {name for name in results if not name.startswith("held_out")} == {
+        f"{kind}_last_{top}_pct" for kind in ("raw", "ema") for top in ("top1", "top5")
+    }
+    spec = tuned(CIFAR_TRANSFER_CORRECTED, "ema_decay=0.5")
+    network = build_network(spec, 10)
+    network.load_state_dict(result(folder)[1]["ema"])
+    known = data.KNOWN["synthetic"]
+    images = data.Synthetic("val")
+    transform = data.eval_transform(spec.recipe, 32, known)
+    with torch.no_grad():
+        logits = network.eval()(torch.stack([transform(images[i][0]) for i in range(256)]))
+    hits = (logits.argmax(1) == torch.tensor([images[i][1] for i in range(256)])).sum().item()
+    assert results["ema_last_top1_pct"] == pytest.approx(100 * hits / 256, abs=0.8)  # bfloat16 there
+
+
+def test_what_is_held_out_is_never_trained_on_and_the_same_for_every_seed():
+    images = data.Synthetic("train")
+    left, held = data.hold_out(images, 0.1)
+    assert (len(left), len(held)) == (461, 51)
+    assert not set(left.indices) & set(held.indices)
+    assert sorted([*left.indices, *held.indices]) == list(range(512))
+    assert held.indices == data.hold_out(images, 0.1)[1].indices
+    assert held[3][1] == images[held.indices[3]][1]
+
+
+def test_a_run_killed_before_its_last_look_at_the_images_ends_with_the_same_result(tmp_path):
+    spec = tuned(CIFAR_TRANSFER_CORRECTED)
+    whole, cut = job.prepare(tmp_path / "whole", spec), job.prepare(tmp_path / "cut", spec)
+    job.run(whole, resources(), Stop())
+    process = start(cut)
+    while process.poll() is None and not any("epoch-00002" in path.name for path in checkpoints(cut)):
+        pass
+    process.kill()
+    finish(process)
+    job.run(cut, resources(), Stop())
+    assert load_record(cut).results == load_record(whole).results
+    assert result(cut)[0] == result(whole)[0]
+
+
+def test_nothing_can_be_held_out_of_too_few(tmp_path):
+    folder = job.prepare(tmp_path, tuned(CIFAR_TRANSFER_CORRECTED, "held_out=0.0001"))
+    with pytest.raises(RequestError, match=r"held_out=0.0001 of 512 training images is none"):
+        job.run(folder, resources(), Stop())
+
+
+def test_a_file_that_is_not_given_or_has_changed_stops_the_run(file, tmp_path):
+    path, weights, _ = file
+    folder = job.prepare(tmp_path / "runs", tuned(CIFAR_TRANSFER).starting_from(weights))
+    with pytest.raises(
+        RequestError, match=rf"needs file.pth.tar \(sha256 {weights.sha256[:8]}.*give it with --weights"
+    ):
+        job.run(folder, resources(), Stop())
+    with pytest.raises(RequestError, match=r"gone: No such file.*--weights"):
+        job.run(folder, resources(files={weights.sha256: str(tmp_path / "gone")}), Stop())
+    other = tmp_path / "other.pth"
+    other.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RequestError, match=r"other.pth holds another by now \(sha256"):
+        job.run(folder, resources(files={weights.sha256: str(other)}), Stop())
+    assert not checkpoints(folder)
+
+
+def test_the_checkpoint_of_a_run_of_ours_is_a_file_too(file, tmp_path):
+    parent = job.prepare(tmp_path, tuned(SMOKE))
+    job.run(parent, resources(), Stop())
+    path = checkpoints(parent)[0]
+    weights = Weights(file=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    spec = tuned(CIFAR_TRANSFER, "epochs=1", "lr=1e-9", "min_lr=0").starting_from(weights)
+    job.run(job.prepare(tmp_path, spec), resources(files={weights.sha256: str(path)}), Stop())
+    ours, averaged = result(tmp_path / spec.run_id)[1]["network"], result(parent)[1]["ema"]
+    torch.testing.assert_close(ours["blocks.0.mlp.fc1.weight"], averaged["blocks.0.mlp.fc1.weight"])
