@@ -256,6 +256,8 @@ def _dispatch(args: argparse.Namespace) -> int:
             f"--table {numbers}: experiment settings, with no rows to choose or to train; choose from --table "
             f"{' '.join(map(str, TABLES))}, or leave out --run, --only, --budget, --set, --dataset and --sweep"
         )
+    if args.teacher and not any(row.run and row.run.teacher for table in tables for row in table.rows if named):
+        raise RequestError("--teacher: nothing is distilled here; choose --table 2 or 4")
     weights = fitting_weights(args, tables) if args.weights else {}
     if not args.list and apart:
         found = suites(

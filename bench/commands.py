@@ -149,7 +149,7 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
     """Train what is missing of runs that fill none of the paper's cells, and report them."""
     from bench.report.frame import runs_frame, seeds_frame
     from bench.report.markdown import runs_markdown, title
-    from bench.report.plots import sweep_picture
+    from bench.report.plots import seeds_picture, sweep_picture
 
     require_writable(args.reports, "--reports")
     require_writable(args.runs, "--runs")
@@ -168,6 +168,8 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
         }
         if suite.sweep and by_entry["seeds"].any():
             contents["png"] = sweep_picture(shown, by_entry)
+        elif by_entry["seeds"].max() > 1:
+            contents["png"] = seeds_picture(frame, by_entry)
         paths = _write(args.reports, suite.name, contents)
         if args.json:
             printed.append({"runs": suite.name, "rows": _plain(frame), "entries": _plain(by_entry)})

@@ -34,16 +34,17 @@ def estimate(
     if contents is None:
         return None
     images = (spec.recipe.total_epochs - epochs_done) * contents.train_images
+    beside = ", its teacher not counted" if spec.teacher else ""
     model = [spec.model, [list(pair) for pair in spec.model_args], spec.img_size]
     for record in records:
         same = [record.spec.get("model"), record.spec.get("model_args"), record.spec.get("img_size")] == model
         if same and record.images_per_s and record.device not in ("", "cpu"):
             per_gpu = record.images_per_s / max(1, record.world_size)
-            return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {record.device}")
+            return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {record.device}")  # teacher included
     if complexity is None:
         return None
     hours = images * 3 * complexity.macs / STATED_MACS_PER_S / 3600
-    return Estimate(gpu_hours=hours, basis="DeiT-B's stated speed on a V100, by MACs")
+    return Estimate(gpu_hours=hours, basis=f"DeiT-B's stated speed on a V100, by MACs{beside}")
 
 
 def time_limit(hours: float | None, most_minutes: float) -> int:

@@ -1,6 +1,7 @@
 """Weights that the command line gives by file or by name: to fine-tune, and of teachers."""
 
 import argparse
+import difflib
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -56,9 +57,12 @@ def named_teacher(args: argparse.Namespace) -> Teacher:
     """
     import timm
 
+    import models  # noqa: F401  # registers ours with timm
+
     name, equals, file = args.teacher.partition("=")
     if not timm.is_model(name):
-        raise unknown("model of a teacher", name, timm.list_models(), "or give MODEL=FILE")
+        close = difflib.get_close_matches(name, timm.list_models(), n=5)
+        raise unknown("model of a teacher", name, close, "timm.list_models(pretrained=True) prints those with weights")
     if not equals:
         cfg = timm.get_pretrained_cfg(name)
         if cfg is None or not cfg.hf_hub_id:

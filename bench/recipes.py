@@ -7,7 +7,7 @@ leaves nothing to them. Learning rate and global batch belong together: fewer GP
 import dataclasses
 from collections.abc import Iterable
 
-from bench.specs import UNUSED, YOUNGER_FIELDS, Recipe, RequestError, unknown
+from bench.specs import UNUSED, YOUNGER_FIELDS, Recipe, RequestError, Teacher, unknown
 
 AUTHORS = "https://github.com/yitu-opensource/T2T-ViT, commit 0f63dc9"
 """the source of most values"""
@@ -315,7 +315,7 @@ def _deit_default(option: str) -> str:
 DEIT = dataclasses.replace(
     T2T_MEDIUM,
     name="deit",
-    summary="DeiT without distillation (Touvron et al. 2021): 300 epochs AdamW, learning rate 1e-3 at batch 1024, "
+    summary="DeiT (Touvron et al. 2021): 300 epochs AdamW, learning rate 1e-3 at batch 1024, "
     "repeated augmentation; its schedule is stepped ahead of an epoch here, behind it there",
     sources=dict(T2T_MEDIUM.sources)
     | {
@@ -359,6 +359,11 @@ DEIT = dataclasses.replace(
     crop_pct=0.875,
     ema_decay=0.0,
     augmentation_repeats=3,
+)
+
+DEIT_TEACHER = Teacher("regnety_160.deit_in1k", source=f"{_DEIT}: README, the RegNetY-16GF that taught DeiT")
+T2T_TEACHER = Teacher(
+    DEIT_TEACHER.model, source="DeiT's: the T2T-ViT paper distils as DeiT does, from a CNN that it does not name"
 )
 
 TORCHVISION_LR_01 = dataclasses.replace(

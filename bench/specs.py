@@ -432,9 +432,9 @@ DATASETS = {
 """those whose contents are known beforehand"""
 
 
-def imagenet(model: str, recipe: Recipe, *, img_size: int = 224) -> RunSpec:
+def imagenet(model: str, recipe: Recipe, *, img_size: int = 224, teacher: Teacher | None = None) -> RunSpec:
     """A run from scratch on ImageNet-1k."""
-    return RunSpec(model=model, dataset="imagenet", recipe=recipe, img_size=img_size)
+    return RunSpec(model=model, dataset="imagenet", recipe=recipe, img_size=img_size, teacher=teacher)
 
 
 def transfer(run: RunSpec, dataset: str, recipe: Recipe) -> RunSpec:
@@ -476,7 +476,8 @@ class RunRecord:
     wall_time_s: float = 0.0
     """over all attempts, as far as they were recorded"""
     results: Mapping[str, float] = field(default_factory=dict)
-    """accuracies in %, named {raw,ema}_{last,best}_{top1,top5}_pct, and the epochs of the best"""
+    """accuracies in %, named {raw,ema}_{last,best}_{top1,top5}_pct, and the epochs of the best; where the recipe holds
+    images out, those named held_out_... are on these, and of the others there is the last epoch's alone"""
     error: str = ""
     """one line, for a run that failed or diverged"""
 
@@ -485,9 +486,13 @@ class RunRecord:
         """Whether it was trained to its end on the complete data set."""
         return self.status == "completed" and bool(self.data.get("complete"))
 
-    def top1_pct(self, protocol: str) -> float | None:
-        """Accuracy by "best" (the paper's: best epoch, averaged weights where there are any) or "last" epoch."""
-        return self.results.get(f"ema_{protocol}_top1_pct", self.results.get(f"raw_{protocol}_top1_pct"))
+    def top1_pct(self, protocol: str, images: str = "") -> float | None:
+        """Accuracy by "best" (the paper's: best epoch, averaged weights where there are any) or "last" epoch.
+
+        On the data set's validation images, or with "held_out_" on those that its recipe held out, if it did.
+        """
+        of = self.results
+        return of.get(f"{images}ema_{protocol}_top1_pct", of.get(f"{images}raw_{protocol}_top1_pct"))
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -123,10 +123,10 @@ def test_a_network_without_a_distillation_token_is_no_student(teacher, model, tm
 
 def test_a_teacher_that_is_not_there_or_does_not_fit(teacher, tmp_path):
     folder = job.prepare(tmp_path, student(teacher[0]))
-    with pytest.raises(RequestError, match="needs teacher.pth .*--teacher"):
+    with pytest.raises(RequestError, match=r"needs teacher.pth .*--teacher"):
         job.run(folder, resources(), Stop())
     (path,) = teacher[1].values()
-    with pytest.raises(RequestError, match="teacher test_resnet of teacher.pth knows other classes than the 100"):
+    with pytest.raises(RequestError, match=r"teacher test_resnet of teacher.pth knows other classes than the 100"):
         build_teacher(teacher[0], path, 100, 32)
     with pytest.raises(RequestError, match=r"teacher test_vit of teacher.pth: .*teacher.pth: .*not this network's"):
         build_teacher(Teacher("test_vit", weights=teacher[0].weights), path, 10, 32)

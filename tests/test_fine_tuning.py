@@ -4,12 +4,17 @@ import dataclasses
 import hashlib
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
+import timm
 import torch
+from PIL import Image
 
 from bench import data, job
 from bench.budgets import SMOKE
 from bench.build import build_network
+from bench.cli import main
 from bench.recipes import CIFAR_TRANSFER, CIFAR_TRANSFER_CORRECTED, TRANSFER_RECIPES, override
 from bench.run_folder import checkpoints, load_record
 from bench.specs import RequestError, RunSpec, Weights
@@ -139,3 +144,112 @@ def test_the_checkpoint_of_a_run_of_ours_is_a_file_too(file, tmp_path):
     job.run(job.prepare(tmp_path, spec), resources(files={weights.sha256: str(path)}), Stop())
     ours, averaged = result(tmp_path / spec.run_id)[1]["network"], result(parent)[1]["ema"]
     torch.testing.assert_close(ours["blocks.0.mlp.fc1.weight"], averaged["blocks.0.mlp.fc1.weight"])
+
+
+# On the command line
+
+
+@pytest.fixture(scope="module")
+def t2t_vit_14(tmp_path_factory):
+    """A file of the authors' format."""
+    return save(tmp_path_factory.mktemp("released") / "mine.pth.tar", timm.create_model("t2t_vit_14"))
+
+
+@pytest.fixture(scope="module")
+def cifar(tmp_path_factory):
+    """Two classes of noise: 8 training and 2 test images each."""
+    folder, chance = tmp_path_factory.mktemp("data"), np.random.RandomState(0)
+    for name, split, count in (
+        (name, split, count) for name in ("cifar10", "cifar100") for split, count in (("train", 8), ("test", 2))
+    ):
+        for label in ("apple", "bee"):
+            place = folder / name / split / label
+            place.mkdir(parents=True)
+            for i in range(count):
+                Image.fromarray(chance.randint(0, 256, (32, 32, 3), np.uint8)).save(place / f"{i}.png")
+    return folder
+
+
+def test_a_file_is_fine_tuned_by_the_corrected_recipe_and_reported_apart(run_all, t2t_vit_14, cifar, tmp_path):
+    command = ["--table", 5, "--recipe", "cifar_transfer_corrected", "--weights", t2t_vit_14]
+    command += ["--set", "epochs=1", "global_batch=4", "--only", "T2T-ViT-14, cifar10"]
+    where = ["--runs", tmp_path / "runs", "--reports", tmp_path / "reports", "--data", cifar]
+    done = run_all(*command, *where, "--run", "local", "--seeds", 0, 1)
+    assert done.returncode == 0, done.stderr
+    assert "2 of the training images are held out" in done.stderr
+    (report,) = (tmp_path / "reports").glob("*.md")
+    assert report.name.startswith("table_5_cifar10" if "," in report.name else "table_5_cifar_transfer_corrected_mine")
+    text = report.read_text()
+    digest = hashlib.sha256(t2t_vit_14.read_bytes()).hexdigest()
+    assert f"`sha256 {digest}`" in text
+    assert "*Held out* is on the training images" in text
+    assert "| T2T-ViT-14, cifar10 |" in text
+    assert report.with_suffix(".png").exists()
+    frame = pd.read_csv(report.with_suffix(".csv")).set_index("run_id")
+    assert list(frame["seed"]) == [0, 1]
+    assert frame[["ema_best_top1_pct", "raw_best_top1_pct"]].isna().all(axis=None)
+    assert frame[["raw_last_top1_pct", "held_out_last_top1_pct"]].notna().all(axis=None)
+    assert set(frame["starts_from"]) == {f"sha256 {digest}"}
+    again = run_all(*command, *where, "--seeds", 0, 1)
+    assert again.returncode == 0, again.stderr
+    assert report.read_text() == text
+
+
+def test_the_plan_has_the_files_rows_and_says_which_are_left_out(run_all, t2t_vit_14, tmp_path):
+    done = run_all("--table", 5, "--weights", t2t_vit_14, "--run", "local", "--dry-run", "--runs", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    plan = [line["run_id"] for line in json.loads(done.stdout)["plan"]]
+    assert [run_id.rpartition("-s42-")[0] for run_id in plan] == [
+        "t2t_vit_14-cifar10-cifar_transfer",
+        "t2t_vit_14-cifar100-cifar_transfer",
+    ]
+    assert "not fine-tuned: ViT-S/16, T2T-ViT-19: no file of --weights fits" in done.stderr
+    own = run_all("--table", 5, "--run", "local", "--dry-run", "--runs", tmp_path, "--json")
+    assert not set(plan) & {line["run_id"] for line in json.loads(own.stdout)["plan"]}
+
+
+def test_recipes_by_name_and_never_mixed(run_all, tmp_path):
+    plans = {}
+    for recipe in TRANSFER_RECIPES:
+        done = run_all("--table", 5, "--recipe", recipe, "--run", "local", "--dry-run", "--runs", tmp_path, "--json")
+        assert done.returncode == 0, done.stderr
+        ids = [line["run_id"] for line in json.loads(done.stdout)["plan"]]
+        plans[recipe] = {run_id for run_id in ids if "cifar" in run_id}
+        assert len(plans[recipe]) == 6
+        assert all(f"-{recipe}-s42-" in run_id for run_id in plans[recipe])
+    assert not set.intersection(*plans.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--table", "3", "--recipe", "cifar_transfer"], "--recipe: nothing is fine-tuned here; choose --table 5"),
+        (["--table", "5", "--recipe", "cifar"], "invalid choice: 'cifar' (choose from"),
+        (["--table", "5", "--weights", "{gone}"], "gone.pth: No such file or directory; give a file of weights"),
+        (["--table", "5", "--weights", "{text}"], "text.pth: not a"),
+        (
+            ["--table", "5", "--weights", "{seven}"],
+            "not of vit_s_16, t2t_vit_14, t2t_vit_19, which are fine-tuned; they",
+        ),
+        (
+            ["--table", "5", "--weights", "{fourteen}", "{fourteen}"],
+            "mine.pth.tar and mine.pth.tar are both of t2t_vit_14; give one",
+        ),
+        (["--table", "5", "--weights", "{fourteen}", "--budget", "pilot"], "--weights: for fine-tuning as in Table 5"),
+        (["--budget", "smoke", "--recipe", "cifar_transfer"], "--recipe: nothing is fine-tuned here"),
+        (["--table", "3", "--budget", "transfer"], "--budget transfer has runs of its own; leave out --table"),
+        (["--table", "4", "--teacher", "resnet51"], "unknown model of a teacher 'resnet51'; did you mean 'resnet51q'?"),
+        (["--table", "4", "--teacher", "resnet50={gone}"], "No such file or directory; give MODEL=FILE"),
+        (["--table", "4", "--teacher", "t2t_vit_7"], "timm has no weights of it; give t2t_vit_7=FILE"),
+        (["--table", "3", "--teacher", "resnet50=x"], "--teacher: nothing is distilled here; choose --table 2 or 4"),
+    ],
+)
+def test_what_cannot_be_fine_tuned_or_taught(capsys, t2t_vit_14, tmp_path, options, words):
+    (tmp_path / "text.pth").write_text("no weights")
+    save(tmp_path / "seven.pth", timm.create_model("t2t_vit_7"))
+    names = {name: tmp_path / f"{name}.pth" for name in ("gone", "text", "seven")} | {"fourteen": t2t_vit_14}
+    options = [option.format(**names) for option in options]
+    assert main([*options, "--runs", str(tmp_path), "--dry-run", "--run", "local"]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count("\n") == 1

@@ -2,7 +2,7 @@
 
 from bench.paper.editions import ICCV, README
 from bench.paper.reasons import DISTILLATION_HEAD, NOT_EXPLAINED, WITHOUT_DISTILLATION
-from bench.recipes import CNN_T2T, T2T_LITE
+from bench.recipes import CNN_T2T, T2T_LITE, T2T_TEACHER
 from bench.specs import Candidate, Network, Published, Row, Table, imagenet
 
 _MOBILENETV2_14 = (
@@ -30,7 +30,7 @@ TABLE = Table(
         ),
         Row(
             "T2T-ViT-7-Distilled",
-            untrained=Network("t2t_vit_7_distilled"),
+            run=imagenet("t2t_vit_7_distilled", T2T_LITE, teacher=T2T_TEACHER),
             published={ICCV: Published(top1_pct=73.1, params_m=4.3, macs_g=1.1, why={"params_m": DISTILLATION_HEAD})},
             candidates=(Candidate(network=Network("t2t_vit_7"), what=WITHOUT_DISTILLATION),),
             curve="T2T-ViT, distilled",
@@ -80,7 +80,7 @@ TABLE = Table(
         ),
         Row(
             "T2T-ViT-12-Distilled",
-            untrained=Network("t2t_vit_12_distilled"),
+            run=imagenet("t2t_vit_12_distilled", T2T_LITE, teacher=T2T_TEACHER),
             published={
                 ICCV: Published(
                     top1_pct=77.4,

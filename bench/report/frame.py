@@ -188,6 +188,9 @@ RUN_COLUMNS = {
     "raw_last_top1_pct": "Float64",
     "ema_last_top5_pct": "Float64",
     "raw_last_top5_pct": "Float64",
+    "held_out_last_top1_pct": "Float64",
+    "starts_from": "string",
+    "teacher": "string",
     "device": "string",
     "precision": "string",
     "images_per_s": "Float64",
@@ -233,10 +236,20 @@ def _run(record: RunRecord) -> dict[str, object]:
     known = {column: getattr(record, column, None) for column in RUN_COLUMNS} | dict(record.results)
     known |= {name: record.data.get(name) for name in ("train_images", "val_images")}
     known |= {"commit": _commit(record), "seed": record.spec.get("seed")}
+    known["held_out_last_top1_pct"] = record.top1_pct("last", "held_out_")
+    known |= {"starts_from": _origin(record, "start_from", "weights"), "teacher": _origin(record, "teacher")}
+    if weights := record.spec.get("teacher_weights"):
+        known["teacher"] = f"{known['teacher']}, sha256 {weights}"
     return {column: value for column, value in known.items() if column in RUN_COLUMNS and value not in (None, "")}
 
 
-PROTOCOLS = ("ema_best", "ema_last", "raw_best", "raw_last")
+def _origin(record: RunRecord, *keys: str) -> str:
+    """A run, or a file by its sha256, that the record's spec names."""
+    names = {"weights": "sha256 "}
+    return next((f"{names.get(key, '')}{record.spec[key]}" for key in keys if key in record.spec), "")
+
+
+PROTOCOLS = ("ema_best", "ema_last", "raw_best", "raw_last", "held_out_last")
 
 
 def seeds_frame(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:

@@ -1,13 +1,13 @@
 """A table's report as Markdown that renders on a forge."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bench.report.frame import NO_REASON, Measurements, Records, runs_frame, seeds_frame, starts_whole
 from bench.report.verdict import VERDICTS, decimals, verdict
-from bench.specs import Complexity, Edition, Published, Table, networks
+from bench.specs import Complexity, Edition, Published, Table, Teacher, networks
 from bench.suites import Entry, Suite
 
 DASH = "-"
@@ -272,14 +272,26 @@ def runs_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFr
             "last EMA": frame["ema_last_top1_pct"].map(_percent),
             "best raw": frame["raw_best_top1_pct"].map(_percent),
             "last raw": frame["raw_last_top1_pct"].map(_percent),
+            **_if_any("held out", frame["held_out_last_top1_pct"], _percent),
             "images/s": frame["images_per_s"].map(lambda v: DASH if pd.isna(v) else f"{v:.0f}"),
             "minutes": frame["wall_time_s"].map(lambda v: DASH if pd.isna(v) else f"{v / 60:.1f}"),
             "where": [
                 DASH if pd.isna(d) else f"{d}, {p}" for d, p in zip(frame["device"], frame["precision"], strict=True)
             ],
+            **_if_any("starts from", frame["starts_from"], _code),
+            **_if_any("teacher", frame["teacher"], _code),
             "run": [f"`{run_id}`" for run_id in frame["run_id"]],
         }
     )
+
+
+def _if_any(name: str, column: "pd.Series[Any]", text: Callable[[Any], str]) -> dict[str, "pd.Series[str]"]:
+    """The column as text, if it holds anything."""
+    return {name: column.map(text)} if column.notna().any() else {}
+
+
+def _code(value: str) -> str:
+    return DASH if pd.isna(value) else f"`{value}`"
 
 
 def seeds_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
@@ -294,6 +306,7 @@ def seeds_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataF
             "last EMA": _over_seeds(frame, "ema_last_top1"),
             "best raw": _over_seeds(frame, "raw_best_top1"),
             "last raw": _over_seeds(frame, "raw_last_top1"),
+            **({"held out": _over_seeds(frame, "held_out_last_top1")} if _holds_out(frame) else {}),
         }
     )
 
@@ -321,10 +334,13 @@ def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[
     by_entry = seeds_frame(frame, suite.sweep)
     recipes = dict.fromkeys(entry.spec.recipe for entry in suite.entries)
     protocols = PROTOCOLS.partition(" The table")[0] + " A recipe without averaging shows its raw weights."
+    protocols += HELD_OUT if _holds_out(frame) else ""
     sections = [f"# {title(suite)}", suite.about]
     if suite.sweep or (by_entry["runs"] > 1).any():
         if suite.sweep and by_entry["seeds"].any():
             sections.append(f"![Top-1 accuracy over {' and '.join(suite.sweep)}]({suite.name}.png)")
+        elif by_entry["seeds"].max() > 1:
+            sections.append(f"![Top-1 accuracy over seeds]({suite.name}.png)")
         sections += [
             _pipe(seeds_comparison(by_entry, suite.sweep)),
             "Mean and sample standard deviation over the n seeds that were trained to their end.",
@@ -348,6 +364,16 @@ def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[
     sections += [f"Trained with {text}." for text in sorted(versions)]
     sections.append(f"The same figures for programs: [{suite.name}.csv]({suite.name}.csv).")
     return "\n\n".join(sections) + "\n"
+
+
+HELD_OUT = (
+    " *Held out* is on the training images that a recipe keeps from training: to choose by. It sees the data set's own "
+    "validation images once, after the last epoch, and has no best one."
+)
+
+
+def _holds_out(frame: pd.DataFrame) -> bool:
+    return bool(frame["held_out_last_top1_pct"].notna().any())
 
 
 def title(suite: Suite) -> str:
@@ -398,7 +424,16 @@ def _provenance(table: Table, edition: Edition, measurements: Measurements) -> s
         f"- `{recipe.name}`: {escape(recipe.summary)}. Values and their sources: `bench/recipes.py`."
         for recipe in dict.fromkeys(run.recipe for row in table.rows_in(edition) for run in row.runs)
     ]
-    return convention + "\n\n" + "\n".join([*recipes, *measured_where(used)])
+    return convention + "\n\n" + "\n".join([*recipes, *_teachers(table, edition), *measured_where(used)])
+
+
+def _teachers(table: Table, edition: Edition) -> list[str]:
+    """A line for each teacher, with those that it teaches."""
+    taught: dict[Teacher, list[str]] = {}
+    for row in table.rows_in(edition):
+        if row.run and row.run.teacher:
+            taught.setdefault(row.run.teacher, []).append(escape(row.name))
+    return [f"- `{teacher}` teaches {', '.join(names)}: {teacher.source}." for teacher, names in taught.items()]
 
 
 def measured_where(used: Sequence[Complexity]) -> list[str]:
@@ -469,6 +504,8 @@ _TEXT = (
     "MACs: verdict",
     "status",
     "where",
+    "starts from",
+    "teacher",
     "run",
 )
 """columns of names"""

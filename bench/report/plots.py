@@ -167,8 +167,8 @@ def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> bytes:
     """Accuracy over the swept fields as PNG at 200 dpi: a curve for one field, a heat map for two.
 
     A panel a model, and with more fields one for each combination of their values. The protocol is the paper's: best
-    epoch of the averaged weights, or of the raw ones where the recipe averages none. A point that is not trained is
-    left blank.
+    epoch of the averaged weights, or of the raw ones where the recipe averages none; where it holds images out to
+    choose by, the last epoch on these. A point that is not trained is left blank.
 
     Args:
         suite: names the swept fields.
@@ -181,10 +181,7 @@ def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> bytes:
 
 def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
     """The figure that ``sweep_picture`` saves."""
-    frame = by_entry.assign(
-        top1=by_entry["ema_best_top1_pct"].fillna(by_entry["raw_best_top1_pct"]).astype(float),
-        std=by_entry["ema_best_top1_std"].fillna(by_entry["raw_best_top1_std"]).astype(float),
-    )
+    frame = by_entry.assign(top1=_first(by_entry, _TO_CHOOSE, "pct"), std=_first(by_entry, _TO_CHOOSE, "std"))
     fields = swept_columns(suite.sweep)
     across, *up = fields[:2]
     rest = ["model", *fields[2:]]
@@ -210,6 +207,53 @@ def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
     if up:
         bar = figure.colorbar(ScalarMappable(shades, _SHADES), ax=grid, shrink=0.8)
         bar.set_label("top-1 (%)")
+    return figure
+
+
+_TO_CHOOSE = ("held_out_last", "ema_best", "raw_best")
+_TO_REPORT = ("ema_last", "raw_last")
+"""protocols, the preferred first"""
+
+
+def _first(frame: pd.DataFrame, protocols: Sequence[str], kind: str) -> "pd.Series[float]":
+    """The accuracy of the first protocol that a line has."""
+    columns = frame[[f"{protocol}_top1_{kind}" for protocol in protocols]]
+    return columns.bfill(axis=1).iloc[:, 0].astype(float)
+
+
+def seeds_picture(runs: pd.DataFrame, by_entry: pd.DataFrame) -> bytes:
+    """Accuracy after the last epoch by entry, as PNG at 200 dpi: mean and standard deviation, and each seed.
+
+    The averaged weights', or the raw ones' where the recipe averages none.
+
+    Args:
+        runs: from ``runs_frame``.
+        by_entry: from ``seeds_frame``.
+    """
+    buffer = io.BytesIO()
+    seeds_figure(runs, by_entry).savefig(buffer, format="png", dpi=200)
+    return buffer.getvalue()
+
+
+def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
+    """The figure that ``seeds_picture`` saves."""
+    names = list(by_entry["model"])
+    figure = Figure(figsize=(7.2, 1.1 + 0.5 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    completed = runs[runs["status"] == "completed"]
+    places = [names.index(name) for name in completed["model"]]
+    axes.plot(_first(completed, _TO_REPORT, "pct"), places, "o", color=_BLUE, mfc="none", ms=5, label="a seed")
+    means, deviations = _first(by_entry, _TO_REPORT, "pct"), _first(by_entry, _TO_REPORT, "std")
+    axes.errorbar(
+        means, range(len(names)), xerr=deviations, fmt="D", color=_VERMILLION, capsize=4, ms=5, label="mean ± s.d."
+    )
+    axes.set_yticks(range(len(names)), [f"{name} (n={n})" for name, n in zip(names, by_entry["seeds"], strict=True)])
+    axes.invert_yaxis()  # the first on top, as in the table
+    axes.set_xlabel("top-1 (%) after the last epoch")
+    axes.grid(axis="x", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(0.06, 0.2)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, borderaxespad=0.2)
     return figure
 
 
