@@ -140,3 +140,24 @@ def test_teachers_make_other_runs(teacher):
     assert len({spec.run_id for spec in (by_file, by_name, alone)}) == 3
     assert all(RunSpec.from_json(spec.to_json()) == spec for spec in (by_file, by_name, alone))
     assert "teacher" not in alone.identity()
+
+
+def test_the_distilled_rows_learn_from_a_teacher_of_the_command_line(teacher, run_all, tmp_path):
+    (path,) = teacher[1].values()
+    command = ["--table", 4, "--only", "T2T-ViT-7-Distilled", "--budget", "smoke", "--teacher", f"test_resnet={path}"]
+    command += ["--set", "epochs=2", "--runs", tmp_path / "runs", "--reports", tmp_path / "reports"]
+    done = run_all(*command, "--run", "local")
+    assert done.returncode == 0, done.stderr
+    assert f"learns from test_resnet of teacher.pth: teacher.pth, sha256 {teacher[0].weights.sha256}" in done.stderr
+    (report,) = (tmp_path / "reports").glob("*.md")
+    assert f"`test_resnet, sha256 {teacher[0].weights.sha256}`" in report.read_text()
+    assert "| T2T-ViT-7-Distilled |" in report.read_text()
+    rest = run_all(
+        *(word for word in command if word not in ("--only", "T2T-ViT-7-Distilled")), "--dry-run", "--run", "local"
+    )
+    lines = rest.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:-1]] == [
+        ["skip", next((tmp_path / "runs").glob("t2t*")).name],
+        ["submit", lines[1].split()[1]],
+    ]
+    assert lines[1].split()[1].startswith("t2t_vit_12_distilled-synthetic-smoke-")  # and no row without a teacher
