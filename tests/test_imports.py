@@ -15,6 +15,7 @@ def bench(*names):
 
 
 JOB = bench("specs", "store", "run_folder", "stop", "slurm")
+TRAINER = bench("specs", "build", "data", "run_folder", "scoring", "stop", "world")
 EXECUTORS = bench("specs", "job", "slurm", "submissions")
 HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
@@ -42,9 +43,11 @@ RULES = {
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
-    "bench.trainer": (bench("specs", "build", "data", "run_folder", "stop") | {"models", "torch", "timm"},) * 2,
+    "bench.world": ({"torch"},) * 2,
+    "bench.scoring": (bench("data") | {"torch"},) * 2,
+    "bench.trainer": (TRAINER | {"models", "torch", "timm"},) * 2,
     "bench.watch": (set(), set()),
-    "bench.job": (JOB, JOB | bench("trainer", "watch") | {"torch", "submitit"}),
+    "bench.job": (JOB, JOB | bench("trainer", "watch", "world") | {"torch", "submitit"}),
     "bench.progress": (bench("specs", "run_folder") | {"rich"},) * 2,
     "bench.executors": (set(), set()),
     "bench.executors.slurm": (EXECUTORS, EXECUTORS | {"submitit"}),
