@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import datasets, transforms
 
-from bench.specs import DATASETS, Contents, Recipe, RequestError, RunSpec, unknown
+from bench.specs import DATASETS, Contents, EvaluationSpec, Recipe, RequestError, RunSpec, unknown
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """yitu-opensource/T2T-ViT, commit 0f63dc9, transfer_learning.py"""
@@ -59,6 +59,10 @@ _FOLDERS = {"imagenet": ("imagenet", {"train": "train", "val": "val"})} | {
     name: (name, {"train": "train", "val": "test"}) for name in ("cifar10", "cifar100")
 }
 _TORCHVISION = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
+
+
+class Unreadable(Exception):
+    """More images failed to load than may be skipped."""
 
 
 class Synthetic(Dataset[tuple[Image.Image, int]]):
@@ -270,13 +274,13 @@ def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
     )
 
 
-def eval_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
+def eval_transform(protocol: Recipe | EvaluationSpec, img_size: int, known: Known) -> Any:
     """timm's evaluation transform: resize, centre crop, normalise."""
     return create_transform(
         img_size,
         is_training=False,
-        interpolation=recipe.eval_interpolation,
-        crop_pct=recipe.crop_pct,
+        interpolation=protocol.eval_interpolation,
+        crop_pct=protocol.crop_pct,
         crop_mode="center",
         crop_border_pixels=None,
         mean=known.mean,

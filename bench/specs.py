@@ -472,7 +472,7 @@ class EvaluationSpec:
     network: Network
     dataset: str
     crop_pct: float
-    interpolation: str
+    eval_interpolation: str
     precision: str
     images: int
     """that were found"""
@@ -489,7 +489,7 @@ class EvaluationSpec:
     def is_of(self, run: RunSpec) -> bool:
         """Whether it is of the run's network, on its data, by its protocol."""
         protocol = run.network, run.dataset, run.recipe.crop_pct, run.recipe.eval_interpolation
-        return protocol == (self.network, self.dataset, self.crop_pct, self.interpolation)
+        return protocol == (self.network, self.dataset, self.crop_pct, self.eval_interpolation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -522,8 +522,8 @@ class Evaluation:
     wall_time_s: float
 
     def __post_init__(self) -> None:
-        counts = (self.top1_hits, self.top5_hits, self.images, self.images + len(self.unreadable), self.spec.images)
-        if not all(type(count) is int for count in counts) or not 0 <= counts[0] or sorted(counts) != list(counts):
+        counts = (0, self.top1_hits, self.top5_hits, self.images, self.images + len(self.unreadable), self.spec.images)
+        if not all(type(count) is int for count in counts) or sorted(counts) != list(counts):
             raise ValueError(f"hits and images contradict each other: {counts}")
         spec, network = self.spec, self.spec.network
         texts = (spec.released, spec.sha256, network.model, spec.dataset, spec.precision, self.file, self.key)

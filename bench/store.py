@@ -104,6 +104,11 @@ def _network(values: dict[str, Any]) -> Network:
     return Network(**values | {"model_args": tuple((name, value) for name, value in values["model_args"])})
 
 
+def evaluation_spec(values: dict[str, Any]) -> EvaluationSpec:
+    """From what JSON holds of it."""
+    return EvaluationSpec(**values | {"network": _network(values["network"])})
+
+
 def evaluations_folder(runs: Path) -> Path:
     """Where evaluations lie."""
     return runs / "evaluations"
@@ -156,7 +161,7 @@ def _read_evaluation(path: Path) -> Evaluation:
     """Raises ValueError: the file is not a whole evaluation, and why."""
     try:
         values = json.loads(path.read_text())
-        spec = EvaluationSpec(**values["spec"] | {"network": _network(values["spec"]["network"])})
+        spec = evaluation_spec(values["spec"])
         lists = {name: tuple(values[name]) for name in ("resized", "unreadable")}
         return Evaluation(**values | lists | {"spec": spec})
     except FileNotFoundError:

@@ -11,7 +11,6 @@ resumed ends, on CPU, with the same bits as one that was not.
 import contextlib
 import io
 import math
-import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,10 +32,11 @@ from bench.build import (
     build_optimizer,
     build_scheduler,
 )
+from bench.data import Unreadable
 from bench.run_folder import OwnedRun, now
 from bench.scoring import autocast, score
 from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
-from bench.stop import Stop
+from bench.stop import Interrupted, Stop
 from bench.world import World, automatic_workers, device_name
 from models.checkpoints import Checkpoint, Fit, load_into
 
@@ -46,19 +46,6 @@ SYNC_STEPS_GPU = 10
 
 class Diverged(Exception):
     """The loss is not finite; the message names epoch and step."""
-
-
-class Interrupted(Exception):
-    """A signal asked the run to stop, and it has saved itself."""
-
-    def __init__(self, number: int, where: str) -> None:
-        self.signal = signal.Signals(number)
-        """that any of the processes received"""
-        super().__init__(f"{self.signal.name} in {where}")
-
-
-class Unreadable(Exception):
-    """More images failed to load than the run may skip."""
 
 
 class Watch(Protocol):

@@ -190,8 +190,8 @@ def _with_convolutions(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, value in weights.items():
         for old, (new, side) in parts.items():
             if name == f"{old}weight" and value.ndim == 2 and value.shape[1] % side**2 == 0:
-                value = value.unflatten(1, (-1, side, side))  # noqa: PLW2901
-            name = name.replace(old, new)  # noqa: PLW2901
+                value = value.unflatten(1, (-1, side, side))
+            name = name.replace(old, new)
         renamed[name.replace("classifier.6.", "head.fc.")] = value
     return renamed
 
