@@ -101,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
         "--run", choices=["local", "slurm"], help="train what is missing, on this machine, or submit it to Slurm"
     )
     parser.add_argument(
+        "--evaluate",
+        type=Path,
+        metavar="DIR",
+        help="fill accuracies from released weights: the authors' files in DIR, by name or content, and timm's by tag",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="with --run: print the plan and what it would cost; begin nothing"
     )
     parser.add_argument(
@@ -136,7 +142,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path(os.environ.get("T2T_BENCH_DATA", "data")),
         metavar="DIR",
-        help="folder with imagenet/{train,val}, cifar10, cifar100 (default: $T2T_BENCH_DATA or ./data)",
+        help="folder with imagenet/{train,val}, cifar10, cifar100, or with ImageNet's {train,val} alone "
+        "(default: $T2T_BENCH_DATA or ./data)",
     )
     parser.add_argument(
         "--dataset",
@@ -203,7 +210,8 @@ def _parser() -> argparse.ArgumentParser:
         "--precision",
         default="auto",
         choices=["auto", "bfloat16", "float16", "float32"],
-        help="of training (default: bfloat16 where the hardware has it, else float16 on a GPU, else float32)",
+        help="of training (default: bfloat16 where the hardware has it, else float16 on a GPU, else float32) and of "
+        "--evaluate (default: float32)",
     )
     return parser
 
@@ -228,7 +236,7 @@ def _dispatch(args: argparse.Namespace) -> int:
     ):
         if there:
             raise RequestError(f"{option} does nothing without {needed}; add it, or leave {option} out")
-    asked = [f"--{name}" for name in ("run", "list", "status", "cancel") if getattr(args, name)]
+    asked = [f"--{name}" for name in ("run", "evaluate", "list", "status", "cancel") if getattr(args, name)]
     if len(asked) > 1:
         raise RequestError(f"{' and '.join(asked)} are different commands; give one of them")
     if args.status:
@@ -238,6 +246,14 @@ def _dispatch(args: argparse.Namespace) -> int:
     if args.all and (args.table or args.only):
         raise RequestError("--all means every row of every table; leave out --table and --only, or --all")
     named = args.table or args.all
+    fine_tuned = bool(args.recipe or args.weights)
+    apart = args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep or args.teacher
+    apart = apart or args.recipe not in (None, CIFAR_TRANSFER.name)
+    if args.evaluate and (apart or fine_tuned or not named):
+        raise RequestError(
+            "--evaluate is of the paper's rows as they were released; choose them with --table N or --all, and leave "
+            "out --budget, --set, --sweep, --dataset, --recipe, --weights and --teacher"
+        )
     if not named and not args.list and args.budget not in SUITES:
         numbers = ", ".join(map(str, [*TABLES, *RECIPE_TABLES]))
         raise RequestError(f"nothing to do; choose --list, --status, --all, or --table N (N from {numbers})")
@@ -245,16 +261,15 @@ def _dispatch(args: argparse.Namespace) -> int:
     tables, recipe_tables = _tables(args.table or map(str, [*TABLES, *RECIPE_TABLES]))
     if named:
         _require_figures(tables, edition)
-    apart = args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep or args.teacher
-    apart = apart or args.recipe not in (None, CIFAR_TRANSFER.name)
-    fine_tuned = bool(args.recipe or args.weights)
     if fine_tuned:
         _require_fine_tuning(args, tables if named else [])
-    if args.table and recipe_tables and not args.list and (apart or (not tables and (args.run or args.only))):
+    alone = args.run or args.only or args.evaluate
+    if args.table and recipe_tables and not args.list and (apart or (not tables and alone)):
         numbers = " and ".join(str(table.number) for table in recipe_tables)
         raise RequestError(
             f"--table {numbers}: experiment settings, with no rows to choose or to train; choose from --table "
-            f"{' '.join(map(str, TABLES))}, or leave out --run, --only, --budget, --set, --dataset and --sweep"
+            f"{' '.join(map(str, TABLES))}, or leave out --run, --evaluate, --only, --budget, --set, --dataset and "
+            "--sweep"
         )
     if args.teacher and not any(row.run and row.run.teacher for table in tables for row in table.rows if named):
         raise RequestError("--teacher: nothing is distilled here; choose --table 2 or 4")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.budgets import BUDGETS
 from bench.dispatch import train_here
+from bench.evaluations import evaluate_released, known_evaluations, require_released
 from bench.run_folder import load_record
 from bench.specs import Complexity, Edition, Network, RecipeTable, Row, RunRecord, RunSpec, Table, networks
 from bench.store import load_complexity, require_writable, save_complexity, write_atomically
@@ -19,7 +20,7 @@ from bench.suites import Entry, Suite
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.report.frame import Measurements, Records
+    from bench.report.frame import Evaluations, Measurements, Records
 
 
 def report_tables(
@@ -32,27 +33,31 @@ def report_tables(
 ) -> int:
     """Measure the rows and train the specs as far as missing, and report the tables; with --all the index too."""
     # A missing library or a folder that cannot be written refuses the request before the first measurement.
-    from bench.report.frame import table_frame
+    from bench.report.frame import evaluations_frame, table_frame
 
     require_writable(args.reports, "--reports")
     require_writable(args.runs / "complexity", "--runs")
+    released = require_released(runs_of(rows), args.evaluate) if args.evaluate else {}
     failures = _measure(networks(rows), args.runs)
     if args.run:
         failures += train_here(with_seeds(specs, args.seeds), args)
+    if released:
+        failures += evaluate_released(released, args)
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     every = [row for table in tables for row in table.rows_in(edition)]
     measurements = _known(networks(every), args.runs)
     records = _records(runs_of(every), args.runs)
-    frames = [table_frame(table, edition, measurements, records) for table in tables]
+    evaluations = known_evaluations(args.runs)
+    frames = [table_frame(table, edition, measurements, records, evaluations) for table in tables]
     printed: list[dict[str, object]] = []
     for table, frame in zip(tables, frames, strict=True):
-        paths = _write(
-            args.reports, f"table_{table.number}", _table_contents(table, edition, frame, measurements, records)
-        )
+        contents = _table_contents(table, edition, frame, measurements, records, evaluations)
+        paths = _write(args.reports, f"table_{table.number}", contents)
         shown = frame[[row in rows for row in table.rows_in(edition)]]
         numbered = {"table": table.number, "title": table.title}
-        printed.append(numbered | {"edition": edition.key, "rows": _plain(shown), "reports": _texts(paths)})
+        plain = {"rows": _plain(shown), "evaluations": _plain(evaluations_frame(table, edition, evaluations))}
+        printed.append(numbered | {"edition": edition.key, **plain, "reports": _texts(paths)})
         if not args.json:
             _show(table, edition, shown)
             _tell(paths)
@@ -85,13 +90,18 @@ def tell_untrained(rows: Iterable[Row]) -> None:
 
 
 def _table_contents(
-    table: Table, edition: Edition, frame: "pd.DataFrame", measurements: "Measurements", records: "Records"
+    table: Table,
+    edition: Edition,
+    frame: "pd.DataFrame",
+    measurements: "Measurements",
+    records: "Records",
+    evaluations: "Evaluations",
 ) -> dict[str, str | bytes]:
     """A table's files by suffix."""
     from bench.report.markdown import table_markdown
 
     contents: dict[str, str | bytes] = {
-        "md": table_markdown(table, edition, frame, measurements, records),
+        "md": table_markdown(table, edition, frame, measurements, records, evaluations),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
     }
     if table.has_picture:

@@ -19,12 +19,18 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, create_dataset, create_transform
+from timm.data import (
+    IMAGENET_DEFAULT_MEAN,
+    IMAGENET_DEFAULT_STD,
+    ImageNetInfo,
+    create_dataset,
+    create_transform,
+)
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import datasets, transforms
 
-from bench.specs import DATASETS, Contents, Recipe, RequestError, RunSpec, unknown
+from bench.specs import DATASETS, Contents, EvaluationSpec, Recipe, RequestError, RunSpec, unknown
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """yitu-opensource/T2T-ViT, commit 0f63dc9, transfer_learning.py"""
@@ -53,6 +59,10 @@ _FOLDERS = {"imagenet": ("imagenet", {"train": "train", "val": "val"})} | {
     name: (name, {"train": "train", "val": "test"}) for name in ("cifar10", "cifar100")
 }
 _TORCHVISION = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
+
+
+class Unreadable(Exception):
+    """More images failed to load than may be skipped."""
 
 
 class Synthetic(Dataset[tuple[Image.Image, int]]):
@@ -88,7 +98,7 @@ def open_images(name: str, split: str, data: str, *, download: bool = False) -> 
         name: "imagenet", "cifar10", "cifar100", "synthetic", or a name with timm's prefix ("hfds/...", "torch/...").
         split: "train" or "val".
         data: the folder that holds imagenet/{train,val}, cifar10 and cifar100, the latter as torchvision's own
-            files or as {train,test}/CLASS/*.png.
+            files or as {train,test}/CLASS/*.png; or, for ImageNet, the one that holds {train,val}.
         download: fetch CIFAR where it is missing.
 
     Raises:
@@ -117,6 +127,8 @@ def open_images(name: str, split: str, data: str, *, download: bool = False) -> 
             f"no {name} in {str(root)!r}: neither class folders ({splits[split]}/CLASS/*.png) nor torchvision's files; "
             "choose the folder above it with --data DIR, or fetch it with --download"
         )
+    if name == "imagenet":
+        return _open_imagenet(Path(data), splits[split])
     try:
         return datasets.ImageFolder(str(folder))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -154,6 +166,65 @@ def hold_out(images: Any, part: float) -> tuple[Part, Part]:
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0)).tolist()
     count = round(part * len(images))
     return Part(images, sorted(order[count:])), Part(images, sorted(order[:count]))
+
+
+class WordNetFolder(datasets.ImageFolder):  # type: ignore[misc]  # torchvision has no types
+    """Class folders named by WordNet id, numbered as ImageNet-1k numbers its classes though some may be missing.
+
+    Folders of any other name make it a folder like any, numbered from 0.
+    """
+
+    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
+        """Names of the class folders, and the number of each."""
+        classes, numbers = super().find_classes(directory)
+        known = {wordnet_id: number for number, wordnet_id in enumerate(ImageNetInfo().label_names())}
+        return classes, {name: known[name] for name in classes} if known.keys() >= set(classes) else numbers
+
+
+def _open_imagenet(data: Path, split: str) -> WordNetFolder:
+    """ImageNet in ``data/imagenet``, or in ``data`` itself where there is no such folder."""
+    folder = data / "imagenet" / split
+    if not folder.parent.is_dir() and (data / split).is_dir():
+        folder = data / split
+    try:
+        return WordNetFolder(str(folder))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        places = " nor in ".join(repr(str(place)) for place in dict.fromkeys([folder, data / split]))
+        raise RequestError(
+            f"no imagenet images in {places} ({error}); choose the folder that holds imagenet/ or {split}/ with "
+            "--data DIR"
+        ) from error
+
+
+def require_all_classes(name: str, images: Any) -> None:
+    """Refuse images whose labels may mean other classes than a trained head's.
+
+    Raises:
+        RequestError: folders of ImageNet that are no WordNet ids of its classes, or too few or too many classes of
+            another data set.
+    """
+    classes = _classes(images)
+    if name == "imagenet":
+        known = set(ImageNetInfo().label_names())
+        if strange := [label for label in classes if label not in known]:
+            more = f" and {len(strange) - 1} more" if strange[1:] else ""
+            raise RequestError(
+                f"imagenet: class folder {strange[0]!r}{more} in {images.root!r} is no WordNet id of ImageNet-1k, "
+                "and a trained head knows its classes by number; name the folders as n01440764"
+            )
+    elif len(classes) != KNOWN[name].num_classes:
+        raise RequestError(
+            f"{name}: {len(classes)} class folders, and a trained head knows its {KNOWN[name].num_classes} classes by "
+            "number; give it all of them"
+        )
+
+
+def fingerprint(images: Any) -> str:
+    """Of what is evaluated: sha256 over name and label of each image, or over the labels where images have no names."""
+    root = Path(getattr(images, "root", ""))
+    samples = getattr(images, "samples", None)
+    named = [(Path(path).relative_to(root).as_posix(), label) for path, label in samples] if samples else images.targets
+    return hashlib.sha256(repr(named).encode()).hexdigest()
 
 
 def survey(spec: RunSpec, train: Any, val: Any) -> dict[str, object]:
@@ -234,13 +305,13 @@ def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
     )
 
 
-def eval_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
+def eval_transform(protocol: Recipe | EvaluationSpec, img_size: int, known: Known) -> Any:
     """timm's evaluation transform: resize, centre crop, normalise."""
     return create_transform(
         img_size,
         is_training=False,
-        interpolation=recipe.eval_interpolation,
-        crop_pct=recipe.crop_pct,
+        interpolation=protocol.eval_interpolation,
+        crop_pct=protocol.crop_pct,
         crop_mode="center",
         crop_border_pixels=None,
         mean=known.mean,
@@ -364,10 +435,35 @@ def eval_loader(
     samples: Samples, batch: int, workers: int, rank: int, world_size: int, device: torch.device
 ) -> "DataLoader[Batch]":
     """Every image exactly once over all processes: no padding, the shares may differ by one."""
-    mine: Sequence[tuple[int, int]] = [(0, index) for index in range(rank, len(samples.images), world_size)]
+    mine = [(0, index) for index in range(rank, len(samples.images), world_size)]
+    return _eval_loader(samples, [mine[at : at + batch] for at in range(0, len(mine), batch)], workers, device)
+
+
+def ordered_loader(
+    samples: Samples, batch: int, workers: int, rank: int, world_size: int, device: torch.device, *, start: int
+) -> "DataLoader[Batch]":
+    """One process's part of the images from ``start`` on: in each step, all processes take the next that come.
+
+    Every process has as many steps; its batch is empty where the images end.
+    """
+    steps = range(start, len(samples.images), batch * world_size)
+    return _eval_loader(
+        samples,
+        [
+            [(0, index) for index in range(begin, min(begin + batch, len(samples.images)))]
+            for begin in (step + rank * batch for step in steps)
+        ],
+        workers,
+        device,
+    )
+
+
+def _eval_loader(
+    samples: Samples, batches: list[list[tuple[int, int]]], workers: int, device: torch.device
+) -> "DataLoader[Batch]":
     return DataLoader(
         samples,  # type: ignore[arg-type]
-        batch_sampler=[list(mine[at : at + batch]) for at in range(0, len(mine), batch)],
+        batch_sampler=batches,
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=device.type == "cuda",

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,23 +168,38 @@ def run_processes(folder: Path, resources: Resources, processes: int, stop: Stop
     Raises:
         RunFailed: as ``run``.
     """
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    job = ["-m", "bench.job", str(folder), json.dumps(dataclasses.asdict(resources))]
+    code = torchrun(["bench.job", str(folder), json.dumps(dataclasses.asdict(resources))], processes, stop)
+    record = load_record(folder)
+    if record and record.status == "interrupted":
+        received = signal.Signals(stop.signal or signal.SIGTERM)
+        raise RunInterrupted(f"{folder.name}: interrupted; the same command resumes it", received)
+    if code or record is None or record.status != "completed":
+        why = record.error if record and record.error else f"torchrun ended with {code}"
+        raise RunFailed(f"{folder.name}: {why}")
+
+
+def torchrun(
+    module: Sequence[str], processes: int, stop: Stop, while_it_runs: Callable[[], None] = lambda: None
+) -> int:
+    """Start a module with its arguments in several processes of this machine, and wait; returns the exit code.
+
+    Args:
+        module: its name and its arguments.
+        processes: how many.
+        stop: a signal to it is handed on, once.
+        while_it_runs: called ten times a second.
+    """
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     # In a session of its own: Ctrl-C reaches it once, through us.
-    with subprocess.Popen([*torchrun, *job], start_new_session=True) as children:
+    with subprocess.Popen([*start, "-m", *module], start_new_session=True) as children:
         told = False
         while children.poll() is None:
             if stop.signal and not told:
                 children.terminate()  # torchrun hands it on as SIGTERM, at which each process saves and leaves
                 told = True
+            while_it_runs()
             time.sleep(0.1)
-    record = load_record(folder)
-    if record and record.status == "interrupted":
-        received = signal.Signals(stop.signal or signal.SIGTERM)
-        raise RunInterrupted(f"{folder.name}: interrupted; the same command resumes it", received)
-    if children.returncode or record is None or record.status != "completed":
-        why = record.error if record and record.error else f"torchrun ended with {children.returncode}"
-        raise RunFailed(f"{folder.name}: {why}")
+    return children.returncode
 
 
 def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
@@ -201,8 +216,9 @@ def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
 
     from bench import trainer
     from bench.watch import Lines
+    from bench.world import world
 
-    with trainer.world() as here:
+    with world() as here:
         if not here.leads:
             # The first process says why a run ends.
             with contextlib.suppress(trainer.Diverged, trainer.Interrupted, trainer.Unreadable):
@@ -265,10 +281,8 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
     elif record.status == "running":
         record.history.append({"what": "killed", "when": now(), "note": "found running without a process"})
     record.status, record.error = "running", ""
-    record.git = _git()
-    record.versions = {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in _LIBRARIES
-    }
+    record.git = checkout()
+    record.versions = versions()
     _note(owned, record, "running", "")
     return record
 
@@ -300,7 +314,13 @@ def _job() -> dict[str, object]:
     return {"job": here.job_id, "node": os.environ.get("SLURMD_NODENAME", here.hostname), "log": str(here.paths.stderr)}
 
 
-def _git() -> dict[str, object]:
+def versions() -> dict[str, str]:
+    """Of python and of the libraries that a result depends on."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def checkout() -> dict[str, object]:
+    """Commit of the suite's checkout and whether the tree is dirty; empty outside one."""
     root = Path(__file__).resolve().parent.parent
 
     def git(*arguments: str) -> str:

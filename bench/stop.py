@@ -6,6 +6,15 @@ from collections.abc import Iterator
 from types import FrameType
 
 
+class Interrupted(Exception):
+    """A signal asked the work to stop, and it has saved itself."""
+
+    def __init__(self, number: int, where: str) -> None:
+        self.signal = signal.Signals(number)
+        """that any of the processes received"""
+        super().__init__(f"{self.signal.name} in {where}")
+
+
 class Stop:
     """Whether a signal asked to stop: set by the handler, read by whoever can save first."""
 

@@ -1,8 +1,10 @@
-"""Files that remember: atomic writes, and the folder of complexity measurements.
+"""Files that remember: atomic writes, and the folders of complexity measurements and of evaluations.
 
-Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution.
+Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution; evaluations
+of released weights in ``<runs>/evaluations/<evaluation_id>.json``, and unfinished ones in ``.partial.json``.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,8 +13,9 @@ import tempfile
 import uuid
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
-from bench.specs import Complexity, Network, RequestError
+from bench.specs import Complexity, Evaluation, EvaluationSpec, Network, RequestError
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -94,9 +97,7 @@ def load_complexity(runs: Path, network: Network) -> Complexity | None:
             return None  # of the suite before networks had arguments: whole, but without their structure
         if not isinstance(values, dict) or values.keys() != {f.name for f in fields(Complexity)}:
             raise ValueError("not the fields of a measurement")
-        named = values["network"]
-        named["model_args"] = tuple((name, value) for name, value in named["model_args"])
-        measured = Complexity(**values | {"network": Network(**named)})
+        measured = Complexity(**values | {"network": _network(values["network"])})
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
@@ -104,3 +105,73 @@ def load_complexity(runs: Path, network: Network) -> Complexity | None:
     if measured.network != network:
         raise ValueError(f"{path}: holds {measured.network} at {measured.network.img_size} px")
     return measured
+
+
+def _network(values: dict[str, Any]) -> Network:
+    return Network(**values | {"model_args": tuple((name, value) for name, value in values["model_args"])})
+
+
+def evaluation_spec(values: dict[str, Any]) -> EvaluationSpec:
+    """From what JSON holds of it."""
+    return EvaluationSpec(**values | {"network": _network(values["network"])})
+
+
+def evaluations_folder(runs: Path) -> Path:
+    """Where evaluations lie."""
+    return runs / "evaluations"
+
+
+def save_evaluation(runs: Path, found: Evaluation) -> None:
+    """Keep an evaluation: as a part to go on from until it has seen every image."""
+    done, partial = _evaluation_paths(runs, found.spec)
+    write_atomically(done if found.is_done else partial, json.dumps(asdict(found), indent=2) + "\n")
+    if found.is_done:
+        partial.unlink(missing_ok=True)
+
+
+def load_evaluation(runs: Path, spec: EvaluationSpec) -> Evaluation | None:
+    """The evaluation, done or begun; None where there is none, or only a damaged one."""
+    for path in _evaluation_paths(runs, spec):
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            found = _read_evaluation(path)
+            if found.spec == spec:
+                return found
+    return None
+
+
+def load_evaluations(runs: Path) -> tuple[list[Evaluation], list[str]]:
+    """All that are done, by file name, and a line on each file that is damaged, which counts as none."""
+    done, problems = [], []
+    for path in sorted(evaluations_folder(runs).glob("*.json")):
+        if path.name.endswith(_PARTIAL):
+            continue
+        try:
+            found = _read_evaluation(path)
+            if not found.is_done:
+                raise ValueError(f"{path}: not of every image")
+            done.append(found)
+        except ValueError as error:
+            problems.append(str(error))
+    return done, problems
+
+
+_PARTIAL = ".partial.json"
+
+
+def _evaluation_paths(runs: Path, spec: EvaluationSpec) -> tuple[Path, Path]:
+    """Of an evaluation that is done, and of one that is not."""
+    folder = evaluations_folder(runs)
+    return folder / f"{spec.evaluation_id}.json", folder / f"{spec.evaluation_id}{_PARTIAL}"
+
+
+def _read_evaluation(path: Path) -> Evaluation:
+    """Raises ValueError: the file is not a whole evaluation, and why."""
+    try:
+        values = json.loads(path.read_text())
+        spec = evaluation_spec(values["spec"])
+        lists = {name: tuple(values[name]) for name in ("resized", "unreadable")}
+        return Evaluation(**values | lists | {"spec": spec})
+    except FileNotFoundError:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path}: {error}") from error

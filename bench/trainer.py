@@ -11,10 +11,8 @@ resumed ends, on CPU, with the same bits as one that was not.
 import contextlib
 import io
 import math
-import os
-import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,33 +34,21 @@ from bench.build import (
     build_scheduler,
     build_teacher,
 )
+from bench.data import Unreadable
 from bench.run_folder import OwnedRun, given_file, now
+from bench.scoring import autocast, score
 from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
-from bench.stop import Stop
+from bench.stop import Interrupted, Stop
 from bench.store import sha256_of
+from bench.world import World, automatic_workers, device_name
 from models.checkpoints import CheckpointError, Fit, load_into, read_checkpoint
 
 SYNC_STEPS_GPU = 10
 """steps between two looks at the loss and at signals on a GPU, where each look waits for the device"""
 
-PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
-
 
 class Diverged(Exception):
     """The loss is not finite; the message names epoch and step."""
-
-
-class Interrupted(Exception):
-    """A signal asked the run to stop, and it has saved itself."""
-
-    def __init__(self, number: int, where: str) -> None:
-        self.signal = signal.Signals(number)
-        """that any of the processes received"""
-        super().__init__(f"{self.signal.name} in {where}")
-
-
-class Unreadable(Exception):
-    """More images failed to load than the run may skip."""
 
 
 class Watch(Protocol):
@@ -73,43 +59,6 @@ class Watch(Protocol):
 
     def note(self, text: str) -> None:
         """One line on something worth knowing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """This process among those that train one run."""
-
-    rank: int
-    size: int
-    device: torch.device
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process writes and talks."""
-        return self.rank == 0
-
-
-@contextlib.contextmanager
-def world() -> Iterator[World]:
-    """Join the processes that torchrun or Slurm started, or be alone."""
-    env = os.environ
-    together = "MASTER_ADDR" in env and "MASTER_PORT" in env  # salloc alone sets Slurm's variables too
-    rank = int(env.get("RANK", env.get("SLURM_PROCID", 0))) if together else 0
-    size = int(env.get("WORLD_SIZE", env.get("SLURM_NTASKS", 1))) if together else 1
-    local_rank = int(env.get("LOCAL_RANK", env.get("SLURM_LOCALID", 0)))
-    if torch.cuda.is_available():
-        device = torch.device("cuda", local_rank % torch.cuda.device_count())
-        torch.cuda.set_device(device)
-    else:
-        device = torch.device("cpu")
-    if size == 1:
-        yield World(rank=0, size=1, device=device)
-        return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=size)
-    try:
-        yield World(rank=rank, size=size, device=device)
-    finally:
-        dist.destroy_process_group()
 
 
 @dataclass(slots=True)
@@ -252,7 +201,7 @@ class Training:
             )
         transform = data.train_transform(self.recipe, spec.img_size, self.known)
         samples = data.Samples(train_images, transform, spec.seed, training=True)
-        workers = _automatic_workers(here) if resources.workers is None else resources.workers
+        workers = automatic_workers(here) if resources.workers is None else resources.workers
         self.train_loader = data.train_loader(samples, self.batches, workers, here.device)
         transform = data.eval_transform(self.recipe, spec.img_size, self.known)
         self.eval_loader, self.test_loader = (
@@ -386,12 +335,12 @@ class Training:
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy against labels (B,) or mixed labels (B, K), smoothed already if mixed."""
         smoothing = 0.0 if targets.is_floating_point() else self.recipe.label_smoothing
-        with self._autocast():
+        with autocast(self.here.device, self.precision):
             logits = self.model(images)
         if self.teacher is None:
             return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
         # Hard distillation (Touvron et al. 2021, equation 3): a token each for the label and the teacher's decision.
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad(), autocast(self.here.device, self.precision):
             decisions = self.teacher(images).argmax(1)
         by_label, by_teacher = (part.float() for part in logits)
         label_loss = functional.cross_entropy(by_label, targets, label_smoothing=smoothing)
@@ -414,10 +363,6 @@ class Training:
                 self.watch.note(f"learns from {note}")
                 self.record.history.append({"what": "teacher", "when": now(), "note": note})
         return network.to(self.here.device)
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.precision != "float32"
-        return torch.autocast(self.here.device.type, PRECISIONS[self.precision] if enabled else None, enabled=enabled)
 
     def _no_sync(self) -> contextlib.AbstractContextManager[None]:
         return self.model.no_sync() if isinstance(self.model, DistributedDataParallel) else contextlib.nullcontext()
@@ -476,14 +421,7 @@ class Training:
             self._count_unreadable(batch.unreadable)
             if not len(batch.labels):
                 continue
-            images = batch.images.to(self.here.device, non_blocking=True)
-            labels = batch.labels.to(self.here.device, non_blocking=True)
-            with self._autocast():
-                logits = network(images)
-            logits = logits.float()
-            top1, top5 = count_hits(logits, labels)
-            sums += torch.tensor([len(labels), 0, top1, top5, 0], device=sums.device)
-            sums[1] += functional.cross_entropy(logits, labels, reduction="sum").double()
+            sums[:4] += score(network, batch, self.here.device, self.precision)
         sums[4] = len(self.unreadable)
         if self.here.size > 1:
             dist.all_reduce(sums)
@@ -522,7 +460,7 @@ class Training:
                     f"{self.resources.data!r} holds {found['train_images']}; give it the same data, or another --runs"
                 )
             self.record.data = found
-            self.record.device = _device_name(self.here.device)
+            self.record.device = device_name(self.here.device)
             self.record.precision, self.record.world_size = self.precision, self.here.size
             self.record.epochs = self.recipe.total_epochs
             self.unreadable = dict.fromkeys(self.record.unreadable)
@@ -585,12 +523,6 @@ class Training:
         self.run.save_record(record)
 
 
-def count_hits(logits: Tensor, labels: Tensor) -> tuple[int, int]:
-    """How many of (B, K) logits have their label (B,) first, and among the first five; ties are guesses."""
-    hits = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]  # (B, 5), the likeliest first
-    return int(hits[:, 0].sum()), int(hits.sum())
-
-
 def summarize(metrics: list[dict[str, float]], test: dict[str, float] | None = None) -> dict[str, float]:
     """Accuracies of the last and of the best epoch, of raw and of averaged weights.
 
@@ -636,18 +568,3 @@ def _split(recipe: Recipe, world_size: int, most: int) -> tuple[int, int]:
             "number of processes"
         )
     return share, max(sizes)
-
-
-def _automatic_workers(here: World) -> int:
-    """Loading processes: this process's share of the cores that it may use."""
-    if here.device.type == "cpu":
-        return 0  # loading would compete with training
-    on_this_node = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    # Where Slurm binds tasks to cores, the affinity is the task's share already; where not, the node is shared.
-    cores = len(os.sched_getaffinity(0))
-    bound = cores < (os.cpu_count() or 1)
-    return max(1, min(8, cores - 1 if bound else cores // on_this_node))
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -6,14 +6,18 @@ A file of theirs is a dictionary with the weights under ``state_dict_ema`` or ``
 
 import argparse
 import functools
+import hashlib
+import io
 import pickle
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import safetensors.torch
 import timm
 import torch
+from timm.models.vgg import VGG
 from torch import Tensor, nn
 
 from models.t2t_vit import T2TViT, fit_checkpoint
@@ -38,6 +42,8 @@ class Checkpoint:
     """by parameter, without ``module.``"""
     key: str
     """where they lay in the file; empty if it is nothing but weights"""
+    sha256: str = ""
+    """of the file, over the bytes that the weights were read from; empty if they are of no released file"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,26 +57,17 @@ class Fit:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a file's weights on the CPU.
+    """Read a file's weights on the CPU, and the file once.
 
-    A file in torch's format of today carries checksums, and these are tested; one from before torch 1.6 has none.
+    A file in torch's format of today carries checksums, and these are tested; one from before torch 1.6 has none,
+    nor has one of safetensors.
 
     Raises:
         CheckpointError: it is not a whole checkpoint, it holds no weights, or reading it would run code.
         OSError: it is not there, or cannot be read.
     """
-    if zipfile.is_zipfile(path):
-        _test_checksums(path)
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # data, and in every file of the authors
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: {_refusal(path)}") from error
-    except Exception as error:  # damaged bytes end in whatever the reader makes of them
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CheckpointError(f"{path}: not a whole checkpoint ({reason}); fetch it again") from error
+    content = Path(path).read_bytes()
+    saved = _load(path, content)
     found = {key: saved[key] for key in _KEYS if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping)}
     key = next((key for key, weights in found.items() if weights), "")
     weights = found[key] if key else saved
@@ -79,12 +76,30 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     plain = {name.removeprefix("module."): value for name, value in weights.items()}
     if len(plain) < len(weights):
         raise CheckpointError(f"{path}: names with and without module. in one file; which are meant is not known")
-    return Checkpoint(path=str(path), weights=plain, key=key)
+    return Checkpoint(path=str(path), weights=plain, key=key, sha256=hashlib.sha256(content).hexdigest())
 
 
-def _test_checksums(path: str | Path) -> None:
+def _load(path: str | Path, content: bytes) -> object:
+    """What a file holds, of data alone."""
     try:
-        with zipfile.ZipFile(path) as file:
+        if Path(path).suffix == ".safetensors":
+            return safetensors.torch.load(content)
+        if zipfile.is_zipfile(io.BytesIO(content)):
+            _test_checksums(path, content)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # data, and in every file of the authors
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path}: {_refusal(content)}") from error
+    except Exception as error:  # damaged bytes end in whatever the reader makes of them
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{path}: not a whole checkpoint ({reason}); fetch it again") from error
+
+
+def _test_checksums(path: str | Path, content: bytes) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
             damaged = file.testzip()
     except Exception as error:
         raise CheckpointError(f"{path}: not a whole checkpoint ({error}); fetch it again") from error
@@ -103,9 +118,9 @@ def _is_weight(name: object, value: object) -> bool:
     )
 
 
-def _refusal(path: str | Path) -> str:
+def _refusal(content: bytes) -> str:
     try:
-        wanted = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+        wanted = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content))
     except Exception:  # a format too old to look into, or damaged
         wanted = []
     wanted = [name for name in wanted if name != "argparse.Namespace"]
@@ -134,10 +149,14 @@ def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
         CheckpointError: names or shapes do not fit; says what does not, and which of our networks it would fit.
     """
     own, weights = network.state_dict(), dict(checkpoint.weights)
+    if isinstance(network, VGG):
+        weights = _with_convolutions(weights)
     head = head_parameters(network, own)
     left_out = [] if head else head_parameters(network, weights)
     for name in left_out:
         del weights[name]
+    # Files from before torch 0.4.1 have none, and only training with a cumulative average reads them.
+    weights = {name: own[name] for name in own if name.endswith(".num_batches_tracked")} | weights
     missing, unknown = [name for name in own if name not in weights], [name for name in weights if name not in own]
     if missing or unknown:
         parts = (("missing", missing), ("unknown", unknown))
@@ -163,6 +182,19 @@ def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
             )
     network.load_state_dict(weights)
     return Fit(resized=tuple(resized), left_out=tuple(left_out))
+
+
+def _with_convolutions(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """torchvision's weights of a VGG with timm's names: its two hidden layers are convolutions there."""
+    parts = {"classifier.0.": ("pre_logits.fc1.", 7), "classifier.3.": ("pre_logits.fc2.", 1)}
+    renamed = {}
+    for name, value in weights.items():
+        for old, (new, side) in parts.items():
+            if name == f"{old}weight" and value.ndim == 2 and value.shape[1] % side**2 == 0:
+                value = value.unflatten(1, (-1, side, side))
+            name = name.replace(old, new)
+        renamed[name.replace("classifier.6.", "head.fc.")] = value
+    return renamed
 
 
 def networks_of(checkpoint: Checkpoint) -> list[str]:

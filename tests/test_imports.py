@@ -14,19 +14,21 @@ def bench(*names):
     return {f"bench.{name}" for name in names}
 
 
-TRAINER = bench("specs", "build", "data", "run_folder", "stop", "store") | {"models", "torch", "timm"}
 JOB = bench("specs", "store", "run_folder", "stop", "slurm")
+TRAINER = bench("specs", "build", "data", "run_folder", "scoring", "stop", "store", "world")
+EVALUATE = bench("specs", "data", "build", "job", "run_folder", "scoring", "stop", "store", "world")
+EVALUATIONS = bench("specs", "paper", "stop", "store")
 EXECUTORS = bench("specs", "job", "slurm", "submissions")
 HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
 DISPATCH = STANDING | bench("store", "costs", "settings", "standing", "status")
 COMMAND = bench("commands", "dispatch", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
-COMMANDS = bench("specs", "budgets", "suites", "store", "run_folder", "dispatch")
+COMMANDS = bench("specs", "budgets", "suites", "store", "run_folder", "dispatch", "evaluations")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
-    "models": ({"models", "torch", "torchvision", "timm"},) * 2,
+    "models": ({"models", "torch", "torchvision", "timm", "safetensors"},) * 2,
     "bench.specs": (set(), set()),
     "bench.recipes": (bench("specs"),) * 2,
     "bench.paper": (bench("specs", "recipes", "paper"),) * 2,
@@ -45,10 +47,17 @@ RULES = {
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
-    "bench.trainer": (bench("specs", "build", "data", "run_folder", "stop", "store") | {"models", "torch", "timm"},)
-    * 2,
+    "bench.weights": (bench("specs") | {"models", "timm"}, bench("specs") | {"models", "timm", "huggingface_hub"}),
+    "bench.evaluate": (EVALUATE | {"models", "torch"},) * 2,
+    "bench.evaluations": (
+        EVALUATIONS,
+        EVALUATIONS | bench("weights", "evaluate", "data") | {"models", "torch", "rich"},
+    ),
+    "bench.world": ({"torch"},) * 2,
+    "bench.scoring": (bench("data") | {"torch"},) * 2,
+    "bench.trainer": (TRAINER | {"models", "torch", "timm"},) * 2,
     "bench.watch": (set(), set()),
-    "bench.job": (JOB, JOB | bench("trainer", "watch") | {"torch", "submitit"}),
+    "bench.job": (JOB, JOB | bench("trainer", "watch", "world") | {"torch", "submitit"}),
     "bench.progress": (bench("specs", "run_folder") | {"rich"},) * 2,
     "bench.executors": (set(), set()),
     "bench.executors.slurm": (EXECUTORS, EXECUTORS | {"submitit"}),

@@ -416,7 +416,7 @@ def test_weights_that_are_not_finite_after_the_last_step_are_no_result(tmp_path)
 
 
 def test_accuracy_counts_ties_and_nan_as_no_better_than_they_are():
-    from bench.trainer import count_hits
+    from bench.scoring import count_hits
 
     labels = torch.tensor([3, 0])
     assert count_hits(torch.zeros(2, 1000), labels)[0] <= 1  # all tied: one guess each

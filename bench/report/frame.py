@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from bench.report.verdict import verdict, worst
-from bench.specs import STRUCTURE, Complexity, Edition, Network, Row, RunRecord, Table
+from bench.specs import STRUCTURE, Complexity, Edition, Evaluation, Network, Row, RunRecord, RunSpec, Table
 from bench.suites import Entry
+
+_EVALUATED = {"top1_pct": "Float64", "se_pct": "Float64", "images": "Int64", "file": "string", "sha256": "string"}
+"""of the evaluation of released weights, where it is of the whole validation set: what it found, and in which file"""
 
 COLUMNS = {
     "group": "string",
@@ -22,6 +25,7 @@ COLUMNS = {
     "top1_last_pct": "Float64",
     "seeds": "Int64",
     "run_ids": "string",
+    **{f"evaluated_{column}": kind for column, kind in _EVALUATED.items()},
     "baseline": "boolean",
     "published_change_pct": "Float64",
     "change_pct": "Float64",
@@ -29,6 +33,11 @@ COLUMNS = {
         f"{name}{column}": kind
         for name in ("cifar10_", "cifar100_")
         for column, kind in {"pct": "Float64", "std": "Float64", "seeds": "Int64", "run_ids": "string"}.items()
+    },
+    **{
+        f"{name}_evaluated_{column.removeprefix('top1_')}": kind
+        for name in ("cifar10", "cifar100")
+        for column, kind in _EVALUATED.items()
     },
     "published_cifar10_pct": "Float64",
     "published_cifar100_pct": "Float64",
@@ -54,10 +63,21 @@ COLUMNS = {
 Records = Mapping[str, Sequence[RunRecord]]
 """of every seed, by the id of the run that a row or an entry names"""
 
+Evaluations = Mapping[str, Sequence[Evaluation]]
+"""of released weights, by the id of the run that a row names"""
+
+NO_EVALUATIONS: Evaluations = {}
+
 Measurements = Mapping[Network, Complexity]
 
 
-def table_frame(table: Table, edition: Edition, measurements: Measurements, records: Records) -> pd.DataFrame:
+def table_frame(
+    table: Table,
+    edition: Edition,
+    measurements: Measurements,
+    records: Records,
+    evaluations: Evaluations = NO_EVALUATIONS,
+) -> pd.DataFrame:
     """One line a row of the table, published figures beside what was measured; missing is NA.
 
     Args:
@@ -66,12 +86,15 @@ def table_frame(table: Table, edition: Edition, measurements: Measurements, reco
         measurements: what is known; rows without one keep NA.
         records: runs that fill accuracies; one that is unfinished, or that saw other than the complete data
             set, fills none.
+        evaluations: of released weights; one of the whole validation set fills an accuracy that no run fills, and
+            then the row's source is "evaluated" unless a run fills another.
 
     Returns:
         A frame with ``COLUMNS``, indexed from 0 in the order of the rows that the edition prints.
     """
     lines = [
         _line(row, edition, measurements.get(row.network))
+        | _evaluated(row, evaluations)
         | (_accuracies(records.get(row.run.run_id, ())) if row.run else {})
         | _fine_tuned(row, records)
         for row in table.rows_in(edition)
@@ -134,6 +157,83 @@ def _change(frame: pd.DataFrame, column: str) -> "pd.Series[float]":
     return change.round(9).mask(frame["baseline"])
 
 
+def that_fills(run: RunSpec, evaluations: Evaluations) -> Evaluation | None:
+    """The evaluation that may fill the run's cell: of several, float32's, and the newest."""
+    filling = [found for found in evaluations.get(run.run_id, ()) if found.fills_a_cell]
+    return max(filling, key=lambda f: (f.spec.precision == "float32", f.evaluated_at), default=None)
+
+
+def _evaluated(row: Row, evaluations: Evaluations) -> dict[str, object]:
+    """What released weights reach, for each of the row's data sets."""
+    line: dict[str, object] = {}
+    for run in row.runs:
+        found = that_fills(run, evaluations)
+        if found is None:
+            continue
+        own = run is row.run
+        values = (found.top1_pct, found.top1_se, found.images, found.file, found.spec.sha256)
+        for column, value in zip(_EVALUATED, values, strict=True):
+            name = f"evaluated_{column}" if own else f"{run.dataset}_evaluated_{column.removeprefix('top1_')}"
+            line[name] = value
+        line |= {"top1_pct" if own else f"{run.dataset}_pct": found.top1_pct, "source": "evaluated"}
+    return line
+
+
+def evaluations_frame(table: Table, edition: Edition, evaluations: Evaluations) -> pd.DataFrame:
+    """One line an evaluation of the released weights of the table's rows, whole or not, printed figures beside it."""
+    lines: list[dict[str, object]] = []
+    for row in table.rows_in(edition):
+        for run in row.runs:
+            cell = "top1_pct" if run is row.run else f"{run.dataset}_pct"
+            printed = getattr(row.figures(edition)[0], cell)
+            found = evaluations.get(run.run_id, ())
+            lines += [_evaluation(row, one) | {"published_top1_pct": printed} for one in found]
+    frame = pd.DataFrame(lines, columns=list(EVALUATION_COLUMNS)).astype(EVALUATION_COLUMNS)
+    return frame.assign(difference_pct=frame["top1_pct"] - frame["published_top1_pct"])
+
+
+def _evaluation(row: Row, found: Evaluation) -> dict[str, object]:
+    spec = found.spec
+    return {
+        "model": row.name,
+        "network": str(spec.network),
+        "img_size": spec.network.img_size,
+        "dataset": spec.dataset,
+        "released": spec.released,
+        "file": found.file,
+        "found_by": found.found_by,
+        "sha256": spec.sha256,
+        "key": found.key or None,
+        "images": found.images,
+        "expected_images": found.expected_images,
+        "unreadable": len(found.unreadable),
+        "top1_pct": found.top1_pct,
+        "se_pct": found.top1_se,
+        "top5_pct": found.top5_pct,
+        "crop_pct": spec.crop_pct,
+        "eval_interpolation": spec.eval_interpolation,
+        "precision": spec.precision,
+        "resized": " ".join(found.resized) or None,
+        "fills_a_cell": found.fills_a_cell,
+        "device": found.device,
+        "commit": _commit(found.git),
+        "evaluated_at": found.evaluated_at,
+    }
+
+
+EVALUATION_COLUMNS = {
+    **dict.fromkeys(("model", "network"), "string"),
+    "img_size": "Int64",
+    **dict.fromkeys(("dataset", "released", "file", "found_by", "sha256", "key"), "string"),
+    **dict.fromkeys(("images", "expected_images", "unreadable"), "Int64"),
+    **dict.fromkeys(("top1_pct", "se_pct", "top5_pct", "published_top1_pct", "crop_pct"), "Float64"),
+    **dict.fromkeys(("eval_interpolation", "precision", "resized"), "string"),
+    "fills_a_cell": "boolean",
+    **dict.fromkeys(("device", "commit", "evaluated_at"), "string"),
+}
+"""of an ``evaluations_frame``"""
+
+
 def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:
     """Over the seeds that were trained to their end on the complete data set; none is left out for its figure."""
     whole = [record for record in records if record.is_whole]
@@ -159,8 +259,9 @@ def _fine_tuned(row: Row, records: Records) -> dict[str, object]:
     line: dict[str, object] = {}
     for spec in row.transfers:
         found = _accuracies([r for r in records.get(spec.run_id, ()) if starts_whole(r, row, records)])
-        line |= {f"{spec.dataset}_{name}": found.get(key) for name, key in _OF_A_DATA_SET.items()}
-        line |= {"source": "trained"} if found else {}
+        if found:
+            line |= {f"{spec.dataset}_{name}": found[key] for name, key in _OF_A_DATA_SET.items()}
+            line |= {"source": "trained"}
     return line
 
 
@@ -235,7 +336,7 @@ def swept_columns(sweep: Sequence[str]) -> list[str]:
 def _run(record: RunRecord) -> dict[str, object]:
     known = {column: getattr(record, column, None) for column in RUN_COLUMNS} | dict(record.results)
     known |= {name: record.data.get(name) for name in ("train_images", "val_images")}
-    known |= {"commit": _commit(record), "seed": record.spec.get("seed")}
+    known |= {"commit": _commit(record.git), "seed": record.spec.get("seed")}
     known["held_out_last_top1_pct"] = record.top1_pct("last", "held_out_")
     known |= {"starts_from": _origin(record, "start_from", "weights"), "teacher": _origin(record, "teacher")}
     if weights := record.spec.get("teacher_weights"):
@@ -273,8 +374,8 @@ def seeds_frame(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=[*keys, "seeds", "runs", *figures]).astype(figures)
 
 
-def _commit(record: RunRecord) -> str:
-    return f"{str(record.git.get('commit', ''))[:10]}{' (dirty)' if record.git.get('dirty') else ''}"
+def _commit(git: Mapping[str, object]) -> str:
+    return f"{str(git.get('commit', ''))[:10]}{' (dirty)' if git.get('dirty') else ''}"
 
 
 def _difference(measured: float, published: float | None) -> float | None:

@@ -5,7 +5,18 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.frame import NO_REASON, Measurements, Records, runs_frame, seeds_frame, starts_whole
+from bench.paper.released import RELEASED
+from bench.report.frame import (
+    NO_EVALUATIONS,
+    NO_REASON,
+    Evaluations,
+    Measurements,
+    Records,
+    evaluations_frame,
+    runs_frame,
+    seeds_frame,
+    starts_whole,
+)
 from bench.report.verdict import VERDICTS, decimals, verdict
 from bench.specs import Complexity, Edition, Published, Table, Teacher, networks
 from bench.suites import Entry, Suite
@@ -19,7 +30,12 @@ def figure(value: float, printed: float) -> str:
 
 
 def table_markdown(
-    table: Table, edition: Edition, frame: pd.DataFrame, measurements: Measurements, records: Records
+    table: Table,
+    edition: Edition,
+    frame: pd.DataFrame,
+    measurements: Measurements,
+    records: Records,
+    evaluations: Evaluations = NO_EVALUATIONS,
 ) -> str:
     """The report of one table.
 
@@ -29,6 +45,7 @@ def table_markdown(
         frame: from ``table_frame``.
         measurements: what the frame was made from, for the evidence below it.
         records: likewise, the runs.
+        evaluations: likewise, those of released weights.
     """
     name = f"table_{table.number}"
     sections = [
@@ -40,6 +57,7 @@ def table_markdown(
         *_changes(frame),
         _missing(table, edition, frame),
         *_trained(table, frame, records),
+        *_evaluated(evaluations_frame(table, edition, evaluations)),
         "## Verdicts\n\n" + _summary(frame),
         *_differences(table, edition, frame),
         *_candidates(table, edition, measurements),
@@ -69,13 +87,13 @@ def comparison(frame: pd.DataFrame) -> pd.DataFrame:
             shown |= {f"{label}: ours": frame[column].where(frame[f"published_{column}"].notna()).fillna(DASH)}
     if frame["published_top1_pct"].notna().any():
         shown |= {"Top-1 %: paper": frame["published_top1_pct"].map(_printed)}
-        shown |= {"Top-1 %: ours": _over_seeds(frame, "top1", "seeds")}
+        shown |= {"Top-1 %: ours": _accuracies(frame, "top1", "seeds", "evaluated_se_pct")}
     if frame["baseline"].any():
         shown |= {f"Change: {whose}": _change_cells(frame, column) for whose, column in _CHANGES.items()}
     for data, label in (("cifar10", "CIFAR-10 %"), ("cifar100", "CIFAR-100 %")):
         if frame[f"published_{data}_pct"].notna().any():
             shown |= {f"{label}: paper": frame[f"published_{data}_pct"].map(_printed)}
-            shown |= {f"{label}: ours": _over_seeds(frame, data, f"{data}_seeds")}
+            shown |= {f"{label}: ours": _accuracies(frame, data, f"{data}_seeds", f"{data}_evaluated_se_pct")}
     for cell, label, unit in (("params", "Params", "M"), ("macs", "MACs", "G")):
         figure_, difference = f"{cell}_{unit.lower()}", f"{cell}_difference_{unit.lower()}"
         if frame[f"published_{figure_}"].notna().any():
@@ -203,8 +221,10 @@ def _missing(table: Table, edition: Edition, frame: pd.DataFrame) -> str:
         parts.append(f"```\n{command}\n```")
     printed = frame[frame["published_top1_pct"].notna()]
     rows = table.rows_in(edition)
-    if untrained := [i for i in printed.index if pd.isna(printed["top1_pct"][i])]:
+    if untrained := [i for i in printed.index if pd.isna(printed["seeds"][i])]:
         parts.append(f"Top-1 of {len(untrained)} of {len(printed)} rows is not reproduced here.")
+        if evaluated := int(printed.loc[untrained, "top1_pct"].notna().sum()):
+            parts[-1] += f" Of {evaluated} of them it is that of released weights, evaluated here."
         if any(rows[i].run for i in untrained):
             parts[-1] += " This trains what is missing, with ImageNet in `DIR/imagenet/{train,val}`:"
             parts.append(f"```\n{command} --run local --data DIR\n```")
@@ -213,13 +233,30 @@ def _missing(table: Table, edition: Edition, frame: pd.DataFrame) -> str:
     tuned = {data: frame[f"published_{data}_pct"].notna() for data in ("cifar10", "cifar100")}
     if any(there.any() for there in tuned.values()):
         parts.append("*Top-1* is on ImageNet, ahead of fine-tuning.")
-        if missing := sum(int(frame.loc[there, f"{data}_pct"].isna().sum()) for data, there in tuned.items()):
+        if missing := sum(int(frame.loc[there, f"{data}_seeds"].isna().sum()) for data, there in tuned.items()):
             parts[-1] += (
                 f" {missing} accuracies after fine-tuning are not reproduced here. This fine-tunes the rows' ImageNet "
                 "weights, once these are trained, with CIFAR in `DIR/cifar10` and `DIR/cifar100`:"
             )
             parts.append(f"```\n{command} --run local --data DIR\n```")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *_released(table, edition, frame)])
+
+
+def _released(table: Table, edition: Edition, frame: pd.DataFrame) -> list[str]:
+    """Rows whose accuracy released weights could fill, and how."""
+    waiting = [
+        row.name
+        for row, line in zip(table.rows_in(edition), frame.to_dict("records"), strict=True)
+        for run in row.runs
+        if run in RELEASED and pd.isna(line["top1_pct" if run is row.run else f"{run.dataset}_pct"])
+    ]
+    if not waiting:
+        return []
+    return [
+        f"Weights were released of {', '.join(map(escape, dict.fromkeys(waiting)))}. This evaluates them, with their "
+        "files in `WEIGHTS` (timm's are fetched where they are missing):",
+        f"```\npython run_all.py --table {table.number} --evaluate WEIGHTS --data DIR\n```",
+    ]
 
 
 def _trained(table: Table, frame: pd.DataFrame, records: Records) -> list[str]:
@@ -249,6 +286,53 @@ def _trained(table: Table, frame: pd.DataFrame, records: Records) -> list[str]:
     ]
     text = "## Trained here\n\n" + _pipe(runs_comparison(runs_frame(rows, records))) + f"\n\n{PROTOCOLS}"
     return ["\n\n".join([text, *partial])]
+
+
+def _evaluated(frame: pd.DataFrame) -> list[str]:
+    """The evaluations of released weights, and why some fill no cell."""
+    if frame.empty:
+        return []
+    lines = frame.to_dict("records")
+    shown = pd.DataFrame(
+        {
+            "Model": frame["model"],
+            "data set": frame["dataset"],
+            "file": [f"`{line['file']}`" for line in lines],
+            "sha256": [f"`{line['sha256'][:12]}`" for line in lines],
+            "key": [DASH if pd.isna(key) else f"`{key}`" for key in frame["key"]],
+            "images": [f"{line['images']:,} of {line['expected_images']:,}" for line in lines],
+            "top-1 %": [f"{line['top1_pct']:.2f} ± {line['se_pct']:.2f}" for line in lines],
+            "printed": frame["published_top1_pct"].map(_printed),
+            "difference": [DASH if pd.isna(d) else f"{d:+z.2f}" for d in frame["difference_pct"]],
+            "top-5 %": frame["top5_pct"].map(_percent),
+            "protocol": [
+                f"{line['img_size']} px, crop {line['crop_pct']:g}, {line['eval_interpolation']}, {line['precision']}"
+                for line in lines
+            ],
+        }
+    )
+    notes = [
+        f"{escape(line['model'])}, {line['dataset']} (`{line['file']}`): {note}."
+        for line in lines
+        for note in _evaluation_notes(line)
+    ]
+    return ["\n\n".join(["## Evaluated here", _pipe(shown), EVALUATED, *notes])]
+
+
+EVALUATED = (
+    "Released weights, evaluated and not trained here: ± is the binomial standard error on the images of the "
+    "validation set. Weights that were trained here, where there are any, fill the cell instead."
+)
+
+
+def _evaluation_notes(line: Mapping[Any, Any]) -> Iterator[str]:
+    if line["found_by"] == "content":
+        yield f"found by its content, not by its name; taken for {line['released']}"
+    if not pd.isna(line["resized"]):
+        yield f"fills no cell: {line['resized']} resized to {line['img_size']} px, so it is not what was released"
+    if line["images"] < line["expected_images"]:
+        failed = f", {line['unreadable']} failed to load" if line["unreadable"] else ""
+        yield f"fills no cell: {line['images']:,} of {line['expected_images']:,} images{failed}"
 
 
 PROTOCOLS = (
@@ -311,14 +395,19 @@ def seeds_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataF
     )
 
 
-def _over_seeds(frame: pd.DataFrame, figure: str, count: str = "") -> list[str]:
-    """Mean ± standard deviation, with n in brackets where a count is named; no deviation for one seed."""
-    cells = []
-    for line in frame.to_dict("records"):
-        mean, std = line[f"{figure}_pct"], line[f"{figure}_std"]
-        cell = _percent(mean) if pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
-        cells.append(f"{cell} (n={line[count]})" if count and not pd.isna(mean) else cell)
-    return cells
+def _over_seeds(frame: pd.DataFrame, figure: str) -> list[str]:
+    """Mean ± standard deviation; no deviation for one seed."""
+    pairs = zip(frame[f"{figure}_pct"], frame[f"{figure}_std"], strict=True)
+    return [_percent(mean) if pd.isna(std) else f"{mean:.2f} ± {std:.2f}" for mean, std in pairs]
+
+
+def _accuracies(frame: pd.DataFrame, figure: str, count: str, error: str) -> list[str]:
+    """Mean ± standard deviation (n) of what was trained, or accuracy ± standard error of what was evaluated."""
+    cells = zip(_over_seeds(frame, figure), frame[f"{figure}_pct"], frame[count], frame[error], strict=True)
+    return [
+        cell if pd.isna(pct) else f"{pct:.2f} ± {se:.2f} (evaluated)" if pd.isna(n) else f"{cell} (n={n})"
+        for cell, pct, n, se in cells
+    ]
 
 
 def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[int] = ()) -> str:
@@ -507,5 +596,10 @@ _TEXT = (
     "starts from",
     "teacher",
     "run",
+    "data set",
+    "file",
+    "sha256",
+    "key",
+    "protocol",
 )
 """columns of names"""
