@@ -1,6 +1,7 @@
 """What the commands do: measure, have runs trained, collect, report, and show it on the terminal."""
 
 import argparse
+import contextlib
 import dataclasses
 import io
 import json
@@ -48,6 +49,8 @@ def report_tables(
     every = [row for table in tables for row in table.rows_in(edition)]
     measurements = _known(networks(every), args.runs)
     records = _records(runs_of(every), args.runs)
+    for spec, found in _from_files(every, args.runs).items():
+        records[spec.run_id] += found
     evaluations = known_evaluations(args.runs)
     frames = [table_frame(table, edition, measurements, records, evaluations) for table in tables]
     printed: list[dict[str, object]] = []
@@ -210,6 +213,9 @@ def _repeat(args: argparse.Namespace) -> list[str]:
         *(["--table", *args.table] if args.table else []),
         *(["--budget", args.budget] if args.budget != BUDGETS[0] else []),
         *(["--dataset", args.dataset] if args.dataset else []),
+        *(["--recipe", args.recipe] if args.recipe else []),
+        *(["--weights", *(path.name for path in args.weights)] if args.weights else []),
+        *(["--teacher", args.teacher] if args.teacher else []),
         *(["--set", *args.set] if args.set else []),
         *(["--sweep", *args.sweep] if args.sweep else []),
         *(["--seeds", *map(str, args.seeds)] if args.seeds else []),
@@ -231,6 +237,19 @@ def _records(specs: Iterable[RunSpec], runs: Path) -> dict[str, list[RunRecord]]
             if record:
                 records[spec.run_id].append(record)
     return records
+
+
+def _from_files(rows: Iterable[Row], runs: Path) -> dict[RunSpec, list[RunRecord]]:
+    """The records of the rows' fine-tunings that started from a file instead of the row's own run."""
+    fine_tunings = dict.fromkeys(spec for row in rows for spec in row.transfers)
+    found: dict[RunSpec, list[RunRecord]] = {spec: [] for spec in fine_tunings}
+    for spec in fine_tunings:
+        for path in sorted(runs.glob(f"{spec.run_id.rpartition('-s')[0]}-s*/record.json")):
+            with contextlib.suppress(ValueError):  # damaged: what does not say of which run it is cannot be missed
+                record = load_record(path.parent)
+                if record and spec.is_from_a_file(record):
+                    found[spec].append(record)
+    return found
 
 
 def _plain(frame: "pd.DataFrame") -> list[dict[Hashable, object]]:

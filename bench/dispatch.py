@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import costs, slurm, submissions
+from bench.given import with_teachers
 from bench.planner import Action, Decision, plan
 from bench.run_folder import load_records
 from bench.settings import Settings
@@ -30,12 +31,14 @@ def train_here(specs: Sequence[RunSpec], args: argparse.Namespace) -> list[str]:
     decisions = _plan(specs, args.runs, look(args.runs, _family(specs)))
     failures = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED]
     failures += [f"{d.spec.run_id} is {d.reason}" for d in decisions if d.action is Action.SKIP and not d.completed]
-    if not _todo(decisions):
+    todo, untaught = with_teachers(_todo(decisions), args)
+    failures += untaught
+    if not todo:
         return failures
     from bench.executors.local import LocalQueue
 
     queue = LocalQueue(
-        todo=_todo(decisions),
+        todo=todo,
         decide=lambda spec: _plan([spec], args.runs, look(args.runs, _family([spec])))[-1],
         runs=args.runs,
         resources=_resources(args),
@@ -72,7 +75,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
         mend(args.runs, cluster)
         decisions = _settled_plan(specs, args.runs)
         estimates = _estimates(decisions, args.runs)
-        todo = _todo(decisions)
+        todo, untaught = with_teachers(_todo(decisions), args)
         planned = arrays(
             todo,
             {d.spec.run_id: d.after for d in decisions if d.after},
@@ -92,7 +95,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
             submitted.append(submission)
             if not args.json:
                 _print_submission(submission, array.parent)
-    blocked = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED]
+    blocked = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED] + untaught
     if args.json:
         jobs = [{"job": s.job, "name": s.name, "runs": {s.task(run): run for run in s.runs}} for s in submitted]
         print(json.dumps({"plan": _plain(decisions, estimates), "submitted": jobs, "failures": blocked}, indent=2))

@@ -3,7 +3,7 @@
 import argparse
 import difflib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.specs import RequestError, Row, RunSpec, Table, Teacher, Weights, unknown
@@ -76,3 +76,30 @@ def named_teacher(args: argparse.Namespace) -> Teacher:
         ) from error
     args.files[weights.sha256] = str(Path(file).resolve())
     return Teacher(name, weights=weights, source="--teacher on the command line")
+
+
+def with_teachers(specs: Sequence[RunSpec], args: argparse.Namespace) -> tuple[list[RunSpec], list[str]]:
+    """Find the weights of timm's that teach the runs; where they lie is kept in ``args.files``.
+
+    They are fetched here, where there may be a network, and not by each process of a job.
+
+    Returns:
+        The runs that have all that they need, and a line for each of the others.
+    """
+    taught = {spec.teacher.model for spec in specs if spec.teacher and not spec.teacher.weights}
+    if not taught:
+        return list(specs), []
+    from bench.weights import Hub, hub_repository
+
+    hub = Hub()
+    args.files |= {tag: str(path) for tag in sorted(taught) if (path := hub.path(tag))}
+    missing = taught - args.files.keys()
+    ready = [spec for spec in specs if not (spec.teacher and spec.teacher.model in missing)]
+    lines = [
+        f"{spec.run_id}: the weights of its teacher, {spec.teacher.model}, are not in the hub's cache, and the hub "
+        f"cannot be reached; where it can, `hf download {hub_repository(spec.teacher.model)} model.safetensors` fetches them, "
+        "or name another with --teacher"
+        for spec in specs
+        if spec.teacher and spec.teacher.model in missing
+    ]
+    return ready, lines

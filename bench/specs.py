@@ -333,6 +333,12 @@ class RunSpec:
         seeds = {int(match[1]) for match in map(pattern.fullmatch, there) if match}
         return [spec for spec in map(self.with_seed, sorted(seeds)) if spec.run_id in there]
 
+    def is_from_a_file(self, record: "RunRecord") -> bool:
+        """Whether a record is of the same run with any seed, but for its start: from a file's weights."""
+        start = ("start_from", "weights", "seed")
+        own = json.loads(json.dumps({k: v for k, v in self.identity().items() if k not in start}))
+        return "weights" in record.spec and own == {k: v for k, v in record.spec.items() if k not in start}
+
     def to_json(self) -> str:
         """The whole spec, sources included, for spec.json."""
         return json.dumps(asdict(self), indent=2) + "\n"

@@ -21,7 +21,8 @@ EVALUATIONS = bench("specs", "paper", "stop", "store")
 EXECUTORS = bench("specs", "job", "slurm", "submissions")
 HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
-DISPATCH = STANDING | bench("store", "costs", "settings", "standing", "status")
+GIVEN = bench("specs", "store", "suites")
+DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "status")
 COMMAND = bench("commands", "dispatch", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COMMANDS = bench("specs", "budgets", "suites", "store", "run_folder", "dispatch", "evaluations")
@@ -34,7 +35,7 @@ RULES = {
     "bench.paper": (bench("specs", "recipes", "paper"),) * 2,
     "bench.budgets": (bench("specs", "recipes"),) * 2,
     "bench.suites": (bench("specs", "recipes", "budgets"),) * 2,
-    "bench.given": (bench("specs", "store", "suites"), bench("specs", "store", "suites") | {"models", "timm"}),
+    "bench.given": (GIVEN, GIVEN | bench("weights") | {"models", "timm"}),
     "bench.planner": (bench("specs"),) * 2,
     "bench.costs": (bench("specs"),) * 2,
     "bench.store": (bench("specs"),) * 2,

@@ -96,7 +96,7 @@ def table_frame(
         _line(row, edition, measurements.get(row.network))
         | _evaluated(row, evaluations)
         | (_accuracies(records.get(row.run.run_id, ())) if row.run else {})
-        | _fine_tuned(row, records)
+        | _fine_tuned(row, records, evaluations)
         for row in table.rows_in(edition)
     ]
     frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype(COLUMNS)
@@ -251,24 +251,30 @@ def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:
     }
 
 
-def _fine_tuned(row: Row, records: Records) -> dict[str, object]:
-    """Of each data set that the row's weights were fine-tuned on, as the paper does: the best epoch, over seeds.
-
-    Weights that were not trained to their end on the complete data set fill no cell, however they were fine-tuned.
-    """
+def _fine_tuned(row: Row, records: Records, evaluations: Evaluations) -> dict[str, object]:
+    """Of each data set that the row's weights were fine-tuned on, as the paper does: the best epoch, over seeds."""
     line: dict[str, object] = {}
     for spec in row.transfers:
-        found = _accuracies([r for r in records.get(spec.run_id, ()) if starts_whole(r, row, records)])
+        found = _accuracies(that_start_whole(row, spec, records, evaluations))
         if found:
             line |= {f"{spec.dataset}_{name}": found[key] for name, key in _OF_A_DATA_SET.items()}
             line |= {"source": "trained"}
     return line
 
 
-def starts_whole(record: RunRecord, row: Row, records: Records) -> bool:
-    """Whether a fine-tuning began with weights that may fill the row's own cell."""
-    parents = records.get(row.run.run_id, ()) if row.run else ()
-    return record.spec.get("start_from") in [parent.run_id for parent in parents if parent.is_whole]
+def that_start_whole(row: Row, spec: RunSpec, records: Records, evaluations: Evaluations) -> list[RunRecord]:
+    """The records of a row's fine-tuning that began with weights that may fill the row's own cell.
+
+    Those are of a run that was trained to its end on the complete data set; where none was fine-tuned, those of the
+    file whose evaluation fills the row's cell.
+    """
+    assert row.run
+    listed = records.get(spec.run_id, ())
+    parents = [parent.run_id for parent in records.get(row.run.run_id, ()) if parent.is_whole]
+    file = that_fills(row.run, evaluations)
+    return [record for record in listed if record.is_whole and record.spec.get("start_from") in parents] or [
+        record for record in listed if file and record.spec.get("weights") == file.spec.sha256
+    ]
 
 
 _OF_A_DATA_SET = {"pct": "top1_pct", "std": "top1_std", "seeds": "seeds", "run_ids": "run_ids"}

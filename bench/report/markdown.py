@@ -15,7 +15,7 @@ from bench.report.frame import (
     evaluations_frame,
     runs_frame,
     seeds_frame,
-    starts_whole,
+    that_start_whole,
 )
 from bench.report.verdict import VERDICTS, decimals, verdict
 from bench.specs import Complexity, Edition, Published, Table, Teacher, networks
@@ -56,7 +56,7 @@ def table_markdown(
         _pipe(comparison(frame)),
         *_changes(frame),
         _missing(table, edition, frame),
-        *_trained(table, frame, records),
+        *_trained(table, records, evaluations),
         *_evaluated(evaluations_frame(table, edition, evaluations)),
         "## Verdicts\n\n" + _summary(frame),
         *_differences(table, edition, frame),
@@ -259,7 +259,7 @@ def _released(table: Table, edition: Edition, frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _trained(table: Table, frame: pd.DataFrame, records: Records) -> list[str]:
+def _trained(table: Table, records: Records, evaluations: Evaluations) -> list[str]:
     """The runs behind our accuracies, and those that fill no cell."""
     rows = [
         Entry(row=row.name if spec is row.run else f"{row.name}, {spec.dataset}", spec=spec)
@@ -278,11 +278,11 @@ def _trained(table: Table, frame: pd.DataFrame, records: Records) -> list[str]:
     ]
     partial += [
         f"{escape(row.name)}, {spec.dataset} (`{record.run_id}`) was fine-tuned from weights that fill no cell: it "
-        "fills none."
+        "fills none." + (" `--evaluate` on the whole of ImageNet may change that." if "weights" in record.spec else "")
         for row in table.rows
         for spec in row.transfers
         for record in records.get(spec.run_id, ())
-        if record.is_whole and not starts_whole(record, row, records)
+        if record.is_whole and record not in that_start_whole(row, spec, records, evaluations)
     ]
     text = "## Trained here\n\n" + _pipe(runs_comparison(runs_frame(rows, records))) + f"\n\n{PROTOCOLS}"
     return ["\n\n".join([text, *partial])]
