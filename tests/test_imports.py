@@ -15,6 +15,7 @@ def bench(*names):
 
 
 JOB = bench("specs", "store", "run_folder", "stop", "slurm")
+TRAINER = bench("specs", "build", "data", "in_memory", "run_folder", "stop")
 EXECUTORS = bench("specs", "job", "slurm", "submissions")
 HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
@@ -41,8 +42,10 @@ RULES = {
     "bench.status": (STANDING | bench("standing"), STANDING | bench("standing") | {"tabulate"}),
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
+    "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy"},) * 2,
+    "bench.loading": (bench("specs", "recipes", "data", "in_memory", "complexity") | {"torch", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
-    "bench.trainer": (bench("specs", "build", "data", "run_folder", "stop") | {"models", "torch", "timm"},) * 2,
+    "bench.trainer": (TRAINER | {"models", "torch", "timm"},) * 2,
     "bench.watch": (set(), set()),
     "bench.job": (JOB, JOB | bench("trainer", "watch") | {"torch", "submitit"}),
     "bench.progress": (bench("specs", "run_folder") | {"rich"},) * 2,
