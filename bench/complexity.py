@@ -160,7 +160,7 @@ def measure(network: Network) -> Complexity:
         },
         source=source,
         source_sha256=_source_sha256(source),
-        machine=_machine(),
+        machine=machine(),
         measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
 
@@ -196,7 +196,8 @@ def _source_sha256(package: str) -> str:
 
 
 @functools.cache
-def _machine() -> str:
+def machine() -> str:
+    """System, processor and number of cores, in words."""
     cpu = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -333,7 +333,7 @@ class Batch:
         return Batch(images=self.images.pin_memory(), labels=self.labels.pin_memory(), unreadable=self.unreadable)
 
 
-_TRIES = 10
+TRIES = 10
 """images in a row that may fail to load before a place in a batch stays empty"""
 
 
@@ -353,21 +353,31 @@ class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
     def __getitem__(self, key: Key) -> tuple[Tensor | None, int, list[str]]:
         occasion, index = key
         unreadable: list[str] = []
-        for _ in range(_TRIES if self.training else 1):
-            try:
-                image, label = self.images[index]
-                image = image.convert("RGB")
-            except Exception as error:  # whatever a decoder raises: the image is named and counted
-                unreadable.append(f"{self._name(index)}: {type(error).__name__}: {' '.join(str(error).split())}")
+        for _ in range(TRIES if self.training else 1):
+            image, label, problem = read_image(self.images, index)
+            if image is None:
+                unreadable.append(problem)
                 index = (index + 1) % len(self.images)
                 continue
-            with seeded(self.seed, occasion, index):
+            with preserved_generators():
+                seed_cpu(self.seed, occasion, index)
                 return self.transform(image), label, unreadable
         return None, -1, unreadable
 
-    def _name(self, index: int) -> str:
-        samples = getattr(self.images, "samples", None)
-        return samples[index][0] if samples else f"image {index}"
+
+def read_image(images: Any, index: int) -> tuple[Image.Image | None, int, str]:
+    """An image in RGB with its label, and a line on what is wrong with it where it does not load."""
+    try:
+        image, label = images[index]
+        return image.convert("RGB"), label, ""
+    except Exception as error:  # whatever a decoder raises: the image is named and counted
+        return None, -1, f"{image_name(images, index)}: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def image_name(images: Any, index: int) -> str:
+    """Its path where it has one, else its index."""
+    samples = getattr(images, "samples", None)
+    return samples[index][0] if samples else f"image {index}"
 
 
 def _collate(items: list[tuple[Tensor | None, int, list[str]]]) -> Batch:
@@ -435,8 +445,7 @@ def eval_loader(
     samples: Samples, batch: int, workers: int, rank: int, world_size: int, device: torch.device
 ) -> "DataLoader[Batch]":
     """Every image exactly once over all processes: no padding, the shares may differ by one."""
-    mine = [(0, index) for index in range(rank, len(samples.images), world_size)]
-    return _eval_loader(samples, [mine[at : at + batch] for at in range(0, len(mine), batch)], workers, device)
+    return _eval_loader(samples, eval_batches(len(samples.images), batch, rank, world_size), workers, device)
 
 
 def ordered_loader(
@@ -458,9 +467,7 @@ def ordered_loader(
     )
 
 
-def _eval_loader(
-    samples: Samples, batches: list[list[tuple[int, int]]], workers: int, device: torch.device
-) -> "DataLoader[Batch]":
+def _eval_loader(samples: Samples, batches: list[list[Key]], workers: int, device: torch.device) -> "DataLoader[Batch]":
     return DataLoader(
         samples,  # type: ignore[arg-type]
         batch_sampler=batches,
@@ -472,6 +479,12 @@ def _eval_loader(
     )
 
 
+def eval_batches(size: int, batch: int, rank: int, world_size: int) -> list[list[Key]]:
+    """One process's share of the images, every world_size-th."""
+    mine: list[Key] = [(0, index) for index in range(rank, size, world_size)]
+    return [mine[at : at + batch] for at in range(0, len(mine), batch)]
+
+
 def _begin_worker(worker: int) -> None:
     torch.set_num_threads(1)
     # A signal to the whole process group must not take the loaders from a run that is about to save itself.
@@ -481,20 +494,22 @@ def _begin_worker(worker: int) -> None:
 
 def seed_everything(*parts: object) -> None:
     """Seed python, numpy and torch (all devices) from anything that has a repr."""
-    seed = _seed(*parts)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    seed_cpu(*parts)
+    torch.manual_seed(_seed(*parts))
 
 
-@contextlib.contextmanager
-def seeded(*parts: object) -> Iterator[None]:
-    """Generators seeded from ``parts`` inside the block, and as they were after it (CPU only)."""
-    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+def seed_cpu(*parts: object) -> None:
+    """The same without the devices."""
     seed = _seed(*parts)
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.random.default_generator.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def preserved_generators() -> Iterator[None]:
+    """Generators that are after the block as they were before it (CPU only)."""
+    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
     try:
         yield
     finally:

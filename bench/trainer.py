@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from bench import data
+from bench import data, in_memory
 from bench.build import (
     automatic_precision,
     build_ema,
@@ -199,22 +199,10 @@ class Training:
                 f"{len(train_images)} training images are less than one global batch of {self.recipe.global_batch}; "
                 "choose more data, or a smaller batch with --set global_batch=N lr=..."
             )
-        transform = data.train_transform(self.recipe, spec.img_size, self.known)
-        samples = data.Samples(train_images, transform, spec.seed, training=True)
         workers = automatic_workers(here) if resources.workers is None else resources.workers
-        self.train_loader = data.train_loader(samples, self.batches, workers, here.device)
-        transform = data.eval_transform(self.recipe, spec.img_size, self.known)
-        self.eval_loader, self.test_loader = (
-            data.eval_loader(
-                data.Samples(images, transform, spec.seed, training=False),
-                resources.micro_batch,
-                workers,
-                here.rank,
-                here.size,
-                here.device,
-            )
-            for images in (choosing, val_images)
-        )
+        self.train_loader = self._train_loader(train_images, workers)
+        self.eval_loader = self._eval_loader(choosing, workers)
+        self.test_loader = self._eval_loader(val_images, workers) if self.recipe.held_out else None
 
         self.precision = automatic_precision(here.device) if resources.precision == "auto" else resources.precision
         data.seed_everything(spec.seed, "weights")
@@ -231,6 +219,32 @@ class Training:
         self.mixup = build_mixup(self.recipe, self.known.num_classes)
         self._resume()
         self.model = network if here.size == 1 else DistributedDataParallel(network)
+
+    def _train_loader(self, images: Any, workers: int) -> Iterable[data.Batch]:
+        spec, recipe, device = self.spec, self.recipe, self.here.device
+        if spec.dataset in in_memory.DATASETS:
+            pixels = in_memory.obstacle(recipe) or in_memory.read(images, device)
+            if not isinstance(pixels, str):
+                return in_memory.train_loader(pixels, self.batches, recipe, spec.img_size, self.known, spec.seed)
+            self._note_one_by_one("training", pixels)
+        transform = data.train_transform(recipe, spec.img_size, self.known)
+        samples = data.Samples(images, transform, spec.seed, training=True)
+        return data.train_loader(samples, self.batches, workers, device)
+
+    def _eval_loader(self, images: Any, workers: int) -> Iterable[data.Batch]:
+        spec, recipe, here, batch = self.spec, self.recipe, self.here, self.resources.micro_batch
+        if spec.dataset in in_memory.DATASETS:
+            pixels = in_memory.read(images, here.device)
+            if not isinstance(pixels, str):
+                return in_memory.eval_loader(pixels, batch, recipe, spec.img_size, self.known, here.rank, here.size)
+            self._note_one_by_one("validation", pixels)
+        transform = data.eval_transform(recipe, spec.img_size, self.known)
+        samples = data.Samples(images, transform, spec.seed, training=False)
+        return data.eval_loader(samples, batch, workers, here.rank, here.size, here.device)
+
+    def _note_one_by_one(self, what: str, why: str) -> None:
+        if self.here.leads:
+            self.watch.note(f"{what} images are loaded one by one, not from memory: {why}")
 
     def train(self) -> None:
         """All epochs that are left.
@@ -264,7 +278,7 @@ class Training:
             if self.here.leads:
                 self.watch.epoch(line, images_per_s=images_per_s, epochs=epochs)
             self._heed_signal()
-        if self.recipe.held_out:
+        if self.test_loader is not None:
             self.test = self._validate(self.test_loader)
         self._remember(None)
 

@@ -15,7 +15,7 @@ def bench(*names):
 
 
 JOB = bench("specs", "store", "run_folder", "stop", "slurm")
-TRAINER = bench("specs", "build", "data", "run_folder", "scoring", "stop", "store", "world")
+TRAINER = bench("specs", "build", "data", "in_memory", "run_folder", "scoring", "stop", "store", "world")
 EVALUATE = bench("specs", "data", "build", "job", "run_folder", "scoring", "stop", "store", "world")
 EVALUATIONS = bench("specs", "paper", "stop", "store")
 EXECUTORS = bench("specs", "job", "slurm", "submissions")
@@ -47,6 +47,8 @@ RULES = {
     "bench.status": (STANDING | bench("standing"), STANDING | bench("standing") | {"tabulate"}),
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
+    "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy"},) * 2,
+    "bench.loading": (bench("specs", "recipes", "data", "in_memory", "complexity") | {"torch", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
     "bench.weights": (bench("specs") | {"models", "timm"}, bench("specs") | {"models", "timm", "huggingface_hub"}),
     "bench.evaluate": (EVALUATE | {"models", "torch"},) * 2,
