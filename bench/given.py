@@ -97,8 +97,8 @@ def with_teachers(specs: Sequence[RunSpec], args: argparse.Namespace) -> tuple[l
     ready = [spec for spec in specs if not (spec.teacher and spec.teacher.model in missing)]
     lines = [
         f"{spec.run_id}: the weights of its teacher, {spec.teacher.model}, are not in the hub's cache, and the hub "
-        f"cannot be reached; where it can, `hf download {hub_repository(spec.teacher.model)} model.safetensors` fetches "
-        "them, or name another with --teacher"
+        f"cannot be reached; fetch them where it can, by `hf download {hub_repository(spec.teacher.model)} "
+        "model.safetensors`, or name another with --teacher"
         for spec in specs
         if spec.teacher and spec.teacher.model in missing
     ]

@@ -1,10 +1,13 @@
 """Sweeps and settings: runs with reports of their own."""
 
+import dataclasses
+
 import pytest
 
 from bench.budgets import under
 from bench.paper import TABLES
-from bench.specs import RequestError
+from bench.recipes import CIFAR_TRANSFER_CORRECTED
+from bench.specs import RequestError, Teacher, Weights
 from bench.suites import grid, suites
 
 
@@ -87,3 +90,38 @@ def test_rows_without_a_run_have_one_under_a_budget_only():
     assert "MobileNetV3 (Searched)" not in rows(settings=["lr=1e-3"])
     assert rows(budget="pilot")["MobileNetV3 (Searched)"].model == "mobilenetv3_large_100"
     assert under("smoke", TABLES[6].rows[2]).img_size == 96  # Inception's pooling leaves nothing of 32
+
+
+def test_transfer_is_shown_against_the_same_run_from_scratch():
+    (suite,) = make(budget="transfer")
+    scratch, transferred, *others = (entry.spec for entry in suite.entries)
+    (pilot,) = (e.spec for e in make(budget="pilot")[0].entries if e.row == "T2T-ViT-7")
+    assert scratch.start_from is None
+    assert transferred.start_from == pilot
+    assert dataclasses.replace(transferred, start_from=None) == scratch
+    assert all(spec.start_from == pilot and spec.dataset == "cifar100" for spec in others)
+    assert {spec.recipe.epochs for spec in others} == {scratch.recipe.epochs}
+    assert "in the same number of steps" in suite.about
+
+
+def test_fine_tunings_are_a_suite_of_their_own():
+    tuned = {"tables": [TABLES[5]], "budget": "paper", "fine_tuned_by": CIFAR_TRANSFER_CORRECTED}
+    (suite,) = suites(**tuned)
+    assert suite.name == "table_5_cifar_transfer_corrected"
+    assert len(suite.entries) == 6
+    assert all(entry.spec.recipe == CIFAR_TRANSFER_CORRECTED and entry.spec.start_from for entry in suite.entries)
+    weights = Weights(sha256="ab" * 32, file="mine.pth")
+    (suite,) = suites(**tuned, weights={"t2t_vit_14": weights}, sweep=["lr=0.01,0.02"])
+    assert suite.name == "table_5_cifar_transfer_corrected_mine.pth_sweep_lr"
+    assert [entry.row for entry in suite.entries] == ["T2T-ViT-14, cifar10"] * 2 + ["T2T-ViT-14, cifar100"] * 2
+    assert all(entry.spec.weights == weights and not entry.spec.start_from for entry in suite.entries)
+
+
+def test_another_teacher_teaches_the_distilled_rows_alone():
+    teacher = Teacher("resnet50.tv_in1k")
+    (suite,) = suites([TABLES[4]], budget="pilot", teacher=teacher)
+    assert [entry.row for entry in suite.entries] == ["T2T-ViT-7-Distilled", "T2T-ViT-12-Distilled"]
+    assert all(entry.spec.teacher == teacher and entry.spec.dataset == "cifar10" for entry in suite.entries)
+    assert suite.name == "table_4_pilot_resnet50.tv_in1k"
+    (plain,) = suites([TABLES[4]], budget="pilot")
+    assert not any(entry.spec.teacher for entry in plain.entries)
