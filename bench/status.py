@@ -85,7 +85,7 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
         line,
         epoch=epoch,
         epochs=record.epochs or line.epochs,
-        best_top1_pct=record.top1_pct("best"),
+        best_top1_pct=record.top1_pct("best") or record.top1_pct("best", "held_out_"),
         images_per_s=speed,
         left_s=left,
         restarts=owner.attempt - 1 if owner else 0,
