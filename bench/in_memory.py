@@ -117,7 +117,7 @@ class Views:
         top, left, height, width = RandomResizedCropAndInterpolation.get_params(
             _blank(*self.source), (self.recipe.crop_scale_min, self.recipe.crop_scale_max), (3 / 4, 4 / 3)
         )
-        return View(top, left, height, width, 0, 0, _flip(self.recipe.hflip) if self.recipe.hflip else 0)
+        return View(top, left, height, width, 0, 0, _flip(self.recipe.hflip))
 
 
 def _blank(height: int, width: int) -> Tensor:
