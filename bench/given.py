@@ -23,12 +23,13 @@ def fitting_weights(args: argparse.Namespace, tables: Iterable[Table]) -> dict[s
     found: dict[str, Weights] = {}
     for path in args.weights:
         try:
-            names = networks_of(read_checkpoint(path))
-            weights = Weights(file=path.name, sha256=sha256_of(path))
+            checkpoint = read_checkpoint(path)
+            weights = Weights(file=path.name, sha256=checkpoint.sha256)
         except CheckpointError as error:
             raise RequestError(f"--weights {error}") from error
         except OSError as error:
             raise RequestError(f"--weights {path}: {error.strerror}; give a file of weights") from error
+        names = networks_of(checkpoint)
         fitting = [name for name in names if name in wanted]
         if not fitting:
             others = f"they fit {', '.join(names)}" if names else "they fit no network of this suite"
