@@ -40,7 +40,7 @@ def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Rel
     wanted = {run: RELEASED[run] for run in runs if run in RELEASED}
     if not wanted:
         raise RequestError(
-            "--evaluate: no weights were released of these rows; choose rows of --table 2 3 4 5 6 7 without a star"
+            "--evaluate: no weights were released of these rows; choose T2T-ViTs, or CNNs without a star"
         )
     return wanted
 
@@ -96,8 +96,8 @@ def _from_hub(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: 
     if missing:
         print(
             f"run_all.py: not evaluated: {', '.join(missing)}: neither in {str(folder)!r} nor in the hub's cache, and "
-            f"the hub cannot be reached; where it can, `hf download {hub_repository(missing[0])} model.safetensors` "
-            f"fetches the first: copy it to {folder / missing[0]}.safetensors, and the others likewise",
+            f"the hub does not answer; where it does, `hf download {hub_repository(missing[0])} model.safetensors` "
+            f"fetches the file into its cache; or put it there as {folder / missing[0]}.safetensors",
             file=sys.stderr,
         )
     return found
