@@ -156,7 +156,7 @@ def test_a_cifar_file_goes_to_table_5(command, tmp_path):
 def test_a_head_for_other_classes_is_another_model(tmp_path):
     path = save(tmp_path / "file.pth", timm.create_model("t2t_vit_7", num_classes=10))
     with pytest.raises(evaluate.CheckpointError, match=r"file\.pth: its head is not for the 1000 .*head\.weight"):
-        evaluate.load_weights(path, "name", read_checkpoint(path), Network("t2t_vit_7"), "imagenet")
+        evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), Network("t2t_vit_7"), "imagenet")
 
 
 @pytest.fixture
@@ -180,6 +180,7 @@ def test_weights_by_tag_come_from_the_cache_for_the_unmarked_row_alone(command, 
     assert found.keys() == {"ResNet50"}
     found = found["ResNet50"]
     assert (found["released"], found["found_by"]) == ("resnet50.tv_in1k", "hub")
+    assert found["file"] == "timm/resnet50.tv_in1k/model.safetensors"
     assert (found["crop_pct"], found["eval_interpolation"]) == (0.875, "bilinear")
     (line,) = [line for line in done.stderr.splitlines() if "not evaluated" in line]
     assert "resnet101.tv_in1k: neither in" in line
@@ -307,7 +308,7 @@ def given(**kwargs):
 
 def start(path, runs, spec):
     part = [json.dumps(dataclasses.asdict(part)) for part in (spec, given())]
-    command = [sys.executable, "-m", "bench.evaluate", str(path), "name", str(runs), *part]
+    command = [sys.executable, "-m", "bench.evaluate", str(path), "tiny.pth", "name", str(runs), *part]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
@@ -351,7 +352,7 @@ def test_two_processes_find_the_same_and_go_on_from_what_one_began(tiny, tmp_pat
     finish(process)
     begun = load_evaluation(tmp_path, spec)
     assert begun.images < 256
-    weights = evaluate.load_weights(path, "name", read_checkpoint(path), spec.network, spec.dataset)
+    weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
     told = []
     with Stop().listening() as stop:
         both = evaluate.evaluate_on(2, spec, weights, None, tmp_path, given(micro_batch=24), stop, told.append)
@@ -363,7 +364,7 @@ def test_two_processes_find_the_same_and_go_on_from_what_one_began(tiny, tmp_pat
 
 def test_a_part_of_another_evaluation_is_not_gone_on_from(tiny, tmp_path):
     path, spec, _ = tiny
-    weights = evaluate.load_weights(path, "name", read_checkpoint(path), spec.network, spec.dataset)
+    weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
     images = evaluate.open_val("synthetic", given())
     stop = Stop()
     stop.signal = signal.SIGTERM
@@ -379,7 +380,7 @@ def test_a_part_of_another_evaluation_is_not_gone_on_from(tiny, tmp_path):
 
 def test_images_that_do_not_load_are_named_and_limited(tiny, tmp_path):
     path, spec, undisturbed = tiny
-    weights = evaluate.load_weights(path, "name", read_checkpoint(path), spec.network, spec.dataset)
+    weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
 
     class Broken:
         samples = None
@@ -404,7 +405,7 @@ def test_images_that_do_not_load_are_named_and_limited(tiny, tmp_path):
 
 def test_weights_that_give_no_finite_output_are_a_failure(tiny, tmp_path):
     path, spec, _ = tiny
-    weights = evaluate.load_weights(path, "name", read_checkpoint(path), spec.network, spec.dataset)
+    weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
     weights.network.head.bias.data.fill_(float("nan"))
     images = evaluate.open_val("synthetic", given())
     with pytest.raises(evaluate.EvaluationFailed, match=r"tiny\.pth: an output is not finite in float32"):
