@@ -137,10 +137,24 @@ def test_a_damaged_evaluation_is_named_and_counts_as_none(tmp_path):
     assert load_evaluation(tmp_path, found.spec) == found
     whole = evaluations_folder(tmp_path) / f"{found.spec.evaluation_id}.json"
     text = whole.read_text()
-    for damaged in (text[:100], "[]", text.replace("50000", "5"), text.replace('"top1_hits"', '"hits"'), "[" * 100_000):
+    replaced = [text.replace("50000", "5"), text.replace('"top1_hits"', '"hits"')]
+    replaced += [text.replace("float32", "float16")]  # of another evaluation
+    for damaged in (text[:100], "[]", "[" * 100_000, *replaced):
         whole.write_text(damaged)
         done, problems = load_evaluations(tmp_path)
         assert done == [other]
         assert len(problems) == 1
         assert whole.name in problems[0]
         assert load_evaluation(tmp_path, found.spec) is None
+
+
+def test_what_has_not_seen_every_image_is_no_evaluation(tmp_path):
+    part = dataclasses.replace(evaluation(FOURTEEN, RELEASED[FOURTEEN]), images=49_000)
+    save_evaluation(tmp_path, part)
+    assert load_evaluations(tmp_path) == ([], [])
+    assert load_evaluation(tmp_path, part.spec) == part
+    (path,) = evaluations_folder(tmp_path).iterdir()
+    path.rename(path.with_name(f"{part.spec.evaluation_id}.json"))
+    done, problems = load_evaluations(tmp_path)
+    assert (done, len(problems)) == ([], 1)
+    assert "not of every image" in problems[0]
