@@ -31,7 +31,19 @@ from bench.suites import suites
 T = TypeVar("T")
 
 _INSTALL = "pip install -c constraints.txt -e ."
-_DEPENDENCIES = ("torch", "torchvision", "timm", "fvcore", "pandas", "matplotlib", "submitit", "rich", "tabulate")
+_DEPENDENCIES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "safetensors",
+    "huggingface_hub",
+    "fvcore",
+    "pandas",
+    "matplotlib",
+    "submitit",
+    "rich",
+    "tabulate",
+)
 
 
 class _Parser(argparse.ArgumentParser):

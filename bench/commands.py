@@ -39,11 +39,10 @@ def report_tables(
     require_writable(args.reports, "--reports")
     require_writable(args.runs / "complexity", "--runs")
     released = require_released(runs_of(rows), args.evaluate) if args.evaluate else {}
-    failures = _measure(networks(rows), args.runs)
+    failures = evaluate_released(released, args) if released else []
+    failures += _measure(networks(rows), args.runs)
     if args.run:
         failures += train_here(with_seeds(specs, args.seeds), args)
-    if released:
-        failures += evaluate_released(released, args)
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     every = [row for table in tables for row in table.rows_in(edition)]

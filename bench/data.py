@@ -220,11 +220,13 @@ def require_all_classes(name: str, images: Any) -> None:
 
 
 def fingerprint(images: Any) -> str:
-    """Of what is evaluated: sha256 over name and label of each image, or over the labels where images have no names."""
-    root = Path(getattr(images, "root", ""))
+    """Of what is evaluated: sha256 over name and label of each image, or over what there is of the two."""
     samples = getattr(images, "samples", None)
-    named = [(Path(path).relative_to(root).as_posix(), label) for path, label in samples] if samples else images.targets
-    return hashlib.sha256(repr(named).encode()).hexdigest()
+    if samples:
+        listed: object = [(Path(path).relative_to(images.root).as_posix(), label) for path, label in samples]
+    else:
+        listed = getattr(images, "targets", len(images))
+    return hashlib.sha256(repr(listed).encode()).hexdigest()
 
 
 def survey(spec: RunSpec, train: Any, val: Any) -> dict[str, object]:

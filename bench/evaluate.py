@@ -3,7 +3,7 @@
 Legend: W processes take B images each a step, in the order of the images, so that one number says how far it is,
 whatever W. Hits are whole numbers: an evaluation that was interrupted ends with the same ones.
 
-``python -m bench.evaluate PATH FOUND_BY RUNS SPEC RESOURCES`` is what torchrun starts on each GPU.
+``python -m bench.evaluate PATH FILE FOUND_BY RUNS SPEC RESOURCES`` is what torchrun starts on each GPU.
 """
 
 import dataclasses
@@ -39,6 +39,8 @@ class Weights:
     """A file's weights in a network that they fit."""
 
     path: Path
+    file: str
+    """its name in the record"""
     found_by: str
     """name, content, or hub"""
     checkpoint: Checkpoint
@@ -72,7 +74,9 @@ def spec_of(run: RunSpec, released: str, sha256: str, images: Any, precision: st
     )
 
 
-def load_weights(path: Path, found_by: str, checkpoint: Checkpoint, network: Network, dataset: str) -> Weights:
+def load_weights(
+    path: Path, file: str, found_by: str, checkpoint: Checkpoint, network: Network, dataset: str
+) -> Weights:
     """Put a file's weights into the network that they are to be evaluated as.
 
     Raises:
@@ -85,7 +89,7 @@ def load_weights(path: Path, found_by: str, checkpoint: Checkpoint, network: Net
         raise CheckpointError(
             f"{path}: its head is not for the {classes} classes of {dataset} ({', '.join(fit.left_out)} do not fit)"
         )
-    return Weights(path=path, found_by=found_by, checkpoint=checkpoint, network=module, fit=fit)
+    return Weights(path=path, file=file, found_by=found_by, checkpoint=checkpoint, network=module, fit=fit)
 
 
 def evaluate(
@@ -118,7 +122,7 @@ def evaluate(
     began = time.monotonic()
     done = load_evaluation(runs, spec) or Evaluation(
         spec=spec,
-        file=weights.path.name,
+        file=weights.file,
         found_by=weights.found_by,
         key=weights.checkpoint.key,
         resized=weights.fit.resized,
@@ -141,6 +145,7 @@ def evaluate(
     seen = done.images + len(done.unreadable)
     loader = data.ordered_loader(samples, resources.micro_batch, workers, here.rank, here.size, here.device, start=seen)
     network = weights.network.to(here.device).eval()
+    torch.backends.cudnn.allow_tf32 = False  # or convolutions in float32 keep 10 bits of each number
     for batch in loader:
         sums = torch.zeros(5, dtype=torch.double, device=here.device)  # images, loss, top-1, top-5, unreadable
         if len(batch.labels):
@@ -208,7 +213,7 @@ def evaluate_on(
 
     part = json.dumps(dataclasses.asdict(spec)), json.dumps(dataclasses.asdict(resources))
     code = job.torchrun(
-        ["bench.evaluate", str(weights.path), weights.found_by, str(runs), *part], processes, stop, look
+        ["bench.evaluate", str(weights.path), weights.file, weights.found_by, str(runs), *part], processes, stop, look
     )
     done = load_evaluation(runs, spec)
     if done and done.is_done:
@@ -218,7 +223,7 @@ def evaluate_on(
     raise EvaluationFailed(f"{weights.path}: torchrun ended with {code}; what went wrong stands above")
 
 
-def _main(path: str, found_by: str, runs: str, spec: str, resources: str) -> int:
+def _main(path: str, file: str, found_by: str, runs: str, spec: str, resources: str) -> int:
     """A process's part, from what ``evaluate_on`` wrote on its command line."""
     asked, given = evaluation_spec(json.loads(spec)), Resources(**json.loads(resources))
     with Stop().listening() as stop, world() as here:
@@ -226,7 +231,7 @@ def _main(path: str, found_by: str, runs: str, spec: str, resources: str) -> int
             checkpoint = read_checkpoint(path)
             if checkpoint.sha256 != asked.sha256:
                 raise CheckpointError(f"{path}: it has changed; give the same command again")
-            weights = load_weights(Path(path), found_by, checkpoint, asked.network, asked.dataset)
+            weights = load_weights(Path(path), file, found_by, checkpoint, asked.network, asked.dataset)
             images = open_val(asked.dataset, dataclasses.replace(given, download=False))
             evaluate(asked, weights, images, Path(runs), given, here, stop)
         except Interrupted:

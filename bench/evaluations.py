@@ -40,7 +40,7 @@ def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Rel
     wanted = {run: RELEASED[run] for run in runs if run in RELEASED}
     if not wanted:
         raise RequestError(
-            "--evaluate: no weights were released of these rows; choose rows of --table 2 3 4 5 6 7 without a star"
+            "--evaluate: no weights were released of these rows; choose T2T-ViTs, or CNNs without a star"
         )
     return wanted
 
@@ -96,8 +96,8 @@ def _from_hub(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: 
     if missing:
         print(
             f"run_all.py: not evaluated: {', '.join(missing)}: neither in {str(folder)!r} nor in the hub's cache, and "
-            f"the hub cannot be reached; where it can, `hf download {hub_repository(missing[0])} model.safetensors` "
-            f"fetches the first: copy it to {folder / missing[0]}.safetensors, and the others likewise",
+            f"the hub does not answer; where it does, `hf download {hub_repository(missing[0])} model.safetensors` "
+            f"fetches the file into its cache; or put it there as {folder / missing[0]}.safetensors",
             file=sys.stderr,
         )
     return found
@@ -130,12 +130,12 @@ def _evaluate_all(found: "Sequence[Found]", args: argparse.Namespace) -> list[st
         todo = [one for one in found if one.run.dataset in images]
         for i, one in enumerate(todo, start=1):
             place = f"[{i}/{len(todo)}]"
-            task = bar.add_task(f"{place} {one.path.name}", total=None)
+            task = bar.add_task(f"{place} {one.file}", total=None)
             try:
                 line = _evaluate_one(one, images[one.run.dataset], resources, args.runs, stop, bar, task)
             except Interrupted as error:
                 raise KeyboardInterrupt(
-                    f"{one.path.name}: interrupted: {error}; the same command goes on from there"
+                    f"{one.file}: interrupted: {error}; the same command goes on from there"
                 ) from error
             except (CheckpointError, EvaluationFailed, Unreadable) as error:
                 failures.append(str(error))
@@ -180,7 +180,7 @@ def _evaluate_one(one: "Found", images: Any, resources: Resources, runs: Path, s
     done, again = load_evaluation(runs, spec), "already evaluated: "
     if done is None or not done.is_done:
         again = ""
-        weights = load_weights(one.path, one.by, checkpoint, one.run.network, one.run.dataset)
+        weights = load_weights(one.path, one.file, one.by, checkpoint, one.run.network, one.run.dataset)
         bar.update(task, total=spec.images)
         done = evaluate_on(
             max(1, torch.cuda.device_count()),
@@ -194,7 +194,7 @@ def _evaluate_one(one: "Found", images: Any, resources: Resources, runs: Path, s
         )
     resized = f"; {', '.join(done.resized)} resized to fit" if done.resized else ""
     return (
-        f"{one.path.name}: {again}{spec.network} at {spec.network.img_size} px on {spec.dataset}: top-1 "
+        f"{one.file}: {again}{spec.network} at {spec.network.img_size} px on {spec.dataset}: top-1 "
         f"{done.top1_pct:.2f} ± {done.top1_se:.2f} %, top-5 {done.top5_pct:.2f} % of {done.images:,} images"
         f" (of {done.expected_images:,}){resized}"
     )

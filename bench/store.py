@@ -133,9 +133,7 @@ def load_evaluation(runs: Path, spec: EvaluationSpec) -> Evaluation | None:
     """The evaluation, done or begun; None where there is none, or only a damaged one."""
     for path in _evaluation_paths(runs, spec):
         with contextlib.suppress(FileNotFoundError, ValueError):
-            found = _read_evaluation(path)
-            if found.spec == spec:
-                return found
+            return _read_evaluation(path)
     return None
 
 
@@ -170,7 +168,10 @@ def _read_evaluation(path: Path) -> Evaluation:
         values = json.loads(path.read_text())
         spec = evaluation_spec(values["spec"])
         lists = {name: tuple(values[name]) for name in ("resized", "unreadable")}
-        return Evaluation(**values | lists | {"spec": spec})
+        found = Evaluation(**values | lists | {"spec": spec})
+        if path.name not in (f"{spec.evaluation_id}.json", f"{spec.evaluation_id}{_PARTIAL}"):
+            raise ValueError(f"holds {spec.evaluation_id}")
+        return found
     except FileNotFoundError:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:

@@ -29,6 +29,11 @@ class Found:
     checkpoint: Checkpoint | None = None
     """what was read of it, if it was"""
 
+    @property
+    def file(self) -> str:
+        """Its name; of one from the hub, with its repository."""
+        return f"{hub_repository(self.released.tag)}/{self.path.name}" if self.by == "hub" else self.path.name
+
     def read(self) -> Checkpoint:
         """Its weights.
 
@@ -68,7 +73,7 @@ def find(folder: Path, wanted: Iterable[RunSpec], released: Mapping[RunSpec, Rel
         wanted: the runs whose weights are looked for.
         released: those of every run that has some.
     """
-    findings, wanted = Findings(), set(wanted)
+    findings, wanted = Findings(), list(dict.fromkeys(wanted))
     by_name = {name: run for run, weights in released.items() for name in _names(weights)}
     files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
     named = [(path, by_name[path.name]) for path in files if path.name in by_name]

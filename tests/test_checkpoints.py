@@ -1,6 +1,7 @@
 """The authors' files: whole and damaged, of the right network and of another, honest and malicious."""
 
 import argparse
+import hashlib
 import os
 import pickle
 import random
@@ -9,8 +10,18 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
+from safetensors.torch import save_file
 
-from models.checkpoints import Checkpoint, CheckpointError, head_parameters, load_into, networks_of, read_checkpoint
+from models.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    Fit,
+    head_parameters,
+    load_into,
+    networks_of,
+    read_checkpoint,
+)
 from tests.test_t2t_vit import AUTHORS, authors_weights, tiny
 
 
@@ -27,10 +38,12 @@ def save(path, net, *, key="state_dict_ema", prefix="module.", **beside):
 def test_a_file_of_the_authors_gives_their_logits(name, tmp_path):
     net = timm.create_model(name)
     net.load_state_dict(authors_weights(net))
-    path = save(tmp_path / "file.pth.tar", net)
+    key = "state_dict_ema" if name == "t2t_vit_7" else "state_dict"  # whose file is half as large
+    path = save(tmp_path / "file.pth.tar", net, key=key)
     fresh = timm.create_model(name).eval()
     checkpoint = read_checkpoint(path)
-    assert checkpoint.key == "state_dict_ema"
+    assert checkpoint.key == key
+    assert checkpoint.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     fit = load_into(fresh, checkpoint)
     assert fit.resized == fit.left_out == ()
     image = torch.from_numpy(np.random.RandomState(0).standard_normal((1, 3, 224, 224)).astype(np.float32))
@@ -38,6 +51,11 @@ def test_a_file_of_the_authors_gives_their_logits(name, tmp_path):
         logits = fresh(image)[0, :8]
     torch.testing.assert_close(logits, torch.tensor(AUTHORS[name]["logits"]), rtol=0, atol=1e-4)
     assert name in networks_of(checkpoint)
+
+
+def test_every_network_that_was_released_has_the_authors_logits():
+    released = "7 10 12 14 19 24 t_14 t_19 t_24".split()
+    assert {f"t2t_vit_{name}" for name in released} <= {name for name in AUTHORS if "logits" in AUTHORS[name]}
 
 
 @pytest.mark.parametrize("name", ["t2t_vit_7", "t2t_vit_19", "t2t_vit_t_14", "vit_dn", "t2t_vit_dense"])
@@ -56,6 +74,41 @@ def test_weights_are_found_wherever_they_lie(key, prefix, tmp_path):
     assert checkpoint.key == key
     assert checkpoint.weights.keys() == net.state_dict().keys()
     assert torch.equal(checkpoint.weights["head.weight"], net.head.weight)
+
+
+def test_safetensors_are_read_too_and_damaged_ones_named(tmp_path):
+    net, path = tiny(), tmp_path / "file.safetensors"
+    save_file(net.state_dict(), path)
+    checkpoint = read_checkpoint(path)
+    assert checkpoint.key == ""
+    assert torch.equal(checkpoint.weights["head.weight"], net.head.weight)
+    for content in (path.read_bytes()[:-1], path.read_bytes()[:5], b"", pickle.dumps({})):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"file\.safetensors: not a whole checkpoint .*fetch it again"):
+            read_checkpoint(path)
+
+
+def test_weights_from_before_batch_norm_counted_its_batches_fit(tmp_path):
+    saved = timm.create_model("resnet18").state_dict()
+    torch.save({k: v for k, v in saved.items() if not k.endswith("num_batches_tracked")}, tmp_path / "old.pth")
+    net = timm.create_model("resnet18")
+    load_into(net, read_checkpoint(tmp_path / "old.pth"))
+    assert torch.equal(net.fc.weight, saved["fc.weight"])
+
+
+def test_torchvisions_vgg_computes_the_same_in_timms_network(tmp_path):
+    with torch.device("meta"):
+        theirs = torchvision.models.vgg11()
+    theirs = theirs.to_empty(device="cpu").eval()
+    chance = torch.Generator().manual_seed(0)
+    for weight in theirs.parameters():
+        torch.nn.init.normal_(weight, std=0.02, generator=chance)
+    torch.save(theirs.state_dict(), tmp_path / "vgg.pth")
+    net = timm.create_model("vgg11").eval()
+    assert load_into(net, read_checkpoint(tmp_path / "vgg.pth")) == Fit()
+    image = torch.randn(1, 3, 224, 224, generator=chance)
+    with torch.no_grad():
+        torch.testing.assert_close(net(image), theirs(image), rtol=1e-4, atol=1e-5)
 
 
 def test_bare_weights_are_a_checkpoint_too(tmp_path):

@@ -188,6 +188,47 @@ def test_imagenet_folders_are_read_by_wordnet_id(tmp_path):
     assert (image.shape, label) == ((3, 32, 32), 1)
 
 
+def in_folders(folder, *names):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        Image.new("RGB", (40, 30)).save(folder / name / "a.JPEG")
+
+
+@pytest.mark.parametrize("above", ["imagenet", "."])
+def test_imagenets_classes_have_their_numbers_though_some_are_missing(tmp_path, above):
+    in_folders(tmp_path / above / "val", "n01484850", "n15075141")
+    images = data.open_images("imagenet", "val", str(tmp_path))
+    assert [label for _, label in images.samples] == [2, 999]
+    data.require_all_classes("imagenet", images)
+    first = data.fingerprint(images)
+    (tmp_path / above / "val" / "n15075141").rename(tmp_path / above / "val" / "n13133613")
+    assert data.fingerprint(data.open_images("imagenet", "val", str(tmp_path))) != first
+
+
+def test_folders_that_a_trained_head_does_not_know_are_refused(tmp_path):
+    in_folders(tmp_path / "imagenet" / "val", "n01484850", "cat", "dog")
+    in_folders(tmp_path / "cifar10" / "test", *map(str, range(9)))
+    images = data.open_images("imagenet", "val", str(tmp_path))
+    assert [label for _, label in images.samples] == [0, 1, 2]
+    with pytest.raises(RequestError, match=r"class folder 'cat' and 1 more in .* is no WordNet id of ImageNet-1k"):
+        data.require_all_classes("imagenet", images)
+    with pytest.raises(RequestError, match="cifar10: 9 class folders, and a trained head knows its 10 classes"):
+        data.require_all_classes("cifar10", data.open_images("cifar10", "val", str(tmp_path)))
+
+
+def test_both_places_of_imagenet_are_named(tmp_path):
+    with pytest.raises(RequestError, match=r"/imagenet/val' nor in '.*/val' .*holds imagenet/ or val/ with --data DIR"):
+        data.open_images("imagenet", "val", str(tmp_path))
+
+
+def test_in_evaluation_all_processes_take_the_next_images_of_each_step():
+    samples = data.Samples(data.Synthetic("val"), lambda image: torch.zeros(1), 0, training=False)
+    loaders = [data.ordered_loader(samples, 8, 0, rank, 3, CPU, start=100) for rank in range(3)]
+    steps = list(zip(*(list(loader.batch_sampler) for loader in loaders), strict=True))
+    assert [index for step in steps for keys in step for _, index in keys] == list(range(100, 256))
+    assert [len(batch.labels) for batch in loaders[2]] == [8] * 6 + [0]  # as many steps, the last one empty
+
+
 def test_timms_data_sets_by_prefix(cifar):
     train, val = (data.open_images("folder/", split, str(cifar / "cifar10" / "train")) for split in ("train", "val"))
     assert len(train) == 41

@@ -1,12 +1,16 @@
 """Rows and measurements joined."""
 
+import dataclasses
+
 import pytest
 
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
+from bench.paper.released import RELEASED
+from bench.recipes import override
 from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
 from bench.report.markdown import table_markdown
-from bench.specs import Network, RunRecord
+from bench.specs import DATASETS, Evaluation, EvaluationSpec, Network, RunRecord
 from bench.suites import Entry
 
 PROMISED = (
@@ -171,3 +175,102 @@ def test_a_sweep_has_a_line_for_each_point_over_its_seeds():
     assert by_entry.loc[0.1, "ema_best_top1_pct"] == 71
     assert by_entry.loc[0.1, "ema_best_top1_std"] == pytest.approx(2**0.5)
     assert by_entry.loc[0.2].isna()[["ema_best_top1_pct", "ema_best_top1_std"]].all()
+
+
+def evaluation(run, released, *, images=None, hits=0.815, **kwargs):
+    """An evaluation of released weights, of the whole validation set unless told otherwise."""
+    images = images or DATASETS[run.dataset].val_images
+    spec = EvaluationSpec(
+        released=released.name,
+        sha256="0123456789ab" + "c" * 52,
+        network=run.network,
+        dataset=run.dataset,
+        crop_pct=run.recipe.crop_pct,
+        eval_interpolation=run.recipe.eval_interpolation,
+        precision=kwargs.pop("precision", "float32"),
+        images=images,
+        images_sha256="d" * 64,
+    )
+    found = {
+        "spec": spec,
+        "file": released.files[0],
+        "found_by": "name",
+        "key": "state_dict_ema",
+        "resized": (),
+        "images": images,
+        "top1_hits": round(hits * images),
+        "top5_hits": round(max(0.95, hits) * images),
+        "unreadable": (),
+        "device": "cpu",
+        "world_size": 1,
+        "versions": {"torch": "2.0"},
+        "git": {"commit": "0123456789abcdef", "dirty": False},
+        "evaluated_at": "2026-01-02T03:04:05+00:00",
+        "wall_time_s": 1.0,
+    }
+    return Evaluation(**found | kwargs)
+
+
+FOURTEEN = TABLES[3].rows[2].run
+
+
+def evaluated(measurements, *found, records=None, table=3):
+    frame = table_frame(TABLES[table], ICCV, measurements, records or {}, {FOURTEEN.run_id: found})
+    return frame.set_index("model").loc["T2T-ViT-14"]
+
+
+def test_a_whole_evaluation_fills_a_cell_that_no_run_fills(measurements):
+    found = evaluation(FOURTEEN, RELEASED[FOURTEEN])
+    row = evaluated(measurements, found)
+    assert (row["top1_pct"], row["evaluated_top1_pct"], row["source"]) == (81.5, 81.5, "evaluated")
+    assert row["evaluated_se_pct"] == pytest.approx(0.17366, abs=1e-5)  # (81.5 * 18.5 / 50,000) ** 0.5
+    assert (row["evaluated_images"], row["evaluated_file"]) == (50_000, "81.5_T2T_ViT_14.pth.tar")
+    assert row["evaluated_sha256"] == found.spec.sha256
+    assert row.isna()[["seeds", "top1_std", "run_ids", "top1_last_pct"]].all()
+    row = evaluated(measurements, found, records={FOURTEEN.run_id: [trained(FOURTEEN.run_id)]})
+    assert (row["top1_pct"], row["evaluated_top1_pct"], row["source"]) == (81.46, 81.5, "trained")
+
+
+@pytest.mark.parametrize("kwargs", [{"images": 150}, {"images": 49_999}, {"resized": ("pos_embed",)}])
+def test_any_other_evaluation_fills_nothing(measurements, kwargs):
+    row = evaluated(measurements, evaluation(FOURTEEN, RELEASED[FOURTEEN], **kwargs))
+    assert row.isna()[["top1_pct", "evaluated_top1_pct", "evaluated_images", "evaluated_file"]].all()
+    assert row["source"] == "measured"
+
+
+def test_of_several_evaluations_the_newest_in_float32_counts(measurements):
+    released = RELEASED[FOURTEEN]
+    half = evaluation(FOURTEEN, released, hits=0.8, precision="float16", evaluated_at="2026-03-01T00:00:00+00:00")
+    new = evaluation(FOURTEEN, released, hits=0.82, evaluated_at="2026-02-01T00:00:00+00:00")
+    assert evaluated(measurements, half, new, evaluation(FOURTEEN, released))["top1_pct"] == 82
+
+
+def test_an_evaluation_on_cifar_fills_its_own_cells(measurements):
+    run = TABLES[5].rows[1].transfers[0]
+    found = {run.run_id: [evaluation(run, RELEASED[run], hits=0.983)]}
+    frame = table_frame(TABLES[5], ICCV, measurements, {}, found).set_index("model")
+    row = frame.loc["T2T-ViT-14"]
+    assert (row["cifar10_pct"], row["cifar10_evaluated_pct"], row["source"]) == (98.3, 98.3, "evaluated")
+    assert row["cifar10_evaluated_se_pct"] == pytest.approx(0.12927, abs=1e-5)
+    assert row["cifar10_evaluated_images"] == 10_000
+    assert row.isna()[["top1_pct", "cifar100_pct", "cifar10_seeds"]].all()
+
+
+def test_an_evaluation_is_of_the_protocol_that_it_was_made_by():
+    spec = evaluation(FOURTEEN, RELEASED[FOURTEEN]).spec
+    assert spec.is_of(FOURTEEN)
+    assert not spec.is_of(dataclasses.replace(FOURTEEN, img_size=384))
+    assert not spec.is_of(override_run(FOURTEEN, "crop_pct=0.875"))
+    assert spec.is_of(override_run(FOURTEEN, "weight_decay=0.1"))  # however its weights were trained
+
+
+def override_run(run, setting):
+    return dataclasses.replace(run, recipe=override(run.recipe, [setting]))
+
+
+@pytest.mark.parametrize(
+    "damage", [{"top1_hits": 50_001}, {"top1_hits": -1}, {"top5_hits": 3}, {"images": 50_001}, {"images": 1.5}]
+)
+def test_counts_that_contradict_each_other_are_no_evaluation(damage):
+    with pytest.raises(ValueError, match="contradict"):
+        dataclasses.replace(evaluation(FOURTEEN, RELEASED[FOURTEEN]), **damage)

@@ -7,12 +7,14 @@ import pytest
 
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
+from bench.paper.released import RELEASED
 from bench.report.frame import table_frame
+from bench.report.index import index_markdown
 from bench.report.markdown import runs_markdown, table_markdown
 from bench.specs import Network
 from bench.suites import Entry, Suite
 from tests.conftest import ROOT, complexity
-from tests.test_frame import over_seeds, trained
+from tests.test_frame import evaluation, over_seeds, trained
 
 GOLDEN = ROOT / "tests/golden/table_3.md"
 
@@ -99,6 +101,44 @@ def test_trained_runs_show_all_accuracies_and_partial_data(measurements):
     assert "best epoch of the averaged weights" in section
     assert f"ResNet50 (`{partial}`) was trained on 5,000 images" in section
     assert "Top-1 of 11 of 12 rows" in text
+
+
+def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measurements):
+    runs = {name: TABLES[3].rows[i].run for i, name in ((2, "T2T-ViT-14"), (0, "ResNet50"))}
+    whole = evaluation(runs["T2T-ViT-14"], RELEASED[runs["T2T-ViT-14"]])
+    part = evaluation(runs["ResNet50"], RELEASED[runs["ResNet50"]], images=150, found_by="hub")
+    found = {run.run_id: [one] for run, one in zip(runs.values(), (whole, part), strict=True)}
+    frame = table_frame(TABLES[3], ICCV, measurements, {}, found)
+    text = table_markdown(TABLES[3], ICCV, frame, measurements, {}, found)
+    assert cells(text, "T2T-ViT-14")[2] == "81.50 ± 0.17 (evaluated)"
+    assert cells(text, "ResNet50")[2] == "-"
+    section = text.partition("## Evaluated here")[2].partition("## ")[0]
+    line = re.search(r"\| T2T-ViT-14 .*", section)[0]
+    assert [cell.strip() for cell in line.strip("|").split("|")] == [
+        "T2T-ViT-14",
+        "imagenet",
+        "`81.5_T2T_ViT_14.pth.tar`",
+        "`0123456789ab`",
+        "`state_dict_ema`",
+        "50,000 of 50,000",
+        "81.50 ± 0.17",
+        "81.5",
+        "+0.00",
+        "95.00",
+        "224 px, crop 0.9, bicubic, float32",
+    ]
+    assert "ResNet50, imagenet (`resnet50-0676ba61.pth`): fills no cell: 150 of 50,000 images." in section
+    assert "Top-1 of 12 of 12 rows is not reproduced here. Of 1 of them it is that of released weights" in text
+    assert "Weights were released of ResNet50, T2T-ViT_t-14, ResNet101" in text
+    assert "\npython run_all.py --table 3 --evaluate WEIGHTS --data DIR\n" in text
+    index = index_markdown([TABLES[3]], [], ICCV, [frame])
+    assert "Of 12 printed accuracies 0 are reproduced by training here, and 1 are beside those of released" in index
+    run_id = runs["T2T-ViT-14"].run_id
+    records = {run_id: [trained(run_id)]}
+    frame = table_frame(TABLES[3], ICCV, measurements, records, found)
+    text = table_markdown(TABLES[3], ICCV, frame, measurements, records, found)
+    assert cells(text, "T2T-ViT-14")[2] == "81.46 (n=1)"
+    assert "81.50 ± 0.17" in text
 
 
 def apart(entries, **kwargs):

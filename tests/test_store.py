@@ -8,9 +8,21 @@ import stat
 
 import pytest
 
+from bench.paper.released import RELEASED
 from bench.specs import Network, RequestError
-from bench.store import complexity_path, load_complexity, require_writable, save_complexity, write_atomically
+from bench.store import (
+    complexity_path,
+    evaluations_folder,
+    load_complexity,
+    load_evaluation,
+    load_evaluations,
+    require_writable,
+    save_complexity,
+    save_evaluation,
+    write_atomically,
+)
 from tests.conftest import complexity
+from tests.test_frame import FOURTEEN, evaluation
 
 
 def test_a_measurement_comes_back_as_it_was_saved(tmp_path):
@@ -115,3 +127,34 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
             require_writable(folder, "--reports")
     require_writable(tmp_path / "a" / "b", "--reports")
     assert not list((tmp_path / "a" / "b").iterdir())
+
+
+def test_a_damaged_evaluation_is_named_and_counts_as_none(tmp_path):
+    found = evaluation(FOURTEEN, RELEASED[FOURTEEN])
+    other = evaluation(FOURTEEN, RELEASED[FOURTEEN], images=150)
+    for one in (found, other):
+        save_evaluation(tmp_path, one)
+    assert load_evaluation(tmp_path, found.spec) == found
+    whole = evaluations_folder(tmp_path) / f"{found.spec.evaluation_id}.json"
+    text = whole.read_text()
+    replaced = [text.replace("50000", "5"), text.replace('"top1_hits"', '"hits"')]
+    replaced += [text.replace("float32", "float16")]  # of another evaluation
+    for damaged in (text[:100], "[]", "[" * 100_000, *replaced):
+        whole.write_text(damaged)
+        done, problems = load_evaluations(tmp_path)
+        assert done == [other]
+        assert len(problems) == 1
+        assert whole.name in problems[0]
+        assert load_evaluation(tmp_path, found.spec) is None
+
+
+def test_what_has_not_seen_every_image_is_no_evaluation(tmp_path):
+    part = dataclasses.replace(evaluation(FOURTEEN, RELEASED[FOURTEEN]), images=49_000)
+    save_evaluation(tmp_path, part)
+    assert load_evaluations(tmp_path) == ([], [])
+    assert load_evaluation(tmp_path, part.spec) == part
+    (path,) = evaluations_folder(tmp_path).iterdir()
+    path.rename(path.with_name(f"{part.spec.evaluation_id}.json"))
+    done, problems = load_evaluations(tmp_path)
+    assert (done, len(problems)) == ([], 1)
+    assert "not of every image" in problems[0]

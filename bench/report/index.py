@@ -78,9 +78,18 @@ def _line(table: Table, frame: pd.DataFrame) -> dict[str, object]:
         "measured": int(frame["macs_g"].notna().sum()),
         **verdict_counts(frame),
         "printed accuracies": sum(int(frame[f"published_{column}"].notna().sum()) for column in ACCURACIES),
-        "trained here": sum(int(frame[seeds].notna().sum()) for seeds in ACCURACIES.values()),
-        "evaluated": sum(int((frame[c].notna() & frame[n].isna()).sum()) for c, n in ACCURACIES.items()),
+        **_filled(frame),
     }
+
+
+def _filled(frame: pd.DataFrame) -> dict[str, int]:
+    """How many printed accuracies stand beside one of training, and how many beside one of released weights."""
+    counts = {"trained here": 0, "evaluated": 0}
+    for column, seeds in ACCURACIES.items():
+        found = frame[frame[f"published_{column}"].notna() & frame[column].notna()]
+        counts["trained here"] += int(found[seeds].notna().sum())
+        counts["evaluated"] += int(found[seeds].isna().sum())
+    return counts
 
 
 ACCURACIES = {"top1_pct": "seeds", "cifar10_pct": "cifar10_seeds", "cifar100_pct": "cifar100_seeds"}

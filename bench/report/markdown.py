@@ -248,7 +248,8 @@ def _released(table: Table, edition: Edition, frame: pd.DataFrame) -> list[str]:
         row.name
         for row, line in zip(table.rows_in(edition), frame.to_dict("records"), strict=True)
         for run in row.runs
-        if run in RELEASED and pd.isna(line["top1_pct" if run is row.run else f"{run.dataset}_pct"])
+        for cell in ["top1_pct" if run is row.run else f"{run.dataset}_pct"]
+        if run in RELEASED and pd.isna(line[cell]) and not pd.isna(line[f"published_{cell}"])
     ]
     if not waiting:
         return []
