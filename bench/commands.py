@@ -48,7 +48,7 @@ def report_tables(
     every = [row for table in tables for row in table.rows_in(edition)]
     measurements = _known(networks(every), args.runs)
     records = _records(runs_of(every), args.runs)
-    for spec, found in _from_files(every, args.runs).items():
+    for spec, found in records_from_files(every, args.runs).items():
         records[spec.run_id] += found
     evaluations = known_evaluations(args.runs)
     frames = [table_frame(table, edition, measurements, records, evaluations) for table in tables]
@@ -238,7 +238,7 @@ def _records(specs: Iterable[RunSpec], runs: Path) -> dict[str, list[RunRecord]]
     return records
 
 
-def _from_files(rows: Iterable[Row], runs: Path) -> dict[RunSpec, list[RunRecord]]:
+def records_from_files(rows: Iterable[Row], runs: Path) -> dict[RunSpec, list[RunRecord]]:
     """The records of the rows' fine-tunings that started from a file instead of the row's own run."""
     fine_tunings = dict.fromkeys(spec for row in rows for spec in row.transfers)
     found: dict[RunSpec, list[RunRecord]] = {spec: [] for spec in fine_tunings}

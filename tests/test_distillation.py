@@ -5,6 +5,7 @@ import hashlib
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch.nn import functional
 
 from bench import job, trainer
@@ -161,3 +162,41 @@ def test_the_distilled_rows_learn_from_a_teacher_of_the_command_line(teacher, ru
         ["submit", lines[1].split()[1]],
     ]
     assert lines[1].split()[1].startswith("t2t_vit_12_distilled-synthetic-smoke-")  # and no row without a teacher
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub that does not answer, and its cache with a teacher of timm's, but for its number of classes."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    cached = tmp_path / "hub" / "hub" / "models--timm--test_resnet.r160_in1k"
+    snapshot = cached / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("0" * 40)
+    save_file(timm.create_model("test_resnet", num_classes=10).state_dict(), snapshot / "model.safetensors")
+    return snapshot / "model.safetensors"
+
+
+def test_a_teacher_of_timms_comes_from_the_hubs_cache(hub, run_all, tmp_path):
+    command = ["--table", 4, "--only", "T2T-ViT-7-Distilled", "--budget", "smoke", "--teacher", "test_resnet"]
+    where = ["--runs", tmp_path / "runs", "--reports", tmp_path / "reports", "--set", "epochs=1"]
+    done = run_all(*command, *where, "--run", "local")
+    assert done.returncode == 0, done.stderr
+    digest = hashlib.sha256(hub.read_bytes()).hexdigest()
+    assert f"learns from test_resnet.r160_in1k: model.safetensors, sha256 {digest}" in done.stderr
+    (report,) = (tmp_path / "reports").glob("table_4_smoke_test_resnet.r160_in1k_*.md")
+    assert "| `test_resnet.r160_in1k` |" in report.read_text()
+
+
+def test_a_teacher_that_cannot_be_had_is_a_line_and_the_rest_goes_on(hub, run_all, tmp_path):
+    done = run_all(
+        *("--table", 4, "--only", "T2T-ViT-7-Distilled", "--run", "local"),
+        *("--runs", tmp_path / "runs", "--reports", tmp_path / "reports"),
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("run_all.py: t2t_vit_7_distilled-imagenet-t2t_lite-s42-")
+    assert "the weights of its teacher, regnety_160.deit_in1k, are not in the hub's cache" in last
+    assert "`hf download timm/regnety_160.deit_in1k model.safetensors`" in last
+    assert "`regnety_160.deit_in1k` teaches T2T-ViT-7-Distilled" in (tmp_path / "reports" / "table_4.md").read_text()

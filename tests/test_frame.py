@@ -1,16 +1,18 @@
 """Rows and measurements joined."""
 
 import dataclasses
+import json
 
 import pytest
 
+from bench.commands import records_from_files
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
 from bench.recipes import override
 from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
 from bench.report.markdown import table_markdown
-from bench.specs import DATASETS, Evaluation, EvaluationSpec, Network, RunRecord
+from bench.specs import DATASETS, Evaluation, EvaluationSpec, Network, RunRecord, Weights
 from bench.suites import Entry
 
 PROMISED = (
@@ -274,3 +276,40 @@ def override_run(run, setting):
 def test_counts_that_contradict_each_other_are_no_evaluation(damage):
     with pytest.raises(ValueError, match="contradict"):
         dataclasses.replace(evaluation(FOURTEEN, RELEASED[FOURTEEN]), **damage)
+
+
+def test_a_fine_tuned_file_fills_its_cell_once_it_is_known_what_it_reaches_on_imagenet(measurements, tmp_path):
+    row = TABLES[5].rows[1]
+    known = evaluation(row.run, RELEASED[row.run])
+    ten = row.transfers[0]
+    spec = ten.starting_from(Weights(sha256=known.spec.sha256, file="mine.pth"))
+    other = ten.starting_from(Weights(sha256="e" * 64, file="other.pth"))
+    others_recipe = override_run(spec, "lr=0.1")
+    for run in (spec, spec.with_seed(7), other, others_recipe):
+        record = trained(run.run_id)
+        record.spec = run.identity()
+        (tmp_path / run.run_id).mkdir()
+        (tmp_path / run.run_id / "record.json").write_text(json.dumps(dataclasses.asdict(record)))
+    found = records_from_files([row], tmp_path)
+    assert {record.run_id for record in found[ten]} == {spec.run_id, spec.with_seed(7).run_id, other.run_id}
+    assert not found[row.transfers[1]]
+    records = {ten.run_id: found[ten]}
+
+    def line(records, *evaluations):
+        frame = table_frame(TABLES[5], ICCV, measurements, records, {row.run.run_id: evaluations})
+        text = table_markdown(TABLES[5], ICCV, frame, measurements, records, {row.run.run_id: evaluations})
+        return frame.set_index("model").loc["T2T-ViT-14"], text
+
+    cells, text = line(records)
+    assert cells.isna()["cifar10_pct"]
+    assert text.count("was fine-tuned from weights that fill no cell: it fills none. `--evaluate` on the whole") == 3
+    assert f"`sha256 {known.spec.sha256}`" in text
+    cells, text = line(records, known)
+    assert (cells["cifar10_pct"], cells["cifar10_seeds"]) == (81.46, 2)
+    assert set(cells["cifar10_run_ids"].split()) == {spec.run_id, spec.with_seed(7).run_id}
+    assert text.count("from weights that fill no cell") == 1
+    parent, child = trained(row.run.run_id), trained(ten.run_id)
+    child.spec = {"seed": 42, "start_from": parent.run_id}
+    records = {row.run.run_id: [parent], ten.run_id: [*found[ten], child]}
+    cells, _ = line(records, known)
+    assert cells["cifar10_run_ids"] == child.run_id  # what this suite trained itself is never mixed with a file's

@@ -1,7 +1,7 @@
 """Weights that were released, by the run of a row whose printed accuracy is theirs.
 
-A row that is not here has none: the authors released no weights of their ViTs, of the CNNs that they retrained (*),
-nor of the variants in Tables 6 and 7.
+A row that is not here has none: the authors released no weights of their ViTs, of the CNNs that they retrained (*), of
+the networks that they distilled, nor of the variants in Tables 6 and 7.
 """
 
 from bench.paper import table_2, table_3, table_4, table_5, table_6
@@ -61,6 +61,9 @@ RELEASED: dict[RunSpec, Released] = {
     _run(table_6.TABLE, "VGG11"): _by_tag("vgg11.tv_in1k", "vgg11-8a719046.pth", "vgg11-bbd30ac9.pth"),
     _run(table_2.TABLE, "DeiT-small"): _by_tag(
         "deit_small_patch16_224.fb_in1k", "deit_small_patch16_224-cd65a155.pth", source=_DEIT
+    ),
+    _run(table_2.TABLE, "DeiT-small-Distilled"): _by_tag(
+        "deit_small_distilled_patch16_224.fb_in1k", "deit_small_distilled_patch16_224-649709d9.pth", source=_DEIT
     ),
 }
 """by run, whose network, resolution and protocol of evaluation they have"""
