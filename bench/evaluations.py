@@ -96,7 +96,7 @@ def _from_hub(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: 
     if missing:
         print(
             f"run_all.py: not evaluated: {', '.join(missing)}: neither in {str(folder)!r} nor in the hub's cache, and "
-            f"not to be fetched; where there is a network, `hf download {hub_repository(missing[0])} model.safetensors` "
+            f"not to be fetched; on a network, `hf download {hub_repository(missing[0])} model.safetensors` "
             f"fetches the file into its cache; or put it there as {folder / missing[0]}.safetensors",
             file=sys.stderr,
         )
