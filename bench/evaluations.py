@@ -58,21 +58,21 @@ def evaluate_released(wanted: Mapping[RunSpec, Released], args: argparse.Namespa
     findings = find(args.evaluate, wanted, RELEASED)
     for line in findings.unwanted:
         print(f"run_all.py: not evaluated: {line}", file=sys.stderr)
-    _tell_missing(wanted, findings, args.evaluate)
     if not findings.settled and not findings.failures and not any(weights.tag for weights in wanted.values()):
         files = ", ".join(weights.files[0] for weights in wanted.values())
         raise RequestError(
             f"--evaluate {str(args.evaluate)!r} holds no weights of these rows; looked for {files}, and for the same "
             "under other names"
         )
+    _tell_missing(wanted, findings, args.evaluate)
     found = [*findings.found, *_from_hub(wanted, findings, args.evaluate)]
     return [*findings.failures, *_evaluate_all(found, args)]
 
 
 def _tell_missing(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: Path) -> None:
-    """A line on the files that only their authors' pages have, if there is anything else."""
+    """A line on the files that only their authors' pages have."""
     missing = [weights for run, weights in wanted.items() if run not in findings.settled and not weights.tag]
-    if missing and len(missing) < len(wanted):
+    if missing:
         where = sorted({weights.source.rpartition("/")[0] for weights in missing})
         print(
             f"run_all.py: not evaluated: {', '.join(weights.files[0] for weights in missing)}: not in {str(folder)!r}; "
@@ -96,7 +96,7 @@ def _from_hub(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: 
     if missing:
         print(
             f"run_all.py: not evaluated: {', '.join(missing)}: neither in {str(folder)!r} nor in the hub's cache, and "
-            f"the hub does not answer; where it does, `hf download {hub_repository(missing[0])} model.safetensors` "
+            f"not to be fetched; on a network, `hf download {hub_repository(missing[0])} model.safetensors` "
             f"fetches the file into its cache; or put it there as {folder / missing[0]}.safetensors",
             file=sys.stderr,
         )

@@ -353,9 +353,17 @@ def test_two_processes_find_the_same_and_go_on_from_what_one_began(tiny, tmp_pat
     begun = load_evaluation(tmp_path, spec)
     assert begun.images < 256
     weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
+    stop = Stop()
+
+    def stop_beyond(seen):
+        if seen > begun.images:
+            stop.signal = signal.SIGINT
+
+    with pytest.raises(Interrupted, match=r"SIGINT in image \d+ of 256"):
+        evaluate.evaluate_on(2, spec, weights, None, tmp_path, given(), stop, stop_beyond)
+    assert begun.images < load_evaluation(tmp_path, spec).images < 256
     told = []
-    with Stop().listening() as stop:
-        both = evaluate.evaluate_on(2, spec, weights, None, tmp_path, given(micro_batch=24), stop, told.append)
+    both = evaluate.evaluate_on(2, spec, weights, None, tmp_path, given(micro_batch=24), Stop(), told.append)
     assert found(both) == found(undisturbed)
     assert both.world_size == 2
     assert both.wall_time_s >= begun.wall_time_s
