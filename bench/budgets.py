@@ -115,6 +115,7 @@ SUITES = {
 
 QUESTIONS = {
     "transfer": "Does T2T-ViT-7 reach more on CIFAR-100, at 96 px and in the same number of steps, from the weights of "
-    "its pilot run on CIFAR-10 than from random ones? A seed is one of the whole chain, pilot run included.",
+    "its pilot run on CIFAR-10 than from random ones? A seed is one of the whole chain, pilot run included. The "
+    "corrected recipe holds a tenth of the images out, and so takes a tenth fewer steps.",
 }
 """what a budget's own runs are to answer, for the reader"""

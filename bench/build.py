@@ -1,5 +1,6 @@
 """What a run is made of: timm's network, optimizer, scheduler, mixup and averaged weights, every value passed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,41 @@ def build_network(spec: RunSpec, num_classes: int) -> nn.Module:
     return network
 
 
-def build_teacher(teacher: Teacher, path: Path, num_classes: int, img_size: int) -> nn.Module:
+class _Renormalised(nn.Module):
+    """A network that sees images as it was trained to, given them as another was."""
+
+    def __init__(self, network: nn.Module, given: Sequence[Sequence[float]], wanted: Sequence[Sequence[float]]) -> None:
+        super().__init__()
+        self.network = network
+        self.scale: torch.Tensor
+        self.shift: torch.Tensor
+        (mean, std), (own_mean, own_std) = (torch.tensor(values)[..., None, None] for values in (given, wanted))
+        self.register_buffer("scale", std / own_std)  # (3, 1, 1)
+        self.register_buffer("shift", (mean - own_mean) / own_std)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, S, S) to logits (B, K)."""
+        return self.network(images * self.scale + self.shift)
+
+
+def build_teacher(
+    teacher: Teacher,
+    path: Path,
+    num_classes: int,
+    img_size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> nn.Module:
     """A trained network, ready to be asked.
 
     Args:
-        teacher: names it.
+        teacher: names it. One of a file is taken to be trained on images normalised as the student's are; of timm's
+            it is known.
         path: of its weights.
         num_classes: that it must know.
         img_size: of the images that it will see, in pixels.
+        mean: that was subtracted from them, by channel.
+        std: by which they were divided.
 
     Raises:
         RequestError: no such network, weights that are not its own, or of a head for other classes.
@@ -97,6 +125,9 @@ def build_teacher(teacher: Teacher, path: Path, num_classes: int, img_size: int)
             f"teacher {teacher} knows other classes than the {num_classes} of this data set; choose one that was "
             "trained on it"
         )
+    cfg = None if teacher.weights else timm.get_pretrained_cfg(teacher.model)
+    if cfg and (tuple(cfg.mean), tuple(cfg.std)) != (tuple(mean), tuple(std)):
+        network = _Renormalised(network, (mean, std), (cfg.mean, cfg.std))
     return network.requires_grad_(False).eval()
 
 

@@ -259,7 +259,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         raise RequestError("--all means every row of every table; leave out --table and --only, or --all")
     named = args.table or args.all
     fine_tuned = bool(args.recipe or args.weights)
-    apart = args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep or args.teacher
+    apart = args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep or args.teacher is not None
     apart = apart or args.recipe not in (None, CIFAR_TRANSFER.name)
     if args.evaluate and (apart or fine_tuned or not named):
         raise RequestError(
@@ -283,7 +283,8 @@ def _dispatch(args: argparse.Namespace) -> int:
             f"{' '.join(map(str, TABLES))}, or leave out --run, --evaluate, --only, --budget, --set, --dataset and "
             "--sweep"
         )
-    if args.teacher and not any(row.run and row.run.teacher for table in tables for row in table.rows if named):
+    learning = [row.name for table in tables for row in table.rows if named and row.run and row.run.teacher]
+    if args.teacher is not None and not learning:
         raise RequestError("--teacher: nothing is distilled here; choose --table 2 or 4")
     weights = fitting_weights(args, tables) if args.weights else {}
     if not args.list and apart:
@@ -295,23 +296,31 @@ def _dispatch(args: argparse.Namespace) -> int:
             sweep=args.sweep,
             fine_tuned_by=TRANSFER_RECIPES[args.recipe or CIFAR_TRANSFER.name] if fine_tuned else None,
             weights=weights,
-            teacher=named_teacher(args) if args.teacher else None,
+            teacher=named_teacher(args) if args.teacher is not None else None,
         )
-        if args.budget == BUDGETS[0] and not (fine_tuned or args.teacher):
+        if args.budget == BUDGETS[0] and not (fine_tuned or args.teacher is not None):
             tell_untrained(row for table in tables for row in table.rows)
         if any(row.transfers for table in tables for row in table.rows) and named and not fine_tuned:
-            print("run_all.py: these runs are not fine-tuned: that is for the paper's own", file=sys.stderr)
-        by_name = [(entry.row, entry.spec.model, entry) for suite in found for entry in suite.entries]
+            print(
+                "run_all.py: these runs are not fine-tuned; --recipe chooses the fine-tunings instead", file=sys.stderr
+            )
+        if learning and args.budget != BUDGETS[0] and args.teacher is None:
+            print(f"run_all.py: without a teacher: {', '.join(learning)}; --teacher names one", file=sys.stderr)
+        by_name = [
+            ((entry.row, entry.spec.model, *([entry.row.partition(", ")[0]] if fine_tuned else [])), entry)
+            for suite in found
+            for entry in suite.entries
+        ]
         entries = _matching(by_name, args.only)
         code = _planned([entry.spec for entry in entries], args)
         return report_suites(found, entries, args) if code is None else code
     if args.list:
-        shown = _matching([(row.name, row.network.model, row) for table in tables for row in table.rows], args.only)
+        shown = _matching([((row.name, row.network.model), row) for table in tables for row in table.rows], args.only)
         tables = [table for table in tables if any(row in shown for row in table.rows)]
         _list(tables, [] if args.only else recipe_tables, shown, as_json=args.json)
         return 0
     rows = [row for table in tables for row in table.rows_in(edition)]
-    rows = _matching([(row.name, row.network.model, row) for row in rows], args.only)
+    rows = _matching([((row.name, row.network.model), row) for row in rows], args.only)
     if args.run and not any(row.run for row in rows):
         raise RequestError(
             f"--run: nothing to train in {', '.join(row.name for row in rows)}: no recipe is held for how its printed "
@@ -327,9 +336,9 @@ def _dispatch(args: argparse.Namespace) -> int:
 def _require_fine_tuning(args: argparse.Namespace, tables: Sequence[Table]) -> None:
     """That there is something to fine-tune, and by a recipe and on data that are not chosen twice."""
     options = " and ".join(f"--{name}" for name in ("recipe", "weights") if getattr(args, name))
-    if not any(row.transfers for table in tables for row in table.rows):
-        raise RequestError(f"{options}: nothing is fine-tuned here; choose --table 5")
-    if args.budget != BUDGETS[0] or args.dataset or args.teacher:
+    if not tables or not all(any(row.transfers for row in table.rows) for table in tables):
+        raise RequestError(f"{options}: for what is fine-tuned; choose --table 5 alone")
+    if args.budget != BUDGETS[0] or args.dataset or args.teacher is not None:
         raise RequestError(
             f"{options}: for fine-tuning as in Table 5; leave out --budget, --dataset and --teacher, or {options}"
         )
@@ -378,23 +387,21 @@ def _edition(name: str) -> Edition:
     raise unknown("edition", name, [e.key for e in EDITIONS])
 
 
-def _matching(named: Sequence[tuple[str, str, T]], patterns: Sequence[str] | None) -> list[T]:
+def _matching(named: Sequence[tuple[Sequence[str], T]], patterns: Sequence[str] | None) -> list[T]:
     """What stands behind the names (of row and network) that a pattern matches, or behind all."""
     if not patterns:
-        return [item for *_, item in named]
+        return [item for _, item in named]
     matches = {
         pattern: [
-            item
-            for *names, item in named
-            if any(fnmatch.fnmatchcase(str(name).lower(), pattern.lower()) for name in names)
+            item for names, item in named if any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in names)
         ]
         for pattern in patterns
     }
     for pattern, found in matches.items():
         if not found:
-            names = [name for name, *_ in named]
+            names = [names[0] for names, _ in named]
             raise unknown("row or network", pattern, names, "--list shows networks; * and ? are wildcards")
-    return [item for *_, item in named if any(item in found for found in matches.values())]
+    return [item for _, item in named if any(item in found for found in matches.values())]
 
 
 def _list(tables: Iterable[Table], recipe_tables: Iterable[RecipeTable], rows: Sequence[Row], *, as_json: bool) -> None:

@@ -1,7 +1,6 @@
 """What the commands do: measure, have runs trained, collect, report, and show it on the terminal."""
 
 import argparse
-import contextlib
 import dataclasses
 import io
 import json
@@ -244,10 +243,13 @@ def records_from_files(rows: Iterable[Row], runs: Path) -> dict[RunSpec, list[Ru
     found: dict[RunSpec, list[RunRecord]] = {spec: [] for spec in fine_tunings}
     for spec in fine_tunings:
         for path in sorted(runs.glob(f"{spec.run_id.rpartition('-s')[0]}-s*/record.json")):
-            with contextlib.suppress(ValueError):  # damaged: what does not say of which run it is cannot be missed
+            try:
                 record = load_record(path.parent)
-                if record and spec.is_from_a_file(record):
-                    found[spec].append(record)
+            except ValueError as error:
+                print(f"run_all.py: not used: {error}", file=sys.stderr)
+                continue
+            if record and spec.is_from_a_file(record):
+                found[spec].append(record)
     return found
 
 

@@ -33,7 +33,7 @@ def estimate(
     contents = DATASETS.get(spec.dataset)
     if contents is None:
         return None
-    images = (spec.recipe.total_epochs - epochs_done) * contents.train_images
+    images = (spec.recipe.total_epochs - epochs_done) * contents.train_images * (1 - spec.recipe.held_out)
     beside = ", its teacher not counted" if spec.teacher else ""
     model = [spec.model, [list(pair) for pair in spec.model_args], spec.img_size]
     for record in records:

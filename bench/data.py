@@ -196,12 +196,25 @@ def _open_imagenet(data: Path, split: str) -> WordNetFolder:
         ) from error
 
 
+CIFAR_CLASSES: dict[str, list[str]] = {
+    "cifar10": "airplane automobile bird cat deer dog frog horse ship truck".split(),
+    "cifar100": """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
+        camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur
+        dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard
+        lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear
+        pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark
+        shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
+        television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split(),
+}
+"""in the order of their labels, which is alphabetical: https://www.cs.toronto.edu/~kriz/cifar.html"""
+
+
 def require_all_classes(name: str, images: Any) -> None:
     """Refuse images whose labels may mean other classes than a trained head's.
 
     Raises:
-        RequestError: folders of ImageNet that are no WordNet ids of its classes, or too few or too many classes of
-            another data set.
+        RequestError: folders of ImageNet that are no WordNet ids of its classes, or of CIFAR that are not named as its
+            classes are.
     """
     classes = _classes(images)
     if name == "imagenet":
@@ -212,11 +225,20 @@ def require_all_classes(name: str, images: Any) -> None:
                 f"imagenet: class folder {strange[0]!r}{more} in {images.root!r} is no WordNet id of ImageNet-1k, "
                 "and a trained head knows its classes by number; name the folders as n01440764"
             )
-    elif len(classes) != KNOWN[name].num_classes:
+    elif name in CIFAR_CLASSES and classes != CIFAR_CLASSES[name]:
+        official = CIFAR_CLASSES[name]
+        other = next((label for label in classes if label not in official), "")
+        missing = next((label for label in official if label not in classes), "")
+        found = f"class folder {other!r} is none of its classes" if other else f"class folder {missing!r} is missing"
         raise RequestError(
-            f"{name}: {len(classes)} class folders, and a trained head knows its {KNOWN[name].num_classes} classes by "
-            "number; give it all of them"
+            f"{name}: {found}, and a trained head knows its classes by number; name all {len(official)} folders as the "
+            f"data set does, from {official[0]} to {official[-1]}"
         )
+
+
+def class_count(images: Any) -> int:
+    """Classes that a data set names."""
+    return len(_classes(images))
 
 
 def fingerprint(images: Any) -> str:

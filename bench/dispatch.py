@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import sys
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import costs, slurm, submissions
-from bench.given import with_teachers
+from bench.given import find_teachers
 from bench.planner import Action, Decision, plan
 from bench.run_folder import load_records
 from bench.settings import Settings
@@ -29,16 +30,15 @@ SHOWN = 20
 def train_here(specs: Sequence[RunSpec], args: argparse.Namespace) -> list[str]:
     """Train what is missing on this machine; returns a line for each run that did not complete."""
     decisions = _plan(specs, args.runs, look(args.runs, _family(specs)))
+    decisions = _taught(decisions, args)
     failures = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED]
     failures += [f"{d.spec.run_id} is {d.reason}" for d in decisions if d.action is Action.SKIP and not d.completed]
-    todo, untaught = with_teachers(_todo(decisions), args)
-    failures += untaught
-    if not todo:
+    if not _todo(decisions):
         return failures
     from bench.executors.local import LocalQueue
 
     queue = LocalQueue(
-        todo=todo,
+        todo=_todo(decisions),
         decide=lambda spec: _plan([spec], args.runs, look(args.runs, _family([spec])))[-1],
         runs=args.runs,
         resources=_resources(args),
@@ -73,9 +73,9 @@ def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
     submitted: list[Submission] = []
     with submissions.planning(args.runs), _nothing_lost(submitted):
         mend(args.runs, cluster)
-        decisions = _settled_plan(specs, args.runs)
+        decisions = _taught(_settled_plan(specs, args.runs), args)
         estimates = _estimates(decisions, args.runs)
-        todo, untaught = with_teachers(_todo(decisions), args)
+        todo = _todo(decisions)
         planned = arrays(
             todo,
             {d.spec.run_id: d.after for d in decisions if d.after},
@@ -95,7 +95,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
             submitted.append(submission)
             if not args.json:
                 _print_submission(submission, array.parent)
-    blocked = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED] + untaught
+    blocked = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED]
     if args.json:
         jobs = [{"job": s.job, "name": s.name, "runs": {s.task(run): run for run in s.runs}} for s in submitted]
         print(json.dumps({"plan": _plain(decisions, estimates), "submitted": jobs, "failures": blocked}, indent=2))
@@ -143,6 +143,15 @@ PATIENCE_S = 40
 
 def _todo(decisions: Sequence[Decision]) -> list[RunSpec]:
     return [d.spec for d in decisions if d.action in (Action.SUBMIT, Action.RESUME)]
+
+
+def _taught(decisions: Sequence[Decision], args: argparse.Namespace) -> list[Decision]:
+    """The decisions, with those blocked whose teacher is not to be had."""
+    missing = find_teachers(_todo(decisions), args)
+    return [
+        dataclasses.replace(d, action=Action.BLOCKED, reason=missing[d.spec.run_id]) if d.spec.run_id in missing else d
+        for d in decisions
+    ]
 
 
 def _resources(args: argparse.Namespace) -> Resources:

@@ -70,6 +70,7 @@ def spec_of(run: RunSpec, released: str, sha256: str, images: Any, precision: st
         eval_interpolation=run.recipe.eval_interpolation,
         precision=precision,
         images=len(images),
+        classes=data.class_count(images),
         images_sha256=data.fingerprint(images),
     )
 
@@ -120,7 +121,10 @@ def evaluate(
         Unreadable: too many images failed to load.
     """
     began = time.monotonic()
-    done = load_evaluation(runs, spec) or Evaluation(
+    begun = load_evaluation(runs, spec)
+    if begun and begun.unreadable:  # they may be readable by now
+        begun = None
+    done = begun or Evaluation(
         spec=spec,
         file=weights.file,
         found_by=weights.found_by,
@@ -176,6 +180,8 @@ def evaluate(
                 f"{len(done.unreadable)} images failed to load, and an evaluation may skip {resources.max_unreadable}; "
                 f"the last: {done.unreadable[-1]}"
             )
+        if not done.images and seen == spec.images:
+            raise data.Unreadable(f"not one of {seen} images could be read; the last: {done.unreadable[-1]}")
         if here.leads:
             progress(seen)
             if number or done.is_done or time.monotonic() - saved > resources.save_every_s:
@@ -218,8 +224,9 @@ def evaluate_on(
     done = load_evaluation(runs, spec)
     if done and done.is_done:
         return done
-    if stop.signal and done:
-        raise Interrupted(stop.signal, f"image {done.images + len(done.unreadable):,} of {spec.images:,}")
+    if stop.signal:
+        seen = done.images + len(done.unreadable) if done else 0
+        raise Interrupted(stop.signal, f"image {seen:,} of {spec.images:,}")
     raise EvaluationFailed(f"{weights.path}: torchrun ended with {code}; what went wrong stands above")
 
 
@@ -233,6 +240,8 @@ def _main(path: str, file: str, found_by: str, runs: str, spec: str, resources: 
                 raise CheckpointError(f"{path}: it has changed; give the same command again")
             weights = load_weights(Path(path), file, found_by, checkpoint, asked.network, asked.dataset)
             images = open_val(asked.dataset, dataclasses.replace(given, download=False))
+            if data.fingerprint(images) != asked.images_sha256:
+                raise EvaluationFailed(f"the images of {asked.dataset} have changed; give the same command again")
             evaluate(asked, weights, images, Path(runs), given, here, stop)
         except Interrupted:
             return 0

@@ -1,6 +1,7 @@
 """``--evaluate``: the released weights of the rows that are asked for, found, evaluated, and told of."""
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.paper.released import RELEASED
 from bench.specs import Evaluation, Released, RequestError, Resources, RunSpec
 from bench.stop import Interrupted, Stop
-from bench.store import evaluations_folder, load_evaluation, load_evaluations, require_writable
+from bench.store import evaluations_folder, load_evaluation, load_evaluations, require_writable, save_evaluation
 
 if TYPE_CHECKING:
     from bench.weights import Findings, Found
@@ -40,7 +41,8 @@ def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Rel
     wanted = {run: RELEASED[run] for run in runs if run in RELEASED}
     if not wanted:
         raise RequestError(
-            "--evaluate: no weights were released of these rows; choose T2T-ViTs, or CNNs without a star"
+            "--evaluate: no weights were released of these rows; choose T2T-ViTs, DeiTs, or CNNs without a "
+            "star but MobileNetV3 and Inception v3"
         )
     return wanted
 
@@ -65,7 +67,12 @@ def evaluate_released(wanted: Mapping[RunSpec, Released], args: argparse.Namespa
             "under other names"
         )
     _tell_missing(wanted, findings, args.evaluate)
-    found = [*findings.found, *_from_hub(wanted, findings, args.evaluate)]
+    from_hub, missing = _from_hub(wanted, findings, args.evaluate)
+    found = [*findings.found, *from_hub]
+    if missing and not found and not findings.failures:
+        raise RequestError(f"--evaluate: {missing}")
+    if missing:
+        print(f"run_all.py: not evaluated: {missing}", file=sys.stderr)
     return [*findings.failures, *_evaluate_all(found, args)]
 
 
@@ -81,26 +88,26 @@ def _tell_missing(wanted: Mapping[RunSpec, Released], findings: "Findings", fold
         )
 
 
-def _from_hub(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: Path) -> "list[Found]":
-    """timm's weights that the folder does not hold, and a line on those that cannot be had."""
-    from bench.weights import Found, Hub, hub_repository
+def _from_hub(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: Path) -> "tuple[list[Found], str]":
+    """timm's weights that the folder does not hold, and a line on those that cannot be had, if there are any."""
+    from bench.weights import Found, Hub, NotToBeHad, hub_repository
 
-    hub, found, missing = Hub(), [], []
+    hub, found, missing, why = Hub(), [], [], ""
     for run, weights in wanted.items():
         if not weights.tag or run in findings.settled:
             continue
-        if path := hub.path(weights.tag):
-            found.append(Found(run=run, released=weights, path=path, by="hub"))
-        else:
+        try:
+            found.append(Found(run=run, released=weights, path=hub.path(weights.tag), by="hub"))
+        except NotToBeHad as error:
             missing.append(weights.tag)
-    if missing:
-        print(
-            f"run_all.py: not evaluated: {', '.join(missing)}: neither in {str(folder)!r} nor in the hub's cache, and "
-            f"not to be fetched; on a network, `hf download {hub_repository(missing[0])} model.safetensors` "
-            f"fetches the file into its cache; or put it there as {folder / missing[0]}.safetensors",
-            file=sys.stderr,
-        )
-    return found
+            why = why or str(error)
+    if not missing:
+        return found, ""
+    return found, (
+        f"{', '.join(missing)}: not in {str(folder)!r}, and {why}; on a network, `hf download "
+        f"{hub_repository(missing[0])} model.safetensors` fetches the file into its cache; or put it there as "
+        f"{folder / missing[0]}.safetensors"
+    )
 
 
 def _evaluate_all(found: "Sequence[Found]", args: argparse.Namespace) -> list[str]:
@@ -178,7 +185,11 @@ def _evaluate_one(one: "Found", images: Any, resources: Resources, runs: Path, s
     checkpoint = one.read()
     spec = spec_of(one.run, one.released.name, checkpoint.sha256, images, resources.precision)
     done, again = load_evaluation(runs, spec), "already evaluated: "
-    if done is None or not done.is_done:
+    if done is not None and done.is_done and not done.unreadable:
+        if (done.file, done.found_by) != (one.file, one.by) and one.by != "content":  # its name is known by now
+            done = dataclasses.replace(done, file=one.file, found_by=one.by)
+            save_evaluation(runs, done)
+    else:
         again = ""
         weights = load_weights(one.path, one.file, one.by, checkpoint, one.run.network, one.run.dataset)
         bar.update(task, total=spec.images)

@@ -45,6 +45,8 @@ def fitting_weights(args: argparse.Namespace, tables: Iterable[Table]) -> dict[s
 def from_files(rows: Iterable[Row], weights: Mapping[str, Weights]) -> list[RunSpec]:
     """The fine-tunings of the rows whose network the weights fit; says which rows are left out."""
     listed = [row for row in rows if row.transfers]
+    if not any(row.network.model in weights for row in listed):
+        raise RequestError(f"--weights: none of the files fits {', '.join(row.name for row in listed) or 'these rows'}")
     if stuck := [row.name for row in listed if row.network.model not in weights]:
         print(f"run_all.py: not fine-tuned: {', '.join(stuck)}: no file of --weights fits", file=sys.stderr)
     return [spec for row in listed for spec in fine_tunings(row, weights)]
@@ -61,10 +63,18 @@ def named_teacher(args: argparse.Namespace) -> Teacher:
     import models  # noqa: F401  # registers ours with timm
 
     name, equals, file = args.teacher.partition("=")
-    if not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models(), n=5)
-        raise unknown("model of a teacher", name, close, "timm.list_models(pretrained=True) prints those with weights")
+    plain, dot, tag = name.partition(".")
+    if not timm.is_model(plain):
+        close = difflib.get_close_matches(plain.lower(), timm.list_models(), n=5)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ";"
+        raise RequestError(
+            f"--teacher: no model {plain!r}{hint} timm.list_models(pretrained=True) prints those with weights, or give "
+            "MODEL=FILE"
+        )
     if not equals:
+        tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{plain}.*")]
+        if dot and tag not in tags:
+            raise unknown(f"weights of {plain}", tag, tags, "or give MODEL=FILE")
         cfg = timm.get_pretrained_cfg(name)
         if cfg is None or not cfg.hf_hub_id:
             raise RequestError(f"--teacher {name}: timm has no weights of it; give {name}=FILE, or a name with a tag")
@@ -76,31 +86,29 @@ def named_teacher(args: argparse.Namespace) -> Teacher:
             f"--teacher {args.teacher}: {file or 'no file'}: {error.strerror}; give MODEL=FILE"
         ) from error
     args.files[weights.sha256] = str(Path(file).resolve())
-    return Teacher(name, weights=weights, source="--teacher on the command line")
+    return Teacher(plain, weights=weights, source="--teacher on the command line")
 
 
-def with_teachers(specs: Sequence[RunSpec], args: argparse.Namespace) -> tuple[list[RunSpec], list[str]]:
+def find_teachers(specs: Sequence[RunSpec], args: argparse.Namespace) -> dict[str, str]:
     """Find the weights of timm's that teach the runs; where they lie is kept in ``args.files``.
 
     They are fetched here, where there may be a network, and not by each process of a job.
 
     Returns:
-        The runs that have all that they need, and a line for each of the others.
+        By run id, why a run's are not to be had.
     """
-    taught = {spec.teacher.model for spec in specs if spec.teacher and not spec.teacher.weights}
+    taught = {spec.run_id: spec.teacher.model for spec in specs if spec.teacher and not spec.teacher.weights}
     if not taught:
-        return list(specs), []
-    from bench.weights import Hub, hub_repository
+        return {}
+    from bench.weights import Hub, NotToBeHad, hub_repository
 
-    hub = Hub()
-    args.files |= {tag: str(path) for tag in sorted(taught) if (path := hub.path(tag))}
-    missing = taught - args.files.keys()
-    ready = [spec for spec in specs if not (spec.teacher and spec.teacher.model in missing)]
-    lines = [
-        f"{spec.run_id}: the weights of its teacher, {spec.teacher.model}, are not in the hub's cache, and the hub "
-        f"cannot be reached; fetch them where it can, by `hf download {hub_repository(spec.teacher.model)} "
-        "model.safetensors`, or name another with --teacher"
-        for spec in specs
-        if spec.teacher and spec.teacher.model in missing
-    ]
-    return ready, lines
+    hub, missing = Hub(), {}
+    for tag in sorted(set(taught.values())):
+        try:
+            args.files[tag] = str(hub.path(tag))
+        except NotToBeHad as error:
+            missing[tag] = (
+                f"no weights of its teacher, {tag}: {error}; on a network, `hf download {hub_repository(tag)} "
+                "model.safetensors` fetches them, or name another with --teacher"
+            )
+    return {run_id: missing[tag] for run_id, tag in taught.items() if tag in missing}

@@ -259,6 +259,9 @@ class Weights:
     file: str = field(default="", compare=False)
     """its name, for the reader"""
 
+    def __str__(self) -> str:
+        return f"{self.file}-{self.sha256[:8]}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teacher:
@@ -272,7 +275,7 @@ class Teacher:
     """why this one"""
 
     def __str__(self) -> str:
-        return f"{self.model} of {self.weights.file or self.weights.sha256[:8]}" if self.weights else self.model
+        return f"{self.model}={self.weights}" if self.weights else self.model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -545,6 +548,8 @@ class EvaluationSpec:
     precision: str
     images: int
     """that were found"""
+    classes: int
+    """likewise"""
     images_sha256: str
     """over their names and labels, in order"""
 
@@ -594,6 +599,8 @@ class Evaluation:
         counts = (0, self.top1_hits, self.top5_hits, self.images, self.images + len(self.unreadable), self.spec.images)
         if not all(type(count) is int for count in counts) or sorted(counts) != list(counts):
             raise ValueError(f"hits and images contradict each other: {counts}")
+        if not self.images and self.spec.images == len(self.unreadable):
+            raise ValueError("not one image was read")
         spec, network = self.spec, self.spec.network
         texts = (spec.released, spec.sha256, network.model, spec.dataset, spec.precision, self.file, self.key)
         if not all(type(text) is str for text in (*texts, *self.resized, *self.unreadable, *self.versions.values())):
@@ -629,8 +636,8 @@ class Evaluation:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is of every image of the validation set."""
-        return self.images == self.expected_images
+        """Whether it is of every image of the validation set, in as many classes as that has."""
+        return (self.images, self.spec.classes) == (self.expected_images, DATASETS[self.spec.dataset].num_classes)
 
     @property
     def fills_a_cell(self) -> bool:

@@ -148,8 +148,8 @@ def load_evaluations(runs: Path) -> tuple[list[Evaluation], list[str]]:
             if not found.is_done:
                 raise ValueError(f"{path}: not of every image")
             done.append(found)
-        except ValueError as error:
-            problems.append(str(error))
+        except (ValueError, OSError) as error:
+            problems.append(f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error))
     return done, problems
 
 

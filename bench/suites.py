@@ -83,9 +83,13 @@ def suites(
         RequestError: a setting or a sweep is not possible.
     """
     fields, points = grid(sweep)
+    if "held_out" in fields:
+        raise RequestError(
+            "--sweep held_out: accuracies on other images do not compare; choose one with --set held_out="
+        )
     if clash := {setting.partition("=")[0] for setting in settings} & set(fields):
         raise RequestError(f"{', '.join(clash)} is in both --set and --sweep; choose one")
-    files = sorted({w.file for w in weights.values()})
+    files = sorted({str(w) for w in weights.values()})
     changes = [*([dataset] if dataset else []), *([fine_tuned_by.name] if fine_tuned_by else []), *files]
     changes += [*([str(teacher)] if teacher else []), *sorted(settings)]
     apart = [*([budget] if budget != BUDGETS[0] else []), *changes, *(["sweep", *fields] if fields else [])]
@@ -109,6 +113,7 @@ def suites(
         )
         for label, specs in groups
     ]
+    found = [suite for suite in found if suite.entries]
     for suite in found:
         # Rows may share a run, as under a budget; points of one row may not.
         if fields and len({(entry.row, entry.spec.run_id) for entry in suite.entries}) < len(suite.entries):

@@ -169,6 +169,8 @@ class Training:
         if here.size > 1 and here.leads:
             dist.barrier()
         self.known = data.describe(spec, train_images, val_images)
+        if spec.teacher and spec.dataset == "imagenet":
+            data.require_all_classes(spec.dataset, train_images)
         self.survey = data.survey(spec, train_images, val_images)
         if here.leads and self.survey["expected"] and not self.survey["complete"]:
             watch.note(
@@ -370,10 +372,14 @@ class Training:
             path = Path(files[teacher.model])
         else:
             raise RequestError(f"timm's weights {teacher.model} of the teacher were not found when the run was begun")
-        network = build_teacher(teacher, path, self.known.num_classes, self.spec.img_size)
+        known = self.known
+        network = build_teacher(teacher, path, known.num_classes, self.spec.img_size, known.mean, known.std)
         if self.record:
-            note = f"{teacher}: {path.name}, sha256 {sha256_of(path)}"
-            if note not in [event.get("note") for event in self.record.history]:
+            note = f"{teacher.model}: {path.name}, sha256 {sha256_of(path)}"
+            before = [event["note"] for event in self.record.history if event["what"] == "teacher"]
+            if before and before[0] != note:
+                raise RequestError(f"{self.record.run_id} has learned from {before[0]}, and this is {note}; restore it")
+            if not before:
                 self.watch.note(f"learns from {note}")
                 self.record.history.append({"what": "teacher", "when": now(), "note": note})
         return network.to(self.here.device)
@@ -503,8 +509,14 @@ class Training:
             fit = self.state.load_weights(paths[1])
             classes = f"a new head for {self.known.num_classes} classes: {', '.join(fit.left_out)}"
             positions = f"positions for {self.spec.img_size} px: {', '.join(fit.resized)}"
-            for what, note, names in (("new head", classes, fit.left_out), ("resized", positions, fit.resized)):
-                if names and self.record:
+            kept = f"the head for {self.known.num_classes} classes is the file's: it is for as many"
+            events = (
+                ("new head", classes, fit.left_out),
+                ("kept head", kept, not fit.left_out),
+                ("resized", positions, fit.resized),
+            )
+            for what, note, there in events:
+                if there and self.record:
                     self.watch.note(note)
                     self.record.history.append({"what": what, "when": now(), "note": note})
         if self.run and self.record:

@@ -8,6 +8,7 @@ from pathlib import Path
 import timm
 
 from bench.specs import DATASETS, Network, Released, RunSpec
+from bench.store import sha256_of
 from models.checkpoints import Checkpoint, CheckpointError, networks_of, read_checkpoint
 
 SUFFIXES = (".pth", ".pt", ".tar", ".bin", ".safetensors")
@@ -76,6 +77,7 @@ def find(folder: Path, wanted: Iterable[RunSpec], released: Mapping[RunSpec, Rel
     findings, wanted = Findings(), list(dict.fromkeys(wanted))
     by_name = {name: run for run, weights in released.items() for name in _names(weights)}
     files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
+    files = list({path.resolve(): path for path in reversed(files)}.values())[::-1]  # a link and its target are one
     named = [(path, by_name[path.name]) for path in files if path.name in by_name]
     for path, run in named:
         if run not in wanted:
@@ -86,6 +88,9 @@ def find(folder: Path, wanted: Iterable[RunSpec], released: Mapping[RunSpec, Rel
     by_content: dict[RunSpec, list[Found]] = {}
     for path in files:
         if path.name in by_name:
+            continue
+        if not _may_hold_weights(path):  # an archive, say, and perhaps too large to read
+            findings.unwanted.append(f"{path} is no file of weights")
             continue
         try:
             checkpoint = read_checkpoint(path)
@@ -119,11 +124,20 @@ def _take(findings: Findings, several: list[Found]) -> None:
     if not several:
         return
     findings.settled.add(several[0].run)
-    if several[1:]:
+    if len({sha256_of(found.path) for found in several}) > 1:
         paths = " and ".join(str(found.path) for found in several)
         findings.failures.append(f"{paths} are both of {_what(several[0].run)}; keep one of them there")
     else:
-        findings.found += several
+        findings.found.append(several[0])
+
+
+def _may_hold_weights(path: Path) -> bool:
+    """Whether it begins as torch's files of today, or those from before 1.6, or is named as one of safetensors."""
+    try:
+        with path.open("rb") as file:
+            return path.suffix == ".safetensors" or file.read(2).startswith((b"PK", b"\x80"))
+    except OSError:
+        return True  # reading it says what is wrong
 
 
 def _what(run: RunSpec) -> str:
@@ -140,6 +154,8 @@ def _identify(checkpoint: Checkpoint, released: Mapping[RunSpec, Released]) -> t
     Of networks whose shapes are alike it is the one that was released; the table of positions tells the resolution,
     and the head the data set. Of CNNs many weights fit the same network, and none is told by its content.
     """
+    if checkpoint.key in ("ema", "network"):
+        return None, "is a checkpoint of this suite, which its run's own row reports"
     names = networks_of(checkpoint)
     if not names:
         return None, "fits no network that is known by its weights"
@@ -153,14 +169,22 @@ def _identify(checkpoint: Checkpoint, released: Mapping[RunSpec, Released]) -> t
     return None, f"fits {' or '.join(names)} at {side:g} px with {classes} classes, of which no weights were released"
 
 
+class NotToBeHad(Exception):
+    """Weights that are neither in the hub's cache nor to be fetched, and why."""
+
+
 class Hub:
     """timm's weights by tag: from the cache on this machine, else fetched into it."""
 
     def __init__(self) -> None:
         self._answers: bool | None = None
 
-    def path(self, tag: str) -> Path | None:
-        """The file, or None where it can neither be found nor be fetched."""
+    def path(self, tag: str) -> Path:
+        """The file.
+
+        Raises:
+            NotToBeHad: it is not in the cache and cannot be fetched; says why.
+        """
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
@@ -170,16 +194,20 @@ class Hub:
                 return Path(hf_hub_download(repository, name, local_files_only=True))
             except LocalEntryNotFoundError:
                 continue
-        for name in HUB_FILES if self._is_there() else ():
+            except OSError as error:
+                raise NotToBeHad(f"the hub's cache cannot be read ({_line(error)})") from error
+        if not self._is_there():
+            raise NotToBeHad("not in the hub's cache, while the hub does not answer")
+        for name in HUB_FILES:
             try:
                 return Path(hf_hub_download(repository, name, etag_timeout=HUB_PATIENCE_S))
-            except LocalEntryNotFoundError:  # its word for: gone silent
-                return None
+            except LocalEntryNotFoundError as error:  # its word for: gone silent
+                raise NotToBeHad("the hub has stopped to answer") from error
             except EntryNotFoundError:
                 continue
-            except (OSError, HfHubHTTPError):
-                return None
-        return None
+            except (OSError, HfHubHTTPError) as error:
+                raise NotToBeHad(f"the hub's answer cannot be used ({' '.join(str(error).split())[:200]})") from error
+        raise NotToBeHad(f"{repository} holds neither {' nor '.join(HUB_FILES)}")
 
     def _is_there(self) -> bool:
         """Whether it answers, asked once."""

@@ -9,11 +9,15 @@ import functools
 import hashlib
 import io
 import pickle
+import re
+import types
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PosixPath
+from typing import Any
 
+import numpy as np
 import safetensors.torch
 import timm
 import torch
@@ -27,6 +31,20 @@ __all__ = ["Checkpoint", "CheckpointError", "Fit", "head_parameters", "load_into
 _KEYS = ("state_dict_ema", "ema", "state_dict", "net", "model", "network")
 """where weights lie in a file, the preferred first: DeiT and others have ``model``, this suite's runs ``ema`` and
 ``network``"""
+
+
+_numpy_scalar = np.float64(0).__reduce__()[0]
+
+_DATA: list[Any] = [
+    argparse.Namespace,  # in every file of the authors
+    types.SimpleNamespace,
+    PosixPath,
+    # An accuracy that was saved as it came from numpy.
+    np.dtype,
+    *((_numpy_scalar, f"numpy.{core}.multiarray.scalar") for core in ("_core", "core")),  # today's numpy, and 1.x
+    *{type(np.dtype(kind)) for kind in (np.bool_, np.int32, np.int64, np.float16, np.float32, np.float64)},
+]
+"""what may lie beside the weights: to make one of these runs nothing"""
 
 
 class CheckpointError(ValueError):
@@ -66,7 +84,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         CheckpointError: it is not a whole checkpoint, it holds no weights, or reading it would run code.
         OSError: it is not there, or cannot be read.
     """
-    content = Path(path).read_bytes()
+    try:
+        content = Path(path).read_bytes()
+    except MemoryError as error:
+        raise CheckpointError(f"{path}: more than this machine's memory holds") from error
     saved = _load(path, content)
     found = {key: saved[key] for key in _KEYS if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping)}
     key = next((key for key, weights in found.items() if weights), "")
@@ -86,12 +107,12 @@ def _load(path: str | Path, content: bytes) -> object:
             return safetensors.torch.load(content)
         if zipfile.is_zipfile(io.BytesIO(content)):
             _test_checksums(path, content)
-        with torch.serialization.safe_globals([argparse.Namespace]):  # data, and in every file of the authors
+        with torch.serialization.safe_globals(_DATA):
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: {_refusal(content)}") from error
+        raise CheckpointError(f"{path}: {_refusal(content, str(error))}") from error
     except Exception as error:  # damaged bytes end in whatever the reader makes of them
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{path}: not a whole checkpoint ({reason}); fetch it again") from error
@@ -118,12 +139,13 @@ def _is_weight(name: object, value: object) -> bool:
     )
 
 
-def _refusal(content: bytes) -> str:
+def _refusal(content: bytes, error: str) -> str:
     try:
         wanted = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content))
     except Exception:  # a format too old to look into, or damaged
         wanted = []
-    wanted = [name for name in wanted if name != "argparse.Namespace"]
+    known = {one[1] if isinstance(one, tuple) else f"{one.__module__}.{one.__qualname__}" for one in _DATA}
+    wanted = [name for name in wanted if name not in known] or re.findall(r"GLOBAL (\S+)", error)[:1]
     if not wanted:
         return "not a checkpoint that can be read without running it; fetch it again"
     return f"refused: reading it would call {', '.join(wanted)}, which weights do not need"
@@ -210,6 +232,8 @@ def _alike(shapes: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, .
     if shapes.keys() != own.keys():
         return False
     differ = {name for name in own if shapes[name] != own[name]}
+    if any(len(shapes[name]) != len(own[name]) for name in differ):
+        return False
     return all(name == "pos_embed" or name.startswith("head") for name in differ) and (
         "pos_embed" not in differ or shapes["pos_embed"][2] == own["pos_embed"][2]
     )

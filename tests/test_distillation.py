@@ -1,6 +1,7 @@
 """Hard distillation: a token for the label, one for the teacher's decision, and who taught is recorded."""
 
 import hashlib
+import signal
 
 import pytest
 import timm
@@ -11,6 +12,7 @@ from torch.nn import functional
 from bench import job, trainer
 from bench.budgets import SMOKE
 from bench.build import build_network, build_teacher
+from bench.cli import main
 from bench.recipes import override
 from bench.run_folder import checkpoints, load_record
 from bench.specs import RequestError, RunSpec, Teacher, Weights
@@ -57,7 +59,7 @@ def test_the_distillation_token_learns_the_teachers_decision_and_the_class_token
     assert record.spec["teacher_weights"] == teacher[0].weights.sha256
     assert record.spec["model"] == "t2t_vit_7_distilled"
     (event,) = [event for event in record.history if event["what"] == "teacher"]
-    assert event["note"] == f"test_resnet of teacher.pth: teacher.pth, sha256 {teacher[0].weights.sha256}"
+    assert event["note"] == f"test_resnet: teacher.pth, sha256 {teacher[0].weights.sha256}"
 
 
 def test_the_loss_is_the_mean_of_both_cross_entropies(teacher, tmp_path):
@@ -78,6 +80,66 @@ def test_the_loss_is_the_mean_of_both_cross_entropies(teacher, tmp_path):
     expected += functional.cross_entropy(distilled, torch.full((4,), 7)) / 2
     torch.testing.assert_close(loss, expected)
     assert not folder.joinpath("record.json").exists()
+
+
+HALF = ((0.5,) * 3, (0.25,) * 3)
+"""mean and standard deviation of generated images"""
+
+
+def test_the_teacher_decides_on_the_students_images_as_it_was_trained_to_see_them(tmp_path):
+    """In evaluation, with the statistics of its batch norms; one of timm's in its own normalisation."""
+    torch.manual_seed(3)
+    net, images = timm.create_model("test_resnet", num_classes=10).eval(), torch.rand(8, 3, 32, 32)
+    with torch.no_grad():
+        for buffer in net.buffers():
+            if buffer.is_floating_point():
+                buffer.uniform_(0.5, 1.5)
+        for parameter in net.parameters():
+            parameter.normal_(0, 0.3)
+        net.fc.bias -= net(images).mean(0)  # so that each image has a class of its own
+    path = save(tmp_path / "teacher.pth", net, key="state_dict")
+    weights = weights_of(path)
+    by_file = Teacher("test_resnet", weights=weights)
+    here = trainer.World(rank=0, size=1, device=torch.device("cpu"))
+    given = resources(files={weights.sha256: str(path)}, precision="float32")
+    training = trainer.Training(student(by_file), given, here, None, None, None, job._Nothing(), Stop())
+    torch.testing.assert_close(training.teacher(images), net(images))
+    assert len(set(net(images).argmax(1).tolist())) > 1
+    training.state.network.train()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        loss = training._loss(images, torch.arange(8))
+        torch.manual_seed(0)
+        logits, distilled = training.state.network(images)
+    smoothing = training.recipe.label_smoothing
+    expected = functional.cross_entropy(logits, torch.arange(8), label_smoothing=smoothing) / 2
+    expected += functional.cross_entropy(distilled, net(images).argmax(1)) / 2
+    torch.testing.assert_close(loss, expected)
+    for name, mean, std in (("r160_in1k", 0.5, 0.5),):
+        cfg = timm.get_pretrained_cfg(f"test_resnet.{name}")
+        assert (cfg.mean, cfg.std) == ((mean,) * 3, (std,) * 3)
+        by_name = build_teacher(Teacher(f"test_resnet.{name}"), path, 10, 32, *HALF)
+        pixels = images * 0.25 + 0.5
+        torch.testing.assert_close(by_name(images), net((pixels - mean) / std))
+
+
+def test_another_teacher_under_a_begun_run_is_refused(hub, tmp_path):
+    spec = student(Teacher("test_resnet.r160_in1k"), "epochs=2")
+    folder = job.prepare(tmp_path / "runs", spec)
+    stop = Stop()
+    stop.signal = signal.SIGTERM
+    with pytest.raises(job.RunInterrupted):
+        job.run(folder, resources(files={"test_resnet.r160_in1k": str(hub)}), stop)
+    save_file(timm.create_model("test_resnet", num_classes=10).state_dict(), tmp_path / "model.safetensors")
+    with pytest.raises(
+        RequestError, match=r"has learned from test_resnet.r160_in1k: model.safetensors, sha256 .*restore"
+    ):
+        job.run(folder, resources(files={"test_resnet.r160_in1k": str(tmp_path / "model.safetensors")}), Stop())
+
+
+def test_distilled_rows_without_a_teacher_are_named(capsys, tmp_path):
+    assert main(["--table", "4", "--budget", "smoke", "--run", "local", "--dry-run", "--runs", str(tmp_path)]) == 0
+    assert "without a teacher: T2T-ViT-7-Distilled, T2T-ViT-12-Distilled; --teacher names" in capsys.readouterr().err
 
 
 def test_a_distilled_run_that_is_killed_ends_with_the_same_bits(teacher, tmp_path):
@@ -127,10 +189,10 @@ def test_a_teacher_that_is_not_there_or_does_not_fit(teacher, tmp_path):
     with pytest.raises(RequestError, match=r"needs teacher.pth .*--teacher"):
         job.run(folder, resources(), Stop())
     (path,) = teacher[1].values()
-    with pytest.raises(RequestError, match=r"teacher test_resnet of teacher.pth knows other classes than the 100"):
-        build_teacher(teacher[0], path, 100, 32)
-    with pytest.raises(RequestError, match=r"teacher test_vit of teacher.pth: .*teacher.pth: .*not this network's"):
-        build_teacher(Teacher("test_vit", weights=teacher[0].weights), path, 10, 32)
+    with pytest.raises(RequestError, match=r"teacher test_resnet=teacher.pth-.* knows other classes than the 100"):
+        build_teacher(teacher[0], path, 100, 32, *HALF)
+    with pytest.raises(RequestError, match=r"teacher test_vit=teacher.pth-.*: .*teacher.pth: .*not this network's"):
+        build_teacher(Teacher("test_vit", weights=teacher[0].weights), path, 10, 32, *HALF)
     by_name = student(Teacher("test_resnet.r160_in1k"))
     with pytest.raises(RequestError, match=r"timm's weights test_resnet.r160_in1k of the teacher were not found"):
         job.run(job.prepare(tmp_path, by_name), resources(), Stop())
@@ -149,9 +211,10 @@ def test_the_distilled_rows_learn_from_a_teacher_of_the_command_line(teacher, ru
     command += ["--set", "epochs=2", "--runs", tmp_path / "runs", "--reports", tmp_path / "reports"]
     done = run_all(*command, "--run", "local")
     assert done.returncode == 0, done.stderr
-    assert f"learns from test_resnet of teacher.pth: teacher.pth, sha256 {teacher[0].weights.sha256}" in done.stderr
+    assert f"learns from test_resnet: teacher.pth, sha256 {teacher[0].weights.sha256}" in done.stderr
     (report,) = (tmp_path / "reports").glob("*.md")
-    assert f"`test_resnet, sha256 {teacher[0].weights.sha256}`" in report.read_text()
+    assert f"`test_resnet: teacher.pth, sha256 {teacher[0].weights.sha256}`" in report.read_text()
+    assert report.name == f"table_4_smoke_test_resnet=teacher.pth-{teacher[0].weights.sha256[:8]}_epochs=2.md"
     assert "| T2T-ViT-7-Distilled |" in report.read_text()
     rest = run_all(
         *(word for word in command if word not in ("--only", "T2T-ViT-7-Distilled")), "--dry-run", "--run", "local"
@@ -186,7 +249,7 @@ def test_a_teacher_of_timms_comes_from_the_hubs_cache(hub, run_all, tmp_path):
     digest = hashlib.sha256(hub.read_bytes()).hexdigest()
     assert f"learns from test_resnet.r160_in1k: model.safetensors, sha256 {digest}" in done.stderr
     (report,) = (tmp_path / "reports").glob("table_4_smoke_test_resnet.r160_in1k_*.md")
-    assert "| `test_resnet.r160_in1k` |" in report.read_text()
+    assert f"| `test_resnet.r160_in1k: model.safetensors, sha256 {digest}` |" in report.read_text()
 
 
 def test_a_teacher_that_cannot_be_had_is_a_line_and_the_rest_goes_on(hub, run_all, tmp_path):
@@ -197,6 +260,6 @@ def test_a_teacher_that_cannot_be_had_is_a_line_and_the_rest_goes_on(hub, run_al
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("run_all.py: t2t_vit_7_distilled-imagenet-t2t_lite-s42-")
-    assert "the weights of its teacher, regnety_160.deit_in1k, are not in the hub's cache" in last
+    assert "no weights of its teacher, regnety_160.deit_in1k: not in the hub's cache, while the hub does not" in last
     assert "`hf download timm/regnety_160.deit_in1k model.safetensors`" in last
     assert "`regnety_160.deit_in1k` teaches T2T-ViT-7-Distilled" in (tmp_path / "reports" / "table_4.md").read_text()

@@ -11,7 +11,7 @@ import timm
 import torch
 from PIL import Image
 
-from bench import data, job
+from bench import data, job, trainer
 from bench.budgets import SMOKE
 from bench.build import build_network
 from bench.cli import main
@@ -78,6 +78,11 @@ def test_held_out_images_choose_and_the_others_are_seen_once(tmp_path):
         f"{kind}_last_{top}_pct" for kind in ("raw", "ema") for top in ("top1", "top5")
     }
     spec = tuned(CIFAR_TRANSFER_CORRECTED, "ema_decay=0.5")
+    here = trainer.World(rank=0, size=1, device=torch.device("cpu"))
+    training = trainer.Training(spec, resources(), here, None, None, None, job._Nothing(), Stop())
+    trained, chosen = (loader.dataset.images.indices for loader in (training.train_loader, training.eval_loader))
+    assert (training.batches.size, len(chosen), len({*trained, *chosen})) == (461, 51, 512)
+    assert len(training.test_loader.dataset.images) == 256
     network = build_network(spec, 10)
     network.load_state_dict(result(folder)[1]["ema"])
     known = data.KNOWN["synthetic"]
@@ -135,6 +140,17 @@ def test_a_file_that_is_not_given_or_has_changed_stops_the_run(file, tmp_path):
     assert not checkpoints(folder)
 
 
+def test_a_head_for_as_many_classes_is_kept_and_said_so(tmp_path):
+    net = build_network(tuned(SMOKE), 10)
+    path = save(tmp_path / "file.pth", net)
+    weights = Weights(file=path.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    spec = tuned(CIFAR_TRANSFER, "epochs=1", "lr=1e-9", "min_lr=0").starting_from(weights)
+    folder = job.prepare(tmp_path, spec)
+    job.run(folder, resources(files={weights.sha256: str(path)}), Stop())
+    torch.testing.assert_close(result(folder)[1]["network"]["head.weight"], net.head.weight.detach())
+    assert "kept head" in [event["what"] for event in load_record(folder).history]
+
+
 def test_the_checkpoint_of_a_run_of_ours_is_a_file_too(file, tmp_path):
     parent = job.prepare(tmp_path, tuned(SMOKE))
     job.run(parent, resources(), Stop())
@@ -178,9 +194,10 @@ def test_a_file_is_fine_tuned_by_the_corrected_recipe_and_reported_apart(run_all
     assert done.returncode == 0, done.stderr
     assert "1 of the training images are held out" in done.stderr
     (report,) = (tmp_path / "reports").glob("*.md")
-    assert report.name.startswith("table_5_cifar10" if "," in report.name else "table_5_cifar_transfer_corrected_mine")
     text = report.read_text()
     digest = hashlib.sha256(t2t_vit_14.read_bytes()).hexdigest()
+    name = f"table_5_cifar_transfer_corrected_mine.pth.tar-{digest[:8]}_epochs=1_global_batch=4.md"
+    assert report.name == name
     assert f"`sha256 {digest}`" in text
     assert "*Held out* is on the training images" in text
     assert "| T2T-ViT-14, cifar10 |" in text
@@ -223,7 +240,13 @@ def test_recipes_by_name_and_never_mixed(run_all, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--table", "3", "--recipe", "cifar_transfer"], "--recipe: nothing is fine-tuned here; choose --table 5"),
+        (["--table", "3", "--recipe", "cifar_transfer"], "--recipe: for what is fine-tuned; choose --table 5 alone"),
+        (["--table", "3", "5", "--weights", "{fourteen}"], "--weights: for what is fine-tuned; choose --table 5 alone"),
+        (["--table", "5", "--only", "ViT-S/16", "--weights", "{fourteen}"], "none of the files fits ViT-S/16"),
+        (
+            ["--table", "5", "--recipe", "cifar_transfer", "--sweep", "held_out=0,0.1"],
+            "--sweep held_out: accuracies on",
+        ),
         (["--table", "5", "--recipe", "cifar"], "invalid choice: 'cifar' (choose from"),
         (["--table", "5", "--weights", "{gone}"], "gone.pth: No such file or directory; give a file of weights"),
         (["--table", "5", "--weights", "{text}"], "text.pth: not a"),
@@ -236,9 +259,15 @@ def test_recipes_by_name_and_never_mixed(run_all, tmp_path):
             "mine.pth.tar and mine.pth.tar are both of t2t_vit_14; give one",
         ),
         (["--table", "5", "--weights", "{fourteen}", "--budget", "pilot"], "--weights: for fine-tuning as in Table 5"),
-        (["--budget", "smoke", "--recipe", "cifar_transfer"], "--recipe: nothing is fine-tuned here"),
+        (["--budget", "smoke", "--recipe", "cifar_transfer"], "--recipe: for what is fine-tuned; choose --table 5"),
         (["--table", "3", "--budget", "transfer"], "--budget transfer has runs of its own; leave out --table"),
-        (["--table", "4", "--teacher", "resnet51"], "unknown model of a teacher 'resnet51'; did you mean 'resnet51q'?"),
+        (["--table", "4", "--teacher", "resnet51"], "--teacher: no model 'resnet51'; did you mean resnet51q or"),
+        (["--table", "4", "--teacher", "RESNET50"], "no model 'RESNET50'; did you mean resnet50 or"),
+        (["--table", "4", "--teacher", ""], "--teacher: no model ''; timm.list_models(pretrained=True)"),
+        (
+            ["--table", "4", "--teacher", "resnet50.a1_in2k"],
+            "unknown weights of resnet50 'a1_in2k'; did you mean",
+        ),
         (["--table", "4", "--teacher", "resnet50={gone}"], "No such file or directory; give MODEL=FILE"),
         (["--table", "4", "--teacher", "t2t_vit_7"], "timm has no weights of it; give t2t_vit_7=FILE"),
         (["--table", "3", "--teacher", "resnet50=x"], "--teacher: nothing is distilled here; choose --table 2 or 4"),

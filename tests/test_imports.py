@@ -21,6 +21,7 @@ EVALUATIONS = bench("specs", "paper", "stop", "store")
 EXECUTORS = bench("specs", "job", "slurm", "submissions")
 HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
+WEIGHTS = bench("specs", "store") | {"models", "timm"}
 GIVEN = bench("specs", "store", "suites")
 DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "status")
 COMMAND = bench("commands", "dispatch", "given", "status", "cancel")
@@ -29,7 +30,7 @@ COMMANDS = bench("specs", "budgets", "suites", "store", "run_folder", "dispatch"
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
-    "models": ({"models", "torch", "torchvision", "timm", "safetensors"},) * 2,
+    "models": ({"models", "torch", "torchvision", "timm", "safetensors", "numpy"},) * 2,
     "bench.specs": (set(), set()),
     "bench.recipes": (bench("specs"),) * 2,
     "bench.paper": (bench("specs", "recipes", "paper"),) * 2,
@@ -50,7 +51,7 @@ RULES = {
     "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy"},) * 2,
     "bench.loading": (bench("specs", "recipes", "data", "in_memory", "complexity") | {"torch", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
-    "bench.weights": (bench("specs") | {"models", "timm"}, bench("specs") | {"models", "timm", "huggingface_hub"}),
+    "bench.weights": (WEIGHTS, WEIGHTS | {"huggingface_hub"}),
     "bench.evaluate": (EVALUATE | {"models", "torch"},) * 2,
     "bench.evaluations": (
         EVALUATIONS,

@@ -8,7 +8,11 @@ from bench.report.verdict import verdict, worst
 from bench.specs import STRUCTURE, Complexity, Edition, Evaluation, Network, Row, RunRecord, RunSpec, Table
 from bench.suites import Entry
 
-_EVALUATED = {"top1_pct": "Float64", "se_pct": "Float64", "images": "Int64", "file": "string", "sha256": "string"}
+_EVALUATED = {
+    **dict.fromkeys(("top1_pct", "se_pct"), "Float64"),
+    "images": "Int64",
+    **dict.fromkeys(("file", "sha256", "found_by"), "string"),
+}
 """of the evaluation of released weights, where it is of the whole validation set: what it found, and in which file"""
 
 COLUMNS = {
@@ -103,7 +107,7 @@ def table_frame(
     changes = [row.figures(edition)[0].change_pct for row in table.rows_in(edition)]
     printed = pd.Series(changes, index=frame.index, dtype="Float64")
     return frame.assign(
-        published_change_pct=printed.fillna(_change(frame, "published_top1_pct")), change_pct=_change(frame, "top1_pct")
+        published_change_pct=printed.fillna(_change(frame, "published_top1_pct")), change_pct=_own_change(frame)
     )
 
 
@@ -157,10 +161,18 @@ def _change(frame: pd.DataFrame, column: str) -> "pd.Series[float]":
     return change.round(9).mask(frame["baseline"])
 
 
+def _own_change(frame: pd.DataFrame) -> "pd.Series[float]":
+    """Of what was trained here against a baseline that was, or of released weights against released weights."""
+    trained = frame["top1_pct"].where(frame["seeds"].notna())
+    return _change(frame.assign(top1_pct=trained), "top1_pct").fillna(_change(frame, "evaluated_top1_pct"))
+
+
 def that_fills(run: RunSpec, evaluations: Evaluations) -> Evaluation | None:
-    """The evaluation that may fill the run's cell: of several, float32's, and the newest."""
+    """The evaluation that may fill the run's cell: of several, that of an official name, in float32, and the newest."""
     filling = [found for found in evaluations.get(run.run_id, ()) if found.fills_a_cell]
-    return max(filling, key=lambda f: (f.spec.precision == "float32", f.evaluated_at), default=None)
+    return max(
+        filling, key=lambda f: (f.found_by != "content", f.spec.precision == "float32", f.evaluated_at), default=None
+    )
 
 
 def _evaluated(row: Row, evaluations: Evaluations) -> dict[str, object]:
@@ -171,7 +183,7 @@ def _evaluated(row: Row, evaluations: Evaluations) -> dict[str, object]:
         if found is None:
             continue
         own = run is row.run
-        values = (found.top1_pct, found.top1_se, found.images, found.file, found.spec.sha256)
+        values = (found.top1_pct, found.top1_se, found.images, found.file, found.spec.sha256, found.found_by)
         for column, value in zip(_EVALUATED, values, strict=True):
             name = f"evaluated_{column}" if own else f"{run.dataset}_evaluated_{column.removeprefix('top1_')}"
             line[name] = value
@@ -344,16 +356,12 @@ def _run(record: RunRecord) -> dict[str, object]:
     known |= {name: record.data.get(name) for name in ("train_images", "val_images")}
     known |= {"commit": _commit(record.git), "seed": record.spec.get("seed")}
     known["held_out_last_top1_pct"] = record.top1_pct("last", "held_out_")
-    known |= {"starts_from": _origin(record, "start_from", "weights"), "teacher": _origin(record, "teacher")}
-    if weights := record.spec.get("teacher_weights"):
-        known["teacher"] = f"{known['teacher']}, sha256 {weights}"
+    known["starts_from"] = record.spec.get("start_from")
+    if weights := record.spec.get("weights"):
+        known["starts_from"] = f"sha256 {weights}"
+    taught = [event.get("note") for event in record.history if event["what"] == "teacher"]
+    known["teacher"] = taught[0] if taught else record.spec.get("teacher")
     return {column: value for column, value in known.items() if column in RUN_COLUMNS and value not in (None, "")}
-
-
-def _origin(record: RunRecord, *keys: str) -> str:
-    """A run, or a file by its sha256, that the record's spec names."""
-    names = {"weights": "sha256 "}
-    return next((f"{names.get(key, '')}{record.spec[key]}" for key in keys if key in record.spec), "")
 
 
 PROTOCOLS = ("ema_best", "ema_last", "raw_best", "raw_last", "held_out_last")

@@ -87,13 +87,13 @@ def comparison(frame: pd.DataFrame) -> pd.DataFrame:
             shown |= {f"{label}: ours": frame[column].where(frame[f"published_{column}"].notna()).fillna(DASH)}
     if frame["published_top1_pct"].notna().any():
         shown |= {"Top-1 %: paper": frame["published_top1_pct"].map(_printed)}
-        shown |= {"Top-1 %: ours": _accuracies(frame, "top1", "seeds", "evaluated_se_pct")}
+        shown |= {"Top-1 %: ours": _accuracies(frame, "top1", "seeds", "evaluated")}
     if frame["baseline"].any():
         shown |= {f"Change: {whose}": _change_cells(frame, column) for whose, column in _CHANGES.items()}
     for data, label in (("cifar10", "CIFAR-10 %"), ("cifar100", "CIFAR-100 %")):
         if frame[f"published_{data}_pct"].notna().any():
             shown |= {f"{label}: paper": frame[f"published_{data}_pct"].map(_printed)}
-            shown |= {f"{label}: ours": _accuracies(frame, data, f"{data}_seeds", f"{data}_evaluated_se_pct")}
+            shown |= {f"{label}: ours": _accuracies(frame, data, f"{data}_seeds", f"{data}_evaluated")}
     for cell, label, unit in (("params", "Params", "M"), ("macs", "MACs", "G")):
         figure_, difference = f"{cell}_{unit.lower()}", f"{cell}_difference_{unit.lower()}"
         if frame[f"published_{figure_}"].notna().any():
@@ -402,12 +402,18 @@ def _over_seeds(frame: pd.DataFrame, figure: str) -> list[str]:
     return [_percent(mean) if pd.isna(std) else f"{mean:.2f} ± {std:.2f}" for mean, std in pairs]
 
 
-def _accuracies(frame: pd.DataFrame, figure: str, count: str, error: str) -> list[str]:
+def _accuracies(frame: pd.DataFrame, figure: str, count: str, evaluated: str) -> list[str]:
     """Mean ± standard deviation (n) of what was trained, or accuracy ± standard error of what was evaluated."""
-    cells = zip(_over_seeds(frame, figure), frame[f"{figure}_pct"], frame[count], frame[error], strict=True)
+    errors, finders = frame[f"{evaluated}_se_pct"], frame[f"{evaluated}_found_by"]
+    cells = zip(_over_seeds(frame, figure), frame[f"{figure}_pct"], frame[count], errors, finders, strict=True)
+    how = {"content": "evaluated, found by content"}
     return [
-        cell if pd.isna(pct) else f"{pct:.2f} ± {se:.2f} (evaluated)" if pd.isna(n) else f"{cell} (n={n})"
-        for cell, pct, n, se in cells
+        cell
+        if pd.isna(pct)
+        else f"{pct:.2f} ± {se:.2f} ({how.get(finder, 'evaluated')})"
+        if pd.isna(n)
+        else f"{cell} (n={n})"
+        for cell, pct, n, se, finder in cells
     ]
 
 

@@ -182,6 +182,8 @@ def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> bytes:
 def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
     """The figure that ``sweep_picture`` saves."""
     frame = by_entry.assign(top1=_first(by_entry, _TO_CHOOSE, "pct"), std=_first(by_entry, _TO_CHOOSE, "std"))
+    held_out = by_entry["held_out_last_top1_pct"].notna().any()
+    what = "top-1 (%) on held-out images" if held_out else "top-1 (%)"
     fields = swept_columns(suite.sweep)
     across, *up = fields[:2]
     rest = ["model", *fields[2:]]
@@ -203,10 +205,10 @@ def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
         else:
             _sweep_curve(axes, panel, across)
     for axes in grid[:, 0]:
-        axes.set_ylabel(suite.sweep[1] if up else "top-1 (%), mean ± s.d.")
+        axes.set_ylabel(suite.sweep[1] if up else f"{what}, mean ± s.d.")
     if up:
         bar = figure.colorbar(ScalarMappable(shades, _SHADES), ax=grid, shrink=0.8)
-        bar.set_label("top-1 (%)")
+        bar.set_label(what)
     return figure
 
 
