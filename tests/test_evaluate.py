@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from timm.data import ImageNetInfo, create_transform
 
 from bench import evaluate
+from bench.data import CIFAR_CLASSES, Synthetic, fingerprint, require_all_classes
 from bench.paper import TABLES
 from bench.paper.released import RELEASED
 from bench.specs import EvaluationSpec, Network, Resources
@@ -132,8 +133,8 @@ def test_files_of_all_kinds_end_as_they_should(command, seven, imagenet, tmp_pat
 
 def test_a_cifar_file_goes_to_table_5(command, tmp_path):
     chance, weights = np.random.RandomState(0), tmp_path / "weights"
-    for label in range(10):
-        folder = tmp_path / "data" / "cifar10" / "test" / f"class {label}"
+    for label in CIFAR_CLASSES["cifar10"]:
+        folder = tmp_path / "data" / "cifar10" / "test" / label
         folder.mkdir(parents=True)
         Image.fromarray(chance.randint(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / "0.png")
     weights.mkdir()
@@ -147,7 +148,7 @@ def test_a_cifar_file_goes_to_table_5(command, tmp_path):
     found = found["T2T-ViT-14"]
     assert (found["dataset"], found["images"], found["expected_images"]) == ("cifar10", 10, 10_000)
     assert (found["key"], found["crop_pct"], found["eval_interpolation"]) == ("net", 1.0, "bilinear")
-    shutil.rmtree(tmp_path / "data" / "cifar10" / "test" / "class 3")
+    shutil.rmtree(tmp_path / "data" / "cifar10" / "test" / "cat")
     done, _ = command(weights, tmp_path / "data", "--table", 5)
     assert done.returncode == 2
     assert "no imagenet" in done.stderr.splitlines()[-1]
@@ -183,7 +184,8 @@ def test_weights_by_tag_come_from_the_cache_for_the_unmarked_row_alone(command, 
     assert found["file"] == "timm/resnet50.tv_in1k/model.safetensors"
     assert (found["crop_pct"], found["eval_interpolation"]) == (0.875, "bilinear")
     (line,) = [line for line in done.stderr.splitlines() if "not evaluated" in line]
-    assert "resnet101.tv_in1k: neither in" in line
+    assert "resnet101.tv_in1k: not in" in line
+    assert "not in the hub's cache, while the hub does not answer" in line
     assert "`hf download timm/resnet101.tv_in1k model.safetensors`" in line
 
 
@@ -229,6 +231,11 @@ def test_a_name_beats_content_and_two_files_for_one_run_are_none(seven, tmp_path
         "mine.pt is of t2t_vit_7 at 224 px on imagenet, and another file has the official name" in findings.unwanted[0]
     )
     (tmp_path / "71.7_T2T_ViT_7.pth.tar").rename(tmp_path / "yours.pth")
+    (tmp_path / "link.pth").symlink_to(tmp_path / "mine.pt")
+    (found,) = find(tmp_path, wanted, RELEASED).found  # copies and links are one file
+    assert (found.by, found.path.suffix) == ("content", ".pth")
+    (tmp_path / "link.pth").unlink()
+    save(tmp_path / "yours.pth", timm.create_model("t2t_vit_7"))
     findings = find(tmp_path, wanted, RELEASED)
     assert (findings.found, len(findings.failures)) == ([], 1)
     assert "mine.pt and " in findings.failures[0]
@@ -272,6 +279,72 @@ def test_released_weights_are_of_rows_and_as_timm_and_torchvision_name_them():
             assert released.source.endswith(released.files[0])
 
 
+def test_what_is_no_file_of_released_weights_stops_nothing(seven, tmp_path):
+    with (tmp_path / "ILSVRC2012_img_val.tar").open("wb") as archive:
+        archive.truncate(2**42)  # more than any memory holds
+    weights = timm.create_model("t2t_vit_7").state_dict()
+    torch.save({"network": weights, "ema": weights, "epoch": 1}, tmp_path / "epoch-00001-step-0000001.pt")
+    torch.save(weights | {"pos_embed": torch.zeros(3, 3)}, tmp_path / "flat.pth")
+    torch.save(weights | {"head.weight": torch.zeros(())}, tmp_path / "scalar.pth")
+    shutil.copy(seven[0], tmp_path / "good.pth")
+    findings = find(tmp_path, [RUNS["T2T-ViT-7"]], RELEASED)
+    assert [found.path.name for found in findings.found] == ["good.pth"]
+    assert findings.failures == []
+    told = "\n".join(findings.unwanted)
+    assert "ILSVRC2012_img_val.tar is no file of weights" in told
+    assert "epoch-00001-step-0000001.pt is a checkpoint of this suite" in told
+    assert told.count("fits no network that is known by its weights") == 2
+
+
+@pytest.mark.parametrize("wrong", [["plane", *CIFAR_CLASSES["cifar10"][1:]], CIFAR_CLASSES["cifar10"][:9]])
+def test_labels_that_may_mean_other_classes_are_refused(wrong):
+    images = Synthetic("val")
+    images.classes = CIFAR_CLASSES["cifar10"]
+    require_all_classes("cifar10", images)
+    images.classes = sorted(wrong)
+    with pytest.raises(evaluate.RequestError, match=r"'plane' is none of its classes|'truck' is missing"):
+        require_all_classes("cifar10", images)
+
+
+def test_the_classes_of_cifar_are_as_many_and_in_the_order_of_their_labels():
+    for name, count in (("cifar10", 10), ("cifar100", 100)):
+        assert len(CIFAR_CLASSES[name]) == len(set(CIFAR_CLASSES[name])) == count
+        assert CIFAR_CLASSES[name] == sorted(CIFAR_CLASSES[name])
+
+
+def test_an_image_that_was_repaired_is_evaluated_and_a_name_that_became_official_is_kept(command, seven, tmp_path):
+    weights, folder = tmp_path / "weights", tmp_path / "data" / "imagenet" / "val" / ImageNetInfo().label_names()[3]
+    weights.mkdir()
+    folder.mkdir(parents=True)
+    shutil.copy(seven[0], weights / "mine.pth")
+    for i in range(2):
+        Image.new("RGB", (50, 50), (100 * i, 9, 9)).save(folder / f"{i}.JPEG")
+    whole = (folder / "1.JPEG").read_bytes()
+
+    def evaluated():
+        done, document = command(weights, tmp_path / "data", "--table", 4, "--only", "t2t_vit_7")
+        return done, rows_of(document, 4)[1].get("T2T-ViT-7") if document else None
+
+    (folder / "0.JPEG").write_bytes(b"junk")
+    (folder / "1.JPEG").write_bytes(b"junk")
+    done, one = evaluated()
+    assert one is None
+    assert "not one of 2 images could be read" in done.stderr
+    (folder / "1.JPEG").write_bytes(whole)
+    assert evaluated()[1]["unreadable"] == 1
+    (folder / "0.JPEG").write_bytes(whole)
+    done, one = evaluated()
+    assert (one["images"], one["unreadable"], one["found_by"]) == (2, 0, "content")
+    (weights / "mine.pth").rename(weights / "71.7_T2T_ViT_7.pth.tar")
+    done, one = evaluated()
+    assert "already evaluated" in done.stderr
+    assert (one["file"], one["found_by"]) == ("71.7_T2T_ViT_7.pth.tar", "name")
+    (evaluations_folder(tmp_path / "runs") / "folder.json").mkdir()
+    done, _ = evaluated()
+    assert "not used:" in done.stderr
+    assert "folder.json: Is a directory" in done.stderr
+
+
 # Killed, resumed, in several processes
 
 
@@ -295,7 +368,8 @@ def tiny(tmp_path_factory):
         eval_interpolation="bilinear",
         precision="float32",
         images=256,
-        images_sha256="",
+        classes=10,
+        images_sha256=fingerprint(Synthetic("val")),
     )
     code, err = finish(start(path, folder, spec))
     assert code == 0, err
@@ -368,6 +442,15 @@ def test_two_processes_find_the_same_and_go_on_from_what_one_began(tiny, tmp_pat
     assert both.world_size == 2
     assert both.wall_time_s >= begun.wall_time_s
     assert told
+
+
+def test_a_signal_while_several_processes_start_is_no_failure(tiny, tmp_path):
+    path, spec, _ = tiny
+    weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
+    stop = Stop()
+    stop.signal = signal.SIGINT
+    with pytest.raises(Interrupted, match="SIGINT in image 0 of 256"):
+        evaluate.evaluate_on(2, spec, weights, None, tmp_path, given(), stop)
 
 
 def test_a_part_of_another_evaluation_is_not_gone_on_from(tiny, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 
@@ -191,6 +192,7 @@ def evaluation(run, released, *, images=None, hits=0.815, **kwargs):
         eval_interpolation=run.recipe.eval_interpolation,
         precision=kwargs.pop("precision", "float32"),
         images=images,
+        classes=kwargs.pop("classes", DATASETS[run.dataset].num_classes),
         images_sha256="d" * 64,
     )
     found = {
@@ -233,7 +235,7 @@ def test_a_whole_evaluation_fills_a_cell_that_no_run_fills(measurements):
     assert (row["top1_pct"], row["evaluated_top1_pct"], row["source"]) == (81.46, 81.5, "trained")
 
 
-@pytest.mark.parametrize("kwargs", [{"images": 150}, {"images": 49_999}, {"resized": ("pos_embed",)}])
+@pytest.mark.parametrize("kwargs", [{"images": 150}, {"images": 49_999}, {"resized": ("pos_embed",)}, {"classes": 999}])
 def test_any_other_evaluation_fills_nothing(measurements, kwargs):
     row = evaluated(measurements, evaluation(FOURTEEN, RELEASED[FOURTEEN], **kwargs))
     assert row.isna()[["top1_pct", "evaluated_top1_pct", "evaluated_images", "evaluated_file"]].all()
@@ -245,6 +247,28 @@ def test_of_several_evaluations_the_newest_in_float32_counts(measurements):
     half = evaluation(FOURTEEN, released, hits=0.8, precision="float16", evaluated_at="2026-03-01T00:00:00+00:00")
     new = evaluation(FOURTEEN, released, hits=0.82, evaluated_at="2026-02-01T00:00:00+00:00")
     assert evaluated(measurements, half, new, evaluation(FOURTEEN, released))["top1_pct"] == 82
+
+
+def test_an_official_name_outranks_what_was_found_by_its_content(measurements):
+    released = RELEASED[FOURTEEN]
+    mine = evaluation(FOURTEEN, released, hits=0.78, found_by="content", evaluated_at="2026-02-01T00:00:00+00:00")
+    row = evaluated(measurements, evaluation(FOURTEEN, released), mine)
+    assert (row["top1_pct"], row["evaluated_found_by"]) == (81.5, "name")
+    frame = table_frame(TABLES[3], ICCV, measurements, {}, {FOURTEEN.run_id: [mine]})
+    text = table_markdown(TABLES[3], ICCV, frame, measurements, {}, {FOURTEEN.run_id: [mine]})
+    assert "| 78.00 ± 0.19 (evaluated, found by content) |" in re.sub(" +", " ", text)
+
+
+def test_what_was_trained_is_not_subtracted_from_what_was_released(measurements):
+    rows = {row.name: row.run for row in TABLES[6].rows}
+    base, changed = rows["T2T-ViT-14"], rows["T2T-ViT-SE"]
+    released = {base.run_id: [evaluation(base, RELEASED[base])]}
+    runs = {changed.run_id: [trained(changed.run_id)]}
+    frame = table_frame(TABLES[6], ICCV, measurements, runs, released).set_index("model")
+    assert frame.loc["T2T-ViT-SE", "top1_pct"] == 81.46
+    assert frame.isna().loc["T2T-ViT-SE", "change_pct"]
+    frame = table_frame(TABLES[6], ICCV, measurements, runs | {base.run_id: over_seeds(base.run_id, 81.0)}, released)
+    assert frame.set_index("model").loc["T2T-ViT-SE", "change_pct"] == pytest.approx(0.46)
 
 
 def test_an_evaluation_on_cifar_fills_its_own_cells(measurements):

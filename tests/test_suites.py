@@ -112,7 +112,7 @@ def test_fine_tunings_are_a_suite_of_their_own():
     assert all(entry.spec.recipe == CIFAR_TRANSFER_CORRECTED and entry.spec.start_from for entry in suite.entries)
     weights = Weights(sha256="ab" * 32, file="mine.pth")
     (suite,) = suites(**tuned, weights={"t2t_vit_14": weights}, sweep=["lr=0.01,0.02"])
-    assert suite.name == "table_5_cifar_transfer_corrected_mine.pth_sweep_lr"
+    assert suite.name == "table_5_cifar_transfer_corrected_mine.pth-abababab_sweep_lr"
     assert [entry.row for entry in suite.entries] == ["T2T-ViT-14, cifar10"] * 2 + ["T2T-ViT-14, cifar100"] * 2
     assert all(entry.spec.weights == weights and not entry.spec.start_from for entry in suite.entries)
 
