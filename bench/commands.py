@@ -158,7 +158,7 @@ def _tell(paths: Mapping[str, Path]) -> None:
 
 def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argparse.Namespace) -> int:
     """Train what is missing of runs that fill none of the paper's cells, and report them."""
-    from bench.report.frame import runs_frame, seeds_frame
+    from bench.report.frame import compares_seeds, runs_frame, seeds_frame
     from bench.report.markdown import runs_markdown, title
     from bench.report.plots import seeds_picture, sweep_picture
 
@@ -179,7 +179,7 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
         }
         if suite.sweep and by_entry["seeds"].any():
             contents["png"] = sweep_picture(shown, by_entry)
-        elif by_entry["seeds"].max() > 1:
+        elif compares_seeds(by_entry):
             contents["png"] = seeds_picture(frame, by_entry)
         paths = _write(args.reports, suite.name, contents)
         if args.json:

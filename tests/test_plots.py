@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.report.frame import runs_frame, seeds_frame, table_frame
-from bench.report.plots import sweep_figure, sweep_picture, table_picture, tradeoff_figure
+from bench.report.plots import seeds_figure, sweep_figure, sweep_picture, table_picture, tradeoff_figure
 from bench.specs import networks
 from bench.store import load_complexity
 from bench.suites import Entry, Suite
@@ -168,3 +168,32 @@ def test_a_third_field_is_a_panel_a_value():
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["T2T-ViT-14, cooldown_epochs 5", "T2T-ViT-14, cooldown_epochs 6"]
     assert sweep_picture(*swept(("epochs",), {(1,): (2.0,)}))[:4] == b"\x89PNG"
+
+
+def test_a_sweep_chooses_by_the_images_that_are_held_out():
+    suite, _ = swept(("lr",), {(0.01,): (80.0,), (0.02,): (81.0,)})
+    records = {entry.spec.run_id: over_seeds(entry.spec.run_id, 0.0) for entry in suite.entries}
+    for held_out, found in zip((90.5, 91.5), records.values(), strict=True):
+        found[0].results = {"raw_last_top1_pct": 50.0, "held_out_raw_last_top1_pct": held_out}
+    figure = sweep_figure(suite, seeds_frame(runs_frame(suite.entries, records, ("lr",)), ("lr",)))
+    (axes,) = figure.axes
+    assert axes.lines[0].get_ydata().tolist() == [90.5, 91.5]
+    assert axes.get_ylabel() == "top-1 (%) on held-out images, mean ± s.d."
+
+
+# Seeds
+
+
+def test_seeds_are_marks_beside_their_mean_and_deviation():
+    entries = [Entry(row=name, spec=TABLES[3].rows[i].run) for i, name in enumerate(("one", "two"))]
+    records = {e.spec.run_id: over_seeds(e.spec.run_id, 0, 0) for e in entries}
+    for record, last in zip((r for found in records.values() for r in found), (9.0, 11.0, 20.0, 24.0), strict=True):
+        record.results = {"ema_best_top1_pct": 99.0, "ema_last_top1_pct": last, "raw_last_top1_pct": 1.0}
+    runs = runs_frame(entries, records)
+    (axes,) = seeds_figure(runs, seeds_frame(runs)).axes
+    marks = {tuple(xy) for line in axes.lines for xy in line.get_xydata().tolist()}
+    assert {(9, 0), (11, 0), (20, 1), (24, 1), (10, 0), (22, 1)} <= marks
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["one (n=2)", "two (n=2)"]
+    assert axes.yaxis_inverted()
+    (bars,) = axes.collections
+    assert bars.get_segments()[1][:, 0].tolist() == pytest.approx([22 - 8**0.5, 22 + 8**0.5])

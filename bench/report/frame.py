@@ -388,6 +388,11 @@ def seeds_frame(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=[*keys, "seeds", "runs", *figures]).astype(figures)
 
 
+def compares_seeds(by_entry: pd.DataFrame) -> bool:
+    """Whether a ``seeds_frame`` has more than one entry with a deviation, so that a picture of them says something."""
+    return int((by_entry["seeds"] > 1).sum()) > 1
+
+
 def _commit(git: Mapping[str, object]) -> str:
     return f"{str(git.get('commit', ''))[:10]}{' (dirty)' if git.get('dirty') else ''}"
 

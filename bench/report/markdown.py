@@ -12,6 +12,7 @@ from bench.report.frame import (
     Evaluations,
     Measurements,
     Records,
+    compares_seeds,
     evaluations_frame,
     runs_frame,
     seeds_frame,
@@ -435,7 +436,7 @@ def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[
     if suite.sweep or (by_entry["runs"] > 1).any():
         if suite.sweep and by_entry["seeds"].any():
             sections.append(f"![Top-1 accuracy over {' and '.join(suite.sweep)}]({suite.name}.png)")
-        elif by_entry["seeds"].max() > 1:
+        elif compares_seeds(by_entry):
             sections.append(f"![Top-1 accuracy over seeds]({suite.name}.png)")
         sections += [
             _pipe(seeds_comparison(by_entry, suite.sweep)),

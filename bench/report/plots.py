@@ -226,7 +226,7 @@ def _first(frame: pd.DataFrame, protocols: Sequence[str], kind: str) -> "pd.Seri
 def seeds_picture(runs: pd.DataFrame, by_entry: pd.DataFrame) -> bytes:
     """Accuracy after the last epoch by entry, as PNG at 200 dpi: mean and standard deviation, and each seed.
 
-    The averaged weights', or the raw ones' where the recipe averages none.
+    The averaged weights', or the raw ones' where the recipe averages none; an entry without a seed is left out.
 
     Args:
         runs: from ``runs_frame``.
@@ -239,6 +239,7 @@ def seeds_picture(runs: pd.DataFrame, by_entry: pd.DataFrame) -> bytes:
 
 def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
     """The figure that ``seeds_picture`` saves."""
+    by_entry = by_entry[by_entry["seeds"] > 0]
     names = list(by_entry["model"])
     figure = Figure(figsize=(7.2, 1.1 + 0.5 * len(names)), layout="constrained")
     axes = figure.subplots()
