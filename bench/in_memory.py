@@ -8,6 +8,7 @@ kernels a batch on a GPU. torchvision's resize takes one box a call, so random r
 """
 
 import math
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from torchvision import transforms
 
 from bench import data
 from bench.specs import Recipe
+
+Pages = np.ndarray[Any, np.dtype[np.float32]]
 
 DATASETS = ("cifar10", "cifar100")
 """small enough for a GPU's memory: 150 MB"""
@@ -144,9 +147,9 @@ class Loader:
         self.pixels, self.batches, self.views, self.seed = pixels, batches, views, seed
         self.interpolation = interpolation
         self.device = pixels.images.device
-        self.mean, self.std = (
-            255 * torch.tensor(values, device=self.device)[:, None, None] for values in (known.mean, known.std)
-        )
+        self.buffers = Buffers(self.device)
+        mean, std = (255 * torch.tensor(each, device=self.device)[:, None, None] for each in (known.mean, known.std))
+        self.scale, self.shift = 1 / std, -mean / std  # (3, 1, 1), of grey levels
 
     def __iter__(self) -> Iterator[data.Batch]:
         # Threads of Python, each with a part of the batch, rather than torch's own: these wait for each other after
@@ -160,7 +163,7 @@ class Loader:
         indices: list[int] = []
         unreadable: list[str] = []
         side = self.views.side
-        out = _empty((len(keys), 3, side, side), self.device)
+        out = self.buffers.empty((len(keys), 3, side, side))
         at_once = CHUNK if self.device.type == "cpu" else len(keys)
         pending = []
         with data.preserved_generators():
@@ -199,25 +202,37 @@ class Loader:
         top, left, rows, columns, row, column, flip = torch.tensor(views, device=self.device).T[:, :, None]  # (B, 1)
         places = torch.arange(self.views.side, device=self.device)
         across = column + torch.where(flip == 1, places.flip(0), places)  # (B, S)
-        # Horizontally first, and to whole grey levels after either pass, as PIL does. The first pass, the small one,
-        # is exact in float64: its ties would else add up with those of the second to more than one level.
+        # Horizontally first, and then to whole grey levels, as PIL does; exact in float64, so that ties round as its.
         weights = filter_weights(across, self.views.resized[1], left, columns, width, self.interpolation)
-        images = _to_grey_levels(images.view(count, 3 * height, width) @ weights.mT, self.interpolation)
+        levels = (images.view(count, 3 * height, width) @ weights.mT).add_(0.5).floor_().clamp_(0, 255)
+        levels = levels.view(count, 3, height, -1).float() * self.scale
+        # Normalised by the product too, by a row of the shift: each pass over the whole image would take a tenth as
+        # long again. PIL rounds after the second pass as well, and so lies within half a level of this.
+        levels = torch.cat([levels, self.shift.expand(count, 3, 1, levels.shape[-1])], dim=2)  # (B, 3, H + 1, S)
         weights = filter_weights(row + places, self.views.resized[0], top, rows, height, self.interpolation)
-        torch.matmul(weights.float()[:, None], images.view(count, 3, height, -1).float(), out=out)
-        _to_grey_levels(out, self.interpolation).sub_(self.mean).div_(self.std)
+        weights = torch.cat([weights.float(), torch.ones_like(weights[..., :1], dtype=torch.float32)], dim=2)
+        torch.matmul(weights[:, None], levels, out=out)
+        if self.interpolation != "bilinear":  # the weights of which overshoot nothing
+            torch.clamp(out, self.shift, self.shift + 255 * self.scale, out=out)
 
 
-def _empty(shape: tuple[int, ...], device: torch.device) -> Tensor:
-    if device.type == "cpu":  # numpy asks for huge pages: the first touch of a batch costs a seventh of torch's
-        return torch.from_numpy(np.empty(shape, np.float32))
-    return torch.empty(shape, device=device)
+class Buffers:
+    """Memory for batches, used again once nobody holds the batch: fresh pages cost as much as filling them."""
 
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.lent: list[tuple[Pages, weakref.ref[Pages]]] = []
 
-def _to_grey_levels(values: Tensor, interpolation: str) -> Tensor:
-    """In place; halves go up, as PIL's do."""
-    values.add_(0.5).floor_()
-    return values if interpolation == "bilinear" else values.clamp_(0, 255)  # bilinear weights overshoot nothing
+    def empty(self, shape: tuple[int, ...]) -> Tensor:
+        """A tensor of any content; on a GPU torch keeps such memory itself."""
+        if self.device.type != "cpu":
+            return torch.empty(shape, device=self.device)
+        free = next((pages for pages, lent in self.lent if lent() is None and pages.shape == shape), None)
+        pages = np.empty(shape, np.float32) if free is None else free
+        view = pages[:]  # the tensor holds it, and so does whatever shares the tensor's memory
+        kept = [(other, lent) for other, lent in self.lent if other is not pages]
+        self.lent = [*kept[-3:], (pages, weakref.ref(view))]
+        return torch.from_numpy(view)
 
 
 def filter_weights(
