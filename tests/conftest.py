@@ -26,7 +26,8 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; then read the diff")
 
 
-LONG = ("slurm/test_faults", "slurm/", "test_training", "test_networks", "test_cli", "test_executors")
+LONG = ("slurm/test_faults", "slurm/", "test_training", "test_evaluate", "test_fine_tuning", "test_distillation")
+LONG += ("test_networks", "test_cli", "test_executors")
 
 
 def pytest_collection_modifyitems(items):

@@ -127,6 +127,7 @@ def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measureme
         "95.00",
         "224 px, crop 0.9, bicubic, float32",
     ]
+    assert "T2T-ViT-14, imagenet (`81.5_T2T_ViT_14.pth.tar`): printed 80.6 in the arXiv v1 edition." in section
     assert "ResNet50, imagenet (`resnet50-0676ba61.pth`): fills no cell: 150 of 50,000 images." in section
     assert "Top-1 of 12 of 12 rows is not reproduced here. Of 1 of them it is that of released weights" in text
     assert "Weights were released of ResNet50, T2T-ViT_t-14, ResNet101" in text

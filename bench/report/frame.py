@@ -198,8 +198,12 @@ def evaluations_frame(table: Table, edition: Edition, evaluations: Evaluations) 
         for run in row.runs:
             cell = "top1_pct" if run is row.run else f"{run.dataset}_pct"
             printed = getattr(row.figures(edition)[0], cell)
-            found = evaluations.get(run.run_id, ())
-            lines += [_evaluation(row, one) | {"published_top1_pct": printed} for one in found]
+            others = {other.name: getattr(figures, cell) for other, figures in row.published.items()}
+            elsewhere = [
+                f"{value} in the {name} edition" for name, value in others.items() if value not in (None, printed)
+            ]
+            published = {"published_top1_pct": printed, "published_elsewhere": ", ".join(elsewhere) or None}
+            lines += [_evaluation(row, one) | published for one in evaluations.get(run.run_id, ())]
     frame = pd.DataFrame(lines, columns=list(EVALUATION_COLUMNS)).astype(EVALUATION_COLUMNS)
     return frame.assign(difference_pct=frame["top1_pct"] - frame["published_top1_pct"])
 
@@ -239,7 +243,7 @@ EVALUATION_COLUMNS = {
     **dict.fromkeys(("dataset", "released", "file", "found_by", "sha256", "key"), "string"),
     **dict.fromkeys(("images", "expected_images", "unreadable"), "Int64"),
     **dict.fromkeys(("top1_pct", "se_pct", "top5_pct", "published_top1_pct", "crop_pct"), "Float64"),
-    **dict.fromkeys(("eval_interpolation", "precision", "resized"), "string"),
+    **dict.fromkeys(("published_elsewhere", "eval_interpolation", "precision", "resized"), "string"),
     "fills_a_cell": "boolean",
     **dict.fromkeys(("device", "commit", "evaluated_at"), "string"),
 }

@@ -330,6 +330,8 @@ EVALUATED = (
 def _evaluation_notes(line: Mapping[Any, Any]) -> Iterator[str]:
     if line["found_by"] == "content":
         yield f"found by its content, not by its name; taken for {line['released']}"
+    if not pd.isna(line["published_elsewhere"]):
+        yield f"printed {line['published_elsewhere']}"
     if not pd.isna(line["resized"]):
         yield f"fills no cell: {line['resized']} resized to {line['img_size']} px, so it is not what was released"
     if line["images"] < line["expected_images"]:
