@@ -102,8 +102,8 @@ SUITES = {
     "transfer": {
         "T2T-ViT-7 from scratch": dataclasses.replace(_PILOT_T2T, dataset="cifar100", recipe=_PILOT_TUNE),
         "T2T-ViT-7 transferred": transfer(_PILOT_T2T, "cifar100", _PILOT_TUNE),
-        "the same, authors' recipe": transfer(_PILOT_T2T, "cifar100", _short(CIFAR_TRANSFER)),
-        "the same, corrected recipe": transfer(_PILOT_T2T, "cifar100", _short(CIFAR_TRANSFER_CORRECTED)),
+        "T2T-ViT-7 transferred, authors' recipe": transfer(_PILOT_T2T, "cifar100", _short(CIFAR_TRANSFER)),
+        "T2T-ViT-7 transferred, corrected recipe": transfer(_PILOT_T2T, "cifar100", _short(CIFAR_TRANSFER_CORRECTED)),
     },
     "smoke": {
         "tiny T2T-ViT": _TINY_T2T,

@@ -466,8 +466,8 @@ def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[
 
 
 HELD_OUT = (
-    " *Held out* is on the training images that a recipe keeps from training: to choose by. It sees the data set's own "
-    "validation images once, after the last epoch, and has no best one."
+    " *Held out* is on the training images that a recipe keeps from training, to choose by: such a recipe sees the "
+    "data set's own validation images once, after the last epoch, and no best epoch is known of them."
 )
 
 
