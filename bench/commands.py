@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import io
 import json
+import re
 import sys
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from bench.budgets import BUDGETS
 from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, known_evaluations, require_released
+from bench.paper.claims import CLAIMS
 from bench.run_folder import load_record
 from bench.specs import Complexity, Edition, Network, RecipeTable, Row, RunRecord, RunSpec, Table, networks
 from bench.store import load_complexity, require_writable, save_complexity, write_atomically
@@ -129,15 +131,33 @@ def _report_index(
     measurements: "Measurements",
     args: argparse.Namespace,
 ) -> dict[str, object]:
-    """Write the page on counting and the index; returns, for JSON, where they are and the count of verdicts."""
+    """Write the pages beside the tables, and the index; returns, for JSON, where they are and the count of verdicts."""
+    from bench.report.claims import claims_frame, claims_markdown
     from bench.report.counting import counting_markdown
     from bench.report.index import index_markdown, total_counts
 
     counting = _write(args.reports, "counting", {"md": counting_markdown(measurements)})
-    index = _write(args.reports, "README", {"md": index_markdown(tables, recipe_tables, edition, frames)})
+    by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
+    tried = claims_frame(CLAIMS, by_table)
+    claims = _write(
+        args.reports,
+        "claims",
+        {"md": claims_markdown(CLAIMS, edition, tried), "csv": tried.to_csv(index=False, lineterminator="\n")},
+    )
+    index = _write(
+        args.reports, "README", {"md": index_markdown(tables, recipe_tables, edition, frames, _apart(args.reports))}
+    )
     if not args.json:
-        print(f"wrote {counting['md']}, {index['md']}")
-    return {"counting": _texts(counting), "index": _texts(index), "verdicts": total_counts(frames)}
+        print(f"wrote {counting['md']}, {claims['md']}, {claims['csv']}, {index['md']}")
+    pages = {"counting": _texts(counting), "claims": _texts(claims), "index": _texts(index)}
+    return pages | {"verdicts": total_counts(frames)}
+
+
+def _apart(folder: Path) -> dict[str, str]:
+    """Titles of the reports in the folder that are none of --all's, by file name."""
+    known = re.compile(r"table_\d+|README|counting|claims")
+    found = sorted(path for path in folder.glob("*.md") if not known.fullmatch(path.stem))
+    return {path.name: path.read_text().partition("\n")[0].removeprefix("# ") for path in found}
 
 
 def _write(folder: Path, name: str, contents: Mapping[str, str | bytes]) -> dict[str, Path]:

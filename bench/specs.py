@@ -727,6 +727,44 @@ def networks(rows: Iterable[Row]) -> list[Network]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What a claim says of two rows of a table: where a figure of the one lies against that of the other."""
+
+    table: int
+    row: str
+    against: str
+    cell: str = "top1_pct"
+    """top1_pct, cifar10_pct, cifar100_pct, params_m or macs_g"""
+    of: str = "difference"
+    """in points (accuracies), M or G; or "ratio", in %"""
+    low: float | None = None
+    """least that it is claimed to be, None for no least; two bounds are values at their printed precision, of one digit
+    behind the point, and one is a threshold"""
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.of not in ("difference", "ratio"):
+            raise unknown("kind of comparison", self.of, ("difference", "ratio"))
+        if self.low is None and self.high is None:
+            raise ValueError(f"{self.row!r} against {self.against!r}: a claim needs a bound")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One of the paper's claims, with what must hold for it."""
+
+    number: int
+    text: str
+    comparisons: tuple[Comparison, ...] = ()
+    untested: str = ""
+    """why nothing here tests it, for a claim without comparisons"""
+
+    def __post_init__(self) -> None:
+        if bool(self.comparisons) == bool(self.untested):
+            raise ValueError(f"claim {self.number} needs comparisons, or else why there are none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """A value of the authors' that is no part of a recipe."""
 

@@ -26,7 +26,7 @@ GIVEN = bench("specs", "store", "suites")
 DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "status")
 COMMAND = bench("commands", "dispatch", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
-COMMANDS = bench("specs", "budgets", "suites", "store", "run_folder", "dispatch", "evaluations")
+COMMANDS = bench("paper", "specs", "budgets", "suites", "store", "run_folder", "dispatch", "evaluations")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {

@@ -1,6 +1,6 @@
 """The index of the reports: every table with what was measured, how well it agrees, and what is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -10,7 +10,11 @@ from bench.specs import Edition, RecipeTable, Table
 
 
 def index_markdown(
-    tables: Sequence[Table], recipe_tables: Sequence[RecipeTable], edition: Edition, frames: Sequence[pd.DataFrame]
+    tables: Sequence[Table],
+    recipe_tables: Sequence[RecipeTable],
+    edition: Edition,
+    frames: Sequence[pd.DataFrame],
+    apart: Mapping[str, str],
 ) -> str:
     """The index.
 
@@ -19,6 +23,7 @@ def index_markdown(
         recipe_tables: those of settings.
         edition: whose printed figures the frames show.
         frames: from ``table_frame``, one a table.
+        apart: titles of reports that fill none of the paper's cells, by file.
     """
     lines = [_line(table, frame) for table, frame in zip(tables, frames, strict=True)]
     total = pd.DataFrame(lines).iloc[:, 1:].sum()
@@ -35,10 +40,12 @@ def index_markdown(
         f"{total['trained here']} are reproduced by training here, and {total['evaluated']} are beside those of "
         "released weights, evaluated here.",
         pipe(shown, text=("Table",)),
-        f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions.",
+        f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions. "
+        "[The paper's claims](claims.md) are tried on its own figures and on ours.",
         *_reasons(tables, frames),
         "## Settings\n\nRead off the recipes, with the source of every value:\n\n"
         + "\n".join(f"- [Table {s.number}](table_{s.number}.md): {s.title}" for s in recipe_tables),
+        *(["## Beside the paper\n\n" + "\n".join(f"- [{t}]({file})" for file, t in apart.items())] if apart else []),
     ]
     return "\n\n".join(sections) + "\n"
 

@@ -1,0 +1,114 @@
+"""The claims of the paper's text, each with the comparisons of rows that it stands on."""
+
+from bench.specs import Claim, Comparison
+
+LITTLE = 0.2
+"""points that count as little: what retraining the same network changes (MMPretrain's T2T-ViT_t: +0.1 to +0.2)"""
+
+
+def _change(table: int, row: str, against: str, points: float) -> Comparison:
+    """A difference that the text prints."""
+    return Comparison(table=table, row=row, against=against, low=points, high=points)
+
+
+def _against_resnet(t2t: str, resnet: str) -> Comparison:
+    return Comparison(table=3, row=t2t, against=resnet, low=1.4, high=2.7)
+
+
+def _part(cell: str, percent: float) -> Comparison:
+    return Comparison(table=2, row="T2T-ViT-14", against="ViT-S/16", cell=cell, of="ratio", low=percent, high=percent)
+
+
+def _on_cifar(t2t: str) -> tuple[Comparison, ...]:
+    return (
+        Comparison(table=5, row=t2t, against="ViT-S/16", cell="cifar10_pct", low=0.0),
+        Comparison(table=5, row=t2t, against="ViT-S/16", cell="cifar100_pct", low=0.0),
+        Comparison(table=5, row=t2t, against="ViT-S/16", cell="params_m", high=0.0),
+    )
+
+
+CLAIMS = (
+    Claim(
+        number=1,
+        text="T2T-ViT-14 beats ViT-S/16 by more than 3.0 points with 44.2 % of its params and 51.5 % of its MACs",
+        comparisons=(
+            Comparison(table=2, row="T2T-ViT-14", against="ViT-S/16", low=3.0),
+            _part("params_m", 44.2),
+            _part("macs_g", 51.5),
+        ),
+    ),
+    Claim(
+        number=2,
+        text="T2T-ViT gains 1.4 to 2.7 points over ResNets of similar size, trained alike",
+        comparisons=tuple(
+            _against_resnet(f"T2T-ViT{kind}-{depth}", f"{resnet}*")
+            for depth, resnet in ((14, "ResNet50"), (19, "ResNet101"), (24, "ResNet152"))
+            for kind in ("", "_t")
+        ),
+    ),
+    Claim(
+        number=3,
+        text="T2T-ViT-12 beats MobileNetV2 1.4x by 0.9 points",
+        comparisons=(_change(4, "T2T-ViT-12", "MobileNetV2 1.4x*", 0.9),),
+    ),
+    Claim(
+        number=4,
+        text="The T2T module is worth 2.0 to 2.2 points; convolutions in its place are 0.5 to 1.0 worse",
+        comparisons=(
+            Comparison(table=7, row="T2T-ViT-14", against="T2T-ViT-14 without T2T", low=2.0, high=2.2),
+            Comparison(table=7, row="T2T-ViT_t-14", against="T2T-ViT-14 without T2T", low=2.0, high=2.2),
+            Comparison(table=7, row="T2T-ViT_c-14", against="T2T-ViT-14", low=-1.0, high=-0.5),
+            Comparison(table=7, row="T2T-ViT_c-14", against="T2T-ViT_t-14", low=-1.0, high=-0.5),
+        ),
+    ),
+    Claim(
+        number=5,
+        text="Deep and narrow beats shallow and wide: ViT-DN +0.9, ViT-SW -8.2, T2T-ViT-d768-4 -2.7",
+        comparisons=(
+            _change(6, "ViT-DN", "ViT-S/16", 0.9),
+            _change(6, "ViT-SW", "ViT-S/16", -8.2),
+            _change(7, "T2T-ViT-d768-4", "T2T-ViT-14", -2.7),
+        ),
+    ),
+    Claim(
+        number=6,
+        text="Squeeze-and-excitation helps: ViT-SE +0.3, T2T-ViT-SE +0.1",
+        comparisons=(_change(6, "ViT-SE", "ViT-S/16", 0.3), _change(6, "T2T-ViT-SE", "T2T-ViT-14", 0.1)),
+    ),
+    Claim(
+        number=7,
+        text="Dense connections hurt: ViT-Dense -1.3, T2T-ViT-Dense too",
+        comparisons=(
+            _change(6, "ViT-Dense", "ViT-S/16", -1.3),
+            Comparison(table=6, row="T2T-ViT-Dense", against="T2T-ViT-14", high=0.0),
+        ),
+    ),
+    Claim(
+        number=8,
+        text=f"32 heads, as ResNeXt has groups, change little, by which {LITTLE} points are meant here",
+        comparisons=(
+            Comparison(table=6, row="ViT-ResNeXt", against="ViT-S/16", low=-LITTLE, high=LITTLE),
+            Comparison(table=6, row="T2T-ViT-ResNeXt", against="T2T-ViT-14", low=-LITTLE, high=LITTLE),
+        ),
+    ),
+    Claim(
+        number=9,
+        text="Ghost costs ResNet50 2.9 points, T2T-ViT 2.0 and ViT 4.4",
+        comparisons=(
+            _change(6, "ResNet50-Ghost*", "ResNet50*", -2.9),
+            _change(6, "T2T-ViT-Ghost", "T2T-ViT-14", -2.0),
+            _change(6, "ViT-Ghost", "ViT-S/16", -4.4),
+        ),
+    ),
+    Claim(
+        number=10,
+        text="Fine-tuned on CIFAR, T2T-ViT beats ViT at smaller size",
+        comparisons=(*_on_cifar("T2T-ViT-14"), *_on_cifar("T2T-ViT-19")),
+    ),
+    Claim(
+        number=11,
+        text="Many channels of ViT are dead, being zero",
+        untested="no feature map is measured here yet",
+    ),
+)
+"""in the order of the text of the ICCV edition"""

@@ -1,0 +1,213 @@
+"""The paper's claims, tried on its printed figures and on ours."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.report.markdown import DASH, escape, pipe
+from bench.specs import DATASETS, Claim, Comparison, Edition
+
+STATUSES = ("fails", "too close to tell", "untested", "holds")
+"""of a claim or of one of its comparisons; a claim has the first that one of its comparisons has"""
+
+_UNIT = 0.05
+"""half of the last digit that the text prints"""
+
+_COLUMNS = {
+    "claim": "Int64",
+    **dict.fromkeys(("comparison", "cell", "of", "claimed"), "string"),
+    **dict.fromkeys(("published", "published_se"), "Float64"),
+    "published_status": "string",
+    **dict.fromkeys(("ours", "ours_se"), "Float64"),
+    **dict.fromkeys(("ours_status", "ours_from"), "string"),
+}
+"""of the CSV: a line a comparison"""
+
+
+def judge(comparison: Comparison, value: float | None, error: float = 0.0) -> str:
+    """Whether a value bears a comparison out, given its standard error.
+
+    What lies within two standard errors cannot be told apart. A value that the text prints is borne out by one that
+    agrees with it and is not zero; a threshold, or a range about zero, by one that is beyond doubt inside.
+    """
+    if value is None or pd.isna(value):
+        return "untested"
+    exact = comparison.low is not None and comparison.high is not None
+    low = -float("inf") if comparison.low is None else comparison.low - (_UNIT if exact else 0)
+    high = float("inf") if comparison.high is None else comparison.high + (_UNIT if exact else 0)
+    least, most = value - 2 * error, value + 2 * error
+    if most <= low or least >= high:
+        return "fails"
+    if exact and not low <= 0 <= high:
+        return "too close to tell" if least <= 0 <= most else "holds"
+    return "holds" if low < least and most < high else "too close to tell"
+
+
+def claims_frame(claims: Iterable[Claim], frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """A line a comparison of each claim, and one for a claim that nothing tests.
+
+    Args:
+        claims: the paper's.
+        frames: from ``table_frame``, by table.
+    """
+    lines: list[dict[str, object]] = []
+    for claim in claims:
+        lines += [{"claim": claim.number} | _line(one, frames[one.table]) for one in claim.comparisons]
+        if not claim.comparisons:
+            statuses = dict.fromkeys(("published_status", "ours_status"), "untested")
+            lines.append({"claim": claim.number, "comparison": claim.untested, **statuses})
+    return pd.DataFrame(lines, columns=list(_COLUMNS)).astype(_COLUMNS)
+
+
+def _line(one: Comparison, frame: pd.DataFrame) -> dict[str, object]:
+    rows = frame.drop_duplicates("model").set_index("model").to_dict("index")
+    row, against = rows[one.row], rows[one.against]
+    printed = row[f"published_{one.cell}"], against[f"published_{one.cell}"]
+    published = _compared(one, *printed)
+    errors = [_binomial(one.cell, value) for value in printed] if one.cell.endswith("_pct") else []
+    published_error = sum(error**2 for error in errors) ** 0.5 if errors and published is not None else None
+    ours, error, source = _ours(one, row, against)
+    return {
+        "comparison": f"{one.row} against {one.against} (Table {one.table})",
+        "cell": one.cell,
+        "of": one.of,
+        "claimed": _claimed(one),
+        "published": published,
+        "published_se": published_error,
+        "published_status": judge(one, published, published_error or 0.0),
+        "ours": ours,
+        "ours_se": error,
+        "ours_status": judge(one, ours, error or 0.0),
+        "ours_from": source,
+    }
+
+
+def _compared(one: Comparison, value: float, other: float) -> float | None:
+    if pd.isna(value) or pd.isna(other):
+        return None
+    return round(value - other if one.of == "difference" else 100 * value / other, 9)
+
+
+_Row = Mapping[Any, Any]
+"""of a ``table_frame``, by column"""
+
+
+def _ours(one: Comparison, row: _Row, against: _Row) -> tuple[float | None, float | None, str]:
+    """Of what was trained, or else of released weights, but never of one against the other; with standard error."""
+    if not one.cell.endswith("_pct"):
+        value = _compared(one, row[one.cell], against[one.cell])
+        return value, None, "" if value is None else "measured"
+    for source, find in (("trained", _trained), ("evaluated", _evaluated)):
+        (value, error), (other, other_error) = find(one.cell, row), find(one.cell, against)
+        if not (pd.isna(value) or pd.isna(other)):
+            return _compared(one, value, other), (error**2 + other_error**2) ** 0.5, source
+    return None, None, ""
+
+
+def _trained(cell: str, row: _Row) -> tuple[float, float]:
+    """Mean over seeds, and its error: of the seeds, and of the images that all of them were counted on."""
+    name = cell.removesuffix("_pct")
+    seeds = row["seeds" if name == "top1" else f"{name}_seeds"]
+    if pd.isna(seeds):
+        return float("nan"), float("nan")
+    mean, deviation = row[cell], row[f"{name}_std"]
+    of_seeds = 0.0 if pd.isna(deviation) else deviation**2 / seeds
+    return mean, (of_seeds + _binomial(cell, mean) ** 2) ** 0.5
+
+
+def _binomial(cell: str, accuracy: float) -> float:
+    """Standard error of an accuracy on the validation images that it is of, in points."""
+    images = DATASETS[{"top1_pct": "imagenet"}.get(cell, cell.removesuffix("_pct"))].val_images
+    return (accuracy * (100 - accuracy) / images) ** 0.5
+
+
+def _evaluated(cell: str, row: _Row) -> tuple[float, float]:
+    name = "evaluated" if cell == "top1_pct" else f"{cell.removesuffix('_pct')}_evaluated"
+    return row[f"{name}_top1_pct" if cell == "top1_pct" else f"{name}_pct"], row[f"{name}_se_pct"]
+
+
+def _claimed(one: Comparison) -> str:
+    unit = " %" if one.of == "ratio" else ""
+    if one.low is None:
+        return f"below {one.high:.1f}{unit}"
+    if one.high is None:
+        return f"above {one.low:.1f}{unit}"
+    return f"{one.low:.1f}{unit}" if one.low == one.high else f"{one.low:.1f} to {one.high:.1f}{unit}"
+
+
+def status(frame: pd.DataFrame, claim: int, whose: str) -> str:
+    """Of a claim, from its comparisons.
+
+    Args:
+        frame: from ``claims_frame``.
+        claim: its number.
+        whose: "published" or "ours".
+    """
+    return min(frame.loc[frame["claim"] == claim, f"{whose}_status"], key=STATUSES.index)
+
+
+def claims_markdown(claims: Iterable[Claim], edition: Edition, frame: pd.DataFrame) -> str:
+    """The report."""
+    listed = list(claims)
+    overview = pd.DataFrame(
+        {
+            "": [str(claim.number) for claim in listed],
+            "Claim": [escape(claim.text) for claim in listed],
+            "on printed figures": [status(frame, claim.number, "published") for claim in listed],
+            "on ours": [status(frame, claim.number, "ours") for claim in listed],
+        }
+    )
+    lines = frame.to_dict("records")
+    shown = pd.DataFrame(
+        {
+            "Claim": frame["claim"].map(str),
+            "Comparison": frame["comparison"].map(escape),
+            "of": [DASH if pd.isna(cell) else _WORDS[cell] for cell in frame["cell"]],
+            "claimed": frame["claimed"].fillna(DASH),
+            "printed": [_figure(line, "published", 1) for line in lines],
+            "on printed figures": frame["published_status"],
+            "ours": [_figure(line, "ours", 2) for line in lines],
+            "on ours": frame["ours_status"],
+        }
+    )
+    against = shown[frame["published_status"] == "fails"]
+    contradictions = [
+        f"- Claim {line['Claim']}: {line['Comparison']}, {line['of']}: the text says {line['claimed']}, the printed "
+        f"figures give {line['printed']}."
+        for line in against.to_dict("records")
+    ]
+    sections = [
+        "# The paper's claims",
+        f"Each claim of the text, tried on the figures that the {edition.name} edition prints and on ours.",
+        pipe(overview, text=("", "Claim", "on printed figures", "on ours")),
+        "*Fails* or *holds* says more than two standard errors; what lies within them is *too close to tell*. Errors "
+        "of accuracies are binomial, with that of the mean over seeds where there are several: of one seed, as are the "
+        "printed ones, it is not known and left out. Two accuracies are taken to be independent; on the same images "
+        "they are a little closer than that. What was trained here is never compared with released weights. A claim "
+        "with several comparisons is as good as its worst; *untested* is one of which a figure is missing.",
+        *(["## Where the paper contradicts itself\n\n" + "\n".join(contradictions)] if contradictions else []),
+        "## Comparisons",
+        pipe(shown, text=("Comparison", "of", "on printed figures", "on ours")),
+        "Differences are in points, M or G, ratios in %. The same for programs: [claims.csv](claims.csv).",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+_WORDS = {
+    "top1_pct": "top-1",
+    "cifar10_pct": "CIFAR-10",
+    "cifar100_pct": "CIFAR-100",
+    "params_m": "params",
+    "macs_g": "MACs",
+}
+
+
+def _figure(line: Mapping[Any, Any], whose: str, digits: int) -> str:
+    """A comparison's value, with its standard error where it has one."""
+    value, error = line[whose], line[f"{whose}_se"]
+    if pd.isna(value):
+        return DASH
+    text = f"{value:.{digits}f} %" if line["of"] == "ratio" else f"{value:+.{digits}f}"
+    text += "" if pd.isna(error) else f" ± {error:.2f}"
+    return f"{text} (evaluated)" if whose == "ours" and line["ours_from"] == "evaluated" else text
