@@ -14,6 +14,7 @@ from bench.budgets import BUDGETS
 from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, known_evaluations, require_released
 from bench.paper.claims import CLAIMS
+from bench.paper.ideas import IDEAS
 from bench.run_folder import load_record
 from bench.specs import Complexity, Edition, Network, RecipeTable, Row, RunRecord, RunSpec, Table, networks
 from bench.store import load_complexity, require_writable, save_complexity, write_atomically
@@ -134,6 +135,7 @@ def _report_index(
     """Write the pages beside the tables, and the index; returns, for JSON, where they are and the count of verdicts."""
     from bench.report.claims import claims_frame, claims_markdown
     from bench.report.counting import counting_markdown
+    from bench.report.ideas import ideas_frame, ideas_markdown, ideas_pictures
     from bench.report.index import index_markdown, total_counts
 
     counting = _write(args.reports, "counting", {"md": counting_markdown(measurements)})
@@ -144,18 +146,29 @@ def _report_index(
         "claims",
         {"md": claims_markdown(CLAIMS, edition, tried), "csv": tried.to_csv(index=False, lineterminator="\n")},
     )
+    changes = ideas_frame(IDEAS, by_table)
+    ideas = _write(
+        args.reports,
+        "ideas",
+        {
+            "md": ideas_markdown(edition, changes),
+            "csv": changes.to_csv(index=False, lineterminator="\n"),
+            **ideas_pictures(edition, changes),
+        },
+    )
     index = _write(
         args.reports, "README", {"md": index_markdown(tables, recipe_tables, edition, frames, _apart(args.reports))}
     )
     if not args.json:
-        print(f"wrote {counting['md']}, {claims['md']}, {claims['csv']}, {index['md']}")
-    pages = {"counting": _texts(counting), "claims": _texts(claims), "index": _texts(index)}
+        for paths in (counting, claims, ideas, index):
+            _tell(paths)
+    pages = {"counting": _texts(counting), "claims": _texts(claims), "ideas": _texts(ideas), "index": _texts(index)}
     return pages | {"verdicts": total_counts(frames)}
 
 
 def _apart(folder: Path) -> dict[str, str]:
     """Titles of the reports in the folder that are none of --all's, by file name."""
-    known = re.compile(r"table_\d+|README|counting|claims")
+    known = re.compile(r"table_\d+|README|counting|claims|ideas")
     found = sorted(path for path in folder.glob("*.md") if not known.fullmatch(path.stem))
     return {path.name: path.read_text().partition("\n")[0].removeprefix("# ") for path in found}
 

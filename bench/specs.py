@@ -727,8 +727,8 @@ def networks(rows: Iterable[Row]) -> list[Network]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """What a claim says of two rows of a table: where a figure of the one lies against that of the other."""
+class Pair:
+    """Two rows of a table, and the figure in which the one is set against the other."""
 
     table: int
     row: str
@@ -737,16 +737,33 @@ class Comparison:
     """top1_pct, cifar10_pct, cifar100_pct, params_m or macs_g"""
     of: str = "difference"
     """in points (accuracies), M or G; or "ratio", in %"""
+
+    def __post_init__(self) -> None:
+        if self.of not in ("difference", "ratio"):
+            raise unknown("kind of comparison", self.of, ("difference", "ratio"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison(Pair):
+    """What a claim says of a pair."""
+
     low: float | None = None
     """least that it is claimed to be, None for no least; two bounds are values at their printed precision, of one digit
     behind the point, and one is a threshold"""
     high: float | None = None
 
     def __post_init__(self) -> None:
-        if self.of not in ("difference", "ratio"):
-            raise unknown("kind of comparison", self.of, ("difference", "ratio"))
+        Pair.__post_init__(self)
         if self.low is None and self.high is None:
             raise ValueError(f"{self.row!r} against {self.against!r}: a claim needs a bound")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idea:
+    """A design that the paper tries on several networks, each against its baseline."""
+
+    name: str = field(kw_only=False)
+    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,7 @@ def test_the_index_links_all_and_counts_the_verdicts(measured_once):
     reports = measured_once[2]
     index = (reports / "README.md").read_text()
     links = re.findall(r"\]\(([\w.]+)\)", index)
-    assert {f"table_{number}.md" for number in range(1, 10)} | {"counting.md", "claims.md"} == set(links)
+    assert {f"table_{number}.md" for number in range(1, 10)} | {"counting.md", "claims.md", "ideas.md"} == set(links)
     assert all((reports / link).exists() for link in links)
     counts = dict.fromkeys(("matches", "rounds", "truncates", "differs"), 0)
     reasons = 0
@@ -391,8 +391,8 @@ def test_the_committed_reports_are_what_the_program_writes(measured_once):
     def figures(text):
         return [re.sub(r",\d{4}-\d\d-\d\d$", "", line) for line in text.splitlines() if "- Measured 20" not in line]
 
-    written = sorted(path for path in measured_once[2].iterdir() if path.suffix != ".png")
-    assert len(written) == 2 * 9 + 4
+    written = sorted(path for path in measured_once[2].iterdir() if path.suffix in (".md", ".csv"))
+    assert len(written) == 2 * 9 + 6
     for path in written:
         committed = (ROOT / "reports" / path.name).read_text()
         if path.name == "README.md":  # which links what else lies in the folder

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report.markdown import DASH, escape, pipe
-from bench.specs import DATASETS, Claim, Comparison, Edition
+from bench.specs import DATASETS, Claim, Comparison, Edition, Pair
 
 STATUSES = ("fails", "too close to tell", "untested", "holds")
 """of a claim or of one of its comparisons; a claim has the first that one of its comparisons has"""
@@ -61,29 +61,44 @@ def claims_frame(claims: Iterable[Claim], frames: Mapping[int, pd.DataFrame]) ->
 
 
 def _line(one: Comparison, frame: pd.DataFrame) -> dict[str, object]:
-    rows = frame.drop_duplicates("model").set_index("model").to_dict("index")
-    row, against = rows[one.row], rows[one.against]
-    printed = row[f"published_{one.cell}"], against[f"published_{one.cell}"]
-    published = _compared(one, *printed)
-    errors = [_binomial(one.cell, value) for value in printed] if one.cell.endswith("_pct") else []
-    published_error = sum(error**2 for error in errors) ** 0.5 if errors and published is not None else None
-    ours, error, source = _ours(one, row, against)
-    return {
+    found = compare(one, frame)
+    return found | {
         "comparison": f"{one.row} against {one.against} (Table {one.table})",
         "cell": one.cell,
         "of": one.of,
         "claimed": _claimed(one),
+        "published_status": judge(one, found["published"], found["published_se"] or 0.0),
+        "ours_status": judge(one, found["ours"], found["ours_se"] or 0.0),
+    }
+
+
+def compare(pair: Pair, frame: pd.DataFrame) -> dict[str, Any]:
+    """What the printed figures give, and ours, each with its standard error: None where there is none.
+
+    Args:
+        pair: of rows of the table.
+        frame: from ``table_frame``.
+
+    Returns:
+        ``published``, ``published_se``, ``ours``, ``ours_se`` and ``ours_from`` ("measured", "trained", "evaluated").
+    """
+    rows = frame.drop_duplicates("model").set_index("model").to_dict("index")
+    row, against = rows[pair.row], rows[pair.against]
+    printed = row[f"published_{pair.cell}"], against[f"published_{pair.cell}"]
+    published = _compared(pair, *printed)
+    errors = [_binomial(pair.cell, value) for value in printed] if pair.cell.endswith("_pct") else []
+    published_error = sum(error**2 for error in errors) ** 0.5 if errors and published is not None else None
+    ours, error, source = _ours(pair, row, against)
+    return {
         "published": published,
         "published_se": published_error,
-        "published_status": judge(one, published, published_error or 0.0),
         "ours": ours,
         "ours_se": error,
-        "ours_status": judge(one, ours, error or 0.0),
         "ours_from": source,
     }
 
 
-def _compared(one: Comparison, value: float, other: float) -> float | None:
+def _compared(one: Pair, value: float, other: float) -> float | None:
     if pd.isna(value) or pd.isna(other):
         return None
     return round(value - other if one.of == "difference" else 100 * value / other, 9)
@@ -93,7 +108,7 @@ _Row = Mapping[Any, Any]
 """of a ``table_frame``, by column"""
 
 
-def _ours(one: Comparison, row: _Row, against: _Row) -> tuple[float | None, float | None, str]:
+def _ours(one: Pair, row: _Row, against: _Row) -> tuple[float | None, float | None, str]:
     """Of what was trained, or else of released weights, but never of one against the other; with standard error."""
     if not one.cell.endswith("_pct"):
         value = _compared(one, row[one.cell], against[one.cell])
@@ -165,9 +180,9 @@ def claims_markdown(claims: Iterable[Claim], edition: Edition, frame: pd.DataFra
             "Comparison": frame["comparison"].map(escape),
             "of": [DASH if pd.isna(cell) else _WORDS[cell] for cell in frame["cell"]],
             "claimed": frame["claimed"].fillna(DASH),
-            "printed": [_figure(line, "published", 1) for line in lines],
+            "printed": [figure_text(line, "published", 1) for line in lines],
             "on printed figures": frame["published_status"],
-            "ours": [_figure(line, "ours", 2) for line in lines],
+            "ours": [figure_text(line, "ours", 2) for line in lines],
             "on ours": frame["ours_status"],
         }
     )
@@ -203,7 +218,7 @@ _WORDS = {
 }
 
 
-def _figure(line: Mapping[Any, Any], whose: str, digits: int) -> str:
+def figure_text(line: Mapping[Any, Any], whose: str, digits: int) -> str:
     """A comparison's value, with its standard error where it has one."""
     value, error = line[whose], line[f"{whose}_se"]
     if pd.isna(value):

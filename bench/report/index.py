@@ -41,7 +41,8 @@ def index_markdown(
         "released weights, evaluated here.",
         pipe(shown, text=("Table",)),
         f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions. "
-        "[The paper's claims](claims.md) are tried on its own figures and on ours.",
+        "[The paper's claims](claims.md) are tried on its own figures and on ours; [its designs](ideas.md) are "
+        "set against their baselines.",
         *_reasons(tables, frames),
         "## Settings\n\nRead off the recipes, with the source of every value:\n\n"
         + "\n".join(f"- [Table {s.number}](table_{s.number}.md): {s.title}" for s in recipe_tables),

@@ -17,21 +17,21 @@ from bench.report.frame import swept_columns
 from bench.specs import Edition, Row, Table
 from bench.suites import Suite
 
-_BLUE, _VERMILLION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 """from Okabe and Ito's palette, which colour-blind readers tell apart"""
 
 _STYLES: dict[str, dict[str, Any]] = {
-    "T2T-ViT": {"color": _BLUE, "marker": "o", "linestyle": "-"},
-    "T2T-ViT_t": {"color": _BLUE, "marker": "^", "linestyle": "--"},
-    "ResNet*": {"color": _VERMILLION, "marker": "s", "linestyle": "-"},
-    "ResNet": {"color": _VERMILLION, "marker": "D", "linestyle": "--"},
-    "T2T-ViT, distilled": {"color": _BLUE, "marker": "v", "linestyle": ":"},
-    "ViT": {"color": _GREEN, "marker": "s", "linestyle": "-"},
-    "DeiT": {"color": _PURPLE, "marker": "D", "linestyle": "--"},
-    "T2T-ViT at 384 px": {"color": _BLUE, "marker": "P", "linestyle": ""},
-    "MobileNetV1*": {"color": _VERMILLION, "marker": "X", "linestyle": ""},
-    "MobileNetV2*": {"color": _VERMILLION, "marker": "s", "linestyle": "-"},
-    "MobileNetV3": {"color": _VERMILLION, "marker": "D", "linestyle": ""},
+    "T2T-ViT": {"color": BLUE, "marker": "o", "linestyle": "-"},
+    "T2T-ViT_t": {"color": BLUE, "marker": "^", "linestyle": "--"},
+    "ResNet*": {"color": VERMILLION, "marker": "s", "linestyle": "-"},
+    "ResNet": {"color": VERMILLION, "marker": "D", "linestyle": "--"},
+    "T2T-ViT, distilled": {"color": BLUE, "marker": "v", "linestyle": ":"},
+    "ViT": {"color": GREEN, "marker": "s", "linestyle": "-"},
+    "DeiT": {"color": PURPLE, "marker": "D", "linestyle": "--"},
+    "T2T-ViT at 384 px": {"color": BLUE, "marker": "P", "linestyle": ""},
+    "MobileNetV1*": {"color": VERMILLION, "marker": "X", "linestyle": ""},
+    "MobileNetV2*": {"color": VERMILLION, "marker": "s", "linestyle": "-"},
+    "MobileNetV3": {"color": VERMILLION, "marker": "D", "linestyle": ""},
 }
 """by curve: family by colour, member by marker and line, so that the picture reads without colour too"""
 
@@ -245,10 +245,10 @@ def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     completed = runs[runs["status"] == "completed"]
     places = [names.index(name) for name in completed["model"]]
-    axes.plot(_first(completed, _TO_REPORT, "pct"), places, "o", color=_BLUE, mfc="none", ms=5, label="a seed")
+    axes.plot(_first(completed, _TO_REPORT, "pct"), places, "o", color=BLUE, mfc="none", ms=5, label="a seed")
     means, deviations = _first(by_entry, _TO_REPORT, "pct"), _first(by_entry, _TO_REPORT, "std")
     axes.errorbar(
-        means, range(len(names)), xerr=deviations, fmt="D", color=_VERMILLION, capsize=4, ms=5, label="mean ± s.d."
+        means, range(len(names)), xerr=deviations, fmt="D", color=VERMILLION, capsize=4, ms=5, label="mean ± s.d."
     )
     axes.set_yticks(range(len(names)), [f"{name} (n={n})" for name, n in zip(names, by_entry["seeds"], strict=True)])
     axes.invert_yaxis()  # the first on top, as in the table
@@ -271,7 +271,7 @@ def _sweep_curve(axes: Axes, panel: pd.DataFrame, across: str) -> None:
         panel = panel.sort_values(across)
         values = sorted(values)
     places = panel[across].astype(float) if numbers else [values.index(value) for value in panel[across]]
-    axes.errorbar(places, panel["top1"], panel["std"], color=_BLUE, marker="o", capsize=4, linewidth=1.4)
+    axes.errorbar(places, panel["top1"], panel["std"], color=BLUE, marker="o", capsize=4, linewidth=1.4)
     if numbers and min(values) > 0 and max(values) >= 8 * min(values):
         axes.set_xscale("log")
     axes.set_xticks(values if numbers else range(len(values)), [_tick(value) for value in values])
