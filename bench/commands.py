@@ -135,8 +135,10 @@ def _report_index(
     """Write the pages beside the tables, and the index; returns, for JSON, where they are and the count of verdicts."""
     from bench.report.claims import claims_frame, claims_markdown
     from bench.report.counting import counting_markdown
+    from bench.report.figure_1 import figure_1
     from bench.report.ideas import ideas_frame, ideas_markdown, ideas_pictures
     from bench.report.index import index_markdown, total_counts
+    from bench.report.plots import saved
 
     counting = _write(args.reports, "counting", {"md": counting_markdown(measurements)})
     by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
@@ -146,6 +148,7 @@ def _report_index(
         "claims",
         {"md": claims_markdown(CLAIMS, edition, tried), "csv": tried.to_csv(index=False, lineterminator="\n")},
     )
+    figure = _write(args.reports, "figure_1", saved(figure_1(edition, by_table), svg=True))
     changes = ideas_frame(IDEAS, by_table)
     ideas = _write(
         args.reports,
@@ -160,9 +163,10 @@ def _report_index(
         args.reports, "README", {"md": index_markdown(tables, recipe_tables, edition, frames, _apart(args.reports))}
     )
     if not args.json:
-        for paths in (counting, claims, ideas, index):
+        for paths in (counting, claims, ideas, figure, index):
             _tell(paths)
-    pages = {"counting": _texts(counting), "claims": _texts(claims), "ideas": _texts(ideas), "index": _texts(index)}
+    pages = {"counting": _texts(counting), "claims": _texts(claims), "ideas": _texts(ideas), "figure_1": _texts(figure)}
+    pages["index"] = _texts(index)
     return pages | {"verdicts": total_counts(frames)}
 
 

@@ -17,9 +17,14 @@ from bench.suites import Entry, Suite
 from tests.test_frame import over_seeds
 
 
+def tradeoff(table, measurements, *evidence):
+    frame = table_frame(table, ICCV, measurements, *(evidence or ({},)))
+    return tradeoff_figure(table.rows_in(ICCV), ICCV, frame, f"Table {table.number}: {table.title}")
+
+
 @pytest.fixture
 def figure(measurements):
-    return tradeoff_figure(TABLES[3], ICCV, table_frame(TABLES[3], ICCV, measurements, {}))
+    return tradeoff(TABLES[3], measurements)
 
 
 def test_axes(figure):
@@ -53,7 +58,7 @@ def test_curves_of_a_new_family_are_black_and_told_apart(measurements):
     rows = TABLES[3].rows
     rows = (*rows[:2], *(dataclasses.replace(row, curve=curve) for row, curve in zip(rows[2:4], "AB", strict=True)))
     table = dataclasses.replace(TABLES[3], rows=rows)
-    figure = tradeoff_figure(table, ICCV, table_frame(table, ICCV, measurements, {}))
+    figure = tradeoff(table, measurements)
     lines = {line.get_label(): line for line in figure.axes[0].lines}
     assert [to_hex(lines[name].get_color()) for name in "AB"] == ["#000000"] * 2
     assert lines["A"].get_marker() != lines["B"].get_marker()
@@ -63,7 +68,7 @@ def test_labels_of_marks_in_one_place_go_to_different_sides(measurements):
     row = TABLES[3].rows[2]
     rows = tuple(dataclasses.replace(row, curve=curve, point=curve) for curve in ("ResNet", "ResNet*", "T2T-ViT"))
     table = dataclasses.replace(TABLES[3], rows=rows)
-    figure = tradeoff_figure(table, ICCV, table_frame(table, ICCV, measurements, {}))
+    figure = tradeoff(table, measurements)
     for axes in figure.axes:
         first, second, third = (text.get_window_extent() for text in axes.texts)
         assert second.count_overlaps([first, third]) == first.count_overlaps([third]) == 0
@@ -93,7 +98,7 @@ def test_labels_overlap_neither_each_other_nor_the_frame(figure):
 def test_labels_of_measured_tables_cover_no_other_and_no_mark(number, measured_once):
     table = TABLES[number]
     measured = {network: load_complexity(measured_once[1], network) for network in networks(table.rows)}
-    figure = tradeoff_figure(table, ICCV, table_frame(table, ICCV, measured, {}))
+    figure = tradeoff(table, measured)
     figure.set_dpi(200)
     figure.draw_without_rendering()
     rows = table.rows_in(ICCV)

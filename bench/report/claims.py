@@ -113,11 +113,20 @@ def _ours(one: Pair, row: _Row, against: _Row) -> tuple[float | None, float | No
     if not one.cell.endswith("_pct"):
         value = _compared(one, row[one.cell], against[one.cell])
         return value, None, "" if value is None else "measured"
-    for source, find in (("trained", _trained), ("evaluated", _evaluated)):
+    for source, find in _SOURCES.items():
         (value, error), (other, other_error) = find(one.cell, row), find(one.cell, against)
         if not (pd.isna(value) or pd.isna(other)):
             return _compared(one, value, other), (error**2 + other_error**2) ** 0.5, source
     return None, None, ""
+
+
+def accuracy(cell: str, row: _Row) -> tuple[float, float, str]:
+    """Ours of a row, its standard error, and whether it was "trained" or "evaluated"; "" where there is none."""
+    for source, find in _SOURCES.items():
+        value, error = find(cell, row)
+        if not pd.isna(value):
+            return value, error, source
+    return float("nan"), float("nan"), ""
 
 
 def _trained(cell: str, row: _Row) -> tuple[float, float]:
@@ -140,6 +149,10 @@ def _binomial(cell: str, accuracy: float) -> float:
 def _evaluated(cell: str, row: _Row) -> tuple[float, float]:
     name = "evaluated" if cell == "top1_pct" else f"{cell.removesuffix('_pct')}_evaluated"
     return row[f"{name}_top1_pct" if cell == "top1_pct" else f"{name}_pct"], row[f"{name}_se_pct"]
+
+
+_SOURCES = {"trained": _trained, "evaluated": _evaluated}
+"""of our accuracies, the preferred first"""
 
 
 def _claimed(one: Comparison) -> str:

@@ -1,18 +1,16 @@
 """The paper's designs, each against its baseline: a page and its picture."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.claims import compare, figure_text
 from bench.report.markdown import escape, pipe
-from bench.report.plots import BLUE, GREEN, VERMILLION
+from bench.report.plots import BLUE, GREEN, VERMILLION, saved
 from bench.specs import Edition, Idea
 
 _COLUMNS = {
@@ -75,15 +73,7 @@ def ideas_markdown(edition: Edition, frame: pd.DataFrame) -> str:
 
 def ideas_pictures(edition: Edition, frame: pd.DataFrame) -> dict[str, bytes]:
     """The picture by suffix: PNG at 200 dpi, and SVG."""
-    figure = ideas_figure(edition, frame)
-    pictures = {}
-    # Without the day, and with names that are not drawn, so that the same figures are the same file.
-    with rc_context({"svg.hashsalt": "ideas"}):
-        for suffix in ("png", "svg"):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=suffix, dpi=200, metadata={"Date": None} if suffix == "svg" else None)
-            pictures[suffix] = buffer.getvalue()
-    return pictures
+    return saved(ideas_figure(edition, frame), svg=True)
 
 
 def ideas_figure(edition: Edition, frame: pd.DataFrame) -> Figure:

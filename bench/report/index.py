@@ -39,6 +39,7 @@ def index_markdown(
         f"the {total['rows']} rows are of {networks}. Of {total['printed accuracies']} printed accuracies "
         f"{total['trained here']} are reproduced by training here, and {total['evaluated']} are beside those of "
         "released weights, evaluated here.",
+        "![Figure 1: top-1 on ImageNet against MACs and params](figure_1.png)",
         pipe(shown, text=("Table",)),
         f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions. "
         "[The paper's claims](claims.md) are tried on its own figures and on ours; [its designs](ideas.md) are "

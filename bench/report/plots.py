@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
+from bench.report.claims import accuracy
 from bench.report.frame import swept_columns
 from bench.specs import Edition, Row, Table
 from bench.suites import Suite
 
-BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-"""from Okabe and Ito's palette, which colour-blind readers tell apart"""
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#9A6700"
+"""from Okabe and Ito's palette, which colour-blind readers tell apart; its orange darker, to be read on white"""
 
 _STYLES: dict[str, dict[str, Any]] = {
     "T2T-ViT": {"color": BLUE, "marker": "o", "linestyle": "-"},
@@ -29,9 +32,9 @@ _STYLES: dict[str, dict[str, Any]] = {
     "ViT": {"color": GREEN, "marker": "s", "linestyle": "-"},
     "DeiT": {"color": PURPLE, "marker": "D", "linestyle": "--"},
     "T2T-ViT at 384 px": {"color": BLUE, "marker": "P", "linestyle": ""},
-    "MobileNetV1*": {"color": VERMILLION, "marker": "X", "linestyle": ""},
-    "MobileNetV2*": {"color": VERMILLION, "marker": "s", "linestyle": "-"},
-    "MobileNetV3": {"color": VERMILLION, "marker": "D", "linestyle": ""},
+    "MobileNetV1*": {"color": ORANGE, "marker": "X", "linestyle": ""},
+    "MobileNetV2*": {"color": ORANGE, "marker": "s", "linestyle": "-"},
+    "MobileNetV3": {"color": ORANGE, "marker": "D", "linestyle": ""},
 }
 """by curve: family by colour, member by marker and line, so that the picture reads without colour too"""
 
@@ -48,40 +51,66 @@ def _styles(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
 
 def table_picture(table: Table, edition: Edition, frame: pd.DataFrame) -> bytes:
-    """Published top-1 against measured MACs (left) and params (right), one line a curve, as PNG at 200 dpi.
+    """Top-1 against measured MACs (left) and params (right), one line a curve, as PNG at 200 dpi.
 
-    Marks are hollow because the accuracies are published ones. A row that is not measured has no mark.
+    Published accuracies are hollow marks on the line, ours filled ones with two standard errors. A row that is not
+    measured has no mark.
     """
-    figure = tradeoff_figure(table, edition, frame)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=200)
-    return buffer.getvalue()
+    title = f"Table {table.number}: {table.title}"
+    return saved(tradeoff_figure(table.rows_in(edition), edition, frame, title))["png"]
+
+
+def saved(figure: Figure, *, svg: bool = False) -> dict[str, bytes]:
+    """A figure by suffix: PNG at 200 dpi, and if asked for SVG."""
+    pictures = {}
+    # Without the day, and with names that are not drawn by lot, so that the same figures are the same file.
+    with rc_context({"svg.hashsalt": "t2t-bench"}):
+        for suffix, metadata in {"png": None, **({"svg": {"Date": None}} if svg else {})}.items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=suffix, dpi=200, metadata=metadata)
+            pictures[suffix] = buffer.getvalue()
+    return pictures
 
 
 _STARRED = "* retrained by the paper's authors with the T2T-ViT scheme"
 
 
-def tradeoff_figure(table: Table, edition: Edition, frame: pd.DataFrame) -> Figure:
-    """The figure that ``table_picture`` saves."""
+def tradeoff_figure(
+    rows: Sequence[Row], edition: Edition, frame: pd.DataFrame, title: str, *, log: bool = False
+) -> Figure:
+    """The figure that ``table_picture`` saves.
+
+    Args:
+        rows: with their curves and points.
+        edition: whose printed accuracies to show.
+        frame: from ``table_frame``, a line a row.
+        title: above the panels.
+        log: whether MACs and params are on logarithmic axes.
+    """
     figure = Figure(figsize=(9, 4.7), layout="constrained")
     panels = dict(zip(("macs_g", "params_m"), figure.subplots(1, 2, sharey=True), strict=True))
-    rows = table.rows_in(edition)
     for column, axes in panels.items():
         _curves(axes, rows, frame, column)
+        if log:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_locator(NullLocator())
     panels["macs_g"].set_xlabel("MACs measured here (G)")
     panels["params_m"].set_xlabel("params measured here (M)")
     panels["macs_g"].set_ylabel(f"top-1 as published, {edition.name} (%)")
-    lines = panels["macs_g"].lines
+    lines = [line for line in panels["macs_g"].lines if not str(line.get_label()).startswith("_")]
     figure.legend(
         handles=lines,
         loc="outside lower center",
-        ncols=len(lines),
+        ncols=min(5, len(lines)),
         handlelength=3,
         frameon=False,
         title=_STARRED if any(row.curve.endswith("*") for row in rows) else None,
         title_fontsize=9,
     )
-    figure.suptitle(f"Table {table.number}: {table.title}", fontsize=11)
+    ours = "\n(filled marks: ours, ± 2 s.e.)" if frame["top1_pct"].notna().any() else ""
+    figure.suptitle(title + ours, fontsize=11)
     figure.draw_without_rendering()  # labels are placed on the finished layout
     for column, axes in panels.items():
         _label(axes, rows, frame, column, figure.dpi)
@@ -100,6 +129,13 @@ def _curves(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str) -> Non
             linewidth=1.4,
             **style,
         )
+        for each in line.to_dict("records"):
+            value, error, source = accuracy("top1_pct", each)
+            if source:
+                axes.errorbar(
+                    float(each[x]), float(value), 2 * float(error),
+                    fmt=style["marker"], color=style["color"], ms=6.5, capsize=3, linewidth=1.2,
+                )  # fmt: skip
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.1, 0.1)
@@ -131,7 +167,7 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
     marks = [
         Bbox.from_extents(x_ - radius, y - radius, x_ + radius, y + radius)
         for line in axes.lines
-        for x_, y in axes.transData.transform(np.column_stack(line.get_data()))
+        for x_, y in axes.transData.transform(np.column_stack(line.get_data()).astype(float))
     ]
     inside = axes.bbox.padded(radius)
     placed: list[Bbox] = []
@@ -174,9 +210,7 @@ def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> bytes:
         suite: names the swept fields.
         by_entry: from ``seeds_frame``.
     """
-    buffer = io.BytesIO()
-    sweep_figure(suite, by_entry).savefig(buffer, format="png", dpi=200)
-    return buffer.getvalue()
+    return saved(sweep_figure(suite, by_entry))["png"]
 
 
 def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
@@ -232,9 +266,7 @@ def seeds_picture(runs: pd.DataFrame, by_entry: pd.DataFrame) -> bytes:
         runs: from ``runs_frame``.
         by_entry: from ``seeds_frame``.
     """
-    buffer = io.BytesIO()
-    seeds_figure(runs, by_entry).savefig(buffer, format="png", dpi=200)
-    return buffer.getvalue()
+    return saved(seeds_figure(runs, by_entry))["png"]
 
 
 def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
