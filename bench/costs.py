@@ -28,19 +28,20 @@ def estimate(
         spec: the run.
         epochs_done: of it.
         complexity: of its network, if it was measured.
-        records: of runs whose throughput counts if they trained the same network at the same resolution on GPUs.
+        records: of runs whose throughput counts if they trained the same network at the same resolution, and with the
+            same teacher if it has one, on GPUs.
     """
     contents = DATASETS.get(spec.dataset)
     if contents is None:
         return None
     images = (spec.recipe.total_epochs - epochs_done) * contents.train_images * (1 - spec.recipe.held_out)
     beside = ", its teacher not counted" if spec.teacher else ""
-    model = [spec.model, [list(pair) for pair in spec.model_args], spec.img_size]
+    wanted = spec.identity()  # a teacher costs as well: the speed of a run without it says nothing of one with it
     for record in records:
-        same = [record.spec.get("model"), record.spec.get("model_args"), record.spec.get("img_size")] == model
+        same = all(record.spec.get(name) == wanted.get(name) for name in ("model", "model_args", "img_size", "teacher"))
         if same and record.images_per_s and record.device not in ("", "cpu"):
             per_gpu = record.images_per_s / max(1, record.world_size)
-            return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {record.device}")  # teacher included
+            return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {record.device}")
     if complexity is None:
         return None
     hours = images * 3 * complexity.macs / STATED_MACS_PER_S / 3600

@@ -375,7 +375,8 @@ class Training:
         known = self.known
         network = build_teacher(teacher, path, known.num_classes, self.spec.img_size, known.mean, known.std)
         if self.record:
-            note = f"{teacher.model}: {path.name}, sha256 {sha256_of(path)}"
+            digest = teacher.weights.sha256 if teacher.weights else sha256_of(path)
+            note = f"{teacher.model}: {path.name}, sha256 {digest}"
             before = [event["note"] for event in self.record.history if event["what"] == "teacher"]
             if before and before[0] != note:
                 raise RequestError(f"{self.record.run_id} has learned from {before[0]}, and this is {note}; restore it")

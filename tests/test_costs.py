@@ -46,6 +46,16 @@ def test_other_runs_say_nothing_of_it(kwargs):
     assert estimate(SPEC, 0, None, [measured(**kwargs)]) is None
 
 
+def test_the_speed_without_a_teacher_says_nothing_of_that_with_one():
+    distilled = next(row.run for row in TABLES[4].rows if row.run and row.run.teacher)
+    alone = dataclasses.replace(distilled, teacher=None)
+    counted = complexity(distilled.model, 4_568_000, 1_162_000_000)
+    assert estimate(distilled, 0, None, [measured(spec=alone.identity())]) is None
+    assert estimate(distilled, 0, None, [measured(spec=distilled.identity())]).basis == "measured on a GPU"
+    assert estimate(alone, 0, None, [measured(spec=distilled.identity())]) is None
+    assert "its teacher not counted" in estimate(distilled, 0, counted, []).basis
+
+
 def test_what_is_not_known_is_no_number():
     counted = complexity(SPEC.model, 21_545_550, 4_800_254_784)
     assert estimate(dataclasses.replace(SPEC, dataset="hfds/some"), 0, counted, []) is None
