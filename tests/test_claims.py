@@ -116,6 +116,16 @@ def test_what_was_trained_is_not_compared_with_what_was_released():
     assert line["ours_se"] == pytest.approx(((82 * 18 + 76 * 24) / 50_000) ** 0.5)
 
 
+def test_what_was_trained_counts_before_what_was_released():
+    first, second = ROWS["T2T-ViT-14"], ROWS["ResNet50"]
+    trained = {run.run_id: over_seeds(run.run_id, top1) for run, top1 in ((first, 81.0), (second, 76.5))}
+    released = {
+        run.run_id: [evaluation(run, RELEASED[run], hits=top1)] for run, top1 in ((first, 0.82), (second, 0.76))
+    }
+    line = one(GAIN, records=trained, evaluations=released)
+    assert (line["ours"], line["ours_from"]) == (4.5, "trained")
+
+
 def test_cifar_counts_on_its_own_images():
     row, other = (TABLES[5].rows[i].transfers[0] for i in (1, 0))
     (comparison,) = [c for c in CLAIMS[9].comparisons if c.row == "T2T-ViT-14" and c.cell == "cifar10_pct"]
