@@ -17,8 +17,10 @@ from typing import NoReturn, TypeVar
 
 from bench.budgets import BUDGETS, SUITES
 from bench.cancel import cancel
-from bench.commands import report_suites, report_tables, runs_of, tell_untrained, with_seeds
+from bench.collect import runs_of
+from bench.commands import report_suites, report_tables, tell_untrained, with_seeds
 from bench.dispatch import dry_run, submit_to_slurm
+from bench.figures import FIGURES, report_figures, require_figures
 from bench.given import fitting_weights, from_files, named_teacher
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
@@ -94,7 +96,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python run_all.py --table 3",
     )
     parser.add_argument("--table", nargs="+", metavar="N", help="tables to measure and report")
-    parser.add_argument("--all", action="store_true", help="every table, the page on counting, and the index over them")
+    parser.add_argument("--all", action="store_true", help="every table and figure, and the index over them")
+    parser.add_argument(
+        "--figure",
+        nargs="+",
+        metavar="N",
+        help="the paper's figures: " + "; ".join(f"{number}, {figure.title}" for number, figure in FIGURES.items()),
+    )
     parser.add_argument(
         "--only",
         nargs="+",
@@ -248,13 +256,17 @@ def _dispatch(args: argparse.Namespace) -> int:
     ):
         if there:
             raise RequestError(f"{option} does nothing without {needed}; add it, or leave {option} out")
-    asked = [f"--{name}" for name in ("run", "evaluate", "list", "status", "cancel") if getattr(args, name)]
+    asked = [f"--{name}" for name in ("run", "evaluate", "list", "status", "cancel", "figure") if getattr(args, name)]
     if len(asked) > 1:
         raise RequestError(f"{' and '.join(asked)} are different commands; give one of them")
     if args.status:
         return show_status(args)
     if args.cancel:
         return cancel(args)
+    if args.figure:
+        if args.table or args.all:
+            raise RequestError("--figure and --table are different commands, and --all is both; give one of them")
+        return report_figures(require_figures(args.figure), _edition(args.edition), args)
     if args.all and (args.table or args.only):
         raise RequestError("--all means every row of every table; leave out --table and --only, or --all")
     named = args.table or args.all

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.budgets import BUDGETS
+from bench.collect import collect, measure_missing, records_of, runs_of
 from bench.dispatch import train_here
-from bench.evaluations import evaluate_released, known_evaluations, require_released
+from bench.evaluations import evaluate_released, require_released
+from bench.figures import FIGURES
+from bench.output import tell, texts, write_report
 from bench.paper.claims import CLAIMS
 from bench.paper.ideas import IDEAS
-from bench.run_folder import load_record
-from bench.specs import Complexity, Edition, Network, RecipeTable, Row, RunRecord, RunSpec, Table, networks
-from bench.store import load_complexity, require_writable, save_complexity, write_atomically
+from bench.specs import Edition, RecipeTable, Row, RunSpec, Table, networks
+from bench.store import require_writable
 from bench.suites import Entry, Suite
 
 if TYPE_CHECKING:
@@ -42,46 +44,40 @@ def report_tables(
     require_writable(args.runs / "complexity", "--runs")
     released = require_released(runs_of(rows), args.evaluate) if args.evaluate else {}
     failures = evaluate_released(released, args) if released else []
-    failures += _measure(networks(rows), args.runs)
+    failures += measure_missing(networks(rows), args.runs)
     if args.run:
         failures += train_here(with_seeds(specs, args.seeds), args)
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     every = [row for table in tables for row in table.rows_in(edition)]
-    measurements = _known(networks(every), args.runs)
-    records = _records(runs_of(every), args.runs)
-    for spec, found in records_from_files(every, args.runs).items():
-        records[spec.run_id] += found
-    evaluations = known_evaluations(args.runs)
+    found = collect(every, args.runs)
+    measurements, records, evaluations = found.measurements, found.records, found.evaluations
     frames = [table_frame(table, edition, measurements, records, evaluations) for table in tables]
     printed: list[dict[str, object]] = []
     for table, frame in zip(tables, frames, strict=True):
         contents = _table_contents(table, edition, frame, measurements, records, evaluations)
-        paths = _write(args.reports, f"table_{table.number}", contents)
+        paths = write_report(args.reports, f"table_{table.number}", contents)
         shown = frame[[row in rows for row in table.rows_in(edition)]]
         numbered = {"table": table.number, "title": table.title}
         plain = {"rows": _plain(shown), "evaluations": _plain(evaluations_frame(table, edition, evaluations))}
-        printed.append(numbered | {"edition": edition.key, **plain, "reports": _texts(paths)})
+        printed.append(numbered | {"edition": edition.key, **plain, "reports": texts(paths)})
         if not args.json:
             _show(table, edition, shown)
-            _tell(paths)
-            if unmeasured := int(frame["macs_g"].isna().sum()):
-                print(f"not measured in {args.runs}: {unmeasured} of {len(frame)} rows, dashes in the report")
+            tell(paths)
+            if missing := int(frame["macs_g"].isna().sum()):
+                print(f"not measured in {args.runs}: {missing} of {len(frame)} rows, dashes in the report")
     for recipe_table in recipe_tables:
-        paths = _write(args.reports, f"table_{recipe_table.number}", _recipes_contents(recipe_table))
-        printed.append(_plain_recipes(recipe_table) | {"reports": _texts(paths)})
+        paths = write_report(args.reports, f"table_{recipe_table.number}", _recipes_contents(recipe_table))
+        printed.append(_plain_recipes(recipe_table) | {"reports": texts(paths)})
         if not args.json:
             _show_recipes(recipe_table)
-            _tell(paths)
+            tell(paths)
     document: dict[str, object] = {"tables": printed}
     if args.all:
-        document |= _report_index(tables, recipe_tables, edition, frames, measurements, args)
+        pages, unmeasured = _report_index(tables, recipe_tables, edition, frames, measurements, args)
+        document |= pages
+        failures += unmeasured
     return _finish(document if args.json else None, failures)
-
-
-def runs_of(rows: Iterable[Row]) -> list[RunSpec]:
-    """All runs that fill cells of the rows, each once."""
-    return list(dict.fromkeys(run for row in rows for run in row.runs))
 
 
 def tell_untrained(rows: Iterable[Row]) -> None:
@@ -131,26 +127,29 @@ def _report_index(
     frames: "Sequence[pd.DataFrame]",
     measurements: "Measurements",
     args: argparse.Namespace,
-) -> dict[str, object]:
-    """Write the pages beside the tables, and the index; returns, for JSON, where they are and the count of verdicts."""
+) -> tuple[dict[str, object], list[str]]:
+    """Write the pages beside the tables, and the index.
+
+    Returns:
+        For JSON, where they are and the count of verdicts; and what could not be measured for a figure.
+    """
     from bench.report.claims import claims_frame, claims_markdown
     from bench.report.counting import counting_markdown
-    from bench.report.figure_1 import figure_1
     from bench.report.ideas import ideas_frame, ideas_markdown, ideas_pictures
     from bench.report.index import index_markdown, total_counts
-    from bench.report.plots import saved
 
-    counting = _write(args.reports, "counting", {"md": counting_markdown(measurements)})
+    counting = write_report(args.reports, "counting", {"md": counting_markdown(measurements)})
     by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
     tried = claims_frame(CLAIMS, by_table)
-    claims = _write(
+    claims = write_report(
         args.reports,
         "claims",
         {"md": claims_markdown(CLAIMS, edition, tried), "csv": tried.to_csv(index=False, lineterminator="\n")},
     )
-    figure = _write(args.reports, "figure_1", saved(figure_1(edition, by_table), svg=True))
+    drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
+    figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
     changes = ideas_frame(IDEAS, by_table)
-    ideas = _write(
+    ideas = write_report(
         args.reports,
         "ideas",
         {
@@ -159,15 +158,15 @@ def _report_index(
             **ideas_pictures(edition, changes),
         },
     )
-    index = _write(
+    index = write_report(
         args.reports, "README", {"md": index_markdown(tables, recipe_tables, edition, frames, _apart(args.reports))}
     )
     if not args.json:
-        for paths in (counting, claims, ideas, figure, index):
-            _tell(paths)
-    pages = {"counting": _texts(counting), "claims": _texts(claims), "ideas": _texts(ideas), "figure_1": _texts(figure)}
-    pages["index"] = _texts(index)
-    return pages | {"verdicts": total_counts(frames)}
+        for paths in (counting, claims, ideas, *figures.values(), index):
+            tell(paths)
+    pages = {"counting": counting, "claims": claims, "ideas": ideas, **figures, "index": index}
+    failures = [failure for one in drawn.values() for failure in one.failures]
+    return {name: texts(paths) for name, paths in pages.items()} | {"verdicts": total_counts(frames)}, failures
 
 
 def _apart(folder: Path) -> dict[str, str]:
@@ -175,22 +174,6 @@ def _apart(folder: Path) -> dict[str, str]:
     known = re.compile(r"table_\d+|README|counting|claims|ideas")
     found = sorted(path for path in folder.glob("*.md") if not known.fullmatch(path.stem))
     return {path.name: path.read_text().partition("\n")[0].removeprefix("# ") for path in found}
-
-
-def _write(folder: Path, name: str, contents: Mapping[str, str | bytes]) -> dict[str, Path]:
-    """Write a report's files; returns their paths by suffix."""
-    paths = {suffix: folder / f"{name}.{suffix}" for suffix in contents}
-    for suffix, content in contents.items():
-        write_atomically(paths[suffix], content)
-    return paths
-
-
-def _texts(paths: Mapping[str, Path]) -> dict[str, str]:
-    return {suffix: str(path) for suffix, path in paths.items()}
-
-
-def _tell(paths: Mapping[str, Path]) -> None:
-    print("wrote " + ", ".join(str(path) for path in paths.values()))
 
 
 def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argparse.Namespace) -> int:
@@ -204,7 +187,7 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
     failures = train_here(with_seeds([entry.spec for entry in chosen], args.seeds), args) if args.run else []
     printed = []
     for suite in suites:
-        records = _records([entry.spec for entry in suite.entries], args.runs)
+        records = records_of([entry.spec for entry in suite.entries], args.runs)
         entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
         shown = dataclasses.replace(suite, entries=entries)
         frame = runs_frame(entries, records, suite.sweep, args.seeds or ())
@@ -218,12 +201,12 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
             contents["png"] = sweep_picture(shown, by_entry)
         elif compares_seeds(by_entry):
             contents["png"] = seeds_picture(frame, by_entry)
-        paths = _write(args.reports, suite.name, contents)
+        paths = write_report(args.reports, suite.name, contents)
         if args.json:
             printed.append({"runs": suite.name, "rows": _plain(frame), "entries": _plain(by_entry)})
         else:
             _show_runs(title(suite), frame, by_entry, suite.sweep)
-            _tell(paths)
+            tell(paths)
     return _finish({"suites": printed} if args.json else None, failures)
 
 
@@ -257,93 +240,9 @@ def _repeat(args: argparse.Namespace) -> list[str]:
     ]
 
 
-def _records(specs: Iterable[RunSpec], runs: Path) -> dict[str, list[RunRecord]]:
-    """The records of each run with all seeds that were begun; a damaged one is named and counts as none."""
-    begun = [path.parent.name for path in runs.glob("*/record.json")]
-    records: dict[str, list[RunRecord]] = {}
-    for spec in dict.fromkeys(specs):
-        records[spec.run_id] = []
-        for seed in spec.seeds_in(begun):
-            try:
-                record = load_record(runs / seed.run_id)
-            except ValueError as error:
-                print(f"run_all.py: not used: {error}", file=sys.stderr)
-                continue
-            if record:
-                records[spec.run_id].append(record)
-    return records
-
-
-def records_from_files(rows: Iterable[Row], runs: Path) -> dict[RunSpec, list[RunRecord]]:
-    """The records of the rows' fine-tunings that started from a file instead of the row's own run."""
-    fine_tunings = dict.fromkeys(spec for row in rows for spec in row.transfers)
-    found: dict[RunSpec, list[RunRecord]] = {spec: [] for spec in fine_tunings}
-    for spec in fine_tunings:
-        for path in sorted(runs.glob(f"{spec.run_id.rpartition('-s')[0]}-s*/record.json")):
-            try:
-                record = load_record(path.parent)
-            except ValueError as error:
-                print(f"run_all.py: not used: {error}", file=sys.stderr)
-                continue
-            if record and spec.is_from_a_file(record):
-                found[spec].append(record)
-    return found
-
-
 def _plain(frame: "pd.DataFrame") -> list[dict[Hashable, object]]:
     """Rows for JSON, null where a value is missing."""
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
-
-
-def _known(wanted: Iterable[Network], runs: Path) -> dict[Network, Complexity]:
-    """Measurements that still hold; a damaged file is named and counts as none."""
-    from bench.complexity import is_current
-
-    known = {}
-    for network in dict.fromkeys(wanted):
-        try:
-            measured = load_complexity(runs, network)
-        except ValueError as error:
-            print(f"run_all.py: not used: {error}", file=sys.stderr)
-            continue
-        if measured and is_current(measured):
-            known[network] = measured
-    return known
-
-
-def _measure(wanted: Sequence[Network], runs: Path) -> list[str]:
-    """Measure and keep what is not known yet; returns a line for each network that could not be measured."""
-    known = _known(wanted, runs)
-    todo = [network for network in dict.fromkeys(wanted) if network not in known]
-    if not todo:
-        return []
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from bench.complexity import CountError, measure
-
-    failures = []
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("", total=len(todo))
-        for i, network in enumerate(todo, start=1):
-            name = f"{network} at {network.img_size} px"
-            progress.update(task, description=f"measuring {name}")
-            try:
-                measured = measure(network)
-            except CountError as error:
-                failures.append(f"{name}: {error}")
-                continue
-            save_complexity(runs, measured)
-            progress.advance(task)
-            if not console.is_terminal:
-                print(
-                    f"[{i}/{len(todo)}] {name}: {measured.params / 1e6:.2f} M params, {measured.macs / 1e9:.2f} G MACs",
-                    file=sys.stderr,
-                    flush=True,
-                )
-    return failures
 
 
 def _show(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:

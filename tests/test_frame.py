@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bench.commands import records_from_files
+from bench.collect import collect
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
@@ -314,10 +314,10 @@ def test_a_fine_tuned_file_fills_its_cell_once_it_is_known_what_it_reaches_on_im
         record.spec = run.identity()
         (tmp_path / run.run_id).mkdir()
         (tmp_path / run.run_id / "record.json").write_text(json.dumps(dataclasses.asdict(record)))
-    found = records_from_files([row], tmp_path)
-    assert {record.run_id for record in found[ten]} == {spec.run_id, spec.with_seed(7).run_id, other.run_id}
-    assert not found[row.transfers[1]]
-    records = {ten.run_id: found[ten]}
+    found = collect([row], tmp_path).records
+    assert {record.run_id for record in found[ten.run_id]} == {spec.run_id, spec.with_seed(7).run_id, other.run_id}
+    assert not found[row.transfers[1].run_id]
+    records = {ten.run_id: found[ten.run_id]}
 
     def line(records, *evaluations):
         frame = table_frame(TABLES[5], ICCV, measurements, records, {row.run.run_id: evaluations})
@@ -334,6 +334,6 @@ def test_a_fine_tuned_file_fills_its_cell_once_it_is_known_what_it_reaches_on_im
     assert text.count("from weights that fill no cell") == 1
     parent, child = trained(row.run.run_id), trained(ten.run_id)
     child.spec = {"seed": 42, "start_from": parent.run_id}
-    records = {row.run.run_id: [parent], ten.run_id: [*found[ten], child]}
+    records = {row.run.run_id: [parent], ten.run_id: [*found[ten.run_id], child]}
     cells, _ = line(records, known)
     assert cells["cifar10_run_ids"] == child.run_id  # what this suite trained itself is never mixed with a file's

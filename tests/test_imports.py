@@ -24,9 +24,13 @@ STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
 WEIGHTS = bench("specs", "store") | {"models", "timm"}
 GIVEN = bench("specs", "store", "suites")
 DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "status")
-COMMAND = bench("commands", "dispatch", "given", "status", "cancel")
+COMMAND = bench("collect", "commands", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
-COMMANDS = bench("paper", "specs", "budgets", "suites", "store", "run_folder", "dispatch", "evaluations")
+COLLECT = bench("specs", "store", "run_folder", "evaluations")
+FIGURES = bench("specs", "paper", "store", "collect", "output")
+COMMANDS = bench(
+    "paper", "specs", "budgets", "suites", "store", "collect", "output", "figures", "dispatch", "evaluations"
+)
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
@@ -71,7 +75,10 @@ RULES = {
     "bench.structure": (set(), {"torch"}),
     "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},) * 2,
     "bench.cli": (CLI,) * 2,
-    "bench.commands": (COMMANDS, COMMANDS | bench("complexity", "report") | {"pandas", "rich"}),
+    "bench.output": (bench("store"),) * 2,
+    "bench.collect": (COLLECT, COLLECT | bench("complexity") | {"rich"}),
+    "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas"}),
+    "bench.commands": (COMMANDS, COMMANDS | bench("report") | {"pandas", "rich"}),
     "bench.build": (bench("specs") | {"models", "torch", "timm"},) * 2,
     "bench": (set(), set()),
     "run_all": (bench("cli"),) * 2,

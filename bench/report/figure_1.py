@@ -9,7 +9,8 @@ from bench.paper import TABLES
 from bench.report.plots import tradeoff_figure
 from bench.specs import Edition, Row
 
-_TABLES = (2, 3, 4)
+TABLES_SHOWN = (2, 3, 4)
+"""numbers of the tables whose networks it shows"""
 
 
 def figure_1(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> Figure:
@@ -20,7 +21,7 @@ def figure_1(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> Figure:
         frames: from ``table_frame``, by table.
     """
     lines: dict[tuple[str, str], tuple[Row, int, int]] = {}  # a network that several tables print has one mark
-    for number in _TABLES:
+    for number in TABLES_SHOWN:
         for i, row in enumerate(TABLES[number].rows_in(edition)):
             if row.curve:
                 lines.setdefault((row.curve, row.point), (row, number, i))
