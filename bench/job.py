@@ -31,7 +31,7 @@ from bench.run_folder import (
     now,
     own,
 )
-from bench.specs import RequestError, Resources, RunRecord, RunSpec
+from bench.specs import BROKEN_SEAL, RequestError, Resources, RunRecord, RunSpec
 from bench.stop import Stop
 from bench.store import write_atomically
 
@@ -280,6 +280,8 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
         record = RunRecord(run_id=spec.run_id, spec=spec.identity(), status="running", history=[], git={}, versions={})
     elif record.status == "running":
         record.history.append({"what": "killed", "when": now(), "note": "found running without a process"})
+    if record.seal == BROKEN_SEAL:  # what counts is made anew, from the checkpoint
+        record.history.append({"what": BROKEN_SEAL, "when": now(), "note": "its checksum did not hold"})
     record.status, record.error = "running", ""
     record.git = checkout()
     record.versions = versions()

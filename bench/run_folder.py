@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.specs import RequestError, RunRecord, Weights
-from bench.store import replace, sha256_of, write_atomically
+from bench.store import replace, sealed, sha256_of, unsealed, write_atomically
 
 HEARTBEAT_S = 15.0
 """an owner touches owner.json this often; one on another machine is dead after three missed beats"""
@@ -62,7 +62,8 @@ def load_record(folder: Path) -> RunRecord | None:
     """
     path = folder / "record.json"
     try:
-        return RunRecord(**json.loads(path.read_text()))
+        values, seal = unsealed(path.read_text())
+        return RunRecord(**values | {"seal": seal})
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -134,7 +135,7 @@ class OwnedRun:
 
     def save_record(self, record: RunRecord) -> None:
         """Write record.json whole."""
-        self._write("record.json", json.dumps(dataclasses.asdict(record), indent=2) + "\n")
+        self._write("record.json", sealed(dataclasses.asdict(record)))
 
     def save_lines(self, name: str, lines: list[Mapping[str, object]]) -> None:
         """Write a JSON-lines file whole, so that no line of an abandoned attempt survives."""

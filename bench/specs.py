@@ -452,6 +452,11 @@ def transfer(run: RunSpec, dataset: str, recipe: Recipe) -> RunSpec:
     return replace(run, dataset=dataset, recipe=recipe, start_from=run)
 
 
+NO_SEAL = "no checksum"
+BROKEN_SEAL = "edited by hand"
+"""what may be wrong with the checksum of a record, an evaluation or a measurement: it was written before they had one,
+or it was changed afterwards and fills no cell"""
+
 STATUSES = ("running", "interrupted", "failed", "diverged", "completed")
 """what a run's record may say of it; a "running" run whose process is gone was killed"""
 
@@ -490,11 +495,13 @@ class RunRecord:
     images out, those named held_out_... are on these, and of the others there is the last epoch's alone"""
     error: str = ""
     """one line, for a run that failed or diverged"""
+    seal: str = field(default="", compare=False)
+    """what is wrong with the checksum of the file that it was read from, and nothing if it holds; not saved"""
 
     @property
     def is_whole(self) -> bool:
-        """Whether it was trained to its end on the complete data set."""
-        return self.status == "completed" and bool(self.data.get("complete"))
+        """Whether it was trained to its end on the complete data set, and says so in its own words."""
+        return self.status == "completed" and bool(self.data.get("complete")) and self.seal != BROKEN_SEAL
 
     def top1_pct(self, protocol: str, images: str = "") -> float | None:
         """Accuracy by "best" (the paper's: best epoch, averaged weights where there are any) or "last" epoch.
@@ -594,6 +601,8 @@ class Evaluation:
     evaluated_at: str
     """UTC, ISO 8601"""
     wall_time_s: float
+    seal: str = field(default="", compare=False)
+    """what is wrong with the checksum of the file that it was read from, and nothing if it holds; not saved"""
 
     def __post_init__(self) -> None:
         counts = (0, self.top1_hits, self.top5_hits, self.images, self.images + len(self.unreadable), self.spec.images)
@@ -640,7 +649,7 @@ class Evaluation:
     @property
     def fills_a_cell(self) -> bool:
         """Whether it is the accuracy of the weights as they were released."""
-        return self.is_whole and not self.resized
+        return self.is_whole and not self.resized and self.seal != BROKEN_SEAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,12 @@ import os
 import re
 import tempfile
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from bench.specs import Complexity, Evaluation, EvaluationSpec, Network, RequestError
+from bench.specs import BROKEN_SEAL, NO_SEAL, Complexity, Evaluation, EvaluationSpec, Network, RequestError
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -56,6 +57,34 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sealed(values: Mapping[str, object]) -> str:
+    """JSON that carries a checksum of itself, so that a later edit by hand shows: what ``unsealed`` reads."""
+    values = {name: value for name, value in values.items() if name != "seal"}
+    return json.dumps({**values, _SEAL: _checksum(values)}, indent=2) + "\n"
+
+
+def unsealed(text: str) -> tuple[dict[str, Any], str]:
+    """What was sealed, and what is wrong with the seal: nothing, ``NO_SEAL`` or ``BROKEN_SEAL``.
+
+    Raises:
+        ValueError: not a JSON object.
+    """
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError("not a JSON object")
+    seal = values.pop(_SEAL, None)
+    return values, NO_SEAL if seal is None else "" if seal == _checksum(values) else BROKEN_SEAL
+
+
+_SEAL = "checksum"
+
+
+def _checksum(values: Mapping[str, object]) -> str:
+    """sha256 of the values, whatever their order and layout in a file."""
+    plain = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
 def require_writable(folder: Path, option: str) -> None:
     """Make the folder and try a file in it, before any work is done for it.
 
@@ -81,7 +110,7 @@ def complexity_path(runs: Path, network: Network) -> Path:
 
 def save_complexity(runs: Path, measured: Complexity) -> None:
     """Keep a measurement, in place of an older one of the same network."""
-    write_atomically(complexity_path(runs, measured.network), json.dumps(asdict(measured), indent=2) + "\n")
+    write_atomically(complexity_path(runs, measured.network), sealed(asdict(measured)))
 
 
 def load_complexity(runs: Path, network: Network) -> Complexity | None:
@@ -92,10 +121,12 @@ def load_complexity(runs: Path, network: Network) -> Complexity | None:
     """
     path = complexity_path(runs, network)
     try:
-        values = json.loads(path.read_text())
-        if isinstance(values, dict) and "network" not in values and "img_size" in values:
-            return None  # of the suite before networks had arguments: whole, but without their structure
-        if not isinstance(values, dict) or values.keys() != {f.name for f in fields(Complexity)}:
+        values, broken = unsealed(path.read_text())
+        if broken == NO_SEAL:
+            return None  # of the suite before measurements had a checksum, or whose checksum was taken out
+        if broken:
+            raise ValueError(broken)
+        if values.keys() != {f.name for f in fields(Complexity)}:
             raise ValueError("not the fields of a measurement")
         measured = Complexity(**values | {"network": _network(values["network"])})
     except FileNotFoundError:
@@ -124,16 +155,18 @@ def evaluations_folder(runs: Path) -> Path:
 def save_evaluation(runs: Path, found: Evaluation) -> None:
     """Keep an evaluation: as a part to go on from until it has seen every image."""
     done, partial = _evaluation_paths(runs, found.spec)
-    write_atomically(done if found.is_done else partial, json.dumps(asdict(found), indent=2) + "\n")
+    write_atomically(done if found.is_done else partial, sealed(asdict(found)))
     if found.is_done:
         partial.unlink(missing_ok=True)
 
 
 def load_evaluation(runs: Path, spec: EvaluationSpec) -> Evaluation | None:
-    """The evaluation, done or begun; None where there is none, or only a damaged one."""
+    """The evaluation, done or begun; None where there is none to go on from, or only one damaged or edited by hand."""
     for path in _evaluation_paths(runs, spec):
         with contextlib.suppress(FileNotFoundError, ValueError):
-            return _read_evaluation(path)
+            found = _read_evaluation(path)
+            if found.seal != BROKEN_SEAL:
+                return found
     return None
 
 
@@ -165,10 +198,10 @@ def _evaluation_paths(runs: Path, spec: EvaluationSpec) -> tuple[Path, Path]:
 def _read_evaluation(path: Path) -> Evaluation:
     """Raises ValueError: the file is not a whole evaluation, and why."""
     try:
-        values = json.loads(path.read_text())
+        values, seal = unsealed(path.read_text())
         spec = evaluation_spec(values["spec"])
         lists = {name: tuple(values[name]) for name in ("resized", "unreadable")}
-        found = Evaluation(**values | lists | {"spec": spec})
+        found = Evaluation(**values | lists | {"spec": spec, "seal": seal})
         if path.name not in (f"{spec.evaluation_id}.json", f"{spec.evaluation_id}{_PARTIAL}"):
             raise ValueError(f"holds {spec.evaluation_id}")
         return found

@@ -46,6 +46,20 @@ def test_a_record_survives_json(tmp_path):
     assert load_record(tmp_path / "elsewhere") is None
 
 
+def test_a_record_edited_by_hand_says_so_and_one_from_before_checksums_too(tmp_path):
+    whole = dataclasses.replace(record(), status="completed", data={"complete": True}, wall_time_s=60.0)
+    with own(tmp_path) as owned:
+        owned.save_record(whole)
+    text = (tmp_path / "record.json").read_text()
+    assert (load_record(tmp_path).seal, load_record(tmp_path).is_whole) == ("", True)
+    (tmp_path / "record.json").write_text(text.replace('"wall_time_s": 60.0', '"wall_time_s": 61.0'))
+    assert (load_record(tmp_path).seal, load_record(tmp_path).is_whole) == ("edited by hand", False)
+    values = json.loads(text)
+    del values["checksum"]
+    (tmp_path / "record.json").write_text(json.dumps(values))
+    assert (load_record(tmp_path).seal, load_record(tmp_path).is_whole) == ("no checksum", True)
+
+
 def test_the_newest_two_checkpoints_are_kept_with_checksums(tmp_path):
     with own(tmp_path) as owned:
         for step in (1, 2, 3):

@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from bench.paper.released import RELEASED
-from bench.specs import Network, RequestError
+from bench.specs import BROKEN_SEAL, NO_SEAL, Network, RequestError
 from bench.store import (
     complexity_path,
     evaluations_folder,
@@ -19,6 +19,8 @@ from bench.store import (
     require_writable,
     save_complexity,
     save_evaluation,
+    sealed,
+    unsealed,
     write_atomically,
 )
 from tests.conftest import complexity
@@ -74,17 +76,47 @@ def test_a_damaged_measurement_is_an_error_not_a_number(tmp_path, damage):
     path = complexity_path(tmp_path, Network("resnet50"))
     damaged = damage(path.read_text())
     assert damaged != path.read_text()
-    path.write_text(damaged)
-    with pytest.raises(ValueError, match=r"resnet50-224px\.json: "):
+    for text in (damaged, resealed(damaged)):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"resnet50-224px\.json: ") as caught:
+            load_complexity(tmp_path, Network("resnet50"))
+    assert "edited by hand" not in str(caught.value)  # the contents are looked at too
+
+
+def resealed(text):
+    """The damaged text with a checksum that holds, if it is still an object of JSON."""
+    try:
+        values = json.loads(text)
+        return sealed({name: value for name, value in values.items() if name != "checksum"})
+    except (ValueError, AttributeError, RecursionError):
+        return text
+
+
+def test_a_seal_tells_an_edit_from_another_layout(tmp_path):
+    values = {"b": [1, 2.5, None], "a": {"x": "é"}}
+    text = sealed(values)
+    assert unsealed(text) == (values, "")
+    assert unsealed(json.dumps(json.loads(text), sort_keys=True)) == (values, "")
+    assert unsealed(text.replace("2.5", "2.6"))[1] == BROKEN_SEAL
+    assert unsealed(json.dumps(values))[1] == NO_SEAL
+    with pytest.raises(ValueError, match="not a JSON object"):
+        unsealed("[]")
+
+
+def test_a_measurement_edited_by_hand_is_said_to_be(tmp_path):
+    save_complexity(tmp_path, complexity("resnet50", 25_557_032, 4_111_512_576))
+    path = complexity_path(tmp_path, Network("resnet50"))
+    path.write_text(path.read_text().replace("25557032", "25557033"))
+    with pytest.raises(ValueError, match=r"resnet50-224px\.json: edited by hand"):
         load_complexity(tmp_path, Network("resnet50"))
 
 
-def test_a_measurement_from_before_networks_had_arguments_is_measured_again(tmp_path):
+def test_a_measurement_from_before_there_were_checksums_is_made_again(tmp_path):
     save_complexity(tmp_path, complexity("resnet50", 25_557_032, 4_111_512_576))
     path = complexity_path(tmp_path, Network("resnet50"))
     values = json.loads(path.read_text())
-    del values["structure"], values["network"]
-    path.write_text(json.dumps({"model": "resnet50", "img_size": 224, **values}))
+    del values["checksum"]
+    path.write_text(json.dumps(values))
     assert load_complexity(tmp_path, Network("resnet50")) is None
 
 
@@ -146,6 +178,17 @@ def test_a_damaged_evaluation_is_named_and_counts_as_none(tmp_path):
         assert len(problems) == 1
         assert whole.name in problems[0]
         assert load_evaluation(tmp_path, found.spec) is None
+
+
+def test_an_evaluation_edited_by_hand_is_kept_and_fills_no_cell(tmp_path):
+    found = evaluation(FOURTEEN, RELEASED[FOURTEEN])
+    save_evaluation(tmp_path, found)
+    path = evaluations_folder(tmp_path) / f"{found.spec.evaluation_id}.json"
+    path.write_text(path.read_text().replace(f'"top1_hits": {found.top1_hits}', f'"top1_hits": {found.top1_hits + 1}'))
+    (edited,), problems = load_evaluations(tmp_path)
+    assert (edited.seal, edited.fills_a_cell, problems) == (BROKEN_SEAL, False, [])
+    assert found.fills_a_cell
+    assert load_evaluation(tmp_path, found.spec) is None  # the next --evaluate makes it anew
 
 
 def test_what_has_not_seen_every_image_is_no_evaluation(tmp_path):
