@@ -5,7 +5,6 @@ where it is used, so that ``--help`` and ``--list`` answer at once.
 """
 
 import argparse
-import fnmatch
 import io
 import json
 import os
@@ -13,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from bench.budgets import BUDGETS, SUITES
 from bench.cancel import cancel
@@ -26,11 +25,9 @@ from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
 from bench.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
 from bench.slurm import Unreachable
-from bench.specs import Edition, RecipeTable, RequestError, Row, RunSpec, Table, unknown
+from bench.specs import Edition, RecipeTable, RequestError, Row, RunSpec, Table, matching, unknown
 from bench.status import show_status
 from bench.suites import suites
-
-T = TypeVar("T")
 
 _INSTALL = "pip install -c constraints.txt -e ."
 _DEPENDENCIES = (
@@ -323,16 +320,16 @@ def _dispatch(args: argparse.Namespace) -> int:
             for suite in found
             for entry in suite.entries
         ]
-        entries = _matching(by_name, args.only)
+        entries = matching(by_name, args.only)
         code = _planned([entry.spec for entry in entries], args)
         return report_suites(found, entries, args) if code is None else code
     if args.list:
-        shown = _matching([((row.name, row.network.model), row) for table in tables for row in table.rows], args.only)
+        shown = matching([((row.name, row.network.model), row) for table in tables for row in table.rows], args.only)
         tables = [table for table in tables if any(row in shown for row in table.rows)]
         _list(tables, [] if args.only else recipe_tables, shown, as_json=args.json)
         return 0
     rows = [row for table in tables for row in table.rows_in(edition)]
-    rows = _matching([((row.name, row.network.model), row) for row in rows], args.only)
+    rows = matching([((row.name, row.network.model), row) for row in rows], args.only)
     if args.run and not any(row.run for row in rows):
         raise RequestError(
             f"--run: nothing to train in {', '.join(row.name for row in rows)}: no recipe is held for how its printed "
@@ -397,23 +394,6 @@ def _edition(name: str) -> Edition:
         if plain(name) == plain(edition.key):
             return edition
     raise unknown("edition", name, [e.key for e in EDITIONS])
-
-
-def _matching(named: Sequence[tuple[Sequence[str], T]], patterns: Sequence[str] | None) -> list[T]:
-    """What stands behind the names (of row and network) that a pattern matches, or behind all."""
-    if not patterns:
-        return [item for _, item in named]
-    matches = {
-        pattern: [
-            item for names, item in named if any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in names)
-        ]
-        for pattern in patterns
-    }
-    for pattern, found in matches.items():
-        if not found:
-            names = [names[0] for names, _ in named]
-            raise unknown("row or network", pattern, names, "--list shows networks; * and ? are wildcards")
-    return [item for _, item in named if any(item in found for found in matches.values())]
 
 
 def _list(tables: Iterable[Table], recipe_tables: Iterable[RecipeTable], rows: Sequence[Row], *, as_json: bool) -> None:
