@@ -101,11 +101,18 @@ def _parser() -> argparse.ArgumentParser:
         help="the paper's figures: " + "; ".join(f"{number}, {figure.title}" for number, figure in FIGURES.items()),
     )
     parser.add_argument(
+        "--img-size",
+        type=_at_least(1),
+        metavar="PX",
+        help="with --figure 3 4 5: draw the network for images of this size (default: 224)",
+    )
+    parser.add_argument(
         "--only",
         nargs="+",
         metavar="PATTERN",
         help="measure only rows whose name or network matches, as in --only 'T2T-ViT*' resnet50; "
-        "the reports keep every row that was measured before",
+        "the reports keep every row that was measured before; with --figure 3 4: the network to draw instead of "
+        "T2T-ViT-14",
     )
     parser.add_argument(
         "--edition",
@@ -248,6 +255,7 @@ def _dispatch(args: argparse.Namespace) -> int:
     for option, needed, there in (
         ("--dry-run", "--run", args.dry_run and not args.run),
         ("--slurm", "--run slurm", args.slurm and args.run != "slurm"),
+        ("--img-size", "--figure 3, 4 or 5", args.img_size is not None and not args.figure),
         ("--follow", "--status", args.follow and not args.status),
         ("--yes", "--cancel", args.yes and not args.cancel),
     ):
@@ -263,7 +271,7 @@ def _dispatch(args: argparse.Namespace) -> int:
     if args.figure:
         if args.table or args.all:
             raise RequestError("--figure and --table are different commands, and --all is both; give one of them")
-        return report_figures(require_figures(args.figure), _edition(args.edition), args)
+        return report_figures(require_figures(args.figure, args), _edition(args.edition), args)
     if args.all and (args.table or args.only):
         raise RequestError("--all means every row of every table; leave out --table and --only, or --all")
     named = args.table or args.all

@@ -7,13 +7,13 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bench.collect import collect, measure_missing
+from bench.collect import collect, measure_missing, outline_of
 from bench.output import tell, texts, write_report
 from bench.paper import TABLES
-from bench.specs import Edition, networks, unknown
+from bench.specs import Edition, Network, RequestError, Row, matching, networks, unknown
 from bench.store import require_writable
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ class Figure:
     title: str
     draw: Callable[[Edition, argparse.Namespace, Frames | None], Drawn]
     """from the edition, the command line, and the frames of all tables where a command has them already"""
+    options: tuple[str, ...] = ()
+    """of the command line that change what it shows"""
+    rows: Sequence[Row] = ()
+    """of whose networks it shows the one that --only chooses"""
 
 
 def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None) -> Drawn:
@@ -57,22 +61,106 @@ def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None)
     return Drawn(contents=saved(figure_1(edition, frames), svg=True), failures=failures)
 
 
+def _figure_3(_: Edition, args: argparse.Namespace, __: Frames | None) -> Drawn:
+    from bench.report.figure_3 import figure_3_contents
+
+    return Drawn(contents=figure_3_contents(outline_of(_shown(args, _WITH_T2T), args.runs)))
+
+
+def _figure_4(_: Edition, args: argparse.Namespace, __: Frames | None) -> Drawn:
+    from bench.report.figure_4 import figure_4_contents
+
+    return Drawn(contents=figure_4_contents(outline_of(_shown(args, _OF_ONE_WIDTH), args.runs)))
+
+
+def _figure_5(_: Edition, args: argparse.Namespace, __: Frames | None) -> Drawn:
+    from bench.report.figure_5 import figure_5_contents
+
+    plain, ghost = (
+        outline_of(Network(name, img_size=args.img_size or _IMG_SIZE), args.runs)
+        for name in ("t2t_vit_14", "t2t_vit_16_ghost")
+    )
+    return Drawn(contents=figure_5_contents(plain, ghost))
+
+
+_IMG_SIZE = 224
+"""unless --img-size or the row that is shown says otherwise"""
+
+_WITHOUT_T2T = ("t2t_vit_14_no_t2t", "t2t_vit_c_14")
+_WITH_T2T = [
+    row
+    for table in TABLES.values()
+    for row in table.rows
+    if row.network.model.startswith("t2t_vit") and row.network.model not in _WITHOUT_T2T
+]
+"""rows whose networks have a T2T module"""
+_OF_ONE_WIDTH = [row for row in _WITH_T2T if row.network.model != "t2t_vit_dense"]
+"""those of them whose blocks are all of one shape"""
+
+
+def _shown(args: argparse.Namespace, rows: Sequence[Row]) -> Network:
+    """The network that a figure shows: T2T-ViT-14, or the one that --only names, at its resolution or --img-size.
+
+    Raises:
+        RequestError: --only names none of the rows, or several networks.
+    """
+    patterns = args.only or ["t2t_vit_14"]
+    found = [row.network for row in matching([((row.name, row.network.model), row) for row in rows], patterns)]
+    models = list(dict.fromkeys(network.model for network in found))
+    if len(models) > 1:
+        raise RequestError(
+            f"--only {' '.join(patterns)}: the figure shows one network, and these are {', '.join(models)}; choose one"
+        )
+    return replace(found[0], img_size=args.img_size or min(network.img_size for network in found))
+
+
+_CHOOSING = ("img_size", "only")
+
 FIGURES: Mapping[int, Figure] = {
     1: Figure(title="Top-1 on ImageNet against MACs and params", draw=_figure_1),
+    3: Figure(title="The Tokens-to-Token process", draw=_figure_3, options=_CHOOSING, rows=_WITH_T2T),
+    4: Figure(title="The architecture of T2T-ViT", draw=_figure_4, options=_CHOOSING, rows=_OF_ONE_WIDTH),
+    5: Figure(title="The Ghost block", draw=_figure_5, options=("img_size",)),
 }
 
 
-def require_figures(numbers: Sequence[str]) -> list[int]:
+def require_figures(numbers: Sequence[str], args: argparse.Namespace) -> list[int]:
     """The figures' numbers, each once.
 
     Raises:
-        RequestError: there is no such figure.
+        RequestError: there is no such figure, or an option does not go with one of them.
     """
     for number in numbers:
         if number not in map(str, FIGURES):
             listed = "; ".join(f"{n}: {figure.title}" for n, figure in FIGURES.items())
             raise unknown("figure", number, FIGURES, listed)
-    return [int(number) for number in dict.fromkeys(numbers)]
+    chosen = [int(number) for number in dict.fromkeys(numbers)]
+    for option in dict.fromkeys(option for figure in FIGURES.values() for option in figure.options):
+        without = [str(number) for number in chosen if option not in FIGURES[number].options]
+        if getattr(args, option) is not None and without:
+            takers = " ".join(str(number) for number, figure in FIGURES.items() if option in figure.options)
+            flag = f"--{option.replace('_', '-')}"
+            raise RequestError(
+                f"{flag} does nothing for figure {' and '.join(without)}; leave it out, or choose --figure {takers} alone"
+            )
+    _require_size(args.img_size)
+    for number in chosen:
+        if FIGURES[number].rows:
+            _shown(args, FIGURES[number].rows)
+    return chosen
+
+
+_SIDES, _STEP = (16, 4096), 16
+
+
+def _require_size(img_size: int | None) -> None:
+    least, most = _SIDES
+    if img_size is not None and (img_size % _STEP or not least <= img_size <= most):
+        near = min(max(img_size // _STEP * _STEP, least), most - _STEP)
+        raise RequestError(
+            f"--img-size {img_size}: T2T-ViT takes sides divisible by {_STEP}, here from {least} to {most}; choose "
+            f"{near} or {near + _STEP}"
+        )
 
 
 def report_figures(numbers: Sequence[int], edition: Edition, args: argparse.Namespace) -> int:
