@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.budgets import BUDGETS
-from bench.collect import collect, measure_missing, records_of, runs_of
+from bench.collect import collect, measure_missing, runs_of, tell_problems
 from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, require_released
 from bench.figures import FIGURES
 from bench.output import tell, texts, write_report
 from bench.paper.claims import CLAIMS
 from bench.paper.ideas import IDEAS
+from bench.run_folder import RunRecords
 from bench.specs import Edition, RecipeTable, Row, RunSpec, Table, networks
 from bench.store import require_writable
 from bench.suites import Entry, Suite
@@ -50,7 +51,7 @@ def report_tables(
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     every = [row for table in tables for row in table.rows_in(edition)]
-    found = collect(every, args.runs)
+    found = collect(every, RunRecords(args.runs))
     measurements, records, evaluations = found.measurements, found.records, found.evaluations
     frames = [table_frame(table, edition, measurements, records, evaluations) for table in tables]
     printed: list[dict[str, object]] = []
@@ -186,8 +187,9 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
     require_writable(args.runs, "--runs")
     failures = train_here(with_seeds([entry.spec for entry in chosen], args.seeds), args) if args.run else []
     printed = []
+    known = RunRecords(args.runs)
     for suite in suites:
-        records = records_of([entry.spec for entry in suite.entries], args.runs)
+        records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
         entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
         shown = dataclasses.replace(suite, entries=entries)
         frame = runs_frame(entries, records, suite.sweep, args.seeds or ())
@@ -207,6 +209,7 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
         else:
             _show_runs(title(suite), frame, by_entry, suite.sweep)
             tell(paths)
+    tell_problems(known.problems)
     return _finish({"suites": printed} if args.json else None, failures)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import costs, slurm, submissions
 from bench.given import find_teachers
 from bench.planner import Action, Decision, plan
-from bench.run_folder import load_records
+from bench.run_folder import RunRecords
 from bench.settings import Settings
 from bench.specs import RequestError, Resources, RunSpec
 from bench.standing import Queue, known, look
@@ -167,8 +167,8 @@ def _resources(args: argparse.Namespace) -> Resources:
 
 def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:
     todo = _todo(decisions)
-    records = load_records(runs) if todo else {}
-    newest_first = sorted(records.values(), key=lambda r: str(r.history[-1].get("when")) if r.history else "")[::-1]
+    newest_first = RunRecords(runs).all() if todo else []
+    records = {record.run_id: record for record in newest_first}
     measured = {}
     for network in {spec.network for spec in todo}:
         with contextlib.suppress(ValueError):  # a damaged measurement: the next --table names it

@@ -27,7 +27,7 @@ DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "
 COMMAND = bench("collect", "commands", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
-FIGURES = bench("specs", "paper", "store", "collect", "output")
+FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "output")
 COMMANDS = bench(
     "paper", "specs", "budgets", "suites", "store", "collect", "output", "figures", "dispatch", "evaluations"
 )
