@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from bench.report.claims import accuracy
-from bench.report.frame import swept_columns
+from bench.report.frame import swept_columns, that_count
 from bench.specs import Edition, Row, Table
 from bench.suites import Suite
 
@@ -275,7 +275,7 @@ def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
     names = list(by_entry["model"])
     figure = Figure(figsize=(7.2, 1.1 + 0.5 * len(names)), layout="constrained")
     axes = figure.subplots()
-    completed = runs[runs["status"] == "completed"]
+    completed = that_count(runs)
     places = [names.index(name) for name in completed["model"]]
     axes.plot(_first(completed, _TO_REPORT, "pct"), places, "o", color=BLUE, mfc="none", ms=5, label="a seed")
     means, deviations = _first(by_entry, _TO_REPORT, "pct"), _first(by_entry, _TO_REPORT, "std")
