@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import evidence
 from bench.budgets import BUDGETS
 from bench.collect import collect, measure_missing, runs_of, tell_problems
 from bench.dispatch import train_here
@@ -53,6 +54,7 @@ def report_tables(
     every = [row for table in tables for row in table.rows_in(edition)]
     found = collect(every, RunRecords(args.runs))
     measurements, records, evaluations = found.measurements, found.records, found.evaluations
+    evidence.keep(args.runs, args.reports, evidence.behind(found))
     frames = [table_frame(table, edition, measurements, records, evaluations) for table in tables]
     printed: list[dict[str, object]] = []
     for table, frame in zip(tables, frames, strict=True):
@@ -190,6 +192,7 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
     known = RunRecords(args.runs)
     for suite in suites:
         records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
+        evidence.keep(args.runs, args.reports, evidence.of_runs(r for each in records.values() for r in each))
         entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
         shown = dataclasses.replace(suite, entries=entries)
         frame = runs_frame(entries, records, suite.sweep, args.seeds or ())

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bench.specs import Evaluation, Network
-from bench.store import complexity_path, evaluations_folder
+from bench.store import complexity_path, evaluation_path
 
 FOLDER = "evidence"
 
@@ -21,7 +21,7 @@ def record_file(run_id: str) -> str:
 
 def evaluation_file(found: Evaluation) -> str:
     """Of an accuracy of released weights."""
-    return (evaluations_folder(Path(FOLDER)) / f"{found.spec.evaluation_id}.json").as_posix()
+    return evaluation_path(Path(FOLDER), found.spec).as_posix()
 
 
 def link(text: str, file: str) -> str:
