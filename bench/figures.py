@@ -42,9 +42,8 @@ class Figure:
 
 
 def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None) -> Drawn:
-    from bench.report.figure_1 import TABLES_SHOWN, figure_1
+    from bench.report.figure_1 import TABLES_SHOWN, figure_1_files
     from bench.report.frame import table_frame
-    from bench.report.plots import saved
 
     failures: list[str] = []
     if frames is None:
@@ -55,7 +54,7 @@ def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None)
             number: table_frame(TABLES[number], edition, found.measurements, found.records, found.evaluations)
             for number in TABLES_SHOWN
         }
-    return Drawn(contents=saved(figure_1(edition, frames), svg=True), failures=failures)
+    return Drawn(contents=figure_1_files(edition, frames), failures=failures)
 
 
 FIGURES: Mapping[int, Figure] = {

@@ -28,7 +28,9 @@ COMMAND = bench("collect", "commands", "dispatch", "figures", "given", "status",
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
 FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "output")
-COMMANDS = FIGURES | bench("budgets", "suites", "figures", "evidence", "dispatch", "evaluations")
+COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
+
+REPORT = bench("specs", "costs", "paper", "suites", "store", "report")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
@@ -71,7 +73,8 @@ RULES = {
     "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
     "bench.complexity": (bench("specs"), bench("specs", "build", "structure") | {"torch", "timm", "fvcore"}),
     "bench.structure": (set(), {"torch"}),
-    "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},) * 2,
+    "bench.report": (bench("specs", "costs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},)
+    * 2,
     "bench.cli": (CLI,) * 2,
     "bench.output": (bench("store"),) * 2,
     "bench.evidence": (bench("specs", "store", "collect", "report.evidence"),) * 2,
