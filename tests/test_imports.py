@@ -27,10 +27,10 @@ DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "
 COMMAND = bench("collect", "commands", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
-FIGURES = bench("specs", "paper", "store", "collect", "output")
-COMMANDS = bench(
-    "paper", "specs", "budgets", "suites", "store", "collect", "output", "figures", "dispatch", "evaluations"
-)
+FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "evidence", "output")
+COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
+
+REPORT = bench("specs", "costs", "paper", "suites", "store", "report")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
@@ -77,9 +77,11 @@ RULES = {
         bench("specs", "store", "complexity"),
         bench("specs", "store", "complexity", "build") | {"torch"},
     ),
-    "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},) * 2,
+    "bench.report": (bench("specs", "costs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},)
+    * 2,
     "bench.cli": (CLI,) * 2,
     "bench.output": (bench("store"),) * 2,
+    "bench.evidence": (bench("specs", "store", "collect", "report.evidence"),) * 2,
     "bench.collect": (COLLECT, COLLECT | bench("complexity", "outline") | {"rich"}),
     "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas"}),
     "bench.commands": (COMMANDS, COMMANDS | bench("report") | {"pandas", "rich"}),

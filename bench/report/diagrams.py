@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
 from matplotlib.text import Text
 
+from bench.report.evidence import link, outline_file
 from bench.report.markdown import DASH, pipe
 from bench.report.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from bench.specs import LayerShape, Outline
@@ -196,5 +197,5 @@ def _read_off(outline: Outline) -> str:
     return (
         f"- `{network}` at {network.img_size} px, {outline.params:,} params: read off the built network on "
         f"{outline.measured_at[:10]} on {outline.machine}, with {versions} "
-        f"([evidence](evidence/outlines/{network}-{network.img_size}px.json))."
+        f"({link('evidence', outline_file(network))})."
     )

@@ -189,7 +189,7 @@ def _reshape(axes: Axes, top: float, layer: LayerShape, split: LayerShape, right
     write(axes, _RIGHT - 0.1, back - 0.1, text, align="right")
 
 
-def figure_3_contents(outline: Outline) -> dict[str, str | bytes]:
+def figure_3_files(outline: Outline) -> dict[str, str | bytes]:
     """The page, its CSV and the picture, by suffix."""
     names = ["tokens_to_token", *(f"tokens_to_token.{name}" for step in _STEPS for name in step)]
     frame = layers_frame([outline], names)

@@ -207,7 +207,7 @@ def _shares(axes: Axes, outline: Outline) -> None:
         write(axes, place + 0.16, top + 0.36, f"{name} {count:,} ({100 * count / outline.params:.1f} %)", align="left")
 
 
-def figure_4_contents(outline: Outline) -> dict[str, str | bytes]:
+def figure_4_files(outline: Outline) -> dict[str, str | bytes]:
     """The page, its CSV and the picture, by suffix."""
     names = [layer.name for layer in outline.layers if "." not in layer.name]
     names += [f"tokens_to_token.{name}" for name in _MODULE] + ["blocks.0"]

@@ -187,7 +187,7 @@ def _parts(outline: Outline) -> list[tuple[str, int, str]]:
     ]
 
 
-def figure_5_contents(plain: Outline, ghost: Outline) -> dict[str, str | bytes]:
+def figure_5_files(plain: Outline, ghost: Outline) -> dict[str, str | bytes]:
     """The page, its CSV and the picture, by suffix.
 
     Args:
