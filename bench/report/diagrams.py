@@ -176,14 +176,14 @@ def layers_markdown(
             "trainable": [f"{count:,}" for count in frame["trainable_params"]],
         }
     )
-    name = f"figure_{number}"
+    name, splits = f"figure_{number}", (frame["kind"] == "Unfold").any()
     sections = [
         f"# Figure {number}: {title}",
         f"![{alt}]({name}.png)",
         caption,
         "## Layers",
-        "As the built network has them, batch left out; a soft split (`Unfold`) gives features × windows, and its "
-        "transpose is the tokens.",
+        "As the built network has them, batch left out"
+        + ("; a soft split (`Unfold`) gives features × windows, whose transpose is the tokens." if splits else "."),
         pipe(shown, text=("Network", "Layer", "kind", "input", "output", "settings")),
         "\n".join(_read_off(outline) for outline in outlines),
         f"The same for programs: [{name}.csv]({name}.csv), and the picture for print: [{name}.svg]({name}.svg).",

@@ -32,6 +32,8 @@ _MAP, _WINDOWS, _TOKENS, _LAYER, _OUT, _RIGHT = 0.9, 2.65, 4.72, 6.22, 7.72, 8.6
 """centres of the columns, and the way back to the left"""
 _SIDE = 1.15
 """of a map and of the longest token matrix, inches"""
+_ROW = 0.082
+"""of a token matrix, about; it stands for several tokens where there are more"""
 _TOP, _PITCH = 1.0, 1.95
 """of the first row of the figure, and from one to the next"""
 
@@ -160,7 +162,7 @@ def _tokens(
     side = round(count**0.5)
     width, height = features * per_inch[0], side * per_inch[1]
     left, above = x - width / 2, top + (_SIDE - height) / 2
-    rows = max(min(side, 4), side // 4)
+    rows = min(side, round(height / _ROW))
     for i in range(rows):
         color = (BLUE, SOFT_SPLIT)[i] if marked and i < 2 else GIVEN
         bar(
