@@ -122,10 +122,16 @@ def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measureme
     assert "Top-1 of 12 of 12 rows is not reproduced here. Of 1 of them it is that of released weights" in text
     assert "Weights were released of ResNet50, T2T-ViT_t-14, ResNet101" in text
     assert "\npython run_all.py --table 3 --evaluate WEIGHTS --data DIR\n" in text
-    index = index_markdown([TABLES[3]], [], ICCV, [frame], {})
+
+    def index_of(apart):
+        parts = {"claims": "", "figures": {}, "missing": "", "problems": ["resnet50-224px.json: edited by hand"]}
+        return index_markdown([TABLES[3]], [], ICCV, [frame], apart=apart, **parts)
+
+    index = index_of({})
+    assert "\n- not used: `resnet50-224px.json: edited by hand`" in index
     assert "Of 12 printed accuracies 0 are reproduced by training here, and 1 are beside those of released" in index
     assert "Beside the paper" not in index
-    beside = index_markdown([TABLES[3]], [], ICCV, [frame], {"transfer.md": "Transfer"})
+    beside = index_of({"transfer.md": "Transfer"})
     assert "## Beside the paper\n\n- [Transfer](transfer.md)\n" in beside
     run_id = runs["T2T-ViT-14"].run_id
     records = {run_id: [trained(run_id)]}
