@@ -228,6 +228,15 @@ def test_figures_are_written_with_their_evidence(drawn):
     for name in ("t2t_vit_14", "t2t_vit_16_ghost"):
         kept = runs / "outlines" / f"{name}-224px.json"
         assert (reports / "evidence" / "outlines" / kept.name).read_bytes() == kept.read_bytes()
+    for number in (3, 4, 5):
+        with (reports / f"figure_{number}.csv").open() as file:
+            lines = list(csv.DictReader(file))
+        for line in lines:
+            layers = json.loads((reports / line["evidence"]).read_text())["layers"]
+            (layer,) = [layer for layer in layers if layer["name"] == line["layer"]]
+            assert [layer["params"], layer["trainable_params"]] == [int(line["params"]), int(line["trainable_params"])]
+            shapes = [" × ".join(map(str, layer[name])) for name in ("inputs", "output")]
+            assert shapes == [line["input"], line["output"]]
 
 
 def test_what_is_kept_is_drawn_again_without_torch(drawn, run_all, tmp_path):

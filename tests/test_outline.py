@@ -36,6 +36,8 @@ def test_soft_splits_follow_eq_3(img_size):
     assert outline["tokens_to_token"].output == (side**2, 256)
     assert outline["tokens_to_token.attention2"].inputs == (4 * side**2, 576)
     assert outline["tokens_to_token.attention2"].output == (4 * side**2, 64)
+    performer = outline["tokens_to_token.attention1"]
+    assert performer.params - performer.trainable_params == 32 * 64  # its random directions
     assert outline["pos_embed"].output == (side**2 + 1, 256)
     assert [block.output for block in outline.blocks] == [(side**2 + 1, 256)] * 7
     assert outline["head"] == LayerShape(

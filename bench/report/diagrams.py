@@ -143,6 +143,7 @@ def layers_frame(outlines: Sequence[Outline], names: Sequence[str]) -> pd.DataFr
                 "settings": ", ".join(f"{name} {value}" for name, value in layer.settings.items()),
                 "params": layer.params,
                 "trainable_params": layer.trainable_params,
+                "evidence": outline_file(outline.network),
             }
             for outline in outlines
             for layer in outline.layers
