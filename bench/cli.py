@@ -44,6 +44,7 @@ _DEPENDENCIES = (
     "matplotlib",
     "submitit",
     "rich",
+    "markdown-it-py",
     "tabulate",
 )
 

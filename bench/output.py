@@ -14,6 +14,14 @@ def write_report(folder: Path, name: str, contents: Mapping[str, str | bytes]) -
     return paths
 
 
+def read_reports(folder: Path) -> dict[str, bytes]:
+    """The files of a reports folder that one page is made of, by path relative to it: reports, pictures, evidence."""
+    suffixes = (".md", ".csv", ".png", ".svg")
+    paths = [path for path in folder.glob("*.*") if path.suffix in suffixes and not path.name.startswith(".")]
+    paths += [path for path in (folder / "evidence").rglob("*.json") if not path.name.startswith(".")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(paths)}
+
+
 def texts(paths: Mapping[str, Path]) -> dict[str, str]:
     return {suffix: str(path) for suffix, path in paths.items()}
 
