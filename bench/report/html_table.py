@@ -70,7 +70,7 @@ def table_html(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]
             f'<div class="wide{" tall" if len(rows) > 20 else ""}"><table>',
             f"<caption>{escape(caption)}</caption>",
             "<thead>",
-            *_heads(head, numeric, aligned),
+            *_heads(head, numeric, aligned, names),
             "</thead>",
             "<tbody>",
             *body,
@@ -87,7 +87,7 @@ def label(text: str, html: str) -> str:
     return f'<span class="label {tone}">{html}</span>' if tone else html
 
 
-def _heads(head: Sequence[Cell], numeric: Sequence[bool], aligned: Sequence[bool]) -> list[str]:
+def _heads(head: Sequence[Cell], numeric: Sequence[bool], aligned: Sequence[bool], names: int) -> list[str]:
     """One line, or two where neighbours share the words before a colon, as in "Params M: paper, Params M: ours"."""
     groups = _column_groups([cell.text for cell in head])
     rows: list[list[str]] = [[], []]
@@ -100,7 +100,8 @@ def _heads(head: Sequence[Cell], numeric: Sequence[bool], aligned: Sequence[bool
             shown = escape(text.partition(": ")[2]) if len(columns) > 1 else head[i].html
             label = "" if shown == escape(text) and text else f' aria-label="{escape(text or f"Column {i + 1}")}"'
             span = ' rowspan="2"' if len(columns) == 1 and len(groups) < len(head) else ""
-            kind = (' class="number"' if aligned[i] else "") + (" data-numeric" if numeric[i] else "")
+            classes = " ".join(name for name, is_so in (("number", aligned[i]), ("names", i == names)) if is_so)
+            kind = (f' class="{classes}"' if classes else "") + (" data-numeric" if numeric[i] else "")
             rows[len(columns) > 1].append(f'<th{span} scope="col" data-column="{i}"{kind}{label}>{shown}</th>')
     return [f"<tr>{''.join(row)}</tr>" for row in rows if row]
 
