@@ -27,11 +27,10 @@ DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "
 COMMAND = bench("collect", "commands", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
-FIGURES = bench("specs", "paper", "store", "collect", "output")
-COMMANDS = bench(
-    "paper", "specs", "budgets", "suites", "store", "collect", "output", "figures", "dispatch", "evaluations"
-)
-REPORT = bench("specs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib", "markdown_it"}
+FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "output")
+COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
+REPORT = bench("specs", "costs", "paper", "suites", "store", "report")
+REPORT |= {"pandas", "numpy", "matplotlib", "markdown_it"}
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
@@ -76,7 +75,8 @@ RULES = {
     "bench.structure": (set(), {"torch"}),
     "bench.report": (REPORT,) * 2,
     "bench.cli": (CLI,) * 2,
-    "bench.output": (bench("store"),) * 2,
+    "bench.output": (bench("store", "report.evidence"),) * 2,
+    "bench.evidence": (bench("specs", "store", "collect", "report.evidence"),) * 2,
     "bench.collect": (COLLECT, COLLECT | bench("complexity") | {"rich"}),
     "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas"}),
     "bench.commands": (COMMANDS, COMMANDS | bench("report") | {"pandas", "rich"}),

@@ -18,13 +18,14 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
+from bench.report.evidence import FOLDER
 from bench.report.html_table import Cell, label, table_html
 from bench.store import unsealed
 
 _FIRST = ("README", "claims", "figures", "figure", "table", "ideas", "counting")
 """pages in this order, then the rest by name"""
 
-_EVIDENCE = "evidence/"
+_EVIDENCE = f"{FOLDER}/"
 """where files of evidence lie, and the id of their section, which no page's name can be"""
 
 _EVIDENCE_BYTES, _ALL_EVIDENCE_BYTES = 100_000, 8_000_000
@@ -345,9 +346,9 @@ def _evidence(files: Mapping[str, bytes]) -> Iterator[str]:
     for path, content in files.items():
         fits = len(content) <= min(_EVIDENCE_BYTES, left)
         left -= len(content) if fits else 0
-        about, seal = _sealing(content)
+        about, seal = _sealing(content) if path.endswith(".json") else ("", "")
         if fits:
-            shown = f"<pre>{escape(content.decode(errors='replace'))}</pre>"
+            shown = f"<pre>{escape(content.decode(errors='replace'), quote=False)}</pre>"
         else:
             size = f"With {len(content):,} bytes it is too large for this page"
             shown = f"<p>{size}: it lies in the reports folder, as <code>{escape(path)}</code>.</p>"
