@@ -40,7 +40,7 @@ TABLE = """# Table 9: A table
 
 | Group | Model | Top-1 %: paper | Params M: paper | Params M: ours | Params: verdict | Kind |
 |:------|:------|---:|---:|---:|:---|:---|
-| first | B\\*  | 9.5 | 21,545,550 | -27.1 | matches | 128-736 |
+| first | B\\*  | ~9.5 | 21,545,550 | -27.1 | matches | 128-736 |
 |       | A     | 54.00 ± 0.8 (n=3) | 5 | 44.2 % | differs | 1024 |
 | last  | C     | - | 1e-4 | above 3.0 | - | - |
 """
@@ -274,3 +274,9 @@ def test_only_reports_are_read(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     assert list(read_reports(tmp_path)) == ["a.md", "b.csv", "c.png", "d.svg", "evidence/x/y.json"]
+
+
+def test_a_baseline_is_a_change_of_nothing():
+    text = b"# Reports\n\n| Model | Change |\n|:--|--:|\n| a | baseline |\n| b | -0.1 |\n| c | - |\n"
+    (table,) = Parsed(html_page({"README.md": text})).tables
+    assert [line[1][1].get("data-value") for line in table[1:]] == ["0", "-0.1", None]

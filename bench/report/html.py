@@ -212,9 +212,10 @@ def _section(reports: _Reports, page: _Page) -> str:
         if token.type == "heading_open":
             heading = _plain(page.tokens[place + 1])
         if token.type == "inline":
-            token.children = list(_linked(reports, page, token.children or []))
-            if [child.type for child in token.children] == ["image"] and page.tokens[place - 1].tag == "p":
+            children = token.children or []
+            if [child.type for child in children] == ["image"] and page.tokens[place - 1].tag == "p":
                 page.tokens[place - 1].tag = page.tokens[place + 1].tag = "figure"
+            token.children = list(_linked(reports, page, children))
         if token.type != "table_open":
             plain.append(token)
             continue
@@ -278,7 +279,10 @@ def _leave_out(link: Token, target: str) -> None:
 
 
 def _placed(reports: _Reports, image: Token) -> Iterator[Token]:
-    """The picture, or a link to it where it is inside already; the text alone of one that is not there."""
+    """The picture, or a link to it where it is inside already, which the script turns into the same picture.
+
+    Of one that is not there, its text alone.
+    """
     path = unquote(str(image.attrs["src"]))
     stem = _stem(path)
     content = reports.pictures.get(stem)
@@ -288,7 +292,7 @@ def _placed(reports: _Reports, image: Token) -> Iterator[Token]:
         if content is None:
             _leave_out(link, path)
         else:
-            link.attrs["href"] = "#" + quote(identifier)
+            link.attrs |= {"href": "#" + quote(identifier), "class": "again"}
         yield from (link, Token("text", "", 0, content=image.content), Token("link_close", link.tag, -1))
         return
     reports.inside.add(identifier)

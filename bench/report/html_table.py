@@ -17,8 +17,8 @@ _TONES = {
 """words that stand alone in a cell and get a label, by its colour and sign"""
 _TONE = {word: tone for tone, words in _TONES.items() for word in words}
 
-_NUMBER = re.compile(r"(?:above |below )?([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)(?: .*)?")
-"""a cell that is sorted by its number: 81.5, 21,545,550, 54.00 ± 0.8 (n=3), 44.2 %, above 3.0"""
+_NUMBER = re.compile(r"(?:~|above |below )?([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)(?: .*)?")
+"""a cell that is sorted by its number: 81.5, 21,545,550, 54.00 ± 0.8 (n=3), 44.2 %, above 3.0, ~1,200"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,8 @@ def table_html(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]
     numeric = [_is_numeric(column) for column in columns]
     # Where the first column names a group once, its other cells are empty: a figure that is missing is a dash.
     grouped = bool(rows) and columns[0][0] != "" and "" in columns[0]
-    names = next((i for i, is_number in enumerate(numeric) if not is_number and not (grouped and i == 0)), 0)
+    texts = (i for i, is_number in enumerate(numeric) if not is_number and not (grouped and i == 0))
+    names = next((i for i, cell in enumerate(head) if cell.text == "Model"), next(texts, 0))
     # A last line over all others is none of those that are sorted.
     total = len(rows) > 1 and rows[-1][names].text == "all"
     lines = []

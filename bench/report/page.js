@@ -40,6 +40,14 @@
   }
   document.querySelectorAll("table").forEach(makeSortable);
 
+  // A picture that is shown again lies in the page once.
+  for (const link of document.querySelectorAll("a.again")) {
+    const picture = document.getElementById(decodeURIComponent(link.hash.slice(1))).cloneNode();
+    picture.removeAttribute("id");
+    picture.alt = link.textContent;
+    link.replaceWith(picture);
+  }
+
   function reveal() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (target?.tagName !== "DETAILS") return;
