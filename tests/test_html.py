@@ -33,7 +33,7 @@ Raw <script>alert("no")</script> & [the claims](claims.md#what-holds) and [Table
 | two    |       1 |
 | all    |       4 |
 
-See [the record](evidence/a%20run/record.json) and [another](evidence/edited.json).
+See [the record](evidence/a%20run/record.json) and [another](evidence/edited.json), of [all](evidence/).
 """
 
 TABLE = """# Table 9: A table
@@ -190,6 +190,7 @@ def test_links_lead_to_places_inside_or_say_that_they_do_not(page, parsed):
     assert by_text["more"] == "#table_9.csv"  # which is inside once
     assert by_text["a drawing"] == by_text["The same"] == "#picture%3Afigure_1"
     assert by_text["the record"] == "#evidence/a%20run/record.json"
+    assert by_text["all"] == "#evidence/"
     assert by_text["elsewhere"] == "https://example.org/a?b=c"
     assert '<span class="outside" title="not in this page: ../bench/specs.py">code</span>' in page
     assert '<span class="outside" title="not in this page: no.png">none</span>' in page

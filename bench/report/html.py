@@ -260,6 +260,8 @@ def _follow(reports: _Reports, page: _Page, link: Token) -> None:
         link.attrs["href"] = "#" + quote(linked.anchors.get(anchor, linked.id))
     elif path in reports.evidence:
         link.attrs["href"] = "#" + quote(path)
+    elif path == FOLDER and reports.evidence:
+        link.attrs["href"] = "#" + quote(_EVIDENCE)
     elif path in reports.data and path not in reports.inside:
         reports.inside.add(path)
         uri = _data_uri("text/csv;charset=utf-8", reports.data[path])
