@@ -52,11 +52,12 @@ FILES = {
     "table_10.md": b"# Table 10: Later\n",
     "table_9.md": TABLE.encode(),
     "claims.md": b"# Claims\n\n## What holds\n\n## What holds\n\nSee [above](#what-holds-1), [the index](README.md).\n",
-    "beside.md": b"# Beside\n",
+    "beside.md": b"# Beside\n\nWritten by another hand: \xff.\n",
     "table_9.csv": b"model,top1\nA,1.0\n",
     "figure_1.png": PNG,
     "figure_1.svg": SVG,
     "figure_2.png": PNG,
+    "evidence/a run/metrics.jsonl": b'{"epoch": 0}\n',
     "evidence/a run/record.json": RECORD.encode(),
     "evidence/edited.json": RECORD.replace("1", "2", 1).encode(),
     "evidence/large.json": sealed({"value": "x" * 200_000}).encode(),
@@ -134,7 +135,7 @@ def test_links_hold_and_nothing_is_loaded(html):
 
 
 def test_every_page_and_picture_is_inside_in_order(page, parsed):
-    sections = [name for name in parsed.ids if ":" not in name and not name.endswith((".csv", ".json"))]
+    sections = [name for name in parsed.ids if ":" not in name and not name.endswith((".csv", ".json", ".jsonl"))]
     assert sections == ["README", "claims", "figure_2", "table_9", "table_10", "beside", "evidence/"]
     pictures = [base64.b64decode(source.partition(",")[2]) for source in parsed.sources]
     assert pictures == [SVG, PNG]  # each once: the drawing in place of its picture, and one that no page shows
@@ -178,6 +179,7 @@ def test_what_a_page_says_is_text_and_never_markup(page, parsed):
     assert "<script>alert" not in page
     assert 'Raw <script>alert("no")</script> &' in parsed.text
     assert "</pre><b>" in parsed.text
+    assert "Written by another hand: \ufffd." in parsed.text
     assert "<b>" not in page
 
 
@@ -227,11 +229,12 @@ def test_verdicts_have_a_label_and_the_last_line_is_the_total(page):
 
 
 def test_evidence_shows_its_checksum(page):
-    good, edited, large, old = page.split("<details id=")[1:]
+    metrics, good, edited, large, old = page.split("<details id=")[1:]
     checksum = re.search('"checksum": "(.*?)"', RECORD)[1]
     assert good.startswith('"evidence/a run/record.json"')
     assert f"<p>checksum <code>{checksum}</code></p><pre>{{" in good
-    assert "label" not in good
+    assert "label" not in good + metrics
+    assert '<pre>{"epoch": 0}' in metrics
     assert '<span class="label bad">edited by hand</span>' in edited
     assert "bytes it is too large for this page: it lies in the reports folder, as <code>evidence/large.json" in large
     assert "<pre>" not in large
@@ -271,13 +274,23 @@ def test_all_writes_the_page_of_what_it_wrote(measured_once):
 
 
 def test_only_reports_are_read(tmp_path):
-    for name in "a.md b.csv c.png d.svg index.html e.txt .f.md evidence/x/y.json evidence/z.txt".split():
+    for (
+        name
+    ) in "a.md b.csv c.png d.svg index.html e.txt .f.md evidence/x/y.json evidence/x/z.jsonl evidence/z.txt".split():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert list(read_reports(tmp_path)) == ["a.md", "b.csv", "c.png", "d.svg", "evidence/x/y.json"]
+    assert list(read_reports(tmp_path)) == [
+        "a.md",
+        "b.csv",
+        "c.png",
+        "d.svg",
+        "evidence/x/y.json",
+        "evidence/x/z.jsonl",
+    ]
 
 
 def test_a_baseline_is_a_change_of_nothing():
-    text = b"# Reports\n\n| Model | Change |\n|:--|--:|\n| a | baseline |\n| b | -0.1 |\n| c | - |\n"
+    text = b"# Reports\n\n| Kind | Model | Change |\n|:--|:--|--:|\n| x | a | baseline |\n| y | b | -0.1 |\n| y | c | - |\n"
     (table,) = Parsed(html_page({"README.md": text})).tables
-    assert [line[1][1].get("data-value") for line in table[1:]] == ["0", "-0.1", None]
+    assert [line[2][1].get("data-value") for line in table[1:]] == ["0", "-0.1", None]
+    assert [[cell[0] for cell in line] for line in table[1:]] == [["td", "th", "td"]] * 3  # a row is its model's

@@ -74,9 +74,9 @@ def opened(browser, path):
     return browser
 
 
-def screen(browser, width, scheme):
+def screen(browser, width, scheme, height=900):
     """A screen of that width, as the reader's system colours it."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     feature = {"name": "prefers-color-scheme", "value": scheme}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
@@ -263,6 +263,14 @@ def test_contents_stand_aside_and_fold_on_a_phone(browser):
     until(lambda: link.get_attribute("aria-current"))  # the contents say where the reader is
     screen(browser, 1280, "light")
     until(lambda: details.get_property("open"))
+
+
+def test_contents_follow_the_reader(browser):
+    screen(browser, 1280, "light", height=300)
+    link = browser.find_element(By.CSS_SELECTOR, "nav a[href='#transfer']")
+    browser.execute_script("document.getElementById('transfer').scrollIntoView()")
+    until(lambda: link.get_attribute("aria-current"))
+    assert browser.execute_script("return arguments[0].getBoundingClientRect().bottom", link) <= 300
 
 
 CONTRASTS = """
