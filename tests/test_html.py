@@ -1,6 +1,7 @@
 """The HTML page: what the Markdown says is inside, links hold, and nothing is loaded. A browser's part comes after."""
 
 import base64
+import functools
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -114,12 +115,15 @@ def parsed(page):
     return Parsed(page)
 
 
+@functools.cache
 def real():
+    """The page of the committed reports."""
     return html_page(read_reports(ROOT / "reports"))
 
 
-@pytest.mark.parametrize("html", [html_page(FILES), real()], ids=["made up", "committed"])
-def test_links_hold_and_nothing_is_loaded(html):
+@pytest.mark.parametrize("make", [lambda: html_page(FILES), real], ids=["made up", "committed"])
+def test_links_hold_and_nothing_is_loaded(make):
+    html = make()
     parsed = Parsed(html)
     assert len(parsed.ids) == len(set(parsed.ids))
     for link in parsed.links:
@@ -274,23 +278,16 @@ def test_all_writes_the_page_of_what_it_wrote(measured_once):
 
 
 def test_only_reports_are_read(tmp_path):
-    for (
-        name
-    ) in "a.md b.csv c.png d.svg index.html e.txt .f.md evidence/x/y.json evidence/x/z.jsonl evidence/z.txt".split():
+    reports = "a.md b.csv c.png d.svg evidence/x/y.json evidence/x/z.jsonl".split()
+    for name in [*reports, "index.html", "e.txt", ".f.md", "evidence/z.txt"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert list(read_reports(tmp_path)) == [
-        "a.md",
-        "b.csv",
-        "c.png",
-        "d.svg",
-        "evidence/x/y.json",
-        "evidence/x/z.jsonl",
-    ]
+    assert list(read_reports(tmp_path)) == reports
 
 
 def test_a_baseline_is_a_change_of_nothing():
-    text = b"# Reports\n\n| Kind | Model | Change |\n|:--|:--|--:|\n| x | a | baseline |\n| y | b | -0.1 |\n| y | c | - |\n"
+    lines = ["# Reports", "", "| Kind | Model | Change |", "|:--|:--|--:|", "| x | a | baseline |"]
+    text = "\n".join([*lines, "| y | b | -0.1 |", "| y | c | - |"]).encode()
     (table,) = Parsed(html_page({"README.md": text})).tables
     assert [line[2][1].get("data-value") for line in table[1:]] == ["0", "-0.1", None]
     assert [[cell[0] for cell in line] for line in table[1:]] == [["td", "th", "td"]] * 3  # a row is its model's
