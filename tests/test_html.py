@@ -10,6 +10,7 @@ import pytest
 
 from bench.output import read_reports
 from bench.report.html import html_page
+from bench.report.html_table import label
 from bench.store import sealed
 from tests.conftest import ROOT
 
@@ -224,6 +225,20 @@ def test_heads_values_and_labels_of_a_table(parsed):
     assert [line[0][2] for line in table[2:]] == ["first", "first", "last"]
     assert [line[0][1]["class"] for line in table[2:]] == ["grouping", "grouping repeated", "grouping"]
     assert [line[1][:2] for line in table[2:]] == [["th", {"scope": "row"}]] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "tone"),
+    [
+        ("completed", "good"),
+        ("completed, edited by hand", "bad"),
+        ("running, epoch 3 of 310", "near"),
+        ("not begun", "none"),
+        ("holdsfast", None),
+    ],
+)
+def test_the_label_of_a_status(text, tone):
+    assert label(text, text) == (f'<span class="label {tone}">{text}</span>' if tone else text)
 
 
 def test_verdicts_have_a_label_and_the_last_line_is_the_total(page):

@@ -20,6 +20,9 @@ _TONE = {word: tone for tone, words in _TONES.items() for word in words}
 _NUMBER = re.compile(r"(?:~|above |below )?([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)(?: .*)?")
 """a cell that is sorted by its number: 81.5, 21,545,550, 54.00 ± 0.8 (n=3), 44.2 %, above 3.0, ~1,200"""
 
+_WORD = 24
+"""characters of text that stand on one line, however wide the table"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -57,7 +60,7 @@ def table_html(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]
         group = row[0] if starts else group
         for i, cell in enumerate(row):
             tag = 'th scope="row"' if i == names else "td"
-            classes = "number" if aligned[i] else ""
+            classes = "number" if aligned[i] else "" if i == names else "words" if len(cell.text) > _WORD else "word"
             if grouped and i == 0:
                 cell, classes = (cell, "grouping") if starts else (group, "grouping repeated")
             value = f' data-value="{number}"' if numeric[i] and (number := _value(cell.text)) is not None else ""
@@ -84,7 +87,8 @@ def table_html(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]
 
 def label(text: str, html: str) -> str:
     """What shows the text, in a label if it is a word of a verdict or status."""
-    tone = _TONE.get(text.partition(",")[0])
+    words = text.split(", ")
+    tone = _TONE.get(BROKEN_SEAL if BROKEN_SEAL in words else words[0])  # which outdoes any other
     return f'<span class="label {tone}">{html}</span>' if tone else html
 
 
