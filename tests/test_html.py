@@ -233,6 +233,7 @@ def test_heads_values_and_labels_of_a_table(parsed):
         ("completed", "good"),
         ("completed, edited by hand", "bad"),
         ("running, epoch 3 of 310", "near"),
+        ("diverged, epoch 2 of 310", "bad"),
         ("not begun", "none"),
         ("holdsfast", None),
     ],

@@ -11,7 +11,7 @@ from bench.specs import BROKEN_SEAL, NO_SEAL
 _TONES = {
     "good": ("matches", "holds", "completed"),
     "near": ("rounds", "truncates", "too close to tell", "running", "interrupted"),
-    "bad": ("differs", "fails", "failed", BROKEN_SEAL),
+    "bad": ("differs", "fails", "failed", "diverged", BROKEN_SEAL),
     "none": ("untested", "not begun", NO_SEAL),
 }
 """words that stand alone in a cell and get a label, by its colour and sign"""
