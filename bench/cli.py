@@ -41,6 +41,7 @@ _DEPENDENCIES = (
     "matplotlib",
     "submitit",
     "rich",
+    "markdown-it-py",
     "tabulate",
 )
 

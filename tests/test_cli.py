@@ -181,7 +181,7 @@ def test_all_as_json_names_the_index_and_the_counts(measured_once, run_all, tmp_
     done = run_all("--all", "--json", "--runs", measured_once[1], "--reports", tmp_path)
     document = json.loads(done.stdout)
     assert [table["table"] for table in document["tables"]] == list(range(1, 10))
-    assert document["index"] == {"md": str(tmp_path / "README.md")}
+    assert document["index"] == {"md": str(tmp_path / "README.md"), "html": str(tmp_path / "index.html")}
     assert document["counting"] == {"md": str(tmp_path / "counting.md")}
     total = ", ".join(f"{count} {verdict}" for verdict, count in document["verdicts"].items())
     assert total in (tmp_path / "README.md").read_text()
