@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"printed figures to compare with: {', '.join(e.key for e in EDITIONS)} (default: %(default)s)",
     )
-    parser.add_argument("--list", action="store_true", help="list the tables and their rows")
+    parser.add_argument("--list", action="store_true", help="list the tables with their rows, and the figures")
     parser.add_argument(
         "--run", choices=["local", "slurm"], help="train what is missing, on this machine, or submit it to Slurm"
     )
@@ -424,7 +424,9 @@ def _list(tables: Iterable[Table], recipe_tables: Iterable[RecipeTable], rows: S
             {"table": table.number, "title": table.title, "recipes": [recipe.name for recipe in table.recipes]}
             for table in recipe_tables
         ]
-        print(json.dumps({"tables": listed, "settings": recipes}, indent=2))
+        document: dict[str, object] = {"tables": listed, "settings": recipes}
+        document["figures"] = [{"figure": number, "title": figure.title} for number, figure in FIGURES.items()]
+        print(json.dumps(document, indent=2))
         return
     widths = [max((len(text) for text in column), default=0) for column in zip(*map(_listed, rows), strict=True)]
     for table in tables:
@@ -436,6 +438,8 @@ def _list(tables: Iterable[Table], recipe_tables: Iterable[RecipeTable], rows: S
     for recipe_table in recipe_tables:
         print(f"Table {recipe_table.number}: {recipe_table.title}")
         print(f"  recipes {', '.join(recipe.name for recipe in recipe_table.recipes)}")
+    for number, figure in FIGURES.items():
+        print(f"Figure {number}: {figure.title}")
 
 
 def _listed(row: Row) -> tuple[str, ...]:
