@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.evaluations import known_evaluations
-from bench.run_folder import load_record
-from bench.specs import Complexity, Evaluation, Network, Row, RunRecord, RunSpec, networks
+from bench.run_folder import load_metrics, load_record
+from bench.specs import Complexity, Evaluation, Metrics, Network, Row, RunRecord, RunSpec, networks
 from bench.store import load_complexity, save_complexity
 
 
@@ -52,6 +52,17 @@ def records_of(specs: Iterable[RunSpec], runs: Path) -> dict[str, list[RunRecord
             if record:
                 records[spec.run_id].append(record)
     return records
+
+
+def metrics_of(records: Iterable[RunRecord], runs: Path) -> dict[str, Metrics]:
+    """The metrics of each run, by its id; a damaged file is named and counts as none."""
+    found = {}
+    for record in records:
+        try:
+            found[record.run_id] = load_metrics(runs / record.run_id, record)
+        except ValueError as error:
+            print(f"run_all.py: not used: {error}", file=sys.stderr)
+    return found
 
 
 def _records_from_files(rows: Iterable[Row], runs: Path) -> dict[RunSpec, list[RunRecord]]:

@@ -54,7 +54,7 @@ def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None)
             number: table_frame(TABLES[number], edition, found.measurements, found.records, found.evaluations)
             for number in TABLES_SHOWN
         }
-    return Drawn(contents=saved(figure_1(edition, frames), svg=True), failures=failures)
+    return Drawn(contents=saved(figure_1(edition, frames)), failures=failures)
 
 
 FIGURES: Mapping[int, Figure] = {

@@ -24,9 +24,10 @@ STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
 WEIGHTS = bench("specs", "store") | {"models", "timm"}
 GIVEN = bench("specs", "store", "suites")
 DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "status")
-COMMAND = bench("collect", "commands", "dispatch", "figures", "given", "status", "cancel")
+COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
+CURVES = bench("specs", "store", "run_folder", "status", "output")
 FIGURES = bench("specs", "paper", "store", "collect", "output")
 COMMANDS = bench(
     "paper", "specs", "budgets", "suites", "store", "collect", "output", "figures", "dispatch", "evaluations"
@@ -77,6 +78,7 @@ RULES = {
     "bench.cli": (CLI,) * 2,
     "bench.output": (bench("store"),) * 2,
     "bench.collect": (COLLECT, COLLECT | bench("complexity") | {"rich"}),
+    "bench.curves": (CURVES, CURVES | bench("report")),
     "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas"}),
     "bench.commands": (COMMANDS, COMMANDS | bench("report") | {"pandas", "rich"}),
     "bench.build": (bench("specs") | {"models", "torch", "timm"},) * 2,

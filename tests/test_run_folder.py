@@ -185,7 +185,7 @@ def test_an_older_copy_never_writes_after_its_successor_began(tmp_path):
             assert second.attempt == first.attempt + 1
             for write in (
                 lambda: first.save_record(record()),
-                lambda: first.save_lines("metrics.jsonl", [{"epoch": 1}]),
+                lambda: first.save_metrics(record(), [{"epoch": 0}]),
                 lambda: save(first, 2),
             ):
                 with pytest.raises(Fenced, match="newer process owns the run"):
