@@ -105,6 +105,8 @@ def _images_per_s(record: RunRecord, epoch: int) -> float | None:
 
 
 _EPOCHS = "epochs finished"
+_RESTART = "_restart"
+"""label of what marks one; the underscore keeps it out of the legend"""
 
 
 def run_figure(curve: Curve) -> Figure:
@@ -128,7 +130,7 @@ def run_figure(curve: Curve) -> Figure:
     for axes in (loss, top1, lr, speed):
         _dress(axes, int(curve.record.epochs or curve.record.epoch), 8)
         for place in curve.restarts:
-            axes.axvline(place, color=PURPLE, linestyle=":", linewidth=1.6, label="_restart", zorder=1)
+            axes.axvline(place, color=PURPLE, linestyle=":", linewidth=1.6, label=_RESTART, zorder=1)
     for axes in (loss, top1):
         axes.legend(
             loc="lower left", bbox_to_anchor=(-0.03, 1), ncols=3, frameon=False, fontsize=9, borderaxespad=0.2,
@@ -174,9 +176,10 @@ def _dress(axes: Axes, epochs: int, ticks: int) -> None:
 
 
 def _from_zero(axes: Axes) -> None:
-    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
-    if np.isfinite(values).any() and np.nanmax(values) > 0:
-        axes.set_ylim(0, 1.08 * np.nanmax(values))
+    data = [np.asarray(line.get_ydata(), float) for line in axes.lines if line.get_label() != _RESTART]
+    most = np.nanmax(np.concatenate([*data, [0.0]]))
+    if most > 0:
+        axes.set_ylim(0, 1.08 * most)
 
 
 # A comparison
@@ -227,7 +230,7 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
             _seeds(axes, frame.assign(value=values), one.style)
             for curve in filter(lambda curve: curve.restarts, one.curves):
                 axes.plot(
-                    curve.restarts, [0] * len(curve.restarts), marker="^", ls="", ms=6, mfc="white", label="_restart",
+                    curve.restarts, [0] * len(curve.restarts), marker="^", ls="", ms=6, mfc="white", label=_RESTART,
                     color=one.style["color"], transform=axes.get_xaxis_transform(), clip_on=False, zorder=3,
                 )  # fmt: skip
         _dress(axes, int(every["epoch"].max()) + 1, 6)
