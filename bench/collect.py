@@ -1,12 +1,13 @@
 """What lies in ``runs/`` for the reports: measurements, records of runs, evaluations; measures what is missing."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.evaluations import known_evaluations
-from bench.run_folder import load_metrics, load_record
+from bench.run_folder import RunRecords, load_metrics
 from bench.specs import Complexity, Evaluation, Metrics, Network, Row, RunRecord, RunSpec, networks
 from bench.store import load_complexity, save_complexity
 
@@ -20,16 +21,31 @@ class Collected:
     """of every seed, by the id of the run that a row names"""
     evaluations: dict[str, list[Evaluation]]
     """of released weights, by the id of the run that a row names"""
+    problems: list[str]
+    """a line on each file that is damaged and counts as none, by its path in the folder of runs"""
 
 
-def collect(rows: Sequence[Row], runs: Path) -> Collected:
-    """What is known of the rows; a damaged file is named and counts as none."""
-    records = records_of(runs_of(rows), runs)
-    for spec, found in _records_from_files(rows, runs).items():
-        records[spec.run_id] += found
+def collect(rows: Sequence[Row], records: RunRecords) -> Collected:
+    """What is known of the rows; says which files are damaged and count as none."""
+    found = {run.run_id: records.of(run) for run in runs_of(rows)}
+    for spec in dict.fromkeys(spec for row in rows for spec in row.transfers):
+        found[spec.run_id] += records.from_files(spec)
+    measurements, unmeasured = known_measurements(networks(rows), records.runs)
+    evaluations, unevaluated = known_evaluations(records.runs)
+    problems = [*unmeasured, *unevaluated, *records.problems]
+    tell_problems(problems)
     return Collected(
-        measurements=known_measurements(networks(rows), runs), records=records, evaluations=known_evaluations(runs)
+        measurements=measurements,
+        records=found,
+        evaluations=evaluations,
+        problems=[problem.removeprefix(f"{records.runs}{os.sep}") for problem in problems],
     )
+
+
+def tell_problems(problems: Iterable[str]) -> None:
+    """A line on each file that is not used."""
+    for problem in problems:
+        print(f"run_all.py: not used: {problem}", file=sys.stderr)
 
 
 def runs_of(rows: Iterable[Row]) -> list[RunSpec]:
@@ -37,69 +53,37 @@ def runs_of(rows: Iterable[Row]) -> list[RunSpec]:
     return list(dict.fromkeys(run for row in rows for run in row.runs))
 
 
-def records_of(specs: Iterable[RunSpec], runs: Path) -> dict[str, list[RunRecord]]:
-    """The records of each run with all seeds that were begun; a damaged one is named and counts as none."""
-    begun = [path.parent.name for path in runs.glob("*/record.json")]
-    records: dict[str, list[RunRecord]] = {}
-    for spec in dict.fromkeys(specs):
-        records[spec.run_id] = []
-        for seed in spec.seeds_in(begun):
-            try:
-                record = load_record(runs / seed.run_id)
-            except ValueError as error:
-                print(f"run_all.py: not used: {error}", file=sys.stderr)
-                continue
-            if record:
-                records[spec.run_id].append(record)
-    return records
-
-
-def metrics_of(records: Iterable[RunRecord], runs: Path) -> dict[str, Metrics]:
-    """The metrics of each run, by its id; a damaged file is named and counts as none."""
-    found = {}
+def metrics_of(records: Iterable[RunRecord], runs: Path) -> tuple[dict[str, Metrics], list[str]]:
+    """The metrics of each run, by its id, and a line on each damaged file, which counts as none."""
+    found, problems = {}, []
     for record in records:
         try:
             found[record.run_id] = load_metrics(runs / record.run_id, record)
         except ValueError as error:
-            print(f"run_all.py: not used: {error}", file=sys.stderr)
-    return found
+            problems.append(str(error))
+    return found, problems
 
 
-def _records_from_files(rows: Iterable[Row], runs: Path) -> dict[RunSpec, list[RunRecord]]:
-    """The records of the rows' fine-tunings that started from a file instead of the row's own run."""
-    fine_tunings = dict.fromkeys(spec for row in rows for spec in row.transfers)
-    found: dict[RunSpec, list[RunRecord]] = {spec: [] for spec in fine_tunings}
-    for spec in fine_tunings:
-        for path in sorted(runs.glob(f"{spec.run_id.rpartition('-s')[0]}-s*/record.json")):
-            try:
-                record = load_record(path.parent)
-            except ValueError as error:
-                print(f"run_all.py: not used: {error}", file=sys.stderr)
-                continue
-            if record and spec.is_from_a_file(record):
-                found[spec].append(record)
-    return found
-
-
-def known_measurements(wanted: Iterable[Network], runs: Path) -> dict[Network, Complexity]:
-    """Measurements that still hold; a damaged file is named and counts as none."""
+def known_measurements(wanted: Iterable[Network], runs: Path) -> tuple[dict[Network, Complexity], list[str]]:
+    """Measurements that still hold, and a line on each damaged file, which counts as none."""
     from bench.complexity import is_current
 
-    known = {}
+    known, problems = {}, []
     for network in dict.fromkeys(wanted):
         try:
             measured = load_complexity(runs, network)
         except ValueError as error:
-            print(f"run_all.py: not used: {error}", file=sys.stderr)
+            problems.append(str(error))
             continue
         if measured and is_current(measured):
             known[network] = measured
-    return known
+    return known, problems
 
 
 def measure_missing(wanted: Sequence[Network], runs: Path) -> list[str]:
     """Measure and keep what is not known yet; returns a line for each network that could not be measured."""
-    known = known_measurements(wanted, runs)
+    known, problems = known_measurements(wanted, runs)
+    tell_problems(problems)
     todo = [network for network in dict.fromkeys(wanted) if network not in known]
     if not todo:
         return []

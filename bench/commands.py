@@ -10,14 +10,16 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import costs, evidence
 from bench.budgets import BUDGETS
-from bench.collect import collect, measure_missing, metrics_of, records_of, runs_of
+from bench.collect import Collected, collect, measure_missing, metrics_of, runs_of, tell_problems
 from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, require_released
 from bench.figures import FIGURES
 from bench.output import tell, texts, write_report
 from bench.paper.claims import CLAIMS
 from bench.paper.ideas import IDEAS
+from bench.run_folder import RunRecords
 from bench.specs import Edition, RecipeTable, Row, RunSpec, Table, networks
 from bench.store import require_writable
 from bench.suites import Entry, Suite
@@ -51,8 +53,10 @@ def report_tables(
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     every = [row for table in tables for row in table.rows_in(edition)]
-    found = collect(every, args.runs)
+    known = RunRecords(args.runs)
+    found = collect(every, known)
     measurements, records, evaluations = found.measurements, found.records, found.evaluations
+    evidence.keep(args.runs, args.reports, evidence.behind(found))
     frames = [table_frame(table, edition, measurements, records, evaluations) for table in tables]
     printed: list[dict[str, object]] = []
     for table, frame in zip(tables, frames, strict=True):
@@ -75,7 +79,7 @@ def report_tables(
             tell(paths)
     document: dict[str, object] = {"tables": printed}
     if args.all:
-        pages, unmeasured = _report_index(tables, recipe_tables, edition, frames, measurements, args)
+        pages, unmeasured = _report_index(tables, recipe_tables, edition, frames, found, known, args)
         document |= pages
         failures += unmeasured
     return _finish(document if args.json else None, failures)
@@ -126,7 +130,8 @@ def _report_index(
     recipe_tables: Sequence[RecipeTable],
     edition: Edition,
     frames: "Sequence[pd.DataFrame]",
-    measurements: "Measurements",
+    found: Collected,
+    records: RunRecords,
     args: argparse.Namespace,
 ) -> tuple[dict[str, object], list[str]]:
     """Write the pages beside the tables, and the index.
@@ -134,12 +139,13 @@ def _report_index(
     Returns:
         For JSON, where they are and the count of verdicts; and what could not be measured for a figure.
     """
-    from bench.report.claims import claims_frame, claims_markdown
+    from bench.report.claims import claims_frame, claims_markdown, claims_overview
     from bench.report.counting import counting_markdown
     from bench.report.ideas import ideas_frame, ideas_markdown, ideas_pictures
     from bench.report.index import index_markdown, total_counts
+    from bench.report.missing import missing_markdown, untrained
 
-    counting = write_report(args.reports, "counting", {"md": counting_markdown(measurements)})
+    counting = write_report(args.reports, "counting", {"md": counting_markdown(found.measurements)})
     by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
     tried = claims_frame(CLAIMS, by_table)
     claims = write_report(
@@ -159,9 +165,20 @@ def _report_index(
             **ideas_pictures(edition, changes),
         },
     )
-    index = write_report(
-        args.reports, "README", {"md": index_markdown(tables, recipe_tables, edition, frames, _apart(args.reports))}
+    left = [run for table, frame in zip(tables, frames, strict=True) for run in untrained(table, edition, frame)]
+    estimates = costs.estimates(left, found.measurements, records.all())
+    text = index_markdown(
+        tables,
+        recipe_tables,
+        edition,
+        frames,
+        claims=claims_overview(CLAIMS, tried),
+        figures={number: figure.title for number, figure in FIGURES.items()},
+        missing=missing_markdown(tables, edition, frames, found.measurements, estimates),
+        apart=_apart(args.reports),
+        problems=found.problems,
     )
+    index = write_report(args.reports, "README", {"md": text})
     if not args.json:
         for paths in (counting, claims, ideas, *figures.values(), index):
             tell(paths)
@@ -172,7 +189,7 @@ def _report_index(
 
 def _apart(folder: Path) -> dict[str, str]:
     """Titles of the reports in the folder that are none of --all's, by file name."""
-    known = re.compile(r"table_\d+|README|counting|claims|ideas")
+    known = re.compile(r"(table|figure)_\d+|README|counting|claims|ideas")
     found = sorted(path for path in folder.glob("*.md") if not known.fullmatch(path.stem))
     return {path.name: path.read_text().partition("\n")[0].removeprefix("# ") for path in found}
 
@@ -188,8 +205,10 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
     require_writable(args.runs, "--runs")
     failures = train_here(with_seeds([entry.spec for entry in chosen], args.seeds), args) if args.run else []
     printed = []
+    known = RunRecords(args.runs)
     for suite in suites:
-        records = records_of([entry.spec for entry in suite.entries], args.runs)
+        records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
+        evidence.keep(args.runs, args.reports, evidence.of_runs(r for each in records.values() for r in each))
         entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
         shown = dataclasses.replace(suite, entries=entries)
         frame = runs_frame(entries, records, suite.sweep, args.seeds or ())
@@ -213,6 +232,7 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
             tell(paths)
             if drawn:
                 tell(drawn)
+    tell_problems(known.problems)
     return _finish({"suites": printed} if args.json else None, failures)
 
 
@@ -223,7 +243,8 @@ def _curves(suite: Suite, records: "Records", runs: Path) -> "list[Curve]":
     found = []
     for entry in suite.entries:
         swept = [f"{name} {value}" for name, value in zip(suite.sweep, entry.swept, strict=True)]
-        metrics = metrics_of(records[entry.spec.run_id], runs)
+        metrics, problems = metrics_of(records[entry.spec.run_id], runs)
+        tell_problems(problems)
         found += [
             Curve(name=", ".join([entry.row, *swept]), record=record, metrics=metrics[record.run_id])
             for record in records[entry.spec.run_id]

@@ -3,11 +3,14 @@
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import evidence
 from bench.output import tell, texts, write_report
 from bench.run_folder import load_metrics, load_record
 from bench.specs import RunSpec
@@ -32,12 +35,13 @@ def report_curves(args: argparse.Namespace) -> int:
 
     ids = matching(args.runs, args.curves)
     require_writable(args.reports, "--reports")
-    curves, failures = _load(args, ids)
-    shown = {curve.record.run_id for curve in curves if curve.metrics.lines}
-    broken = {line.partition(": ")[0] for line in failures}
-    waiting = [run_id for run_id in ids if run_id not in shown | broken]
+    curves, damaged = _load(args.runs, ids)
+    shown = {curve.record.run_id: curve.record for curve in curves}
+    waiting = [run_id for run_id in ids if run_id not in shown and run_id not in damaged]
+    problems = [problem.removeprefix(f"{args.runs}{os.sep}") for problem in damaged.values()]
+    evidence.keep(args.runs, args.reports, evidence.of_runs(shown.values()))
     contents: dict[str, str | bytes] = {
-        "md": curves_markdown(curves, waiting, failures),
+        "md": curves_markdown(curves, waiting, problems),
         "csv": curves_frame(curves).to_csv(index=False, lineterminator="\n"),
         **curves_pictures(curves),
     }
@@ -58,36 +62,44 @@ def report_curves(args: argparse.Namespace) -> int:
             for curve in curves
         ]
         reports = {name: texts(paths) for name, paths in written.items()}
-        print(json.dumps({"runs": lines, "reports": reports, "failures": failures}, indent=2))
+        document = {"runs": lines, "waiting": waiting, "reports": reports, "failures": [*damaged.values()]}
+        print(json.dumps(document, indent=2))
     else:
         for paths in written.values():
             tell(paths)
         if waiting:
             print(f"without a finished epoch: {', '.join(waiting)}")
-    for failure in failures:
-        print(f"run_all.py: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+    for problem in damaged.values():
+        print(f"run_all.py: {problem}", file=sys.stderr)
+    return 1 if damaged else 0
 
 
-def _load(args: argparse.Namespace, ids: Sequence[str]) -> "tuple[list[Curve], list[str]]":
-    """The curves of the runs that were begun, and a line on each whose files are damaged."""
+def _load(runs: Path, ids: Sequence[str]) -> "tuple[list[Curve], dict[str, str]]":
+    """The curves of the runs that have a finished epoch; and by id a line on each whose files are damaged."""
     from bench.report.curves import Curve
 
-    found, failures = [], []
+    found, damaged = [], {}
     for run_id in ids:
-        folder = args.runs / run_id
         try:
-            if record := load_record(folder):
-                spec = RunSpec.from_json((folder / "spec.json").read_text())
-                found.append((spec, record, load_metrics(folder, record)))
-        except (ValueError, OSError) as error:
-            failures.append(f"{run_id}: {error}")
+            record = load_record(runs / run_id)
+            if record and record.epoch:
+                found.append((_spec(runs / run_id), record, load_metrics(runs / run_id, record)))
+        except ValueError as error:
+            damaged[run_id] = str(error)
     names = entry_names([spec for spec, _, _ in found])
     curves = [
         Curve(name=name, record=record, metrics=metrics)
         for name, (_, record, metrics) in zip(names, found, strict=True)
     ]
-    return curves, failures
+    return curves, damaged
+
+
+def _spec(folder: Path) -> RunSpec:
+    path = folder / "spec.json"
+    try:
+        return RunSpec.from_json(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def entry_names(specs: Sequence[RunSpec]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import costs, slurm, submissions
 from bench.given import find_teachers
 from bench.planner import Action, Decision, plan
-from bench.run_folder import load_records
+from bench.run_folder import RunRecords
 from bench.settings import Settings
 from bench.specs import RequestError, Resources, RunSpec
 from bench.standing import Queue, known, look
@@ -167,21 +167,12 @@ def _resources(args: argparse.Namespace) -> Resources:
 
 def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:
     todo = _todo(decisions)
-    records = load_records(runs) if todo else {}
-    newest_first = sorted(records.values(), key=lambda r: str(r.history[-1].get("when")) if r.history else "")[::-1]
     measured = {}
     for network in {spec.network for spec in todo}:
         with contextlib.suppress(ValueError):  # a damaged measurement: the next --table names it
-            measured[network] = load_complexity(runs, network)
-    return {
-        spec.run_id: costs.estimate(
-            spec,
-            records[spec.run_id].epoch if spec.run_id in records else 0,
-            measured.get(spec.network),
-            newest_first,
-        )
-        for spec in todo
-    }
+            if found := load_complexity(runs, network):
+                measured[network] = found
+    return costs.estimates(todo, measured, RunRecords(runs).all() if todo else [])
 
 
 def _timed(shape: dict[str, object], estimate: costs.Estimate | None, cluster: slurm.Cluster) -> dict[str, object]:

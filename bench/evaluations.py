@@ -19,15 +19,14 @@ SAVE_EVERY_S = 10.0
 """what an interruption without warning costs at most"""
 
 
-def known_evaluations(runs: Path) -> dict[str, list[Evaluation]]:
-    """Evaluations that are done, by the id of the run whose released weights they are of; damaged ones are named."""
+def known_evaluations(runs: Path) -> tuple[dict[str, list[Evaluation]], list[str]]:
+    """Evaluations that are done, by the id of the run that they are of, and a line on each damaged one."""
     done, problems = load_evaluations(runs)
-    for problem in problems:
-        print(f"run_all.py: not used: {problem}", file=sys.stderr)
-    return {
+    by_run = {
         run.run_id: [found for found in done if found.spec.released == released.name and found.spec.is_of(run)]
         for run, released in RELEASED.items()
     }
+    return by_run, problems
 
 
 def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Released]:

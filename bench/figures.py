@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bench.collect import collect, measure_missing
 from bench.output import tell, texts, write_report
 from bench.paper import TABLES
+from bench.run_folder import RunRecords
 from bench.specs import Edition, networks, unknown
 from bench.store import require_writable
 
@@ -41,20 +42,19 @@ class Figure:
 
 
 def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None) -> Drawn:
-    from bench.report.figure_1 import TABLES_SHOWN, figure_1
+    from bench.report.figure_1 import TABLES_SHOWN, figure_1_files
     from bench.report.frame import table_frame
-    from bench.report.plots import saved
 
     failures: list[str] = []
     if frames is None:
         rows = [row for number in TABLES_SHOWN for row in TABLES[number].rows_in(edition)]
         failures = measure_missing(networks(rows), args.runs)
-        found = collect(rows, args.runs)
+        found = collect(rows, RunRecords(args.runs))
         frames = {
             number: table_frame(TABLES[number], edition, found.measurements, found.records, found.evaluations)
             for number in TABLES_SHOWN
         }
-    return Drawn(contents=saved(figure_1(edition, frames)), failures=failures)
+    return Drawn(contents=figure_1_files(edition, frames), failures=failures)
 
 
 FIGURES: Mapping[int, Figure] = {

@@ -21,11 +21,12 @@ import socket
 import threading
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.specs import BROKEN_SEAL, NO_SEAL, Metrics, RequestError, RunRecord, Weights
+from bench.specs import BROKEN_SEAL, NO_SEAL, Metrics, RequestError, RunRecord, RunSpec, Weights
 from bench.store import replace, sealed, sha256_of, unsealed, write_atomically
 
 HEARTBEAT_S = 15.0
@@ -131,14 +132,51 @@ class Owner:
         return self.host != socket.gethostname() or Path(f"/proc/{self.pid}").exists()
 
 
-def load_records(runs: Path) -> dict[str, RunRecord]:
-    """The records of all runs that were begun, by run id; a damaged one counts as none."""
-    records = {}
-    for path in runs.glob("*/record.json"):
-        with contextlib.suppress(ValueError):
-            if record := load_record(path.parent):
-                records[path.parent.name] = record
-    return records
+class RunRecords:
+    """The records below a folder of runs, each read at most once; a damaged one counts as none.
+
+    Args:
+        runs: the folder.
+    """
+
+    def __init__(self, runs: Path) -> None:
+        self.runs = runs
+        self.problems: list[str] = []
+        """a line on each damaged record that was read"""
+        self._found: dict[str, RunRecord | None] = {}
+        self._alike: dict[str, list[str]] = defaultdict(list)  # ids by all but seed and digits
+        if runs.is_dir():
+            for run_id in sorted(entry.name for entry in os.scandir(runs) if entry.is_dir()):
+                self._alike[_without_seed(run_id)].append(run_id)
+
+    def get(self, run_id: str) -> RunRecord | None:
+        """One run's."""
+        if run_id not in self._found:
+            self._found[run_id] = None
+            try:
+                self._found[run_id] = load_record(self.runs / run_id)
+            except ValueError as error:
+                self.problems.append(str(error))
+        return self._found[run_id]
+
+    def of(self, spec: RunSpec) -> list[RunRecord]:
+        """A run's with all seeds that were begun."""
+        seeds = spec.seeds_in(self._alike.get(_without_seed(spec.run_id), ()))
+        return [record for seed in seeds if (record := self.get(seed.run_id))]
+
+    def from_files(self, spec: RunSpec) -> list[RunRecord]:
+        """Those of a fine-tuning that started from a file instead of from another run."""
+        alike = map(self.get, self._alike.get(_without_seed(spec.run_id), ()))
+        return [record for record in alike if record and spec.is_from_a_file(record)]
+
+    def all(self) -> list[RunRecord]:
+        """Every run's, the one that was heard of last first: an estimate takes the first that fits."""
+        every = [record for ids in self._alike.values() for record in map(self.get, ids) if record]
+        return sorted(every, key=lambda r: str(r.history[-1].get("when")) if r.history else "", reverse=True)
+
+
+def _without_seed(run_id: str) -> str:
+    return run_id.rpartition("-s")[0]
 
 
 class OwnedRun:

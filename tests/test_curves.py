@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 
 import matplotlib.image
 import pytest
@@ -247,7 +248,7 @@ def test_a_run_without_a_finished_epoch_is_not_drawn():
 def test_the_page_says_how_far_each_is_and_what_is_wrong():
     runs = [curve(starts=[(1, 5), (2, 0)]), curve("other", done=3, seal=BROKEN_SEAL, status="diverged")]
     text = curves_markdown(runs, ["late-run"], ["bad-run: record.json: a number in it is none"])
-    assert "| `net-s0-00000000`   | completed, 4 epochs " in text
+    assert re.search(r"\| \[`net-s0-00000000`\]\(evidence/net-s0-00000000/record.json\) +\| completed, 4 epochs ", text)
     assert "1.5, 2 | holds" in text
     assert "diverged, 3 of 4 epochs" in text
     assert "| edited by hand |" in text
@@ -309,6 +310,15 @@ def test_the_command_draws_what_it_is_asked_for_without_torch(folders, run_all):
     assert matplotlib.image.imread(reports / "curves.png").shape[1] == 1800
 
 
+def test_the_evidence_beside_the_page_draws_it_again(folders):
+    runs, reports = folders
+    assert main(["--curves", "t2t*", "--runs", str(runs), "--reports", str(reports)]) == 0
+    again = reports.with_name("again")
+    assert main(["--curves", "*", "--runs", str(reports / "evidence"), "--reports", str(again)]) == 0
+    assert (again / "curves.csv").read_bytes() == (reports / "curves.csv").read_bytes()
+    assert (again / "curves.png").read_bytes() == (reports / "curves.png").read_bytes()
+
+
 def test_one_run_is_its_own_picture(folders, capsys):
     runs, reports = folders
     assert main(["--curves", TINY.run_id, "--runs", str(runs), "--reports", str(reports), "--json"]) == 0
@@ -327,11 +337,11 @@ def test_damaged_files_are_named_and_the_others_drawn(folders, capsys):
     (runs / TINY.run_id / "metrics.jsonl").write_text("{")
     assert main(["--curves", "*", "--runs", str(runs), "--reports", str(reports)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"run_all.py: {TINY.run_id}: ")
-    assert "metrics.jsonl: line 1: not JSON" in line
+    assert line.startswith(f"run_all.py: {runs}/{TINY.run_id}/metrics.jsonl: line 1: not JSON")
     text = (reports / "curves.md").read_text()
-    assert f"- {TINY.run_id}: " in text
-    assert f"| `{TINY.with_seed(1).run_id}`" in text
+    assert f"- {TINY.run_id}/metrics.jsonl: line 1: " in text
+    other = TINY.with_seed(1).run_id
+    assert f"| [`{other}`](evidence/{other}/record.json)" in text
     assert "Without a finished epoch" in text
     assert TINY.run_id not in text.partition("Without a finished epoch")[2].partition("\n")[0]
 
@@ -355,6 +365,8 @@ def test_nothing_to_draw_is_a_page_that_says_so(folders):
     runs, reports = folders
     assert main(["--curves", RESNET.run_id, "--runs", str(runs), "--reports", str(reports)]) == 0
     assert sorted(path.name for path in reports.iterdir()) == ["curves.csv", "curves.md"]
+    (runs / RESNET.run_id / "spec.json").write_text("{}")  # where nothing is drawn nobody reads it
+    assert main(["--curves", RESNET.run_id, "--runs", str(runs), "--reports", str(reports)]) == 0
     assert f"Without a finished epoch: `{RESNET.run_id}`." in (reports / "curves.md").read_text()
 
 

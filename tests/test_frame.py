@@ -13,6 +13,7 @@ from bench.paper.released import RELEASED
 from bench.recipes import override
 from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
 from bench.report.markdown import table_markdown
+from bench.run_folder import RunRecords
 from bench.specs import DATASETS, Evaluation, EvaluationSpec, Network, RunRecord, Weights
 from bench.suites import Entry
 
@@ -314,7 +315,7 @@ def test_a_fine_tuned_file_fills_its_cell_once_it_is_known_what_it_reaches_on_im
         record.spec = run.identity()
         (tmp_path / run.run_id).mkdir()
         (tmp_path / run.run_id / "record.json").write_text(json.dumps(dataclasses.asdict(record)))
-    found = collect([row], tmp_path).records
+    found = collect([row], RunRecords(tmp_path)).records
     assert {record.run_id for record in found[ten.run_id]} == {spec.run_id, spec.with_seed(7).run_id, other.run_id}
     assert not found[row.transfers[1].run_id]
     records = {ten.run_id: found[ten.run_id]}

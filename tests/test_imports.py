@@ -27,11 +27,11 @@ DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "
 COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
-CURVES = bench("specs", "store", "run_folder", "status", "output")
-FIGURES = bench("specs", "paper", "store", "collect", "output")
-COMMANDS = bench(
-    "paper", "specs", "budgets", "suites", "store", "collect", "output", "figures", "dispatch", "evaluations"
-)
+CURVES = bench("specs", "store", "run_folder", "status", "evidence", "output")
+FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "output")
+COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
+
+REPORT = bench("specs", "costs", "paper", "suites", "store", "report")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
@@ -74,9 +74,11 @@ RULES = {
     "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
     "bench.complexity": (bench("specs"), bench("specs", "build", "structure") | {"torch", "timm", "fvcore"}),
     "bench.structure": (set(), {"torch"}),
-    "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},) * 2,
+    "bench.report": (bench("specs", "costs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},)
+    * 2,
     "bench.cli": (CLI,) * 2,
     "bench.output": (bench("store"),) * 2,
+    "bench.evidence": (bench("specs", "store", "collect", "report.evidence"),) * 2,
     "bench.collect": (COLLECT, COLLECT | bench("complexity") | {"rich"}),
     "bench.curves": (CURVES, CURVES | bench("report")),
     "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas"}),

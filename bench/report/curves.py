@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from bench.report.evidence import link, record_file
 from bench.report.markdown import DASH, escape, pipe
 from bench.report.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
 from bench.specs import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
@@ -385,7 +386,7 @@ def _runs_table(curves: Sequence[Curve]) -> str:
     last = [curve.metrics.lines[-1] for curve in curves]
     shown = pd.DataFrame(
         {
-            "Run": [f"`{curve.record.run_id}`" for curve in curves],
+            "Run": [link(f"`{curve.record.run_id}`", record_file(curve.record.run_id)) for curve in curves],
             "status": [curve.state or f"completed, {curve.record.epochs} epochs" for curve in curves],
             "last raw top-1 %": [_number(line.get("raw_top1_pct")) for line in last],
             "last EMA": [_number(line.get("ema_top1_pct")) for line in last],

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from bench.report.evidence import evaluation_file, measurement_file, record_file
 from bench.report.verdict import verdict, worst
-from bench.specs import STRUCTURE, Complexity, Edition, Evaluation, Network, Row, RunRecord, RunSpec, Table
+from bench.specs import BROKEN_SEAL, STRUCTURE, Complexity, Edition, Evaluation, Network, Row, RunRecord, RunSpec, Table
 from bench.suites import Entry
 
 _EVALUATED = {
     **dict.fromkeys(("top1_pct", "se_pct"), "Float64"),
     "images": "Int64",
-    **dict.fromkeys(("file", "sha256", "found_by"), "string"),
+    **dict.fromkeys(("file", "sha256", "found_by", "evidence"), "string"),
 }
 """of the evaluation of released weights, where it is of the whole validation set: what it found, and in which file"""
 
@@ -61,8 +62,10 @@ COLUMNS = {
     "source": "string",
     "verdict": "string",
     "measured_on": "string",
+    "measured_in": "string",
 }
-"""of a report's CSV, with pandas types that know a missing value from a number; units are in the names"""
+"""of a report's CSV, with pandas types that know a missing value from a number; units are in the names, and files of
+evidence are relative to the report: a trained accuracy's are those of its ``run_ids``"""
 
 Records = Mapping[str, Sequence[RunRecord]]
 """of every seed, by the id of the run that a row or an entry names"""
@@ -145,6 +148,7 @@ def _line(row: Row, edition: Edition, measured: Complexity | None) -> dict[str, 
         "source": "measured",
         "verdict": worst(cells),
         "measured_on": measured.measured_at[:10],
+        "measured_in": measurement_file(measured.network),
     }
 
 
@@ -183,7 +187,8 @@ def _evaluated(row: Row, evaluations: Evaluations) -> dict[str, object]:
         if found is None:
             continue
         own = run is row.run
-        values = (found.top1_pct, found.top1_se, found.images, found.file, found.spec.sha256, found.found_by)
+        how = (found.file, found.spec.sha256, found.found_by, evaluation_file(found))
+        values = (found.top1_pct, found.top1_se, found.images, *how)
         for column, value in zip(_EVALUATED, values, strict=True):
             name = f"evaluated_{column}" if own else f"{run.dataset}_evaluated_{column.removeprefix('top1_')}"
             line[name] = value
@@ -231,9 +236,11 @@ def _evaluation(row: Row, found: Evaluation) -> dict[str, object]:
         "precision": spec.precision,
         "resized": " ".join(found.resized) or None,
         "fills_a_cell": found.fills_a_cell,
+        "seal": found.seal or None,
         "device": found.device,
         "commit": _commit(found.git),
         "evaluated_at": found.evaluated_at,
+        "evidence": evaluation_file(found),
     }
 
 
@@ -245,7 +252,7 @@ EVALUATION_COLUMNS = {
     **dict.fromkeys(("top1_pct", "se_pct", "top5_pct", "published_top1_pct", "crop_pct"), "Float64"),
     **dict.fromkeys(("published_elsewhere", "eval_interpolation", "precision", "resized"), "string"),
     "fills_a_cell": "boolean",
-    **dict.fromkeys(("device", "commit", "evaluated_at"), "string"),
+    **dict.fromkeys(("seal", "device", "commit", "evaluated_at", "evidence"), "string"),
 }
 """of an ``evaluations_frame``"""
 
@@ -320,6 +327,8 @@ RUN_COLUMNS = {
     "wall_time_s": "Float64",
     "commit": "string",
     "error": "string",
+    "seal": "string",
+    "evidence": "string",
 }
 """of the CSV of a set of runs"""
 
@@ -365,23 +374,29 @@ def _run(record: RunRecord) -> dict[str, object]:
         known["starts_from"] = f"sha256 {weights}"
     taught = [event.get("note") for event in record.history if event["what"] == "teacher"]
     known["teacher"] = taught[0] if taught else record.spec.get("teacher")
+    known["evidence"] = record_file(record.run_id)
     return {column: value for column, value in known.items() if column in RUN_COLUMNS and value not in (None, "")}
+
+
+def that_count(runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of a ``runs_frame`` that were trained to their end, and whose record nobody edited."""
+    return runs[(runs["status"] == "completed") & (runs["seal"] != BROKEN_SEAL).fillna(True)]
 
 
 PROTOCOLS = ("ema_best", "ema_last", "raw_best", "raw_last", "held_out_last")
 
 
 def seeds_frame(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
-    """Mean and standard deviation over the completed seeds of each entry of a ``runs_frame``.
+    """Mean and standard deviation over the seeds of each entry of a ``runs_frame`` that count.
 
     Returns:
-        A line an entry, with ``model``, the swept columns, ``seeds`` (completed), ``runs`` (begun or asked for) and,
+        A line an entry, with ``model``, the swept columns, ``seeds`` (that count), ``runs`` (begun or asked for) and,
         for each protocol P, ``P_top1_pct`` and ``P_top1_std`` (of the sample, NA for one seed).
     """
     keys = ["model", *swept_columns(sweep)]
     lines = []
     for values, runs in frame.groupby(keys, sort=False, dropna=False):
-        completed = runs[runs["status"] == "completed"]
+        completed = that_count(runs)
         line: dict[str, object] = dict(zip(keys, values, strict=True))
         line |= {"seeds": len(completed), "runs": len(runs)}
         for protocol in PROTOCOLS:

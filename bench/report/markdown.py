@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.paper.released import RELEASED
+from bench.report.evidence import FOLDER, link
 from bench.report.frame import (
     NO_EVALUATIONS,
     NO_REASON,
@@ -19,7 +20,7 @@ from bench.report.frame import (
     that_start_whole,
 )
 from bench.report.verdict import VERDICTS, decimals, verdict
-from bench.specs import Complexity, Edition, Published, Table, Teacher, networks
+from bench.specs import BROKEN_SEAL, NO_SEAL, Complexity, Edition, Published, RunRecord, Table, Teacher, networks
 from bench.suites import Entry, Suite
 
 DASH = "-"
@@ -272,22 +273,55 @@ def _trained(table: Table, records: Records, evaluations: Evaluations) -> list[s
     if not rows:
         return []
     partial = [
-        f"{escape(entry.row)} (`{record.run_id}`) was trained on {record.data.get('train_images'):,} images, "
-        "which are not the complete data set: it fills no cell."
+        f"{escape(entry.row)} (`{record.run_id}`) {why}: it fills no cell."
         for entry in rows
         for record in records[entry.spec.run_id]
-        if record.status == "completed" and not record.is_whole
+        if (why := _why_not_whole(record))
     ]
+    starting_whole = {
+        spec: {record.run_id for record in that_start_whole(row, spec, records, evaluations)}
+        for row in table.rows
+        for spec in row.transfers
+    }
     partial += [
         f"{escape(row.name)}, {spec.dataset} (`{record.run_id}`) was fine-tuned from weights that fill no cell: it "
         "fills none." + (" `--evaluate` on the whole of ImageNet may change that." if "weights" in record.spec else "")
         for row in table.rows
         for spec in row.transfers
         for record in records.get(spec.run_id, ())
-        if record.is_whole and record not in that_start_whole(row, spec, records, evaluations)
+        if record.is_whole and record.run_id not in starting_whole[spec]
     ]
-    text = "## Trained here\n\n" + _pipe(runs_comparison(runs_frame(rows, records))) + f"\n\n{PROTOCOLS}"
-    return ["\n\n".join([text, *partial])]
+    frame = runs_frame(rows, records)
+    return ["\n\n".join(["## Trained here", *_runs(frame), PROTOCOLS, *partial, *_unsealed(frame)])]
+
+
+def _why_not_whole(record: RunRecord) -> str:
+    """Why a completed run's accuracy is not the row's; empty if it is."""
+    if record.status != "completed" or record.is_whole:
+        return ""
+    if record.seal == BROKEN_SEAL:
+        return EDITED
+    return f"was trained on {record.data.get('train_images'):,} images, which are not the complete data set"
+
+
+EDITED = "has a record that was edited by hand, whose checksum does not hold"
+
+
+def _unsealed(frame: pd.DataFrame) -> list[str]:
+    """That some records cannot tell whether they were edited."""
+    count = int((frame["seal"] == NO_SEAL).sum())
+    return [f"Records without a checksum, from before records had one: {count} of {len(frame)}."] if count else []
+
+
+_SHOWN_RUNS = 60
+"""more than these would bury the rest of a page; programs find all of them in the CSV"""
+
+
+def _runs(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> list[str]:
+    """The runs as a table, and where the rest is if they are many."""
+    table = _pipe(runs_comparison(frame.head(_SHOWN_RUNS), sweep))
+    rest = len(frame) - _SHOWN_RUNS
+    return [table, f"And {rest:,} more, whose records lie in `{FOLDER}/` like theirs."] if rest > 0 else [table]
 
 
 def _evaluated(frame: pd.DataFrame) -> list[str]:
@@ -299,7 +333,7 @@ def _evaluated(frame: pd.DataFrame) -> list[str]:
         {
             "Model": frame["model"],
             "data set": frame["dataset"],
-            "file": [f"`{line['file']}`" for line in lines],
+            "file": [link(f"`{line['file']}`", line["evidence"]) for line in lines],
             "sha256": [f"`{line['sha256'][:12]}`" for line in lines],
             "key": [DASH if pd.isna(key) else f"`{key}`" for key in frame["key"]],
             "images": [f"{line['images']:,} of {line['expected_images']:,}" for line in lines],
@@ -334,6 +368,11 @@ def _evaluation_notes(line: Mapping[Any, Any]) -> Iterator[str]:
         yield f"printed {line['published_elsewhere']}"
     if not pd.isna(line["resized"]):
         yield f"fills no cell: {line['resized']} resized to {line['img_size']} px, so it is not what was released"
+    if not pd.isna(line["seal"]):
+        yield {
+            BROKEN_SEAL: "fills no cell: its file was edited by hand, and its checksum does not hold",
+            NO_SEAL: "its file has no checksum, being from before files had one",
+        }[line["seal"]]
     if line["images"] < line["expected_images"]:
         failed = f", {line['unreadable']} failed to load" if line["unreadable"] else ""
         yield f"fills no cell: {line['images']:,} of {line['expected_images']:,} images{failed}"
@@ -368,7 +407,10 @@ def runs_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFr
             ],
             **_if_any("starts from", frame["starts_from"], _code),
             **_if_any("teacher", frame["teacher"], _code),
-            "run": [f"`{run_id}`" for run_id in frame["run_id"]],
+            "run": [
+                f"`{run_id}`" if pd.isna(file) else link(f"`{run_id}`", file)
+                for run_id, file in zip(frame["run_id"], frame["evidence"], strict=True)
+            ],
         }
     )
 
@@ -448,7 +490,7 @@ def runs_markdown(
             "Mean and sample standard deviation over the n seeds that were trained to their end.",
             "## Runs",
         ]
-    sections += [_pipe(runs_comparison(frame, suite.sweep)), protocols]
+    sections += [*_runs(frame, suite.sweep), protocols, *_unsealed(frame)]
     named = {recipe.name: recipe for recipe in recipes}
     sections.append("\n".join(f"- `{name}`: {escape(recipe.summary)}." for name, recipe in named.items()))
     if not (frame["status"] == "completed").all():
@@ -486,9 +528,10 @@ def title(suite: Suite) -> str:
 
 
 def _status(line: Mapping[Any, Any]) -> str:
-    if line["status"] in ("completed", "not begun"):
-        return str(line["status"])
-    return f"{line['status']}, epoch {line['epoch']} of {line['epochs']}"
+    state = str(line["status"])
+    if state not in ("completed", "not begun"):
+        state = f"{state}, epoch {line['epoch']} of {line['epochs']}"
+    return f"{state}, {BROKEN_SEAL}" if not pd.isna(line["seal"]) and line["seal"] == BROKEN_SEAL else state
 
 
 def _count(value: int) -> str:
@@ -511,6 +554,10 @@ def _evidence(frame: pd.DataFrame) -> str:
             "MACs": _counts(frame, "macs_g", 1e9),
             "linear and convolution only": _counts(frame, "linear_macs_g", 1e9),
             "torch's counter": _counts(frame, "torch_macs_g", 1e9),
+            "evidence": [
+                DASH if pd.isna(day) else link(day, file)
+                for day, file in zip(frame["measured_on"], frame["measured_in"], strict=True)
+            ],
         }
     )
     return _pipe(shown)
@@ -607,6 +654,7 @@ _TEXT = (
     "Params: verdict",
     "MACs: verdict",
     "status",
+    "evidence",
     "where",
     "starts from",
     "teacher",

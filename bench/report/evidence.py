@@ -1,0 +1,29 @@
+"""Where the evidence behind a number lies: the folder ``evidence`` of the reports, which mirrors that of the runs."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from bench.specs import Evaluation, Network
+from bench.store import complexity_path, evaluation_path
+
+FOLDER = "evidence"
+
+
+def measurement_file(network: Network) -> str:
+    """Of params, MACs and structure; relative to the reports, as all of them."""
+    return complexity_path(Path(FOLDER), network).as_posix()
+
+
+def record_file(run_id: str) -> str:
+    """Of a run's accuracies."""
+    return f"{FOLDER}/{run_id}/record.json"
+
+
+def evaluation_file(found: Evaluation) -> str:
+    """Of an accuracy of released weights."""
+    return evaluation_path(Path(FOLDER), found.spec).as_posix()
+
+
+def link(text: str, file: str) -> str:
+    """A link in Markdown to a file beside the page."""
+    return f"[{text}]({quote(file, safe='/=,')})"
