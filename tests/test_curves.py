@@ -203,14 +203,14 @@ def test_a_few_runs_are_a_line_each_and_seeds_share_a_colour():
 
 
 def test_of_many_runs_seeds_are_a_mean_and_a_range():
-    runs = [curve(name, seed, top1=50.0 + 10 * seed) for name in "abc" for seed in range(3)]
+    runs = [curve(name, seed, top1=50.0 + 9 * seed**2) for name in "abc" for seed in range(3)]
     runs[0] = curve("a", 0, done=2)
     assert len(runs) > ALONE
     figure = comparison_figure(runs)
     raw = figure.axes[3]
-    assert [line.get_ydata().tolist() for line in raw.lines] == [[60, 61, 67, 68], *[[60, 61, 62, 63]] * 2]
+    assert [line.get_ydata().tolist() for line in raw.lines] == [[65, 66, 74.5, 75.5], *[[65, 66, 67, 68]] * 2]
     low, high = (f(raw.collections[1].get_paths()[0].vertices[:, 1]) for f in (min, max))
-    assert (low, high) == (50, 73)
+    assert (low, high) == (50, 89)
     assert labels(figure.legends[0]) == ["a (n=3), 1 not finished", "b (n=3)", "c (n=3)"]
     assert figure.get_suptitle() == "Training curves of 9 runs, mean and range over the seeds of each"
     within(figure)
