@@ -5,6 +5,7 @@ same command writes the same reports again.
 """
 
 import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -51,6 +52,6 @@ def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:
                 continue
         copy.parent.mkdir(parents=True, exist_ok=True)
         # Not flushed as what is earned is: the original stays where it was.
-        temporary = copy.with_name(f".{copy.name}.tmp")
+        temporary = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")  # another command may write the same
         temporary.write_bytes(content)
         temporary.replace(copy)

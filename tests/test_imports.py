@@ -31,6 +31,7 @@ CURVES = bench("specs", "store", "run_folder", "status", "evidence", "output")
 FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "output")
 COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
 
+LOADING = bench("specs", "recipes", "data", "in_memory", "complexity", "report.evidence", "run_folder", "store")
 REPORT = bench("specs", "costs", "paper", "suites", "store", "report")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
@@ -54,7 +55,7 @@ RULES = {
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy"},) * 2,
-    "bench.loading": (bench("specs", "recipes", "data", "in_memory", "complexity") | {"torch", "numpy", "PIL"},) * 2,
+    "bench.loading": (LOADING | {"torch", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
     "bench.weights": (WEIGHTS, WEIGHTS | {"huggingface_hub"}),
     "bench.evaluate": (EVALUATE | {"models", "torch"},) * 2,
