@@ -90,7 +90,7 @@ def load_metrics(folder: Path, record: RunRecord) -> Metrics:
         return Metrics(lines=tuple(_numbers(number, line) for number, line in enumerate(text, start=1)), seal=seal)
     except FileNotFoundError:
         raise ValueError(f"{path}: not there, though {record.epoch} epochs are finished") from None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 

@@ -530,6 +530,12 @@ class RunRecord:
             raise ValueError("a table in it is none")
         if not all(isinstance(e.get("what"), str) and isinstance(e.get("when"), str) for e in self.history):
             raise ValueError("an event in its history says not what and when")
+        for event in self.history:
+            if (
+                not all(_is_number(event.get(name, 1)) for name in ("epoch", "step", "steps"))
+                or event.get("steps") == 0
+            ):
+                raise ValueError("an event in its history says not in which epoch")
 
 
 def _is_number(value: object) -> bool:

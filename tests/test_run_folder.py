@@ -61,6 +61,7 @@ def test_a_record_edited_by_hand_says_so_and_one_from_before_checksums_too(tmp_p
     assert (load_record(tmp_path).seal, load_record(tmp_path).is_whole) == ("no checksum", True)
 
 
+EVENT = {"what": "running", "when": "2026-01-01"}
 LINES = [{"epoch": i, "lr": 0.1, "raw_top1_pct": 10.0 + i} for i in range(4)]
 
 
@@ -112,6 +113,12 @@ def test_metrics_edited_by_hand_say_so(trained, old, new):
     assert load_metrics(folder, dataclasses.replace(found, metrics_sha256="")).seal == "no checksum"
 
 
+def test_a_record_of_half_an_epoch_is_a_line_too(trained):
+    folder, found = trained
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: slice indices"):
+        load_metrics(folder, dataclasses.replace(found, epoch=1.5))
+
+
 def test_metrics_beside_an_edited_record_and_of_one_from_before_checksums(trained):
     folder, found = trained
     for seal in ("edited by hand", "no checksum"):
@@ -140,7 +147,14 @@ def test_damaged_metrics_are_named(trained, content, words):
 
 
 @pytest.mark.parametrize(
-    "odd", [{"epoch_images_per_s": [1.0, "fast"]}, {"epoch_images_per_s": 3}, {"metrics_sha256": 1}]
+    "odd",
+    [
+        {"epoch_images_per_s": [1.0, "fast"]},
+        {"epoch_images_per_s": 3},
+        {"metrics_sha256": 1},
+        {"history": [EVENT | {"epoch": "first"}]},
+        {"history": [EVENT | {"steps": 0}]},
+    ],
 )
 def test_a_record_with_odd_fields_is_damaged(tmp_path, odd):
     values = dataclasses.asdict(record()) | odd

@@ -19,6 +19,9 @@ from bench.specs import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
 ALONE = 8
 """most runs that are a line each in a comparison; of more, the seeds of an entry are a mean and a range"""
 
+NAMED = 60
+"""most lines that the comparison's legend names"""
+
 PICTURED = 12
 """most runs that have a picture each beside the comparison"""
 
@@ -217,18 +220,22 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
     drawn = _drawn(curves, grouped)
     frames = [curves_frame(one.curves) for one in drawn]
     every = pd.concat(frames)
-    longest = max(len(one.label) for one in drawn)
     restarts = any(curve.restarts for curve in curves)
-    columns = max(1, min(len(drawn) + restarts, 170 // (longest + 12)))
-    rows = -(-(len(drawn) + restarts) // columns)
+    named = drawn if len(drawn) <= NAMED else []
+    count = len(named) + restarts
+    longest = max((len(one.label) for one in named), default=0)
+    columns = max(1, min(count, 170 // (longest + 12)))
+    rows = -(-count // columns)
     figure = Figure(figsize=(9, 5.6 + 0.19 * rows), layout="constrained")
     panels = dict(zip(_panels(every), figure.subplots(2, 3).flat, strict=True))
     for (columns_, label), axes in panels.items():
         axes.set_ylabel(label, fontsize=9)
         axes.tick_params(labelsize=8)
         for one, frame in zip(drawn, frames, strict=True):
-            values = frame[list(columns_)].bfill(axis=1).iloc[:, 0]
-            _seeds(axes, frame.assign(value=values), one.style)
+            preferred, *others = (frame[column] for column in columns_)
+            for other in others:
+                preferred = preferred.fillna(other)
+            _seeds(axes, frame.assign(value=preferred), one.style)
             for curve in filter(lambda curve: curve.restarts, one.curves):
                 axes.plot(
                     curve.restarts, [0] * len(curve.restarts), marker="^", ls="", ms=6, mfc="white", label=_RESTART,
@@ -247,17 +254,19 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
         _from_zero(lr)
     for axes in list(panels.values())[3:]:
         axes.set_xlabel(_EPOCHS, fontsize=9)
-    handles = [Line2D([], [], **{"linewidth": 1.4, "markersize": 4, "label": one.label, **one.style}) for one in drawn]
+    handles = [Line2D([], [], **{"linewidth": 1.4, "markersize": 4, "label": one.label, **one.style}) for one in named]
     if restarts:
         handles.append(Line2D([], [], color="black", marker="^", mfc="white", ls="", ms=6, label="restart"))
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8, handlelength=3.4
-    )
+    if handles:
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8, handlelength=3.4
+        )
     runs = f"{len(curves)} run{'s' if len(curves) > 1 else ''}"
     means = ", mean and range over the seeds of each" if grouped and len(drawn) < len(curves) else ""
     edited = sum(curve.is_edited for curve in curves)
-    note = f"\nfigures of {edited} of them were {BROKEN_SEAL}" if edited else ""
-    figure.suptitle(f"Training curves of {runs}{means}{note}", fontsize=11)
+    notes = [f"figures of {edited} of them were {BROKEN_SEAL}"] if edited else []
+    notes += [] if named else [f"{len(drawn)} lines are too many to name"]
+    figure.suptitle("\n".join([f"Training curves of {runs}{means}", *notes]), fontsize=11)
     return figure
 
 
@@ -308,16 +317,19 @@ def _drawn(curves: Sequence[Curve], grouped: bool) -> list[_Drawn]:
 
 def _seeds(axes: Axes, frame: pd.DataFrame, style: Mapping[str, Any]) -> None:
     """The mean of a value over the runs of a frame, and their range."""
+    if frame["epoch"].is_unique:  # one run, which needs no mean
+        if frame["value"].notna().any():
+            _line(axes, frame["epoch"] + 1, frame["value"], style)
+        return
     by_epoch = frame.groupby("epoch")["value"].agg(["mean", "min", "max", "count"]).reset_index()
     if not by_epoch["count"].any():
         return
     epochs = by_epoch["epoch"] + 1
     _line(axes, epochs, by_epoch["mean"], style)
-    if by_epoch["count"].max() > 1:
-        axes.fill_between(
-            epochs.astype(float), by_epoch["min"].astype(float), by_epoch["max"].astype(float),
-            color=style["color"], alpha=0.18, linewidth=0,
-        )  # fmt: skip
+    axes.fill_between(
+        epochs.astype(float), by_epoch["min"].astype(float), by_epoch["max"].astype(float),
+        color=style["color"], alpha=0.18, linewidth=0,
+    )  # fmt: skip
 
 
 # The page
