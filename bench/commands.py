@@ -155,6 +155,7 @@ def _report_index(
     )
     drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
     figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
+    evidence.keep(args.runs, args.reports, (file for one in drawn.values() for file in one.evidence))
     changes = ideas_frame(IDEAS, by_table)
     ideas = write_report(
         args.reports,

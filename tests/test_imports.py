@@ -28,7 +28,7 @@ COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given",
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
 CURVES = bench("specs", "store", "run_folder", "status", "evidence", "output")
-FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "output")
+FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "evidence", "output")
 COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
 
 LOADING = bench("specs", "recipes", "data", "in_memory", "complexity", "report.evidence", "run_folder", "store")
@@ -75,12 +75,16 @@ RULES = {
     "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
     "bench.complexity": (bench("specs"), bench("specs", "build", "structure") | {"torch", "timm", "fvcore"}),
     "bench.structure": (set(), {"torch"}),
+    "bench.outline": (
+        bench("specs", "store", "complexity"),
+        bench("specs", "store", "complexity", "build") | {"torch"},
+    ),
     "bench.report": (bench("specs", "costs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},)
     * 2,
     "bench.cli": (CLI,) * 2,
     "bench.output": (bench("store"),) * 2,
     "bench.evidence": (bench("specs", "store", "collect", "report.evidence"),) * 2,
-    "bench.collect": (COLLECT, COLLECT | bench("complexity") | {"rich"}),
+    "bench.collect": (COLLECT, COLLECT | bench("complexity", "outline") | {"rich"}),
     "bench.curves": (CURVES, CURVES | bench("report")),
     "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas"}),
     "bench.commands": (COMMANDS, COMMANDS | bench("report") | {"pandas", "rich"}),
