@@ -211,7 +211,7 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
     known = RunRecords(args.runs)
     for suite in suites:
         records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
-        evidence.keep(args.runs, args.reports, evidence.of_runs(r for each in records.values() for r in each))
+        evidence.keep(args.runs, args.reports, evidence.of_runs(records.values()))
         entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
         shown = dataclasses.replace(suite, entries=entries)
         frame = runs_frame(entries, records, suite.sweep, args.seeds or ())

@@ -30,7 +30,15 @@ def report_curves(args: argparse.Namespace) -> int:
     Raises:
         RequestError: a name is no run's, or a folder cannot be written.
     """
-    from bench.report.curves import PICTURES, curves_frame, curves_markdown, curves_pictures, pictured, run_figure
+    from bench.report.curves import (
+        PICTURES,
+        by_name,
+        curves_frame,
+        curves_markdown,
+        curves_pictures,
+        pictured,
+        run_figure,
+    )
     from bench.report.plots import saved
 
     ids = matching(args.runs, args.curves)
@@ -39,7 +47,8 @@ def report_curves(args: argparse.Namespace) -> int:
     shown = {curve.record.run_id: curve.record for curve in curves}
     waiting = [run_id for run_id in ids if run_id not in shown and run_id not in damaged]
     problems = [problem.removeprefix(f"{args.runs}{os.sep}") for problem in damaged.values()]
-    evidence.keep(args.runs, args.reports, evidence.of_runs(shown.values()))
+    by_seed = [[curve.record for curve in seeds] for seeds in by_name(curves).values()]
+    evidence.keep(args.runs, args.reports, evidence.of_runs(by_seed))
     contents: dict[str, str | bytes] = {
         "md": curves_markdown(curves, waiting, problems),
         "csv": curves_frame(curves).to_csv(index=False, lineterminator="\n"),

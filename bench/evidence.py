@@ -6,11 +6,11 @@ same command writes the same reports again.
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.collect import Collected
-from bench.report.evidence import FOLDER
+from bench.report.evidence import FOLDER, LISTED_SEEDS
 from bench.specs import RunRecord
 from bench.store import complexity_path, evaluation_path
 
@@ -21,13 +21,14 @@ def behind(found: Collected) -> list[Path]:
     return [
         *(complexity_path(here, network) for network in found.measurements),
         *(evaluation_path(here, one.spec) for each in found.evaluations.values() for one in each),
-        *of_runs(record for each in found.records.values() for record in each),
+        *of_runs(found.records.values()),
     ]
 
 
-def of_runs(records: Iterable[RunRecord]) -> list[Path]:
-    """Files that tell what came of runs, below their folder."""
-    return [Path(record.run_id, name) for record in records for name in ("spec.json", "record.json", "metrics.jsonl")]
+def of_runs(by_seed: Iterable[Sequence[RunRecord]]) -> list[Path]:
+    """Files that tell what came of runs, below their folder: of the seeds of each that pages list."""
+    listed = [record.run_id for seeds in by_seed for record in seeds[:LISTED_SEEDS]]
+    return [Path(run_id, name) for run_id in listed for name in ("spec.json", "record.json", "metrics.jsonl")]
 
 
 def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:

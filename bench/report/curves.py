@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.evidence import link, record_file
+from bench.report.evidence import LISTED_SEEDS, link, record_file
 from bench.report.markdown import DASH, escape, pipe
 from bench.report.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
 from bench.specs import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
@@ -289,14 +289,12 @@ def _panels(frame: pd.DataFrame) -> list[tuple[tuple[str, ...], str]]:
 
 
 def _drawn(curves: Sequence[Curve], grouped: bool) -> list[_Drawn]:
-    by_name: dict[str, list[Curve]] = {}
-    for curve in curves:
-        by_name.setdefault(curve.name, []).append(curve)
+    alike = by_name(curves)
     mixed = len({curve.holds_out for curve in curves}) > 1
     found = []
-    for i, (name, seeds) in enumerate(by_name.items()):
+    for i, (name, seeds) in enumerate(alike.items()):
         style: dict[str, Any] = {"color": _COLORS[i % len(_COLORS)], "marker": _MARKERS[i % len(_MARKERS)]}
-        style |= {"linewidth": 0.9, "markersize": 3} if len(by_name) > _CROWD else {}
+        style |= {"linewidth": 0.9, "markersize": 3} if len(alike) > _CROWD else {}
         images = ["validated on held-out images"] if mixed and seeds[0].holds_out else []
         if grouped:
             unfinished, edited = sum(bool(curve.state) for curve in seeds), sum(curve.is_edited for curve in seeds)
@@ -347,7 +345,10 @@ def curves_markdown(curves: Sequence[Curve], waiting: Sequence[str], problems: S
     sections = ["# Training curves", _ABOUT]
     if drawn:
         sections.append("![Loss, top-1, learning rate and throughput over the epochs](curves.png)")
-        sections.append(_runs_table(drawn))
+        few = [curve for seeds in by_name(drawn).values() for curve in seeds[:LISTED_SEEDS]]
+        sections.append(_runs_table(few))
+        if rest := len(drawn) - len(few):
+            sections.append(f"And {rest:,} more: {LISTED_SEEDS} seeds of each are listed. The pictures show all.")
     if waiting:
         sections.append(f"Without a finished epoch: {', '.join(f'`{run_id}`' for run_id in waiting)}.")
     if any(curve.metrics.seal for curve in drawn):
@@ -365,6 +366,14 @@ def curves_markdown(curves: Sequence[Curve], waiting: Sequence[str], problems: S
 
 PICTURES = "curves"
 """folder of the runs' own pictures, beside the page"""
+
+
+def by_name(curves: Iterable[Curve]) -> dict[str, list[Curve]]:
+    """Runs that differ in their seed alone, together."""
+    alike: dict[str, list[Curve]] = {}
+    for curve in curves:
+        alike.setdefault(curve.name, []).append(curve)
+    return alike
 
 
 def pictured(curves: Sequence[Curve]) -> list[Curve]:

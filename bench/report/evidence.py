@@ -8,6 +8,9 @@ from bench.store import complexity_path, evaluation_path, outline_path
 
 FOLDER = "evidence"
 
+LISTED_SEEDS = 10
+"""of a run, that pages list and whose records are copied: of more there is the mean, made of all"""
+
 
 def measurement_file(network: Network) -> str:
     """Of params, MACs and structure; relative to the reports, as all of them."""

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.paper.released import RELEASED
-from bench.report.evidence import FOLDER, link, measurement_file
+from bench.report.evidence import FOLDER, LISTED_SEEDS, link, measurement_file
 from bench.report.frame import (
     NO_EVALUATIONS,
     NO_REASON,
@@ -17,6 +17,7 @@ from bench.report.frame import (
     evaluations_frame,
     runs_frame,
     seeds_frame,
+    swept_columns,
     that_start_whole,
 )
 from bench.report.verdict import VERDICTS, decimals, verdict
@@ -276,7 +277,7 @@ def _trained(table: Table, records: Records, evaluations: Evaluations) -> list[s
     partial = [
         f"{escape(entry.row)} (`{record.run_id}`) {why}: it fills no cell."
         for entry in rows
-        for record in records[entry.spec.run_id]
+        for record in records[entry.spec.run_id][:LISTED_SEEDS]
         if (why := _why_not_whole(record))
     ]
     starting_whole = {
@@ -289,7 +290,7 @@ def _trained(table: Table, records: Records, evaluations: Evaluations) -> list[s
         "fills none." + (" `--evaluate` on the whole of ImageNet may change that." if "weights" in record.spec else "")
         for row in table.rows
         for spec in row.transfers
-        for record in records.get(spec.run_id, ())
+        for record in records.get(spec.run_id, ())[:LISTED_SEEDS]
         if record.is_whole and record.run_id not in starting_whole[spec]
     ]
     frame = runs_frame(rows, records)
@@ -314,15 +315,14 @@ def _unsealed(frame: pd.DataFrame) -> list[str]:
     return [f"Records without a checksum, from before records had one: {count} of {len(frame)}."] if count else []
 
 
-_SHOWN_RUNS = 60
-"""more than these would bury the rest of a page; programs find all of them in the CSV"""
-
-
 def _runs(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> list[str]:
-    """The runs as a table, and where the rest is if they are many."""
-    table = _pipe(runs_comparison(frame.head(_SHOWN_RUNS), sweep))
-    rest = len(frame) - _SHOWN_RUNS
-    return [table, f"And {rest:,} more, whose records lie in `{FOLDER}/` like theirs."] if rest > 0 else [table]
+    """The runs as a table, and how many are not listed if they are many."""
+    listed = frame[frame.groupby(["model", *swept_columns(sweep)], sort=False).cumcount() < LISTED_SEEDS]
+    table = _pipe(runs_comparison(listed, sweep))
+    if rest := len(frame) - len(listed):
+        more = f"And {rest:,} more: {LISTED_SEEDS} seeds of each are listed, with their records in `{FOLDER}/`."
+        return [table, f"{more} The records of the others stay in the folder of runs; means are over all."]
+    return [table]
 
 
 def _evaluated(frame: pd.DataFrame) -> list[str]:
