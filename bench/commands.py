@@ -14,6 +14,7 @@ from bench.budgets import BUDGETS
 from bench.collect import collect, measure_missing, runs_of, tell_problems
 from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, require_released
+from bench.feature_sources import known_feature_maps
 from bench.figures import FIGURES
 from bench.output import tell, texts, write_report
 from bench.paper.claims import CLAIMS
@@ -141,14 +142,14 @@ def _report_index(
 
     counting = write_report(args.reports, "counting", {"md": counting_markdown(measurements)})
     by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
-    tried = claims_frame(CLAIMS, by_table)
+    drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
+    figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
+    tried = claims_frame(CLAIMS, by_table, known_feature_maps(args.runs))
     claims = write_report(
         args.reports,
         "claims",
         {"md": claims_markdown(CLAIMS, edition, tried), "csv": tried.to_csv(index=False, lineterminator="\n")},
     )
-    drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
-    figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
     changes = ideas_frame(IDEAS, by_table)
     ideas = write_report(
         args.reports,
@@ -172,7 +173,7 @@ def _report_index(
 
 def _apart(folder: Path) -> dict[str, str]:
     """Titles of the reports in the folder that are none of --all's, by file name."""
-    known = re.compile(r"table_\d+|README|counting|claims|ideas")
+    known = re.compile(r"(table|figure)_\d+|README|counting|claims|ideas")
     found = sorted(path for path in folder.glob("*.md") if not known.fullmatch(path.stem))
     return {path.name: path.read_text().partition("\n")[0].removeprefix("# ") for path in found}
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bench.collect import collect, measure_missing
+from bench.feature_sources import open_photograph, require_feature_maps
 from bench.output import tell, texts, write_report
 from bench.paper import TABLES
 from bench.run_folder import RunRecords
@@ -58,8 +59,27 @@ def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None)
     return Drawn(contents=saved(figure_1(edition, frames), svg=True), failures=failures)
 
 
+def _figure_2(edition: Edition, args: argparse.Namespace, frames: Frames | None) -> Drawn:
+    import numpy as np
+
+    from bench.report.figure_2 import figure_2, figure_2_frame, figure_2_markdown
+    from bench.report.plots import saved
+
+    photograph = open_photograph(args.image)
+    found, failures = require_feature_maps(photograph, args)
+    photograph.image.thumbnail((LARGEST_PX, LARGEST_PX))
+    pictures = saved(figure_2(found, np.asarray(photograph.image)), svg=True)
+    frame = figure_2_frame(found)
+    pages = {"md": figure_2_markdown(found), "csv": frame.to_csv(index=False, lineterminator="\n")}
+    return Drawn(contents={**pages, **pictures}, failures=failures)
+
+
+LARGEST_PX = 600
+"""of the photograph in Figure 2, which may be one of a camera"""
+
 FIGURES: Mapping[int, Figure] = {
     1: Figure(title="Top-1 on ImageNet against MACs and params", draw=_figure_1),
+    2: Figure(title="Feature maps of ResNet50, ViT-L/16 and T2T-ViT-24 from early to late layers", draw=_figure_2),
 }
 
 

@@ -27,10 +27,12 @@ DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "
 COMMAND = bench("collect", "commands", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
-FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "output")
+SOURCES = bench("specs", "paper", "budgets", "store", "run_folder", "collect", "feature_maps")
+FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "feature_sources", "output")
 COMMANDS = bench(
     "paper", "specs", "budgets", "suites", "store", "collect", "output", "figures", "dispatch", "evaluations"
 )
+COMMANDS |= bench("feature_sources", "run_folder")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
@@ -72,12 +74,17 @@ RULES = {
     "bench.executors.local": (HERE, HERE | {"torch"}),
     "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
     "bench.complexity": (bench("specs"), bench("specs", "build", "structure") | {"torch", "timm", "fvcore"}),
+    "bench.feature_maps": (
+        bench("specs", "complexity"),
+        bench("specs", "complexity", "build", "data") | {"models", "torch", "timm", "numpy", "PIL"},
+    ),
+    "bench.feature_sources": (SOURCES, SOURCES | {"models", "matplotlib", "PIL"}),
     "bench.structure": (set(), {"torch"}),
     "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},) * 2,
     "bench.cli": (CLI,) * 2,
     "bench.output": (bench("store"),) * 2,
     "bench.collect": (COLLECT, COLLECT | bench("complexity") | {"rich"}),
-    "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas"}),
+    "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas", "numpy"}),
     "bench.commands": (COMMANDS, COMMANDS | bench("report") | {"pandas", "rich"}),
     "bench.build": (bench("specs") | {"models", "torch", "timm"},) * 2,
     "bench": (set(), set()),

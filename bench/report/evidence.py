@@ -3,8 +3,8 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.specs import Evaluation, Network
-from bench.store import complexity_path, evaluations_folder
+from bench.specs import Evaluation, FeatureMaps, Network
+from bench.store import complexity_path, evaluations_folder, feature_maps_path
 
 FOLDER = "evidence"
 
@@ -22,6 +22,11 @@ def record_file(run_id: str) -> str:
 def evaluation_file(found: Evaluation) -> str:
     """Of an accuracy of released weights."""
     return (evaluations_folder(Path(FOLDER)) / f"{found.spec.evaluation_id}.json").as_posix()
+
+
+def feature_maps_file(found: FeatureMaps) -> str:
+    """Of the counts of Figure 2."""
+    return feature_maps_path(Path(FOLDER), found).as_posix()
 
 
 def link(text: str, file: str) -> str:
