@@ -10,8 +10,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import costs, evidence
 from bench.budgets import BUDGETS
-from bench.collect import collect, measure_missing, runs_of, tell_problems
+from bench.collect import Collected, collect, measure_missing, runs_of, tell_problems
 from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, require_released
 from bench.feature_sources import known_feature_maps
@@ -52,8 +53,10 @@ def report_tables(
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     every = [row for table in tables for row in table.rows_in(edition)]
-    found = collect(every, RunRecords(args.runs))
+    known = RunRecords(args.runs)
+    found = collect(every, known)
     measurements, records, evaluations = found.measurements, found.records, found.evaluations
+    evidence.keep(args.runs, args.reports, evidence.behind(found))
     frames = [table_frame(table, edition, measurements, records, evaluations) for table in tables]
     printed: list[dict[str, object]] = []
     for table, frame in zip(tables, frames, strict=True):
@@ -76,7 +79,7 @@ def report_tables(
             tell(paths)
     document: dict[str, object] = {"tables": printed}
     if args.all:
-        pages, unmeasured = _report_index(tables, recipe_tables, edition, frames, measurements, args)
+        pages, unmeasured = _report_index(tables, recipe_tables, edition, frames, found, known, args)
         document |= pages
         failures += unmeasured
     return _finish(document if args.json else None, failures)
@@ -127,7 +130,8 @@ def _report_index(
     recipe_tables: Sequence[RecipeTable],
     edition: Edition,
     frames: "Sequence[pd.DataFrame]",
-    measurements: "Measurements",
+    found: Collected,
+    records: RunRecords,
     args: argparse.Namespace,
 ) -> tuple[dict[str, object], list[str]]:
     """Write the pages beside the tables, and the index.
@@ -135,12 +139,13 @@ def _report_index(
     Returns:
         For JSON, where they are and the count of verdicts; and what could not be measured for a figure.
     """
-    from bench.report.claims import claims_frame, claims_markdown
+    from bench.report.claims import claims_frame, claims_markdown, claims_overview
     from bench.report.counting import counting_markdown
     from bench.report.ideas import ideas_frame, ideas_markdown, ideas_pictures
     from bench.report.index import index_markdown, total_counts
+    from bench.report.missing import missing_markdown, untrained
 
-    counting = write_report(args.reports, "counting", {"md": counting_markdown(measurements)})
+    counting = write_report(args.reports, "counting", {"md": counting_markdown(found.measurements)})
     by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
     drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
     figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
@@ -160,9 +165,20 @@ def _report_index(
             **ideas_pictures(edition, changes),
         },
     )
-    index = write_report(
-        args.reports, "README", {"md": index_markdown(tables, recipe_tables, edition, frames, _apart(args.reports))}
+    left = [run for table, frame in zip(tables, frames, strict=True) for run in untrained(table, edition, frame)]
+    estimates = costs.estimates(left, found.measurements, records.all())
+    text = index_markdown(
+        tables,
+        recipe_tables,
+        edition,
+        frames,
+        claims=claims_overview(CLAIMS, tried),
+        figures={number: figure.title for number, figure in FIGURES.items()},
+        missing=missing_markdown(tables, edition, frames, found.measurements, estimates),
+        apart=_apart(args.reports),
+        problems=found.problems,
     )
+    index = write_report(args.reports, "README", {"md": text})
     if not args.json:
         for paths in (counting, claims, ideas, *figures.values(), index):
             tell(paths)
@@ -191,6 +207,7 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
     known = RunRecords(args.runs)
     for suite in suites:
         records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
+        evidence.keep(args.runs, args.reports, evidence.of_runs(r for each in records.values() for r in each))
         entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
         shown = dataclasses.replace(suite, entries=entries)
         frame = runs_frame(entries, records, suite.sweep, args.seeds or ())

@@ -1,9 +1,10 @@
 """What a run will cost: GPU hours estimated from throughput that was measured or stated, and so called."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.specs import DATASETS, Complexity, RunRecord, RunSpec
+from bench.specs import DATASETS, Complexity, Network, RunRecord, RunSpec
 
 STATED_MACS_PER_S = 13.3e12
 """multiply-adds a second in training (three times the forward pass), on one V100: DeiT-B, of 17.58 G MACs, takes 53
@@ -19,29 +20,62 @@ class Estimate:
     """where the throughput comes from"""
 
 
-def estimate(
-    spec: RunSpec, epochs_done: int, complexity: Complexity | None, records: Iterable[RunRecord]
-) -> Estimate | None:
+Speeds = Mapping[str, tuple[float, str]]
+"""images a second and GPU in training, and which GPU, by ``_what`` was trained"""
+
+
+def speeds(records: Iterable[RunRecord]) -> Speeds:
+    """Throughput that runs had on GPUs: of several alike, the first's."""
+    found: dict[str, tuple[float, str]] = {}
+    for record in records:
+        if record.images_per_s and record.device not in ("", "cpu"):
+            per_gpu = record.images_per_s / max(1, record.world_size)
+            found.setdefault(_what(record.spec), (per_gpu, record.device))
+    return found
+
+
+def _what(identity: Mapping[str, object]) -> str:
+    """The same for runs whose throughput compares: of the same network, at the same resolution, with the same teacher.
+
+    A teacher costs as well: the speed of a run without it says nothing of one with it.
+    """
+    return json.dumps([identity.get(name) for name in ("model", "model_args", "img_size", "teacher")], sort_keys=True)
+
+
+def estimates(
+    specs: Iterable[RunSpec], measured: Mapping[Network, Complexity], newest_first: Sequence[RunRecord]
+) -> dict[str, Estimate | None]:
+    """What is left of each run, by its id.
+
+    Args:
+        specs: the runs.
+        measured: networks.
+        newest_first: all records that there are: how far a run is, and how fast others were.
+    """
+    epochs = {record.run_id: record.epoch for record in newest_first}
+    known = speeds(newest_first)
+    return {
+        spec.run_id: estimate(spec, epochs.get(spec.run_id, 0), measured.get(spec.network), known) for spec in specs
+    }
+
+
+def estimate(spec: RunSpec, epochs_done: int, complexity: Complexity | None, known: Speeds) -> Estimate | None:
     """GPU hours for the epochs that are left; None where neither throughput nor data set is known.
 
     Args:
         spec: the run.
         epochs_done: of it.
         complexity: of its network, if it was measured.
-        records: of runs whose throughput counts if they trained the same network at the same resolution, and with the
-            same teacher if it has one, on GPUs.
+        known: how fast others were.
     """
     contents = DATASETS.get(spec.dataset)
     if contents is None:
         return None
     images = (spec.recipe.total_epochs - epochs_done) * contents.train_images * (1 - spec.recipe.held_out)
     beside = ", its teacher not counted" if spec.teacher else ""
-    wanted = spec.identity()  # a teacher costs as well: the speed of a run without it says nothing of one with it
-    for record in records:
-        same = all(record.spec.get(name) == wanted.get(name) for name in ("model", "model_args", "img_size", "teacher"))
-        if same and record.images_per_s and record.device not in ("", "cpu"):
-            per_gpu = record.images_per_s / max(1, record.world_size)
-            return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {record.device}")
+    if found := known.get(_what(spec.identity())):
+        per_gpu, device = found
+        return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {device}")
     if complexity is None:
         return None
     hours = images * 3 * complexity.macs / STATED_MACS_PER_S / 3600

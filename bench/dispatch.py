@@ -167,21 +167,12 @@ def _resources(args: argparse.Namespace) -> Resources:
 
 def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:
     todo = _todo(decisions)
-    newest_first = RunRecords(runs).all() if todo else []
-    records = {record.run_id: record for record in newest_first}
     measured = {}
     for network in {spec.network for spec in todo}:
         with contextlib.suppress(ValueError):  # a damaged measurement: the next --table names it
-            measured[network] = load_complexity(runs, network)
-    return {
-        spec.run_id: costs.estimate(
-            spec,
-            records[spec.run_id].epoch if spec.run_id in records else 0,
-            measured.get(spec.network),
-            newest_first,
-        )
-        for spec in todo
-    }
+            if found := load_complexity(runs, network):
+                measured[network] = found
+    return costs.estimates(todo, measured, RunRecords(runs).all() if todo else [])
 
 
 def _timed(shape: dict[str, object], estimate: costs.Estimate | None, cluster: slurm.Cluster) -> dict[str, object]:

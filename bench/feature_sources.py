@@ -145,13 +145,12 @@ def _default(known: Sequence[FeatureMaps], records: RunRecords) -> list[FeatureM
 def _of_finished_run(
     candidates: Iterable[RunSpec], known: Sequence[FeatureMaps], records: RunRecords
 ) -> FeatureMaps | Missing | None:
-    whole = [record.run_id for run in candidates for record in records.of(run) if record.is_whole]
-    for run_id in whole:
-        folder = records.runs / run_id
+    trained = [run.with_seed(int(str(r.spec["seed"]))) for run in candidates for r in records.of(run) if r.is_whole]
+    for run in trained:
         try:
-            return _of_run(RunSpec.from_json((folder / "spec.json").read_text()), folder, known)
-        except (RequestError, ValueError, OSError) as error:
-            records.problems.append(f"{folder}: {error}")
+            return _of_run(run, records.runs / run.run_id, known)
+        except RequestError as error:
+            records.problems.append(f"{run.run_id}: {error}")
     return None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bench import evidence
 from bench.collect import collect, measure_missing
 from bench.feature_sources import open_photograph, require_feature_maps
 from bench.output import tell, texts, write_report
@@ -43,9 +44,8 @@ class Figure:
 
 
 def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None) -> Drawn:
-    from bench.report.figure_1 import TABLES_SHOWN, figure_1
+    from bench.report.figure_1 import TABLES_SHOWN, figure_1_files
     from bench.report.frame import table_frame
-    from bench.report.plots import saved
 
     failures: list[str] = []
     if frames is None:
@@ -56,22 +56,19 @@ def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None)
             number: table_frame(TABLES[number], edition, found.measurements, found.records, found.evaluations)
             for number in TABLES_SHOWN
         }
-    return Drawn(contents=saved(figure_1(edition, frames), svg=True), failures=failures)
+    return Drawn(contents=figure_1_files(edition, frames), failures=failures)
 
 
 def _figure_2(edition: Edition, args: argparse.Namespace, frames: Frames | None) -> Drawn:
     import numpy as np
 
-    from bench.report.figure_2 import figure_2, figure_2_frame, figure_2_markdown
-    from bench.report.plots import saved
+    from bench.report.figure_2 import figure_2_files
 
     photograph = open_photograph(args.image)
     found, failures = require_feature_maps(photograph, args)
+    evidence.keep(args.runs, args.reports, evidence.of_feature_maps(found))
     photograph.image.thumbnail((LARGEST_PX, LARGEST_PX))
-    pictures = saved(figure_2(found, np.asarray(photograph.image)), svg=True)
-    frame = figure_2_frame(found)
-    pages = {"md": figure_2_markdown(found), "csv": frame.to_csv(index=False, lineterminator="\n")}
-    return Drawn(contents={**pages, **pictures}, failures=failures)
+    return Drawn(contents=figure_2_files(found, np.asarray(photograph.image)), failures=failures)
 
 
 LARGEST_PX = 600

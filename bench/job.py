@@ -115,7 +115,7 @@ def _stands_still(folder: Path, received: signal.Signals) -> str:
         return ""
     places: list[object] = []  # of the interruptions, since this job began
     for event in record.history:
-        if event["what"] == "running" and event.get("job") != _job().get("job"):
+        if event["what"] == "running" and event.get("job") != _job(folder.parent).get("job"):
             places.clear()
         elif event["what"] == "interrupted":
             places.append(event.get("note"))
@@ -301,19 +301,20 @@ def _note(owned: OwnedRun, record: RunRecord, what: str, why: str) -> None:
     event: dict[str, object] = {"what": what, "when": now(), "host": socket.gethostname(), "pid": os.getpid()}
     event |= {"attempt": owned.attempt, "epoch": record.epoch} | ({"note": why} if why else {})
     if what == "running":
-        event |= _job()
+        event |= _job(owned.folder.parent)
     record.history.append(event)
     owned.save_record(record)
 
 
-def _job() -> dict[str, object]:
-    """What submitit knows of this job, if it started it."""
+def _job(runs: Path) -> dict[str, object]:
+    """What submitit knows of this job, if it started it; its log by the path below the folder of runs."""
     if "SUBMITIT_EXECUTOR" not in os.environ:
         return {}
     from submitit import JobEnvironment
 
     here = JobEnvironment()
-    return {"job": here.job_id, "node": os.environ.get("SLURMD_NODENAME", here.hostname), "log": str(here.paths.stderr)}
+    log = os.path.relpath(here.paths.stderr, runs)
+    return {"job": here.job_id, "node": os.environ.get("SLURMD_NODENAME", here.hostname), "log": log}
 
 
 def versions() -> dict[str, str]:

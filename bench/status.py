@@ -147,7 +147,7 @@ def _log(runs: Path, run_id: str, record: RunRecord | None, submission: Submissi
     started = next((e for e in reversed(record.history) if "log" in e), None) if record else None
     if submission and submission.job and (started is None or str(started["when"]) < submission.created):
         return str(submission.log(runs, run_id))
-    return str(started["log"]) if started else ""
+    return str(runs / str(started["log"])) if started else ""
 
 
 _HEADERS = (

@@ -167,7 +167,7 @@ def evaluations_folder(runs: Path) -> Path:
 
 def save_evaluation(runs: Path, found: Evaluation) -> None:
     """Keep an evaluation: as a part to go on from until it has seen every image."""
-    done, partial = _evaluation_paths(runs, found.spec)
+    done, partial = evaluation_path(runs, found.spec), _partial_path(runs, found.spec)
     write_atomically(done if found.is_done else partial, sealed(asdict(found)))
     if found.is_done:
         partial.unlink(missing_ok=True)
@@ -175,7 +175,7 @@ def save_evaluation(runs: Path, found: Evaluation) -> None:
 
 def load_evaluation(runs: Path, spec: EvaluationSpec) -> Evaluation | None:
     """The evaluation, done or begun; None where there is none to go on from, or only one damaged or edited by hand."""
-    for path in _evaluation_paths(runs, spec):
+    for path in (evaluation_path(runs, spec), _partial_path(runs, spec)):
         with contextlib.suppress(FileNotFoundError, ValueError):
             found = _read_evaluation(path)
             if found.seal != BROKEN_SEAL:
@@ -202,10 +202,14 @@ def load_evaluations(runs: Path) -> tuple[list[Evaluation], list[str]]:
 _PARTIAL = ".partial.json"
 
 
-def _evaluation_paths(runs: Path, spec: EvaluationSpec) -> tuple[Path, Path]:
-    """Of an evaluation that is done, and of one that is not."""
-    folder = evaluations_folder(runs)
-    return folder / f"{spec.evaluation_id}.json", folder / f"{spec.evaluation_id}{_PARTIAL}"
+def evaluation_path(runs: Path, spec: EvaluationSpec) -> Path:
+    """Where an evaluation lies that is done."""
+    return evaluations_folder(runs) / f"{spec.evaluation_id}.json"
+
+
+def _partial_path(runs: Path, spec: EvaluationSpec) -> Path:
+    """Of one that is not."""
+    return evaluations_folder(runs) / f"{spec.evaluation_id}{_PARTIAL}"
 
 
 def _read_evaluation(path: Path) -> Evaluation:

@@ -499,7 +499,7 @@ class Training:
                 paths[1] = str(self.weights)
                 whose = self.spec.start_from.run_id if self.spec.start_from else self.weights.name
                 self.watch.note(f"starts from the weights of {whose}")
-                self.record.history.append({"what": "starts from", "when": now(), "note": paths[1]})
+                self.record.history.append({"what": "starts from", "when": now(), "note": self._origin(self.weights)})
         if self.here.size > 1:
             dist.broadcast_object_list(paths, src=0)
         if paths[0]:
@@ -524,6 +524,10 @@ class Training:
             self.record.epoch = self.state.epoch
             self.run.save_record(self.record)
             self.run.save_lines("metrics.jsonl", self.state.metrics)  # type: ignore[arg-type]
+
+    def _origin(self, weights: Path) -> str:
+        """Where they came from, for a record that others may read: nothing of it says how this machine is laid out."""
+        return weights.relative_to(weights.parents[2]).as_posix() if self.spec.start_from else weights.name
 
     def _save(self) -> None:
         if self.run:

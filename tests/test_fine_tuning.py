@@ -53,7 +53,7 @@ def test_the_authors_recipe_freezes_class_token_and_final_norm_and_the_corrected
     record = load_record(folder)
     assert record.spec["weights"] == weights.sha256
     events = {event["what"]: event.get("note", "") for event in record.history}
-    assert events["starts from"] == str(path)
+    assert events["starts from"] == path.name
     assert "a new head for 10 classes" in events["new head"]
     assert spec.run_id.split("-")[2] == name
 

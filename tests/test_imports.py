@@ -28,11 +28,10 @@ COMMAND = bench("collect", "commands", "dispatch", "figures", "given", "status",
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
 SOURCES = bench("specs", "paper", "budgets", "store", "run_folder", "collect", "feature_maps")
-FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "feature_sources", "output")
-COMMANDS = bench(
-    "paper", "specs", "budgets", "suites", "store", "collect", "output", "figures", "dispatch", "evaluations"
-)
-COMMANDS |= bench("feature_sources", "run_folder")
+FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "evidence", "feature_sources", "output")
+COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
+
+REPORT = bench("specs", "costs", "paper", "suites", "store", "report")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
@@ -80,9 +79,11 @@ RULES = {
     ),
     "bench.feature_sources": (SOURCES, SOURCES | {"models", "matplotlib", "PIL"}),
     "bench.structure": (set(), {"torch"}),
-    "bench.report": (bench("specs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},) * 2,
+    "bench.report": (bench("specs", "costs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},)
+    * 2,
     "bench.cli": (CLI,) * 2,
     "bench.output": (bench("store"),) * 2,
+    "bench.evidence": (bench("specs", "store", "collect", "report.evidence"),) * 2,
     "bench.collect": (COLLECT, COLLECT | bench("complexity") | {"rich"}),
     "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas", "numpy"}),
     "bench.commands": (COMMANDS, COMMANDS | bench("report") | {"pandas", "rich"}),

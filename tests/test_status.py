@@ -64,7 +64,7 @@ def test_a_run_of_this_machine(folder):
         64,
     )
     assert line.left_s == 2 * 512 / 64
-    assert (line.node, line.log, line.restarts, line.model) == ("n7", "a.err", 0, "test_resnet")
+    assert (line.node, line.log, line.restarts, line.model) == ("n7", str(runs / "a.err"), 0, "test_resnet")
 
 
 def test_a_run_that_is_under_way_tells_how_far_it_is(folder):

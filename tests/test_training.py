@@ -373,7 +373,7 @@ def test_fine_tuning_starts_from_the_averaged_weights_with_a_new_head_and_leaves
     assert "a new head for 100 classes: head.weight, head.bias" in err
     record = load_record(tuned)
     events = {event["what"]: event.get("note", "") for event in record.history}
-    assert events["starts from"].startswith(str(undisturbed))
+    assert events["starts from"].startswith(f"{undisturbed.name}/checkpoints/epoch-")
     assert "head.weight" in events["new head"]
     assert events["resized"] == "positions for 48 px: pos_embed"
     assert not record.is_whole  # 32 images are not CIFAR-100

@@ -1,6 +1,6 @@
 """The paper's claims, tried on its printed figures and on ours."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -194,17 +194,21 @@ def status(frame: pd.DataFrame, claim: int, whose: str) -> str:
     return min(frame.loc[frame["claim"] == claim, f"{whose}_status"], key=STATUSES.index)
 
 
-def claims_markdown(claims: Iterable[Claim], edition: Edition, frame: pd.DataFrame) -> str:
-    """The report."""
-    listed = list(claims)
-    overview = pd.DataFrame(
+def claims_overview(claims: Sequence[Claim], frame: pd.DataFrame) -> str:
+    """A line a claim, with what became of it: a pipe table."""
+    shown = pd.DataFrame(
         {
-            "": [str(claim.number) for claim in listed],
-            "Claim": [escape(claim.text) for claim in listed],
-            "on printed figures": [status(frame, claim.number, "published") for claim in listed],
-            "on ours": [status(frame, claim.number, "ours") for claim in listed],
+            "": [str(claim.number) for claim in claims],
+            "Claim": [escape(claim.text) for claim in claims],
+            "on printed figures": [status(frame, claim.number, "published") for claim in claims],
+            "on ours": [status(frame, claim.number, "ours") for claim in claims],
         }
     )
+    return pipe(shown, text=("", "Claim", "on printed figures", "on ours"))
+
+
+def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFrame) -> str:
+    """The report."""
     lines = frame.to_dict("records")
     shown = pd.DataFrame(
         {
@@ -227,7 +231,7 @@ def claims_markdown(claims: Iterable[Claim], edition: Edition, frame: pd.DataFra
     sections = [
         "# The paper's claims",
         f"Each claim of the text, tried on the figures that the {edition.name} edition prints and on ours.",
-        pipe(overview, text=("", "Claim", "on printed figures", "on ours")),
+        claims_overview(claims, frame),
         "*Fails* or *holds* says more than two standard errors; what lies within them is *too close to tell*. Errors "
         "of accuracies are binomial, with that of the mean over seeds where there are several: of one seed, as are the "
         "printed ones, it is not known and left out. Two accuracies are taken to be independent; on the same images "

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bench.specs import Evaluation, FeatureMaps, Network
-from bench.store import complexity_path, evaluations_folder, feature_maps_path
+from bench.store import complexity_path, evaluation_path, feature_maps_path
 
 FOLDER = "evidence"
 
@@ -21,7 +21,7 @@ def record_file(run_id: str) -> str:
 
 def evaluation_file(found: Evaluation) -> str:
     """Of an accuracy of released weights."""
-    return (evaluations_folder(Path(FOLDER)) / f"{found.spec.evaluation_id}.json").as_posix()
+    return evaluation_path(Path(FOLDER), found.spec).as_posix()
 
 
 def feature_maps_file(found: FeatureMaps) -> str:

@@ -13,7 +13,7 @@ from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.report.evidence import feature_maps_file, link
 from bench.report.markdown import escape, pipe
-from bench.report.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from bench.report.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
 from bench.specs import FeatureMaps, LayerMaps, Network
 
 LAYERS_SHOWN = 5
@@ -54,6 +54,12 @@ def names_of(found: Sequence[FeatureMaps]) -> list[str]:
     return [f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
+def figure_2_files(found: Sequence[FeatureMaps], photograph: "np.ndarray[Any, Any]") -> dict[str, str | bytes]:
+    """The figure, its page and its CSV, by suffix; arguments as ``figure_2``."""
+    csv = figure_2_frame(found).to_csv(index=False, lineterminator="\n")
+    return {"md": figure_2_markdown(found), "csv": csv, **saved(figure_2(found, photograph), svg=True)}
+
+
 def figure_2_frame(found: Sequence[FeatureMaps]) -> pd.DataFrame:
     """A line a layer of each network, for the CSV."""
     return pd.DataFrame(
@@ -72,7 +78,7 @@ def figure_2_frame(found: Sequence[FeatureMaps]) -> pd.DataFrame:
                 "dead_pct": round(layer.dead_pct, 4),
                 "saturated": layer.saturated,
                 "saturated_pct": round(layer.saturated_pct, 4),
-                "feature_maps": one.feature_maps_id,
+                "measured_in": feature_maps_file(one),
             }
             for one in found
             for i, layer in enumerate(one.layers)
@@ -212,7 +218,7 @@ def figure_2_markdown(found: Sequence[FeatureMaps]) -> str:
         "Channels are counted once a layer.",
         "## Layers",
         pipe(shown, text=("Network", "Layer")),
-        "The same for programs: [figure_2.csv](figure_2.csv). The figure as [SVG](figure_2.svg).",
+        "For programs: [figure_2.csv](figure_2.csv); for print: [figure_2.svg](figure_2.svg).",
         "## Evidence",
         "\n".join(_evidence(name, one) for name, one in zip(names, found, strict=True)),
     ]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from bench.report.evidence import FOLDER
 from bench.report.markdown import VERDICT_MEANINGS, escape, pipe, verdict_counts
 from bench.report.verdict import VERDICTS
 from bench.specs import Edition, RecipeTable, Table
@@ -14,7 +15,11 @@ def index_markdown(
     recipe_tables: Sequence[RecipeTable],
     edition: Edition,
     frames: Sequence[pd.DataFrame],
+    claims: str,
+    figures: Mapping[int, str],
+    missing: str,
     apart: Mapping[str, str],
+    problems: Sequence[str],
 ) -> str:
     """The index.
 
@@ -23,7 +28,11 @@ def index_markdown(
         recipe_tables: those of settings.
         edition: whose printed figures the frames show.
         frames: from ``table_frame``, one a table.
+        claims: from ``claims_overview``.
+        figures: titles, by number.
+        missing: from ``missing_markdown``.
         apart: titles of reports that fill none of the paper's cells, by file.
+        problems: a line on each file of evidence that is not used.
     """
     lines = [_line(table, frame) for table, frame in zip(tables, frames, strict=True)]
     total = pd.DataFrame(lines).iloc[:, 1:].sum()
@@ -40,16 +49,36 @@ def index_markdown(
         f"{total['trained here']} are reproduced by training here, and {total['evaluated']} are beside those of "
         "released weights, evaluated here.",
         "![Figure 1: top-1 on ImageNet against MACs and params](figure_1.png)",
+        "## Claims",
+        claims,
+        "[The claims](claims.md), each with the comparisons that it stands on, their numbers and errors; "
+        "[the designs](ideas.md) of Tables 6 and 7 against their baselines.",
+        "## Tables",
         pipe(shown, text=("Table",)),
-        f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions. "
-        "[The paper's claims](claims.md) are tried on its own figures and on ours; [its designs](ideas.md) are "
-        "set against their baselines.",
+        f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions.",
+        "## Figures",
+        "\n".join(f"- [Figure {number}](figure_{number}.md): {title}" for number, title in figures.items()),
+        missing,
+        _evidence(problems),
         *_reasons(tables, frames),
         "## Settings\n\nRead off the recipes, with the source of every value:\n\n"
         + "\n".join(f"- [Table {s.number}](table_{s.number}.md): {s.title}" for s in recipe_tables),
         *(["## Beside the paper\n\n" + "\n".join(f"- [{t}]({file})" for file, t in apart.items())] if apart else []),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _evidence(problems: Sequence[str]) -> str:
+    """How to get from a number to what it was made of, and what was not used."""
+    text = (
+        f"What was measured, trained or evaluated lies in `{FOLDER}/`, a copy of what these reports were made of: "
+        f"`python run_all.py --all --runs reports/{FOLDER}` makes them from it again. Each page links a row's "
+        "measurement, runs and evaluations, with machine, versions and day, and its CSV names their files. They carry "
+        "a checksum of themselves: what was edited afterwards is shown as such, and fills no cell. What the paper "
+        "prints is held in `bench/paper/`, by table and edition."
+    )
+    unused = "\n".join(f"- not used: `{problem}`" for problem in problems)
+    return "\n\n".join(filter(None, ["## Evidence", text, unused]))
 
 
 def total_counts(frames: Sequence[pd.DataFrame]) -> dict[str, int]:

@@ -147,7 +147,9 @@ def _marks(rows: Sequence[Row], frame: pd.DataFrame, x: str, curve: str) -> pd.D
     return frame[frame[x].notna() & frame["published_top1_pct"].notna() & on_curve]
 
 
-_SIDES = (
+_Side = tuple[tuple[float, float], str, str]
+
+_SIDES: tuple[_Side, ...] = (
     ((5, -4), "left", "top"),
     ((-3, 6), "right", "bottom"),
     ((5, 4), "left", "bottom"),
@@ -173,20 +175,18 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
     placed: list[Bbox] = []
     for curve, style in _styles(rows).items():
         for i, line in _marks(rows, frame, x, curve).iterrows():
-            texts = [
-                axes.annotate(
-                    rows[int(str(i))].point,
-                    (float(line[x]), float(line["published_top1_pct"])),
-                    xytext=offset,
-                    textcoords="offset points",
-                    ha=ha,
-                    va=va,
-                    fontsize=8,
-                    color=style["color"],
-                )
-                for offset, ha, va in _SIDES
-            ]
-            boxes = [text.get_window_extent() for text in texts]
+            at = float(line[x]), float(line["published_top1_pct"])
+            text = axes.annotate(
+                rows[int(str(i))].point,
+                at,
+                xytext=(0, 0),
+                textcoords="offset points",
+                fontsize=8,
+                color=style["color"],
+            )
+            size = np.array(text.get_window_extent().size)
+            mark = axes.transData.transform(np.array(at))
+            boxes = [_beside(mark, size, side, figure_dpi) for side in _SIDES]
             covered = [
                 10 * (box.count_overlaps(placed) + box.count_overlaps(marks))
                 + 10 * (not (inside.containsx(box.x0) and inside.containsx(box.x1)))
@@ -195,8 +195,19 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
             ]
             best = covered.index(min(covered))
             placed.append(boxes[best])
-            for text in texts[:best] + texts[best + 1 :]:
-                text.remove()
+            offset, ha, va = _SIDES[best]
+            text.set(position=offset, ha=ha, va=va)
+
+
+def _beside(mark: "np.ndarray[Any, Any]", size: "np.ndarray[Any, Any]", side: _Side, dpi: float) -> Bbox:
+    """Where a text of that size (pixels) lies on one side of a mark."""
+    offset, ha, va = side
+    corner = mark + np.array(offset) * dpi / 72 - size * [_PART[ha], _PART[va]]
+    return Bbox([corner, corner + size])
+
+
+_PART = {"left": 0.0, "center": 0.5, "right": 1.0, "bottom": 0.0, "top": 1.0}
+"""of a text's width or height that lies before its anchor"""
 
 
 def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> bytes:

@@ -75,7 +75,7 @@ def test_a_run_waits_for_the_one_that_it_starts_from(cluster):
     assert f"starts from the weights of {parent_run}" in (ROOT / lines[child_run]["log"]).read_text()
     events = json.loads((cluster.runs / child_run / "record.json").read_text())["history"]
     (origin,) = [event["note"] for event in events if event["what"] == "starts from"]
-    assert f"{parent_run}/checkpoints/epoch-00004-step-0000000.pt" in origin
+    assert origin == f"{parent_run}/checkpoints/epoch-00004-step-0000000.pt"
 
 
 def test_a_run_whose_parent_fails_is_blocked_until_that_one_is_mended(cluster, run_all):

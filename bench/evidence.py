@@ -1,0 +1,61 @@
+"""The evidence behind the reports: what they were made of, copied beside them, so that it travels with them.
+
+``<reports>/evidence/`` is laid out as ``runs/`` is, without checkpoints and logs: with ``--runs`` pointed there, the
+same command writes the same reports again.
+"""
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.collect import Collected
+from bench.report.evidence import FOLDER
+from bench.specs import FeatureMaps, RunRecord
+from bench.store import complexity_path, evaluation_path, feature_maps_path
+
+
+def behind(found: Collected) -> list[Path]:
+    """Files that tables are made of, below a folder of runs."""
+    here = Path()
+    return [
+        *(complexity_path(here, network) for network in found.measurements),
+        *(evaluation_path(here, one.spec) for each in found.evaluations.values() for one in each),
+        *of_runs(record for each in found.records.values() for record in each),
+    ]
+
+
+def of_runs(records: Iterable[RunRecord]) -> list[Path]:
+    """Files that tell what came of runs, below their folder."""
+    return [Path(record.run_id, name) for record in records for name in ("record.json", "metrics.jsonl")]
+
+
+def of_feature_maps(found: Iterable[FeatureMaps]) -> list[Path]:
+    """Files of feature maps, below their folder."""
+    return [feature_maps_path(Path(), one) for one in found]
+
+
+def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:
+    """Copy files to the reports' evidence; one that lies there with the same content stays untouched.
+
+    Args:
+        runs: the folder that they lie in.
+        reports: beside which the copies go.
+        files: below ``runs``; one that is not there, as the metrics of a run without an epoch, is left out.
+    """
+    folder = reports / FOLDER
+    if folder.exists() and folder.samefile(runs):
+        return
+    for file in dict.fromkeys(files):
+        copy = folder / file
+        try:
+            content = (runs / file).read_bytes()
+        except FileNotFoundError:
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            if copy.read_bytes() == content:
+                continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        # Not flushed as what is earned is: the original stays where it was.
+        temporary = copy.with_name(f".{copy.name}.tmp")
+        temporary.write_bytes(content)
+        temporary.replace(copy)
