@@ -897,7 +897,7 @@ class FeatureSource:
             return f"untrained (random weights, seed {self.seed})"
         if self.run_id:
             return f"weights of run {self.run_id}"
-        return f"weights {self.weights.file} (sha256 {self.weights.sha256[:8]})"
+        return f"weights of file {self.weights.file} (sha256 {self.weights.sha256[:8]})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

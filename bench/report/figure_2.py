@@ -24,6 +24,8 @@ _GAP = 0.12
 """between two maps, in sides of one"""
 _BAND_IN, _CURVES_IN = 1.42, 2.75
 """heights of a network's band, and of what is below all of them"""
+_LEGEND_LETTERS = 150
+"""that fit beside one another, of which a mark takes some eight"""
 
 _FRAMES: dict[str, dict[str, Any]] = {
     "dead": {"edgecolor": VERMILLION, "linestyle": "-"},
@@ -40,10 +42,10 @@ _STYLES: tuple[dict[str, str], ...] = (
 
 
 def name_of(network: Network) -> str:
-    """The paper's name of a network, or its own, and the resolution where it is not the usual one."""
+    """The paper's name of a network without its stars, or its own, and the resolution where it is not 224 px."""
     rows = [row for table in TABLES.values() for row in table.rows]
     named = [(name, runs[0].network.model) for name, runs in SHOWN.items()]
-    named += [(row.name, row.network.model) for row in rows if not row.network.model_args]
+    named += [(row.name.rstrip("*"), row.network.model) for row in rows if not row.network.model_args]
     name = next((name for name, model in named if model == network.model and not network.model_args), str(network))
     return name if network.img_size == 224 else f"{name} at {network.img_size} px"
 
@@ -94,11 +96,12 @@ def figure_2(found: Sequence[FeatureMaps], photograph: "np.ndarray[Any, Any]") -
         photograph: (H, W, 3), uint8.
     """
     names = names_of(found)
-    figure = Figure(figsize=(9, 1.5 * len(found) + 3.4), layout="constrained")
+    figure = Figure(figsize=(9, 0.3 + _BAND_IN * len(found) + _CURVES_IN), layout="constrained")
     figure.suptitle(
         "Figure 2: feature maps from early to late layers, and channels that are dead or saturated", fontsize=11
     )
-    parts = figure.subfigures(len(found) + 1, 1, height_ratios=[*[1.5] * len(found), 2.9], squeeze=False)[:, 0]
+    heights = [*[_BAND_IN] * len(found), _CURVES_IN]
+    parts = figure.subfigures(len(found) + 1, 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, name, one in zip(parts, names, found, strict=False):
         part.suptitle(f"{name}: {one.weights}", fontsize=9.5, x=0.01, ha="left")
         for axes, i in zip(part.subplots(1, LAYERS_SHOWN), _shown_layers(one), strict=True):
@@ -124,10 +127,12 @@ def figure_2(found: Sequence[FeatureMaps], photograph: "np.ndarray[Any, Any]") -
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     framed = [Rectangle((0, 0), 1, 1, fill=False, linewidth=1.8, label=what, **_FRAMES[what]) for what in _FRAMES]
+    handles = [*dead.lines, *framed]
+    longest = max(len(str(handle.get_label())) for handle in handles)
     parts[-1].legend(
-        handles=[*dead.lines, *framed],
+        handles=handles,
         loc="outside lower center",
-        ncols=min(5, len(found) + 2),
+        ncols=max(1, min(len(handles), _LEGEND_LETTERS // (longest + 8))),
         fontsize=8.5,
         frameon=False,
     )
@@ -204,7 +209,8 @@ def figure_2_markdown(found: Sequence[FeatureMaps]) -> str:
         f"![Feature maps of {', '.join(names)}, and shares of dead and saturated channels by depth](figure_2.png)",
         f"Each network sees the photograph {_photograph(first)}. A band shows {LAYERS_SHOWN} of its layers, evenly "
         "spaced from the first to the last, and of each a fixed sample of its channels, evenly spaced too: nobody "
-        "chose them. Tokens are reshaped to maps; these are features, not attention. A layer has one grey scale: "
+        "chose them (`t2t` is short for `tokens_to_token`). Tokens are reshaped to maps; these are features, not "
+        "attention. A layer has one grey scale: "
         "black is the value that 1 % of all its values are below, white the one that 1 % are above.",
         "The paper draws red boxes around channels that are zero or too large. Here every channel is counted, by the "
         "layer's own scale:\n\n"
