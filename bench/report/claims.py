@@ -16,7 +16,8 @@ _UNIT = 0.05
 
 _COLUMNS = {
     "claim": "Int64",
-    **dict.fromkeys(("comparison", "cell", "of", "claimed"), "string"),
+    "table": "Int64",
+    **dict.fromkeys(("row", "against", "comparison", "cell", "of", "claimed"), "string"),
     **dict.fromkeys(("published", "published_se"), "Float64"),
     "published_status": "string",
     **dict.fromkeys(("ours", "ours_se"), "Float64"),
@@ -82,7 +83,10 @@ def _dead(one: DeadChannels, features: Mapping[str, FeatureMaps]) -> dict[str, o
 def _line(one: Comparison, frame: pd.DataFrame) -> dict[str, object]:
     found = compare(one, frame)
     return found | {
-        "comparison": f"{one.row} against {one.against} (Table {one.table})",
+        "table": one.table,
+        "row": one.row,
+        "against": one.against,
+        "comparison": f"{one.row} against {one.against}",
         "cell": one.cell,
         "of": one.of,
         "claimed": _claimed(one),
@@ -214,6 +218,7 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         {
             "Claim": frame["claim"].map(str),
             "Comparison": frame["comparison"].map(escape),
+            "Table": [DASH if pd.isna(table) else f"[{table}](table_{table}.md)" for table in frame["table"]],
             "of": [DASH if pd.isna(cell) else _WORDS[cell] for cell in frame["cell"]],
             "claimed": frame["claimed"].fillna(DASH),
             "printed": [figure_text(line, "published", 1) for line in lines],
@@ -224,8 +229,8 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
     )
     against = shown[frame["published_status"] == "fails"]
     contradictions = [
-        f"- Claim {line['Claim']}: {line['Comparison']}, {line['of']}: the text says {line['claimed']}, the printed "
-        f"figures give {line['printed']}."
+        f"- Claim {line['Claim']}: {line['Comparison']} (Table {line['Table']}), {line['of']}: the text says "
+        f"{line['claimed']}, the printed figures give {line['printed']}."
         for line in against.to_dict("records")
     ]
     sections = [
@@ -241,7 +246,7 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         "means; how other photographs differ is not known.",
         *(["## Where the paper contradicts itself\n\n" + "\n".join(contradictions)] if contradictions else []),
         "## Comparisons",
-        pipe(shown, text=("Comparison", "of", "on printed figures", "on ours")),
+        pipe(shown, text=("Comparison", "Table", "of", "on printed figures", "on ours")),
         "Differences are in points, M or G, ratios in %. The same for programs: [claims.csv](claims.csv).",
     ]
     return "\n\n".join(sections) + "\n"

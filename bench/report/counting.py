@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from bench.report.evidence import link, measurement_file
 from bench.report.frame import Measurements
 from bench.report.markdown import DASH, measured_where, pipe, uncounted
 from bench.specs import Complexity, Network
@@ -28,6 +29,9 @@ def counting_markdown(measurements: Measurements) -> str:
         "of this suite uses the first line below: the paper prints 4.8 G for T2T-ViT-14 and 6.1 G for T2T-ViT_t-14, "
         "which no convention gives that leaves attention out.",
         pipe(pd.DataFrame(_lines(measurements)), text=("Convention",)),
+        "Evidence: "
+        + ", ".join(link(name, measurement_file(n)) for name, n in SHOWN.items() if n in measurements)
+        + ", by operator; how each line is made of it, below.",
         "## What each counts",
         "\n".join(
             [

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.paper.released import RELEASED
-from bench.report.evidence import FOLDER, link
+from bench.report.evidence import FOLDER, link, measurement_file
 from bench.report.frame import (
     NO_EVALUATIONS,
     NO_REASON,
@@ -207,7 +207,8 @@ def _candidates(table: Table, edition: Edition, measurements: Measurements) -> l
                 )
                 if printed is not None
             ]
-            note = f"{candidate.what} (`{candidate.network}`): {', '.join(cells)}."
+            network = link(f"`{candidate.network}`", measurement_file(candidate.network))
+            note = f"{candidate.what} ({network}): {', '.join(cells)}."
             rows_by_note.setdefault(note, []).append(escape(row.name))
     if not rows_by_note:
         return []

@@ -74,7 +74,9 @@ def missing_markdown(
         for table, frame in zip(tables, frames, strict=True)
         for row, line in zip(table.rows_in(edition), frame.to_dict("records"), strict=True)
         for run in row.runs
-        if run in RELEASED and pd.isna(line["top1_pct" if run is row.run else f"{run.dataset}_pct"])
+        if run in RELEASED
+        and not pd.isna(line[f"published_{_cell(run, row.run)}_pct"])
+        and pd.isna(line[f"{_cell(run, row.run)}_pct"])
     ]
     if released:
         what = f"released weights of {_count(len(set(released)), 'accuracy', 'accuracies')}, evaluated"
