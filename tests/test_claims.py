@@ -165,7 +165,10 @@ def test_random_weights_bear_out_no_claim():
     lines = claims_frame(CLAIMS[10:], frames(), trained)
     assert lines["ours_status"].tolist() == ["holds", "untested"]
     text = claims_markdown(CLAIMS[10:], ICCV, lines)
-    assert re.search(r"ViT-L/16, trained \(Figure 2\) +\| dead channels +\| above 10.0 % .*\| +50.00 % \| holds", text)
+    cells = (
+        r"\| ViT-L/16, trained +\| \[Figure 2\]\(figure_2.md\) \| dead channels \| above 10.0 % .*\| +50.00 % \| holds"
+    )
+    assert re.search(cells, text)
 
 
 def test_a_claim_is_as_good_as_its_worst_comparison():

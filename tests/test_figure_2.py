@@ -30,6 +30,7 @@ from bench.specs import FeatureSource, Network, RequestError, Weights
 from bench.store import load_feature_maps, save_feature_maps, sealed
 from models.checkpoints import Checkpoint, read_checkpoint
 from tests.test_cli import without
+from tests.test_evidence import read, rows_of, shows, tables_of
 from tests.test_feature_maps import feature_maps, layer
 from tests.test_frame import over_seeds
 
@@ -404,11 +405,46 @@ def test_a_damaged_photograph_is_refused(tmp_path, picture):
         open_photograph(picture)
 
 
+def follow_figure_2(reports):
+    """Each number of the CSV and the page, to the files of evidence, read as plain JSON."""
+    lines = rows_of(reports / "figure_2.csv")
+    overview, table = tables_of(reports / "figure_2.md")
+    files = list(dict.fromkeys(line["measured_in"] for line in lines))
+    found = [read(reports / file) for file in files]
+    layers = [(one, i) for one in found for i in range(len(one["layers"]))]
+    for line, cells, (one, i) in zip(lines, table, layers, strict=True):
+        kept = one["layers"][i]
+        assert (line["layer"], f"`{line['layer']}`") == (kept["name"], cells["Layer"])
+        assert line["network"] == one["source"]["network"]["model"]
+        assert int(line["img_size"]) == one["source"]["network"]["img_size"]
+        depth = i / (len(one["layers"]) - 1)
+        assert float(line["depth"]) == pytest.approx(depth, abs=1e-4)
+        assert shows(cells["depth"], depth)
+        for name in ("channels", "height", "width", "dead", "saturated"):
+            assert int(line[name]) == kept[name]
+        assert cells["map"] == f"{kept['height']} x {kept['width']}"
+        assert shows(cells["channels"], kept["channels"])
+        for name in ("dead", "saturated"):
+            share = 100 * kept[name] / kept["channels"]
+            assert float(line[f"{name}_pct"]) == pytest.approx(share, abs=1e-4)
+            assert shows(cells[name], kept[name])
+            assert shows(cells[f"{name} %"], share)
+    for cells, one, file in zip(overview, found, files, strict=True):
+        total = sum(kept["channels"] for kept in one["layers"])
+        assert shows(cells["layers"], len(one["layers"]))
+        assert shows(cells["channels"], total)
+        for name in ("dead", "saturated"):
+            assert shows(cells[f"{name} %"], 100 * sum(kept[name] for kept in one["layers"]) / total)
+        assert cells["Evidence"].endswith(f"]({file})")
+    return len(lines)
+
+
 def test_all_draws_untrained_networks_and_draws_them_again_without_torch(measured_once, run_all, tmp_path):
     _, runs, reports = measured_once
     page = (reports / "figure_2.md").read_text()
     assert "**Untrained: ResNet50, ViT-L/16, T2T-ViT-24.**" in page
     assert "Grace Hopper" in page
+    assert follow_figure_2(reports) == 17 + 25 + 27
     again = run_all("--figure", 2, "--runs", runs, "--reports", tmp_path, code=without("torch"))
     assert again.returncode == 0, again.stderr
     for name in ("figure_2.md", "figure_2.csv", "figure_2.png", "figure_2.svg"):

@@ -69,7 +69,9 @@ def _dead(one: DeadChannels, features: Mapping[str, FeatureMaps]) -> dict[str, o
     shares = [found.dead_pct for found in trained] if len(trained) == len(names) else []
     ours = round(shares[0] - sum(shares[1:]), 9) if shares else None
     return {
-        "comparison": f"{' against '.join(names)}, trained (Figure 2)",
+        "row": one.network,
+        "against": one.against or None,
+        "comparison": f"{' against '.join(names)}, trained",
         "cell": "dead_pct",
         "of": one.of,
         "claimed": _claimed(one),
@@ -218,7 +220,7 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         {
             "Claim": frame["claim"].map(str),
             "Comparison": frame["comparison"].map(escape),
-            "Table": [DASH if pd.isna(table) else f"[{table}](table_{table}.md)" for table in frame["table"]],
+            "Table": ["[Figure 2](figure_2.md)" if pd.isna(n) else f"[{n}](table_{n}.md)" for n in frame["table"]],
             "of": [DASH if pd.isna(cell) else _WORDS[cell] for cell in frame["cell"]],
             "claimed": frame["claimed"].fillna(DASH),
             "printed": [figure_text(line, "published", 1) for line in lines],
