@@ -112,10 +112,19 @@ def test_dead_is_by_the_largest_value_against_the_layers_root_mean_square():
     assert torch.equal(channel_states(1e-6 * maps)[0], channel_states(maps)[0])  # whatever the scale
 
 
-def test_a_constant_channel_is_not_dead():
-    maps = torch.randn(3, 4, 4)
+def test_constant_and_negative_channels_are_not_dead():
+    maps = torch.ones(3, 4, 4)
     maps[1] = 0.5
+    maps[2] = -1
     assert not channel_states(maps)[0].any()
+
+
+def test_the_many_dead_make_no_live_channel_saturated():
+    maps = torch.zeros(8, 2, 2)
+    maps[6:] = 1
+    dead, saturated = channel_states(maps)
+    assert dead.sum() == 6
+    assert not saturated.any()
 
 
 def test_of_dead_channels_alone_none_is_saturated():
