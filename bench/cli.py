@@ -5,7 +5,6 @@ where it is used, so that ``--help`` and ``--list`` answer at once.
 """
 
 import argparse
-import fnmatch
 import io
 import json
 import os
@@ -13,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 from bench.budgets import BUDGETS, SUITES
 from bench.cancel import cancel
@@ -26,11 +25,9 @@ from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
 from bench.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
 from bench.slurm import Unreachable
-from bench.specs import Edition, RecipeTable, RequestError, Row, RunSpec, Table, unknown
+from bench.specs import Edition, RecipeTable, RequestError, Row, RunSpec, Table, matching, unknown
 from bench.status import show_status
 from bench.suites import suites
-
-T = TypeVar("T")
 
 _INSTALL = "pip install -c constraints.txt -e ."
 _DEPENDENCIES = (
@@ -44,6 +41,7 @@ _DEPENDENCIES = (
     "matplotlib",
     "submitit",
     "rich",
+    "markdown-it-py",
     "tabulate",
 )
 
@@ -104,11 +102,18 @@ def _parser() -> argparse.ArgumentParser:
         help="the paper's figures: " + "; ".join(f"{number}, {figure.title}" for number, figure in FIGURES.items()),
     )
     parser.add_argument(
+        "--img-size",
+        type=_at_least(1),
+        metavar="PX",
+        help="with --figure 3 4 5: draw the network for images of this size (default: 224)",
+    )
+    parser.add_argument(
         "--only",
         nargs="+",
         metavar="PATTERN",
         help="measure only rows whose name or network matches, as in --only 'T2T-ViT*' resnet50; "
-        "the reports keep every row that was measured before",
+        "the reports keep every row that was measured before; with --figure 3 4: the network to draw instead of "
+        "T2T-ViT-14",
     )
     parser.add_argument(
         "--edition",
@@ -116,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"printed figures to compare with: {', '.join(e.key for e in EDITIONS)} (default: %(default)s)",
     )
-    parser.add_argument("--list", action="store_true", help="list the tables and their rows")
+    parser.add_argument("--list", action="store_true", help="list the tables with their rows, and the figures")
     parser.add_argument(
         "--run", choices=["local", "slurm"], help="train what is missing, on this machine, or submit it to Slurm"
     )
@@ -255,10 +260,10 @@ def _dispatch(args: argparse.Namespace) -> int:
     for option, needed, there in (
         ("--dry-run", "--run", args.dry_run and not args.run),
         ("--slurm", "--run slurm", args.slurm and args.run != "slurm"),
+        ("--img-size", "--figure 3, 4 or 5", args.img_size is not None and not args.figure),
         ("--follow", "--status", args.follow and not args.status),
         ("--yes", "--cancel", args.yes and not args.cancel),
-        ("--image", "--figure 2", args.image and "2" not in (args.figure or [])),
-        ("--weights with --figure", "2", args.weights and args.figure and "2" not in args.figure),
+        ("--image", "--figure 2", args.image and not args.figure),
     ):
         if there:
             raise RequestError(f"{option} does nothing without {needed}; add it, or leave {option} out")
@@ -272,7 +277,7 @@ def _dispatch(args: argparse.Namespace) -> int:
     if args.figure:
         if args.table or args.all:
             raise RequestError("--figure and --table are different commands, and --all is both; give one of them")
-        return report_figures(require_figures(args.figure), _edition(args.edition), args)
+        return report_figures(require_figures(args.figure, args), _edition(args.edition), args)
     if args.all and (args.table or args.only):
         raise RequestError("--all means every row of every table; leave out --table and --only, or --all")
     named = args.table or args.all
@@ -329,16 +334,16 @@ def _dispatch(args: argparse.Namespace) -> int:
             for suite in found
             for entry in suite.entries
         ]
-        entries = _matching(by_name, args.only)
+        entries = matching(by_name, args.only)
         code = _planned([entry.spec for entry in entries], args)
         return report_suites(found, entries, args) if code is None else code
     if args.list:
-        shown = _matching([((row.name, row.network.model), row) for table in tables for row in table.rows], args.only)
+        shown = matching([((row.name, row.network.model), row) for table in tables for row in table.rows], args.only)
         tables = [table for table in tables if any(row in shown for row in table.rows)]
         _list(tables, [] if args.only else recipe_tables, shown, as_json=args.json)
         return 0
     rows = [row for table in tables for row in table.rows_in(edition)]
-    rows = _matching([((row.name, row.network.model), row) for row in rows], args.only)
+    rows = matching([((row.name, row.network.model), row) for row in rows], args.only)
     if args.run and not any(row.run for row in rows):
         raise RequestError(
             f"--run: nothing to train in {', '.join(row.name for row in rows)}: no recipe is held for how its printed "
@@ -405,23 +410,6 @@ def _edition(name: str) -> Edition:
     raise unknown("edition", name, [e.key for e in EDITIONS])
 
 
-def _matching(named: Sequence[tuple[Sequence[str], T]], patterns: Sequence[str] | None) -> list[T]:
-    """What stands behind the names (of row and network) that a pattern matches, or behind all."""
-    if not patterns:
-        return [item for _, item in named]
-    matches = {
-        pattern: [
-            item for names, item in named if any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in names)
-        ]
-        for pattern in patterns
-    }
-    for pattern, found in matches.items():
-        if not found:
-            names = [names[0] for names, _ in named]
-            raise unknown("row or network", pattern, names, "--list shows networks; * and ? are wildcards")
-    return [item for _, item in named if any(item in found for found in matches.values())]
-
-
 def _list(tables: Iterable[Table], recipe_tables: Iterable[RecipeTable], rows: Sequence[Row], *, as_json: bool) -> None:
     if as_json:
         listed = [
@@ -441,7 +429,9 @@ def _list(tables: Iterable[Table], recipe_tables: Iterable[RecipeTable], rows: S
             {"table": table.number, "title": table.title, "recipes": [recipe.name for recipe in table.recipes]}
             for table in recipe_tables
         ]
-        print(json.dumps({"tables": listed, "settings": recipes}, indent=2))
+        document: dict[str, object] = {"tables": listed, "settings": recipes}
+        document["figures"] = [{"figure": number, "title": figure.title} for number, figure in FIGURES.items()]
+        print(json.dumps(document, indent=2))
         return
     widths = [max((len(text) for text in column), default=0) for column in zip(*map(_listed, rows), strict=True)]
     for table in tables:
@@ -453,6 +443,8 @@ def _list(tables: Iterable[Table], recipe_tables: Iterable[RecipeTable], rows: S
     for recipe_table in recipe_tables:
         print(f"Table {recipe_table.number}: {recipe_table.title}")
         print(f"  recipes {', '.join(recipe.name for recipe in recipe_table.recipes)}")
+    for number, figure in FIGURES.items():
+        print(f"Figure {number}: {figure.title}")
 
 
 def _listed(row: Row) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.evaluations import known_evaluations
 from bench.run_folder import RunRecords
-from bench.specs import Complexity, Evaluation, Network, Row, RunRecord, RunSpec, networks
-from bench.store import load_complexity, save_complexity
+from bench.specs import Complexity, Evaluation, Network, Outline, Row, RunRecord, RunSpec, networks
+from bench.store import load_complexity, load_outline, save_complexity, save_outline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +103,24 @@ def measure_missing(wanted: Sequence[Network], runs: Path) -> list[str]:
                     flush=True,
                 )
     return failures
+
+
+def outline_of(network: Network, runs: Path) -> Outline:
+    """What is kept of the network's layers, if it still holds; else the network is built, read and kept.
+
+    A file that is damaged or was edited is named, and read off the network again.
+
+    Raises:
+        RequestError: no such network.
+    """
+    from bench.outline import is_current, read_outline
+
+    try:
+        outline = load_outline(runs, network)
+    except ValueError as error:
+        print(f"run_all.py: read again: {error}", file=sys.stderr)
+        outline = None
+    if outline is None or not is_current(outline):
+        outline = read_outline(network)
+        save_outline(runs, outline)
+    return outline

@@ -17,7 +17,7 @@ from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, require_released
 from bench.feature_sources import known_feature_maps
 from bench.figures import FIGURES
-from bench.output import tell, texts, write_report
+from bench.output import read_reports, tell, texts, write_report
 from bench.paper.claims import CLAIMS
 from bench.paper.ideas import IDEAS
 from bench.run_folder import RunRecords
@@ -141,6 +141,7 @@ def _report_index(
     """
     from bench.report.claims import claims_frame, claims_markdown, claims_overview
     from bench.report.counting import counting_markdown
+    from bench.report.html import html_page
     from bench.report.ideas import ideas_frame, ideas_markdown, ideas_pictures
     from bench.report.index import index_markdown, total_counts
     from bench.report.missing import missing_markdown, untrained
@@ -149,6 +150,7 @@ def _report_index(
     by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
     drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
     figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
+    evidence.keep(args.runs, args.reports, (file for one in drawn.values() for file in one.evidence))
     tried = claims_frame(CLAIMS, by_table, known_feature_maps(args.runs))
     claims = write_report(
         args.reports,
@@ -179,10 +181,11 @@ def _report_index(
         problems=found.problems,
     )
     index = write_report(args.reports, "README", {"md": text})
+    page = write_report(args.reports, "index", {"html": html_page(read_reports(args.reports))})
+    pages = {"counting": counting, "claims": claims, "ideas": ideas, **figures, "index": index | page}
     if not args.json:
-        for paths in (counting, claims, ideas, *figures.values(), index):
+        for paths in pages.values():
             tell(paths)
-    pages = {"counting": counting, "claims": claims, "ideas": ideas, **figures, "index": index}
     failures = [failure for one in drawn.values() for failure in one.failures]
     return {name: texts(paths) for name, paths in pages.items()} | {"verdicts": total_counts(frames)}, failures
 

@@ -5,13 +5,14 @@ same command writes the same reports again.
 """
 
 import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from bench.collect import Collected
 from bench.report.evidence import FOLDER
-from bench.specs import FeatureMaps, RunRecord
-from bench.store import complexity_path, evaluation_path, feature_maps_path
+from bench.specs import RunRecord
+from bench.store import complexity_path, evaluation_path
 
 
 def behind(found: Collected) -> list[Path]:
@@ -27,11 +28,6 @@ def behind(found: Collected) -> list[Path]:
 def of_runs(records: Iterable[RunRecord]) -> list[Path]:
     """Files that tell what came of runs, below their folder."""
     return [Path(record.run_id, name) for record in records for name in ("record.json", "metrics.jsonl")]
-
-
-def of_feature_maps(found: Iterable[FeatureMaps]) -> list[Path]:
-    """Files of feature maps, below their folder."""
-    return [feature_maps_path(Path(), one) for one in found]
 
 
 def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:
@@ -56,6 +52,6 @@ def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:
                 continue
         copy.parent.mkdir(parents=True, exist_ok=True)
         # Not flushed as what is earned is: the original stays where it was.
-        temporary = copy.with_name(f".{copy.name}.tmp")
+        temporary = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")  # another command may write the same
         temporary.write_bytes(content)
         temporary.replace(copy)

@@ -9,7 +9,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from PIL import Image
 from bench import data, in_memory
 from bench.complexity import machine
 from bench.recipes import CIFAR_TRANSFER
+from bench.report.evidence import FOLDER, link
+from bench.run_folder import now
 from bench.specs import RequestError
+from bench.store import sealed, write_atomically
 
 IMG_SIZE, BATCH, SEED = 224, 64, 0
 CPU = torch.device("cpu")
@@ -99,7 +102,7 @@ def _images_per_s(loader: Iterable[data.Batch]) -> float:
 def report(rounds: Sequence[Round], *, source: str, images: int, cores: int, load: float) -> str:
     """Markdown: what was measured, and on what."""
     ratios = [each.ratio for each in rounds]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "timm", "pillow", "numpy"))
+    versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
     lines = [
         "# Loading CIFAR",
         "",
@@ -121,9 +124,16 @@ def report(rounds: Sequence[Round], *, source: str, images: int, cores: int, loa
         "- image by image: torchvision's transforms on PIL images, in a DataLoader's processes (`bench/data.py`)",
         "- from memory: matrix products with PIL's filter weights, in batches (`bench/in_memory.py`)",
         "",
-        "`python -m bench.loading` measures it again.",
+        f"`python -m bench.loading` measures it again. Evidence: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+_EVIDENCE = "loading.json"
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "torchvision", "timm", "pillow", "numpy")}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -145,9 +155,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RequestError as error:
         parser.error(str(error))
     source = "CIFAR-10" if given.data else "generated images of CIFAR's size, held as arrays"
-    text = report(rounds, source=source, images=len(images) // BATCH * BATCH, cores=given.cores, load=load)
-    given.reports.mkdir(parents=True, exist_ok=True)
-    (given.reports / "loading.md").write_text(text)
+    measured = {"source": source, "images": len(images) // BATCH * BATCH, "cores": given.cores, "load": load}
+    found = {"rounds": [asdict(each) for each in rounds], **measured, "machine": machine(), "versions": _versions()}
+    write_atomically(given.reports / FOLDER / _EVIDENCE, sealed(found | {"measured_at": now()}))
+    text = report(rounds, **measured)
+    write_atomically(given.reports / "loading.md", text)
     print(text, end="")
 
 

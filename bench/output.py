@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.report.evidence import FOLDER
 from bench.store import write_atomically
 
 
@@ -12,6 +13,14 @@ def write_report(folder: Path, name: str, contents: Mapping[str, str | bytes]) -
     for suffix, content in contents.items():
         write_atomically(paths[suffix], content)
     return paths
+
+
+def read_reports(folder: Path) -> dict[str, bytes]:
+    """The files of a reports folder that one page is made of, by path relative to it: reports, pictures, evidence."""
+    suffixes = (".md", ".csv", ".png", ".svg")
+    paths = [path for path in folder.glob("*.*") if path.suffix in suffixes and not path.name.startswith(".")]
+    paths += [path for path in (folder / FOLDER).rglob("*.json*") if not path.name.startswith(".")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(paths)}
 
 
 def texts(paths: Mapping[str, Path]) -> dict[str, str]:

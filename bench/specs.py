@@ -3,13 +3,16 @@
 import base64
 import datetime
 import difflib
+import fnmatch
 import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 CELLS = ("top1_pct", "params_m", "macs_g")
 STRUCTURE = ("tokens", "depth", "hidden", "mlp")
@@ -29,6 +32,27 @@ def unknown(kind: str, value: object, choices: Iterable[object], remedy: str = "
     return RequestError(
         f"unknown {kind} {str(value)!r}{hint} (choose from {', '.join(names)})" + (f"; {remedy}" if remedy else "")
     )
+
+
+def matching(named: Sequence[tuple[Sequence[str], T]], patterns: Sequence[str] | None) -> list[T]:
+    """What stands behind the names (of row and network) that a pattern matches, or behind all.
+
+    Raises:
+        RequestError: a pattern matches nothing.
+    """
+    if not patterns:
+        return [item for _, item in named]
+    matches = {
+        pattern: [
+            item for names, item in named if any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in names)
+        ]
+        for pattern in patterns
+    }
+    for pattern, found in matches.items():
+        if not found:
+            names = [names[0] for names, _ in named]
+            raise unknown("row or network", pattern, names, "--list shows networks; * and ? are wildcards")
+    return [item for _, item in named if any(item in found for found in matches.values())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -870,6 +894,78 @@ class Complexity:
         if not all(type(text) is str for text in texts):
             raise ValueError(f"names, structure and versions of {name!r} must be text")
         datetime.datetime.fromisoformat(self.measured_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerShape:
+    """One layer of a built network, with what goes into it and what comes out, batch left out."""
+
+    name: str
+    """qualified, as in the state dict"""
+    kind: str
+    """its class; "Parameter" for one that belongs to the network itself"""
+    inputs: tuple[int, ...]
+    """shape of the first argument; empty for a parameter"""
+    output: tuple[int, ...]
+    params: int
+    """all parameters in it, frozen ones included"""
+    trainable_params: int
+    settings: Mapping[str, int] = field(default_factory=dict)
+    """kernel, stride, padding, groups or heads, where it has them; the same along both axes"""
+
+    def __post_init__(self) -> None:
+        numbers = (*self.inputs, *self.output, self.params, self.trainable_params, *self.settings.values())
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError(f"shapes, settings and counts of {self.name!r} must be whole numbers from 0")
+        if not self.output or self.params < self.trainable_params:
+            raise ValueError(f"shape and counts of {self.name!r} contradict each other")
+        if not all(type(text) is str for text in (self.name, self.kind)):
+            raise ValueError("names and kinds of layers must be text")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """The layers of a built network in the order in which an image meets them: what figures are drawn from."""
+
+    network: Network
+    layers: tuple[LayerShape, ...]
+    """those that have parameters, and soft splits; of what lies inside the blocks the first one's alone"""
+    params: int
+    """of the whole network"""
+    versions: Mapping[str, str]
+    """of python and of the libraries that decide the layers"""
+    source_sha256: str
+    """over the suite's own code behind them"""
+    machine: str
+    measured_at: str
+    """UTC, ISO 8601"""
+
+    def __post_init__(self) -> None:
+        texts = (str(self.network), self.source_sha256, self.machine, *self.versions.values())
+        if not all(type(text) is str for text in texts):
+            raise ValueError(f"names and versions of {texts[0]!r} must be text")
+        if not all(type(number) is int for number in (self.network.img_size, self.params)) or not self.layers:
+            raise ValueError(f"counts of {texts[0]!r} must be whole numbers, and layers there")
+        datetime.datetime.fromisoformat(self.measured_at)
+
+    def __contains__(self, name: str) -> bool:
+        return any(layer.name == name for layer in self.layers)
+
+    def __getitem__(self, name: str) -> LayerShape:
+        """The layer of a name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(f"{self.network} has no layer {name!r}")
+
+    @property
+    def blocks(self) -> tuple[LayerShape, ...]:
+        """Of the backbone, in order."""
+        return tuple(layer for layer in self.layers if re.fullmatch(r"blocks\.\d+", layer.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

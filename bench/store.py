@@ -1,8 +1,8 @@
-"""Files that remember: atomic writes, and the folders of complexity measurements, evaluations and feature maps.
+"""Files that remember: atomic writes, and the folders of measurements, outlines, evaluations and feature maps.
 
-Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution; evaluations
-of released weights in ``<runs>/evaluations/<evaluation_id>.json``, and unfinished ones in ``.partial.json``; feature
-maps in ``<runs>/feature_maps/<feature_maps_id>.json``.
+Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution, and outlines
+likewise in ``<runs>/outlines``; evaluations of released weights in ``<runs>/evaluations/<evaluation_id>.json``, and
+unfinished ones in ``.partial.json``; feature maps in ``<runs>/feature_maps/<feature_maps_id>.json``.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.specs import (
     BROKEN_SEAL,
@@ -26,10 +26,14 @@ from bench.specs import (
     FeatureMaps,
     FeatureSource,
     LayerMaps,
+    LayerShape,
     Network,
+    Outline,
     RequestError,
     Weights,
 )
+
+M = TypeVar("M", Complexity, Outline)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -117,8 +121,7 @@ def require_writable(folder: Path, option: str) -> None:
 
 def complexity_path(runs: Path, network: Network) -> Path:
     """Where the measurement of a network lies."""
-    name = re.sub(r"[^\w.=,()-]", "-", str(network))
-    return runs / "complexity" / f"{name}-{network.img_size}px.json"
+    return runs / "complexity" / _file_name(network)
 
 
 def save_complexity(runs: Path, measured: Complexity) -> None:
@@ -132,16 +135,49 @@ def load_complexity(runs: Path, network: Network) -> Complexity | None:
     Raises:
         ValueError: the file is not a whole measurement of that network, and why.
     """
-    path = complexity_path(runs, network)
+    return _load_measured(complexity_path(runs, network), network, Complexity)
+
+
+def outline_path(runs: Path, network: Network) -> Path:
+    """Where the outline of a network lies."""
+    return runs / "outlines" / _file_name(network)
+
+
+def save_outline(runs: Path, outline: Outline) -> None:
+    """Keep an outline, in place of an older one of the same network."""
+    write_atomically(outline_path(runs, outline.network), sealed(asdict(outline)))
+
+
+def load_outline(runs: Path, network: Network) -> Outline | None:
+    """The outline of a network, or None where there is none or one without a checksum.
+
+    Raises:
+        ValueError: the file is not a whole outline of that network, and why.
+    """
+    return _load_measured(outline_path(runs, network), network, Outline)
+
+
+def _layer(values: dict[str, Any]) -> LayerShape:
+    return LayerShape(**values | {name: tuple(values[name]) for name in ("inputs", "output")})
+
+
+def _file_name(network: Network) -> str:
+    name = re.sub(r"[^\w.=,()-]", "-", str(network))
+    return f"{name}-{network.img_size}px.json"
+
+
+def _load_measured(path: Path, network: Network, kind: type[M]) -> M | None:
     try:
         values, broken = unsealed(path.read_text())
         if broken == NO_SEAL:
             return None  # of the suite before measurements had a checksum, or whose checksum was taken out
         if broken:
             raise ValueError(broken)
-        if values.keys() != {f.name for f in fields(Complexity)}:
+        if values.keys() != {f.name for f in fields(kind)}:
             raise ValueError("not the fields of a measurement")
-        measured = Complexity(**values | {"network": _network(values["network"])})
+        if "layers" in values:
+            values["layers"] = tuple(_layer(layer) for layer in values["layers"])
+        measured = kind(**values | {"network": _network(values["network"])})
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:

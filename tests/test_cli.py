@@ -14,6 +14,7 @@ import sys
 import pytest
 
 import bench.cli
+from bench.figures import FIGURES
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.specs import Row, Table, imagenet
@@ -78,7 +79,7 @@ def test_the_index_links_all_and_counts_the_verdicts(measured_once):
     reports = measured_once[2]
     index = (reports / "README.md").read_text()
     links = re.findall(r"\]\(([\w.]+)\)", index)
-    pages = {"counting.md", "claims.md", "ideas.md", "figure_1.png"}
+    pages = {"counting.md", "claims.md", "ideas.md", "figure_1.png", *(f"figure_{number}.md" for number in FIGURES)}
     assert {f"table_{number}.md" for number in range(1, 10)} | pages == set(links)
     assert all((reports / link).exists() for link in links)
     counts = dict.fromkeys(("matches", "rounds", "truncates", "differs"), 0)
@@ -160,6 +161,8 @@ def test_list_shows_every_row(run_all):
     assert "Table 9: Settings of the CIFAR experiments\n  recipes cifar_transfer\n" in text
     listed = json.loads(run_all("--list", "--json", "--only", "*_t-*").stdout)
     (table_3,) = [table for table in listed["tables"] if table["table"] == 3]
+    assert [figure["figure"] for figure in listed["figures"]] == list(FIGURES)
+    assert "\nFigure 4: The architecture of T2T-ViT\n" in text
     assert [row["network"] for row in table_3["rows"]] == ["t2t_vit_t_14", "t2t_vit_t_19", "t2t_vit_t_24"]
 
 
@@ -181,7 +184,7 @@ def test_all_as_json_names_the_index_and_the_counts(measured_once, run_all, tmp_
     done = run_all("--all", "--json", "--runs", measured_once[1], "--reports", tmp_path)
     document = json.loads(done.stdout)
     assert [table["table"] for table in document["tables"]] == list(range(1, 10))
-    assert document["index"] == {"md": str(tmp_path / "README.md")}
+    assert document["index"] == {"md": str(tmp_path / "README.md"), "html": str(tmp_path / "index.html")}
     assert document["counting"] == {"md": str(tmp_path / "counting.md")}
     total = ", ".join(f"{count} {verdict}" for verdict, count in document["verdicts"].items())
     assert total in (tmp_path / "README.md").read_text()
@@ -393,7 +396,7 @@ def test_the_committed_reports_are_what_the_program_writes(measured_once):
         return [re.sub(r",\d{4}-\d\d-\d\d$", "", line) for line in text.splitlines() if "- Measured 20" not in line]
 
     written = sorted(path for path in measured_once[2].iterdir() if path.suffix in (".md", ".csv"))
-    assert len(written) == 2 * 9 + 6
+    assert len(written) == 2 * (9 + len(FIGURES)) + 6
     for path in written:
         committed = (ROOT / "reports" / path.name).read_text()
         if path.name == "README.md":  # which links what else lies in the folder

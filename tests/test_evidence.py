@@ -361,6 +361,22 @@ def follow_figure_1(reports):
     assert len(lines) == 26
 
 
+def follow_loading(reports):
+    found = read(reports / "evidence/loading.json")
+    page = (reports / "loading.md").read_text()
+    (table,) = tables_of(reports / "loading.md")
+    ratios = [one["in_memory"] / one["one_by_one"] for one in found["rounds"]]
+    for cells, one, ratio in zip(table, found["rounds"], ratios, strict=True):
+        slow, fast = (next(cell for name, cell in cells.items() if name.startswith(w)) for w in ("Image", "From"))
+        assert shows(slow, one["one_by_one"])
+        assert shows(fast, one["in_memory"])
+        assert shows(cells["Ratio"], ratio)
+    text = re.search(r"From memory come .*", page)[0]
+    values = (statistics.median(ratios), len(ratios), min(ratios), max(ratios), found["cores"])
+    assert shows(text, *values), text
+    assert found["machine"] in page
+
+
 def follow_suite(reports, name):
     """A budget's report: runs to their records, means to the runs."""
     lines = rows_of(reports / f"{name}.csv")
@@ -418,6 +434,10 @@ def test_every_number_of_the_committed_runs(name):
     follow_suite(ROOT / "reports", name)
     listed = {entry.run_id for entry in (spec for spec in SUITES[name].values())}
     assert any(line["run_id"] in listed for line in rows_of(ROOT / "reports" / f"{name}.csv"))
+
+
+def test_every_number_of_the_committed_loading_page():
+    follow_loading(ROOT / "reports")
 
 
 def test_nothing_lies_in_the_evidence_that_no_page_names():

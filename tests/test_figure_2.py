@@ -367,8 +367,8 @@ def test_a_photograph_is_shown_upright(tmp_path):
     ("arguments", "parts"),
     [
         (["--image", "x.png"], ["--image does nothing without --figure 2"]),
-        (["--image", "x.png", "--figure", "1"], ["--image does nothing without --figure 2"]),
-        (["--figure", "1", "--weights", "x.pth"], ["--weights with --figure", "without 2"]),
+        (["--image", "x.png", "--figure", "1"], ["--image does nothing for figure 1", "choose --figure 2 alone"]),
+        (["--figure", "1", "2", "--weights", "x.pth"], ["--weights does nothing for figure 1"]),
         (["--figure", "2", "--image", "nowhere.png"], ["--image nowhere.png: No such file", "give a photograph"]),
         (["--figure", "2", "--image", "README.md"], ["--image README.md: not a whole image"]),
         (["--figure", "2", "--image", "tests"], ["--image tests: Is a directory"]),

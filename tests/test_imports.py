@@ -30,8 +30,9 @@ COLLECT = bench("specs", "store", "run_folder", "evaluations")
 SOURCES = bench("specs", "paper", "budgets", "store", "run_folder", "collect", "feature_maps")
 FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "evidence", "feature_sources", "output")
 COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
-
+LOADING = bench("specs", "recipes", "data", "in_memory", "complexity", "report.evidence", "run_folder", "store")
 REPORT = bench("specs", "costs", "paper", "suites", "store", "report")
+REPORT |= {"pandas", "numpy", "matplotlib", "markdown_it"}
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
@@ -54,7 +55,7 @@ RULES = {
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy"},) * 2,
-    "bench.loading": (bench("specs", "recipes", "data", "in_memory", "complexity") | {"torch", "numpy", "PIL"},) * 2,
+    "bench.loading": (LOADING | {"torch", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
     "bench.weights": (WEIGHTS, WEIGHTS | {"huggingface_hub"}),
     "bench.evaluate": (EVALUATE | {"models", "torch"},) * 2,
@@ -79,12 +80,15 @@ RULES = {
     ),
     "bench.feature_sources": (SOURCES, SOURCES | {"models", "matplotlib", "PIL"}),
     "bench.structure": (set(), {"torch"}),
-    "bench.report": (bench("specs", "costs", "paper", "suites", "store", "report") | {"pandas", "numpy", "matplotlib"},)
-    * 2,
+    "bench.outline": (
+        bench("specs", "store", "complexity"),
+        bench("specs", "store", "complexity", "build") | {"torch"},
+    ),
+    "bench.report": (REPORT,) * 2,
     "bench.cli": (CLI,) * 2,
-    "bench.output": (bench("store"),) * 2,
+    "bench.output": (bench("store", "report.evidence"),) * 2,
     "bench.evidence": (bench("specs", "store", "collect", "report.evidence"),) * 2,
-    "bench.collect": (COLLECT, COLLECT | bench("complexity") | {"rich"}),
+    "bench.collect": (COLLECT, COLLECT | bench("complexity", "outline") | {"rich"}),
     "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas", "numpy"}),
     "bench.commands": (COMMANDS, COMMANDS | bench("report") | {"pandas", "rich"}),
     "bench.build": (bench("specs") | {"models", "torch", "timm"},) * 2,

@@ -20,6 +20,7 @@ from bench.run_folder import checkpoints, load_record
 from bench.specs import RequestError, Resources, RunSpec
 from bench.stop import Stop
 from tests.conftest import ROOT
+from tests.test_evidence import follow_loading
 
 CPU = torch.device("cpu")
 KNOWN = data.KNOWN["cifar10"]
@@ -290,6 +291,7 @@ def test_the_benchmark_reports_both_and_their_ratio(tmp_path, capsys):
     assert capsys.readouterr().out == text
     rows = re.findall(r"^\| (\d) \| (\d+) \| (\d+) \| (\d+\.\d\d) \|$", text, re.MULTILINE)
     assert [row[0] for row in rows] == ["1", "2"]
+    follow_loading(tmp_path)
     for _, slow, fast, ratio in rows:
         assert float(ratio) == pytest.approx(int(fast) / int(slow), rel=0.05)
     assert "median of 2 rounds" in text

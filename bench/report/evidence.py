@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bench.specs import Evaluation, FeatureMaps, Network
-from bench.store import complexity_path, evaluation_path, feature_maps_path
+from bench.store import complexity_path, evaluation_path, feature_maps_path, outline_path
 
 FOLDER = "evidence"
 
@@ -12,6 +12,11 @@ FOLDER = "evidence"
 def measurement_file(network: Network) -> str:
     """Of params, MACs and structure; relative to the reports, as all of them."""
     return complexity_path(Path(FOLDER), network).as_posix()
+
+
+def outline_file(network: Network) -> str:
+    """Of the layers and their shapes."""
+    return outline_path(Path(FOLDER), network).as_posix()
 
 
 def record_file(run_id: str) -> str:
