@@ -18,6 +18,7 @@ from bench.budgets import BUDGETS, SUITES
 from bench.cancel import cancel
 from bench.collect import runs_of
 from bench.commands import report_suites, report_tables, tell_untrained, with_seeds
+from bench.curves import report_curves
 from bench.dispatch import dry_run, submit_to_slurm
 from bench.figures import FIGURES, report_figures, require_figures
 from bench.given import fitting_weights, from_files, named_teacher
@@ -163,6 +164,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--yes", action="store_true", help="with --cancel: do not ask")
     parser.add_argument(
+        "--curves", nargs="+", metavar="RUN", help="draw the training curves of these runs, by id or network"
+    )
+    parser.add_argument(
         "--data",
         type=Path,
         default=Path(os.environ.get("T2T_BENCH_DATA", "data")),
@@ -267,13 +271,21 @@ def _dispatch(args: argparse.Namespace) -> int:
     ):
         if there:
             raise RequestError(f"{option} does nothing without {needed}; add it, or leave {option} out")
-    asked = [f"--{name}" for name in ("run", "evaluate", "list", "status", "cancel", "figure") if getattr(args, name)]
+    asked = [
+        f"--{name}"
+        for name in ("run", "evaluate", "list", "status", "cancel", "curves", "figure")
+        if getattr(args, name)
+    ]
     if len(asked) > 1:
         raise RequestError(f"{' and '.join(asked)} are different commands; give one of them")
     if args.status:
         return show_status(args)
     if args.cancel:
         return cancel(args)
+    if args.curves:
+        if args.table or args.all:
+            raise RequestError("--curves and --table are different commands; give one of them")
+        return report_curves(args)
     if args.figure:
         if args.table or args.all:
             raise RequestError("--figure and --table are different commands, and --all is both; give one of them")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.evaluations import known_evaluations
-from bench.run_folder import RunRecords
-from bench.specs import Complexity, Evaluation, Network, Outline, Row, RunRecord, RunSpec, networks
+from bench.run_folder import RunRecords, load_metrics
+from bench.specs import Complexity, Evaluation, Metrics, Network, Outline, Row, RunRecord, RunSpec, networks
 from bench.store import load_complexity, load_outline, save_complexity, save_outline
 
 
@@ -51,6 +51,17 @@ def tell_problems(problems: Iterable[str]) -> None:
 def runs_of(rows: Iterable[Row]) -> list[RunSpec]:
     """All runs that fill cells of the rows, each once."""
     return list(dict.fromkeys(run for row in rows for run in row.runs))
+
+
+def metrics_of(records: Iterable[RunRecord], runs: Path) -> tuple[dict[str, Metrics], list[str]]:
+    """The metrics of each run, by its id, and a line on each damaged file, which counts as none."""
+    found, problems = {}, []
+    for record in records:
+        try:
+            found[record.run_id] = load_metrics(runs / record.run_id, record)
+        except ValueError as error:
+            problems.append(str(error))
+    return found, problems
 
 
 def known_measurements(wanted: Iterable[Network], runs: Path) -> tuple[dict[Network, Complexity], list[str]]:

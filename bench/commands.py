@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench import costs, evidence
 from bench.budgets import BUDGETS
-from bench.collect import Collected, collect, measure_missing, runs_of, tell_problems
+from bench.collect import Collected, collect, measure_missing, metrics_of, runs_of, tell_problems
 from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, require_released
 from bench.feature_sources import known_feature_maps
@@ -28,6 +28,7 @@ from bench.suites import Entry, Suite
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.report.curves import Curve
     from bench.report.frame import Evaluations, Measurements, Records
 
 
@@ -112,7 +113,7 @@ def _table_contents(
     if table.has_picture:
         from bench.report.plots import table_picture
 
-        contents["png"] = table_picture(table, edition, frame)
+        contents |= table_picture(table, edition, frame)
     return contents
 
 
@@ -199,6 +200,7 @@ def _apart(folder: Path) -> dict[str, str]:
 
 def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argparse.Namespace) -> int:
     """Train what is missing of runs that fill none of the paper's cells, and report them."""
+    from bench.report.curves import curves_pictures
     from bench.report.frame import compares_seeds, runs_frame, seeds_frame
     from bench.report.markdown import runs_markdown, title
     from bench.report.plots import seeds_picture, sweep_picture
@@ -215,23 +217,44 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
         shown = dataclasses.replace(suite, entries=entries)
         frame = runs_frame(entries, records, suite.sweep, args.seeds or ())
         by_entry = seeds_frame(frame, suite.sweep)
+        curves = curves_pictures(_curves(shown, records, args.runs))
         command = " ".join(["python run_all.py", *_repeat(args), "--run local", "--data DIR"])
         contents: dict[str, str | bytes] = {
-            "md": runs_markdown(shown, records, command, args.seeds or ()),
+            "md": runs_markdown(shown, records, command, args.seeds or (), has_curves=bool(curves)),
             "csv": frame.to_csv(index=False, lineterminator="\n"),
         }
         if suite.sweep and by_entry["seeds"].any():
-            contents["png"] = sweep_picture(shown, by_entry)
+            contents |= sweep_picture(shown, by_entry)
         elif compares_seeds(by_entry):
-            contents["png"] = seeds_picture(frame, by_entry)
+            contents |= seeds_picture(frame, by_entry)
         paths = write_report(args.reports, suite.name, contents)
+        drawn = write_report(args.reports, f"{suite.name}_curves", curves)
         if args.json:
             printed.append({"runs": suite.name, "rows": _plain(frame), "entries": _plain(by_entry)})
         else:
             _show_runs(title(suite), frame, by_entry, suite.sweep)
             tell(paths)
+            if drawn:
+                tell(drawn)
     tell_problems(known.problems)
     return _finish({"suites": printed} if args.json else None, failures)
+
+
+def _curves(suite: Suite, records: "Records", runs: Path) -> "list[Curve]":
+    """Of all runs of a suite whose files are sound."""
+    from bench.report.curves import Curve
+
+    found = []
+    for entry in suite.entries:
+        swept = [f"{name} {value}" for name, value in zip(suite.sweep, entry.swept, strict=True)]
+        metrics, problems = metrics_of(records[entry.spec.run_id], runs)
+        tell_problems(problems)
+        found += [
+            Curve(name=", ".join([entry.row, *swept]), record=record, metrics=metrics[record.run_id])
+            for record in records[entry.spec.run_id]
+            if record.run_id in metrics
+        ]
+    return found
 
 
 def with_seeds(specs: Iterable[RunSpec], seeds: Sequence[int] | None) -> list[RunSpec]:

@@ -27,7 +27,7 @@ def behind(found: Collected) -> list[Path]:
 
 def of_runs(records: Iterable[RunRecord]) -> list[Path]:
     """Files that tell what came of runs, below their folder."""
-    return [Path(record.run_id, name) for record in records for name in ("record.json", "metrics.jsonl")]
+    return [Path(record.run_id, name) for record in records for name in ("spec.json", "record.json", "metrics.jsonl")]
 
 
 def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:

@@ -282,6 +282,7 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
         record.history.append({"what": "killed", "when": now(), "note": "found running without a process"})
     if record.seal == BROKEN_SEAL:  # what counts is made anew, from the checkpoint
         record.history.append({"what": BROKEN_SEAL, "when": now(), "note": "its checksum did not hold"})
+        record.epoch_images_per_s = []
     record.status, record.error = "running", ""
     record.git = checkout()
     record.versions = versions()

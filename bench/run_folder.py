@@ -22,11 +22,11 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.specs import RequestError, RunRecord, RunSpec, Weights
+from bench.specs import BROKEN_SEAL, NO_SEAL, Metrics, RequestError, RunRecord, RunSpec, Weights
 from bench.store import replace, sealed, sha256_of, unsealed, write_atomically
 
 HEARTBEAT_S = 15.0
@@ -69,6 +69,40 @@ def load_record(folder: Path) -> RunRecord | None:
         return None
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def load_metrics(folder: Path, record: RunRecord) -> Metrics:
+    """What a run's metrics.jsonl holds of the epochs that its record speaks of.
+
+    Raises:
+        ValueError: the file is not there, or not made of lines of numbers.
+    """
+    path = folder / "metrics.jsonl"
+    if not record.epoch:
+        return Metrics(lines=())
+    try:
+        text = path.read_text().splitlines(keepends=True)[: record.epoch]
+        whole = _sha256_of_lines(text) == record.metrics_sha256
+        if record.seal == BROKEN_SEAL or (record.metrics_sha256 and not whole):
+            seal = BROKEN_SEAL
+        else:
+            seal = "" if whole and not record.seal else NO_SEAL
+        return Metrics(lines=tuple(_numbers(number, line) for number, line in enumerate(text, start=1)), seal=seal)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: not there, though {record.epoch} epochs are finished") from None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _numbers(number: int, line: str) -> dict[str, float]:
+    try:
+        return dict(json.loads(line))
+    except (ValueError, TypeError, RecursionError):
+        raise ValueError(f"line {number}: not JSON of an epoch's numbers") from None
+
+
+def _sha256_of_lines(lines: Iterable[str]) -> str:
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,9 +209,23 @@ class OwnedRun:
         """Write record.json whole."""
         self._write("record.json", sealed(dataclasses.asdict(record)))
 
-    def save_lines(self, name: str, lines: list[Mapping[str, object]]) -> None:
-        """Write a JSON-lines file whole, so that no line of an abandoned attempt survives."""
-        self._write(name, "".join(json.dumps(line) + "\n" for line in lines))
+    def save_metrics(self, record: RunRecord, lines: Sequence[Mapping[str, float]]) -> None:
+        """Write metrics.jsonl whole, so that no line of an abandoned attempt survives, and the record with its sha256.
+
+        Whoever reads in between, or after a kill in between, finds at least the lines that the record speaks of.
+
+        Args:
+            record: gets the number of lines as its finished epochs, and their checksum.
+            lines: one an epoch.
+        """
+        text = [json.dumps(line) + "\n" for line in lines]
+        goes_back = len(text) < record.epoch  # to an older checkpoint
+        record.epoch, record.metrics_sha256 = len(text), _sha256_of_lines(text)
+        if goes_back:
+            self.save_record(record)
+        self._write("metrics.jsonl", "".join(text))
+        if not goes_back:
+            self.save_record(record)
 
     def _write(self, name: str, text: str) -> None:
         self.check()

@@ -513,6 +513,11 @@ class RunRecord:
     epochs: int = 0
     images_per_s: float | None = None
     """of training, in the last epoch"""
+    epoch_images_per_s: list[float | None] = field(default_factory=list)
+    """likewise in each epoch from 0; of one that was resumed in its middle, in the part that the last attempt trained;
+    None where nobody noted it"""
+    metrics_sha256: str = ""
+    """over the first ``epoch`` lines of metrics.jsonl; empty for a run of before this field"""
     wall_time_s: float = 0.0
     """over all attempts, as far as they were recorded"""
     results: Mapping[str, float] = field(default_factory=dict)
@@ -542,10 +547,42 @@ class RunRecord:
         numbers = (self.epoch, self.epochs, self.world_size, self.wall_time_s, self.images_per_s or 0)
         if not all(isinstance(number, int | float) for number in (*numbers, *dict(self.results).values())):
             raise ValueError("a number in it is none")
+        if not all(speed is None or (_is_number(speed) and speed >= 0) for speed in self.epoch_images_per_s):
+            raise ValueError("a speed in it is none")
+        if not isinstance(self.metrics_sha256, str):
+            raise ValueError("metrics_sha256 in it is none")
         if not all(isinstance(part, Mapping) for part in (self.spec, self.git, self.versions, self.data)):
             raise ValueError("a table in it is none")
         if not all(isinstance(e.get("what"), str) and isinstance(e.get("when"), str) for e in self.history):
             raise ValueError("an event in its history says not what and when")
+        for event in self.history:
+            if (
+                not all(_is_number(event.get(name, 1)) for name in ("epoch", "step", "steps"))
+                or event.get("steps") == 0
+            ):
+                raise ValueError("an event in its history says not in which epoch")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """What a run's metrics.jsonl holds of the epochs that its record speaks of."""
+
+    lines: tuple[Mapping[str, float], ...]
+    """one an epoch, which counts from 0: epoch, lr, train_loss, and of raw and averaged weights {raw,ema}_val_loss,
+    ..._top1_pct, ..._top5_pct, ..._val_images"""
+    seal: str = ""
+    """what is wrong with the file's checksum in the record: nothing, ``NO_SEAL`` or ``BROKEN_SEAL``"""
+
+    def __post_init__(self) -> None:
+        for number, line in enumerate(self.lines, start=1):
+            if not all(_is_number(value) for value in line.values()):
+                raise ValueError(f"line {number}: a number in it is none")
+            if not (isinstance(line.get("epoch"), int) and line["epoch"] >= 0):
+                raise ValueError(f"line {number}: it says not which epoch it is of")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

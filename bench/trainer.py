@@ -521,9 +521,12 @@ class Training:
                     self.watch.note(note)
                     self.record.history.append({"what": what, "when": now(), "note": note})
         if self.run and self.record:
-            self.record.epoch = self.state.epoch
-            self.run.save_record(self.record)
-            self.run.save_lines("metrics.jsonl", self.state.metrics)  # type: ignore[arg-type]
+            began = next(event for event in reversed(self.record.history) if event["what"] == "running")
+            began |= {"epoch": self.state.epoch, "step": self.state.step, "steps": self.batches.steps}
+            # A checkpoint may be of another epoch than the record: what the record has no speed of stays unknown.
+            known = self.record.epoch_images_per_s[: self.state.epoch]
+            self.record.epoch_images_per_s = [*known, *[None] * (self.state.epoch - len(known))]
+            self.run.save_metrics(self.record, self.state.metrics)
 
     def _origin(self, weights: Path) -> str:
         """Where they came from, for a record that others may read: nothing of it says how this machine is laid out."""
@@ -545,13 +548,13 @@ class Training:
         if not (self.run and self.record):
             return
         record = self.record
-        record.epoch = self.state.epoch
+        if images_per_s is not None:
+            record.epoch_images_per_s.append(images_per_s or None)  # 0 where only its validation was left
         record.images_per_s = images_per_s or record.images_per_s
         record.wall_time_s = self._wall_time()
         record.unreadable = list(dict.fromkeys(line for lines in unreadable for line in lines))
         record.results = summarize(self.state.metrics, self.test if self.recipe.held_out else None)
-        self.run.save_lines("metrics.jsonl", self.state.metrics)  # type: ignore[arg-type]
-        self.run.save_record(record)
+        self.run.save_metrics(record, self.state.metrics)
 
 
 def summarize(metrics: list[dict[str, float]], test: dict[str, float] | None = None) -> dict[str, float]:

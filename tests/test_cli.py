@@ -478,7 +478,8 @@ def test_a_sweep_reports_the_runs_that_there_are_with_a_picture(smoke, run_all):
     assert re.search(r"^tiny ResNet +0\.001 +0\.05 +0 of 2 +- ", done.stdout, re.MULTILINE)
     assert re.search(r"^tiny ResNet +0\.002 +0\.05 +1 of 2 +\d", done.stdout, re.MULTILINE)
     name = "smoke_sweep_lr_weight_decay"
-    assert f"wrote {options[-1] / name}.md, {options[-1] / name}.csv, {options[-1] / name}.png" in done.stdout
+    paths = [f"{options[-1] / name}.{suffix}" for suffix in ("md", "csv", "png", "svg")]
+    assert f"wrote {', '.join(paths)}\n" in done.stdout
     with (options[-1] / f"{name}.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["recipe_lr"], row["seed"], row["status"]) for row in rows if row["model"] == "tiny ResNet"] == [

@@ -63,7 +63,7 @@ def test_ours_are_filled_marks_with_two_standard_errors(measured):
 
 
 def test_both_files_are_the_same_each_time(measured):
-    first, second = (saved(figure_1(ICCV, frames(measurements=measured)), svg=True) for _ in range(2))
+    first, second = (saved(figure_1(ICCV, frames(measurements=measured))) for _ in range(2))
     assert first == second
     assert first["png"].startswith(b"\x89PNG")
     assert b"<svg" in first["svg"]

@@ -24,9 +24,10 @@ STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
 WEIGHTS = bench("specs", "store") | {"models", "timm"}
 GIVEN = bench("specs", "store", "suites")
 DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "status")
-COMMAND = bench("collect", "commands", "dispatch", "figures", "given", "status", "cancel")
+COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
+CURVES = bench("specs", "store", "run_folder", "status", "evidence", "output")
 SOURCES = bench("specs", "paper", "budgets", "store", "run_folder", "collect", "feature_maps")
 FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "evidence", "feature_sources", "output")
 COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
@@ -89,6 +90,7 @@ RULES = {
     "bench.output": (bench("store", "report.evidence"),) * 2,
     "bench.evidence": (bench("specs", "store", "collect", "report.evidence"),) * 2,
     "bench.collect": (COLLECT, COLLECT | bench("complexity", "outline") | {"rich"}),
+    "bench.curves": (CURVES, CURVES | bench("report")),
     "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas", "numpy"}),
     "bench.commands": (COMMANDS, COMMANDS | bench("report") | {"pandas", "rich"}),
     "bench.build": (bench("specs") | {"models", "torch", "timm"},) * 2,

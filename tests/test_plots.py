@@ -115,11 +115,12 @@ def test_labels_of_measured_tables_cover_no_other_and_no_mark(number, measured_o
 
 def test_png_is_for_print_and_the_same_each_time(measurements):
     frame = table_frame(TABLES[3], ICCV, measurements, {})
-    png = table_picture(TABLES[3], ICCV, frame)
-    assert png == table_picture(TABLES[3], ICCV, frame)
-    height, width, _ = matplotlib.image.imread(io.BytesIO(png)).shape
+    pictures = table_picture(TABLES[3], ICCV, frame)
+    assert pictures == table_picture(TABLES[3], ICCV, frame)
+    height, width, _ = matplotlib.image.imread(io.BytesIO(pictures["png"])).shape
     assert (width, height) == (1800, 940)
-    assert b"pHYs" in png  # 200 dpi, for print
+    assert b"pHYs" in pictures["png"]  # 200 dpi, for print
+    assert b"<svg" in pictures["svg"]
 
 
 # Sweeps
@@ -172,7 +173,7 @@ def test_a_third_field_is_a_panel_a_value():
     figure = sweep_figure(*swept(("epochs", "warmup_epochs", "cooldown_epochs"), points))
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["T2T-ViT-14, cooldown_epochs 5", "T2T-ViT-14, cooldown_epochs 6"]
-    assert sweep_picture(*swept(("epochs",), {(1,): (2.0,)}))[:4] == b"\x89PNG"
+    assert sweep_picture(*swept(("epochs",), {(1,): (2.0,)}))["png"][:4] == b"\x89PNG"
 
 
 def test_a_sweep_chooses_by_the_images_that_are_held_out():

@@ -20,6 +20,7 @@ from bench.run_folder import (
     checkpoints,
     final_checkpoint,
     last_owner,
+    load_metrics,
     load_progress,
     load_record,
     own,
@@ -58,6 +59,109 @@ def test_a_record_edited_by_hand_says_so_and_one_from_before_checksums_too(tmp_p
     del values["checksum"]
     (tmp_path / "record.json").write_text(json.dumps(values))
     assert (load_record(tmp_path).seal, load_record(tmp_path).is_whole) == ("no checksum", True)
+
+
+EVENT = {"what": "running", "when": "2026-01-01"}
+LINES = [{"epoch": i, "lr": 0.1, "raw_top1_pct": 10.0 + i} for i in range(4)]
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A folder after two of four epochs; (folder, its record)."""
+    monkeypatch.setattr(bench.run_folder, "SETTLE_S", 0)  # nobody else claims it
+    with own(tmp_path) as owned:
+        owned.save_metrics(dataclasses.replace(record(), epochs=4), LINES[:2])
+    return tmp_path, load_record(tmp_path)
+
+
+def test_metrics_are_those_of_the_epochs_that_the_record_speaks_of(trained):
+    folder, found = trained
+    assert found.epoch == 2
+    metrics = load_metrics(folder, found)
+    assert (list(metrics.lines), metrics.seal) == (LINES[:2], "")
+    assert load_metrics(folder / "elsewhere", record()).lines == ()
+
+
+@pytest.mark.parametrize("epochs", [1, 3], ids=["back", "on"])
+def test_a_kill_between_metrics_and_record_is_no_edit(trained, monkeypatch, epochs):
+    folder, found = trained
+    written = []
+
+    def write(path, content):
+        if written:
+            raise OSError("killed")
+        written.append(path.name)
+        path.write_text(content)
+
+    with own(folder) as owned:
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.run_folder, "write_atomically", write)
+            with pytest.raises(OSError, match="killed"):
+                owned.save_metrics(found, LINES[:epochs])
+        metrics = load_metrics(folder, load_record(folder))
+        assert (list(metrics.lines), metrics.seal) == (LINES[: min(epochs, 2)], "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("11.0", "12.0"), ('{"epoch": 1, "lr": 0.1, "raw_top1_pct": 11.0}\n', "")], ids=["line", "cut"]
+)
+def test_metrics_edited_by_hand_say_so(trained, old, new):
+    folder, found = trained
+    path = folder / "metrics.jsonl"
+    path.write_text(path.read_text().replace(old, new))
+    assert load_metrics(folder, found).seal == "edited by hand"
+    assert load_metrics(folder, dataclasses.replace(found, metrics_sha256="")).seal == "no checksum"
+
+
+def test_a_record_of_half_an_epoch_is_a_line_too(trained):
+    folder, found = trained
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: slice indices"):
+        load_metrics(folder, dataclasses.replace(found, epoch=1.5))
+
+
+def test_metrics_beside_an_edited_record_and_of_one_from_before_checksums(trained):
+    folder, found = trained
+    for seal in ("edited by hand", "no checksum"):
+        found.seal = seal
+        assert load_metrics(folder, found).seal == seal
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "not there, though 2 epochs are finished"),
+        ('{"epoch": 0}\n{"epoch": 1', "line 2: not JSON of an epoch's numbers"),
+        ("[1, 2]\n", "line 1: not JSON of an epoch's numbers"),
+        ('{"epoch": 0, "lr": NaN}\n', "line 1: a number in it is none"),
+        ('{"lr": 0.1}\n', "line 1: it says not which epoch"),
+        ("[" * 100_000, "line 1: not JSON"),
+        (b"\xff\n", "utf-8"),
+    ],
+)
+def test_damaged_metrics_are_named(trained, content, words):
+    folder, found = trained
+    path = folder / "metrics.jsonl"
+    path.unlink() if content is None else path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=rf"metrics\.jsonl: .*{words}"):
+        load_metrics(folder, found)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"epoch_images_per_s": [1.0, "fast"]},
+        {"epoch_images_per_s": 3},
+        {"metrics_sha256": 1},
+        {"history": [EVENT | {"epoch": "first"}]},
+        {"history": [EVENT | {"steps": 0}]},
+    ],
+)
+def test_a_record_with_odd_fields_is_damaged(tmp_path, odd):
+    values = dataclasses.asdict(record()) | odd
+    del values["seal"]
+    (tmp_path / "record.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"record\.json"):
+        load_record(tmp_path)
 
 
 def test_the_newest_two_checkpoints_are_kept_with_checksums(tmp_path):
@@ -185,7 +289,7 @@ def test_an_older_copy_never_writes_after_its_successor_began(tmp_path):
             assert second.attempt == first.attempt + 1
             for write in (
                 lambda: first.save_record(record()),
-                lambda: first.save_lines("metrics.jsonl", [{"epoch": 1}]),
+                lambda: first.save_metrics(record(), [{"epoch": 0}]),
                 lambda: save(first, 2),
             ):
                 with pytest.raises(Fenced, match="newer process owns the run"):

@@ -22,7 +22,7 @@ from bench import job
 from bench.budgets import SMOKE
 from bench.build import automatic_precision
 from bench.recipes import CIFAR_TRANSFER, override
-from bench.run_folder import checkpoints, load_record, own
+from bench.run_folder import checkpoints, load_metrics, load_record, own
 from bench.specs import RequestError, Resources, RunSpec, transfer
 from bench.stop import Stop
 from tests.conftest import ROOT
@@ -110,6 +110,13 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(undisturbe
     assert record.status == "completed"
     assert [event["what"] for event in record.history].count("killed") == 3
     assert record.history[-1]["attempt"] == 4
+    assert len(record.epoch_images_per_s) == 3
+    assert all(speed is None or speed > 0 for speed in record.epoch_images_per_s)
+    assert load_metrics(folder, record).seal == ""
+    begins = [(event["epoch"], event["step"]) for event in record.history if event["what"] == "running"]
+    assert begins[0] == (0, 0)
+    assert begins == sorted(begins)
+    assert begins[-1] > (0, 0)
 
 
 def test_a_run_that_is_told_to_stop_loses_no_step_and_ends_with_the_same_bits(undisturbed, tmp_path):
@@ -124,6 +131,8 @@ def test_a_run_that_is_told_to_stop_loses_no_step_and_ends_with_the_same_bits(un
         code, err = finish(process)
         if where:
             assert "resumes at epoch {}, step {}".format(*where) in err
+            begins = [event for event in load_record(folder).history if event["what"] == "running"][-1]
+            assert (begins["epoch"], begins["step"], begins["steps"]) == (*map(int, where), 8)
         if number:
             assert code == 1
             record = load_record(folder)
@@ -341,12 +350,17 @@ def test_the_record_says_what_was_done(undisturbed):
     assert record.precision == automatic_precision(torch.device("cpu"))
     assert record.data["complete"] is True
     assert record.images_per_s > 0
+    assert len(record.epoch_images_per_s) == 3
+    assert min(record.epoch_images_per_s) > 0
+    assert record.epoch_images_per_s[-1] == record.images_per_s
     assert record.wall_time_s > 0
     assert re.fullmatch(r"[0-9a-f]{40}", record.git["commit"])
     assert (
         record.versions["torch"] == torch.__version__.partition("+")[0] or record.versions["torch"] == torch.__version__
     )
     lines = [json.loads(line) for line in (undisturbed / "metrics.jsonl").read_text().splitlines()]
+    metrics = load_metrics(undisturbed, record)
+    assert (list(metrics.lines), metrics.seal) == (lines, "")
     for kind in ("raw", "ema"):
         best = max(lines, key=lambda line: line[f"{kind}_top1_pct"])
         assert record.results[f"{kind}_best_epoch"] == best["epoch"]

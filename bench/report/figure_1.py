@@ -59,7 +59,7 @@ def figure_1_files(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> dict
     ]
     files: dict[str, str | bytes] = {"md": "\n\n".join(sections) + "\n"}
     files |= {"csv": numbered.to_csv(index=False, lineterminator="\n")}
-    return files | saved(figure_1(edition, frames), svg=True)
+    return files | saved(figure_1(edition, frames))
 
 
 def _shown(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> tuple[list[Row], pd.DataFrame]:

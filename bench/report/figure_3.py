@@ -210,5 +210,5 @@ def figure_3_files(outline: Outline) -> dict[str, str | bytes]:
     return {
         "md": layers_markdown(3, TITLE, caption, alt, [outline], frame),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
-        **saved(figure_3(outline), svg=True),
+        **saved(figure_3(outline)),
     }

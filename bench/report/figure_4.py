@@ -227,5 +227,5 @@ def figure_4_files(outline: Outline) -> dict[str, str | bytes]:
     return {
         "md": layers_markdown(4, TITLE, caption, alt, [outline], frame),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
-        **saved(figure_4(outline), svg=True),
+        **saved(figure_4(outline)),
     }

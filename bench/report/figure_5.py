@@ -208,5 +208,5 @@ def figure_5_files(plain: Outline, ghost: Outline) -> dict[str, str | bytes]:
     return {
         "md": layers_markdown(5, TITLE, caption, alt, [plain, ghost], frame),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
-        **saved(figure_5(plain, ghost), svg=True),
+        **saved(figure_5(plain, ghost)),
     }

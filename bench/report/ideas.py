@@ -73,7 +73,7 @@ def ideas_markdown(edition: Edition, frame: pd.DataFrame) -> str:
 
 def ideas_pictures(edition: Edition, frame: pd.DataFrame) -> dict[str, bytes]:
     """The picture by suffix: PNG at 200 dpi, and SVG."""
-    return saved(ideas_figure(edition, frame), svg=True)
+    return saved(ideas_figure(edition, frame))
 
 
 def ideas_figure(edition: Edition, frame: pd.DataFrame) -> Figure:

@@ -463,7 +463,9 @@ def _accuracies(frame: pd.DataFrame, figure: str, count: str, evaluated: str) ->
     ]
 
 
-def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[int] = ()) -> str:
+def runs_markdown(
+    suite: Suite, records: Records, command: str, seeds: Sequence[int] = (), *, has_curves: bool = False
+) -> str:
     """The report of runs that are none of the paper's: a budget's, a sweep's, or with settings of their own.
 
     Args:
@@ -471,6 +473,7 @@ def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[
         records: what was.
         command: that trains what is missing.
         seeds: that were asked for.
+        has_curves: whether the picture of their training curves lies beside it.
     """
     frame = runs_frame(suite.entries, records, suite.sweep, seeds)
     by_entry = seeds_frame(frame, suite.sweep)
@@ -499,6 +502,8 @@ def runs_markdown(suite: Suite, records: Records, command: str, seeds: Sequence[
             f"Standard error of an accuracy on {fewest:,} images: up to {50 / fewest**0.5:.1f} points, at 50 %"
             + ("; of one seed, so what another seed would change is not in it." if by_entry["seeds"].max() < 2 else ".")
         )
+    if has_curves:
+        sections.append(f"## Training curves\n\n![Training curves of these runs]({suite.name}_curves.png)")
     errors = frame[frame["error"].notna()]
     sections += [f"- {escape(line['model'])}: {escape(line['error'])}" for line in errors.to_dict("records")]
     used = [record for entry in suite.entries for record in records.get(entry.spec.run_id, ())]

@@ -50,22 +50,22 @@ def _styles(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     return {curve: _STYLES.get(curve) or black[curve] for curve in curves}
 
 
-def table_picture(table: Table, edition: Edition, frame: pd.DataFrame) -> bytes:
-    """Top-1 against measured MACs (left) and params (right), one line a curve, as PNG at 200 dpi.
+def table_picture(table: Table, edition: Edition, frame: pd.DataFrame) -> dict[str, bytes]:
+    """Top-1 against measured MACs (left) and params (right), one line a curve, as ``saved`` gives it.
 
     Published accuracies are hollow marks on the line, ours filled ones with two standard errors. A row that is not
     measured has no mark.
     """
     title = f"Table {table.number}: {table.title}"
-    return saved(tradeoff_figure(table.rows_in(edition), edition, frame, title))["png"]
+    return saved(tradeoff_figure(table.rows_in(edition), edition, frame, title))
 
 
-def saved(figure: Figure, *, svg: bool = False) -> dict[str, bytes]:
-    """A figure by suffix: PNG at 200 dpi, and if asked for SVG."""
+def saved(figure: Figure) -> dict[str, bytes]:
+    """A figure by suffix: PNG at 200 dpi, and SVG."""
     pictures = {}
     # Without the day, and with names that are not drawn by lot, so that the same figures are the same file.
     with rc_context({"svg.hashsalt": "t2t-bench"}):
-        for suffix, metadata in {"png": None, **({"svg": {"Date": None}} if svg else {})}.items():
+        for suffix, metadata in {"png": None, "svg": {"Date": None}}.items():
             buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, dpi=200, metadata=metadata)
             pictures[suffix] = buffer.getvalue()
@@ -210,8 +210,8 @@ _PART = {"left": 0.0, "center": 0.5, "right": 1.0, "bottom": 0.0, "top": 1.0}
 """of a text's width or height that lies before its anchor"""
 
 
-def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> bytes:
-    """Accuracy over the swept fields as PNG at 200 dpi: a curve for one field, a heat map for two.
+def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> dict[str, bytes]:
+    """Accuracy over the swept fields, as ``saved`` gives it: a curve for one field, a heat map for two.
 
     A panel a model, and with more fields one for each combination of their values. The protocol is the paper's: best
     epoch of the averaged weights, or of the raw ones where the recipe averages none; where it holds images out to
@@ -221,7 +221,7 @@ def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> bytes:
         suite: names the swept fields.
         by_entry: from ``seeds_frame``.
     """
-    return saved(sweep_figure(suite, by_entry))["png"]
+    return saved(sweep_figure(suite, by_entry))
 
 
 def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
@@ -268,8 +268,8 @@ def _first(frame: pd.DataFrame, protocols: Sequence[str], kind: str) -> "pd.Seri
     return columns.bfill(axis=1).iloc[:, 0].astype(float)
 
 
-def seeds_picture(runs: pd.DataFrame, by_entry: pd.DataFrame) -> bytes:
-    """Accuracy after the last epoch by entry, as PNG at 200 dpi: mean and standard deviation, and each seed.
+def seeds_picture(runs: pd.DataFrame, by_entry: pd.DataFrame) -> dict[str, bytes]:
+    """Accuracy after the last epoch by entry, as ``saved`` gives it: mean and standard deviation, and each seed.
 
     The averaged weights', or the raw ones' where the recipe averages none; an entry without a seed is left out.
 
@@ -277,7 +277,7 @@ def seeds_picture(runs: pd.DataFrame, by_entry: pd.DataFrame) -> bytes:
         runs: from ``runs_frame``.
         by_entry: from ``seeds_frame``.
     """
-    return saved(seeds_figure(runs, by_entry))["png"]
+    return saved(seeds_figure(runs, by_entry))
 
 
 def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
