@@ -60,7 +60,7 @@ def names_of(found: Sequence[FeatureMaps]) -> list[str]:
 def figure_2_files(found: Sequence[FeatureMaps], photograph: "np.ndarray[Any, Any]") -> dict[str, str | bytes]:
     """The figure, its page and its CSV, by suffix; arguments as ``figure_2``."""
     csv = figure_2_frame(found).to_csv(index=False, lineterminator="\n")
-    return {"md": figure_2_markdown(found), "csv": csv, **saved(figure_2(found, photograph), svg=True)}
+    return {"md": figure_2_markdown(found), "csv": csv, **saved(figure_2(found, photograph))}
 
 
 def figure_2_frame(found: Sequence[FeatureMaps]) -> pd.DataFrame:
