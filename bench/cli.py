@@ -202,7 +202,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="FILE",
         help="with --table 5: fine-tune these weights, each for the row whose network it fits, instead of those of "
-        "this suite's ImageNet runs",
+        "this suite's ImageNet runs; with --figure 2: show the features of these files, or of finished runs by folder "
+        "or id",
+    )
+    parser.add_argument(
+        "--image", type=Path, metavar="FILE", help="with --figure 2: the photograph to show features of"
     )
     parser.add_argument(
         "--teacher",
@@ -263,6 +267,7 @@ def _dispatch(args: argparse.Namespace) -> int:
         ("--img-size", "--figure 3, 4 or 5", args.img_size is not None and not args.figure),
         ("--follow", "--status", args.follow and not args.status),
         ("--yes", "--cancel", args.yes and not args.cancel),
+        ("--image", "--figure 2", args.image and not args.figure),
     ):
         if there:
             raise RequestError(f"{option} does nothing without {needed}; add it, or leave {option} out")

@@ -15,6 +15,7 @@ from bench.budgets import BUDGETS
 from bench.collect import Collected, collect, measure_missing, metrics_of, runs_of, tell_problems
 from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, require_released
+from bench.feature_sources import known_feature_maps
 from bench.figures import FIGURES
 from bench.output import read_reports, tell, texts, write_report
 from bench.paper.claims import CLAIMS
@@ -148,15 +149,15 @@ def _report_index(
 
     counting = write_report(args.reports, "counting", {"md": counting_markdown(found.measurements)})
     by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
-    tried = claims_frame(CLAIMS, by_table)
+    drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
+    figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
+    evidence.keep(args.runs, args.reports, (file for one in drawn.values() for file in one.evidence))
+    tried = claims_frame(CLAIMS, by_table, known_feature_maps(args.runs))
     claims = write_report(
         args.reports,
         "claims",
         {"md": claims_markdown(CLAIMS, edition, tried), "csv": tried.to_csv(index=False, lineterminator="\n")},
     )
-    drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
-    figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
-    evidence.keep(args.runs, args.reports, (file for one in drawn.values() for file in one.evidence))
     changes = ideas_frame(IDEAS, by_table)
     ideas = write_report(
         args.reports,

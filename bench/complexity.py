@@ -15,7 +15,7 @@ import os
 import platform
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,12 +154,9 @@ def measure(network: Network) -> Complexity:
         structure=read_structure(built),
         macs_by_operator=count.by_operator,
         uncounted_operators=count.uncounted,
-        versions={
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in _LIBRARIES},
-        },
+        versions=versions_of(_LIBRARIES),
         source=source,
-        source_sha256=_source_sha256(source),
+        source_sha256=source_sha256(source),
         machine=machine(),
         measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
@@ -171,9 +168,19 @@ def is_current(measured: Complexity) -> bool:
     It could not while the suite's code behind the figures is the same and no library here has another version;
     a library that is not installed cannot contradict, so that a laptop without torch still reports.
     """
-    if measured.source_sha256 != _source_sha256(measured.source):
-        return False
-    return all(_installed(name) in (None, measured.versions.get(name)) for name in _LIBRARIES)
+    return measured.source_sha256 == source_sha256(measured.source) and not other_versions(
+        measured.versions, _LIBRARIES
+    )
+
+
+def versions_of(libraries: Iterable[str]) -> dict[str, str]:
+    """Of python and of installed libraries."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in libraries}}
+
+
+def other_versions(versions: Mapping[str, str], libraries: Iterable[str]) -> bool:
+    """Whether a library here has another version than was measured with; one that is not installed has none."""
+    return any(_installed(name) not in (None, versions.get(name)) for name in libraries)
 
 
 def _installed(library: str) -> str | None:
@@ -184,9 +191,14 @@ def _installed(library: str) -> str | None:
 
 
 @functools.cache
-def _source_sha256(package: str) -> str:
-    """Over the counter, the builder and, for a network of ours, its package; timm's has a version instead."""
-    files = [Path(__file__), _ROOT / "bench" / "build.py", _ROOT / "bench" / "structure.py"]
+def source_sha256(package: str, modules: tuple[str, ...] = ("complexity", "build", "structure")) -> str:
+    """Over what measures and, for a network of ours, its package; timm's has a version instead.
+
+    Args:
+        package: that defines the network.
+        modules: of ``bench``, which measure it.
+    """
+    files = [_ROOT / "bench" / f"{module}.py" for module in modules]
     if package == "models":
         files += sorted((_ROOT / "models").glob("*.py"))
     digest = hashlib.sha256()

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from bench import evidence
 from bench.collect import collect, measure_missing, outline_of
+from bench.feature_sources import open_photograph, require_feature_maps
 from bench.output import tell, texts, write_report
 from bench.paper import TABLES
 from bench.run_folder import RunRecords
 from bench.specs import Edition, Network, RequestError, Row, matching, networks, unknown
-from bench.store import outline_path, require_writable
+from bench.store import feature_maps_path, outline_path, require_writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +74,25 @@ def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None)
             for number in TABLES_SHOWN
         }
     return Drawn(contents=figure_1_files(edition, frames), evidence=files, failures=failures)
+
+
+def _figure_2(edition: Edition, args: argparse.Namespace, frames: Frames | None) -> Drawn:
+    import numpy as np
+
+    from bench.report.figure_2 import figure_2_files
+
+    photograph = open_photograph(args.image)
+    found, failures = require_feature_maps(photograph, args)
+    photograph.image.thumbnail((LARGEST_PX, LARGEST_PX))
+    return Drawn(
+        contents=figure_2_files(found, np.asarray(photograph.image)),
+        evidence=[feature_maps_path(Path(), one) for one in found],
+        failures=failures,
+    )
+
+
+LARGEST_PX = 600
+"""of the photograph in Figure 2, which may be one of a camera"""
 
 
 def _figure_3(_: Edition, args: argparse.Namespace, __: Frames | None) -> Drawn:
@@ -141,6 +161,11 @@ _CHOOSING = ("img_size", "only")
 
 FIGURES: Mapping[int, Figure] = {
     1: Figure(title="Top-1 on ImageNet against MACs and params", draw=_figure_1),
+    2: Figure(
+        title="Feature maps of ResNet50, ViT-L/16 and T2T-ViT-24 from early to late layers",
+        draw=_figure_2,
+        options=("image", "weights"),
+    ),
     3: Figure(title="The Tokens-to-Token process", draw=_figure_3, options=_CHOOSING, choice=_WITH_T2T),
     4: Figure(title="The architecture of T2T-ViT", draw=_figure_4, options=_CHOOSING, choice=_OF_ONE_WIDTH),
     5: Figure(title="The Ghost block", draw=_figure_5, options=("img_size",)),
@@ -160,7 +185,7 @@ def require_figures(numbers: Sequence[str], args: argparse.Namespace) -> list[in
     chosen = [int(number) for number in dict.fromkeys(numbers)]
     for option in dict.fromkeys(option for figure in FIGURES.values() for option in figure.options):
         without = [str(n) for n in chosen if option not in FIGURES[n].options]
-        if getattr(args, option) is not None and without:
+        if getattr(args, option) not in (None, []) and without:
             takers = " ".join(str(n) for n, figure in FIGURES.items() if option in figure.options)
             flag = f"--{option.replace('_', '-')}"
             raise RequestError(

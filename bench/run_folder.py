@@ -305,14 +305,26 @@ def final_checkpoint(folder: Path) -> Path:
     if record is None or record.status != "completed":
         state = record.status if record else "not begun"
         raise RequestError(f"it starts from the weights of {folder.name}, which is {state}; train that one first")
-    newest = next(iter(checkpoints(folder)), None)
-    problem = _unsound(newest) if newest else "it is gone"
-    if newest is None or problem:
+    newest, problem = last_checkpoint(folder)
+    if newest is None:
         raise RequestError(
             f"it starts from the weights of {folder.name}, and its last checkpoint cannot be used ({problem}); restore "
             "it, or remove that run's folder to train it anew"
         )
     return newest
+
+
+def last_checkpoint(folder: Path) -> tuple[Path | None, str]:
+    """A run's newest checkpoint if it is sound, and else why there is none to use."""
+    newest = next(iter(checkpoints(folder)), None)
+    problem = _unsound(newest) if newest else "it is gone"
+    return (None, problem) if problem else (newest, "")
+
+
+def last_checksum(folder: Path) -> str:
+    """That of a run's newest checkpoint as it was recorded; empty where it was not, or there is no checkpoint."""
+    newest = next(iter(checkpoints(folder)), None)
+    return (_recorded_checksum(newest) or "") if newest else ""
 
 
 def given_file(weights: Weights, files: Mapping[str, str], option: str) -> Path:
@@ -352,11 +364,17 @@ def _checksum_path(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".pt.sha256")
 
 
+def _recorded_checksum(checkpoint: Path) -> str | None:
+    try:
+        return _checksum_path(checkpoint).read_text().split()[0]
+    except (OSError, IndexError, UnicodeDecodeError):
+        return None
+
+
 def _unsound(path: Path) -> str:
     """Why a checkpoint is not sound; empty if it is."""
-    try:
-        expected = _checksum_path(path).read_text().split()[0]
-    except (OSError, IndexError, UnicodeDecodeError):
+    expected = _recorded_checksum(path)
+    if expected is None:
         return "its checksum is missing"
     found = sha256_of(path)
     return "" if found == expected else f"checksum {found[:8]} is not the recorded {expected[:8]}"

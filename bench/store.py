@@ -1,8 +1,8 @@
-"""Files that remember: atomic writes, and the folders of complexity measurements, of outlines and of evaluations.
+"""Files that remember: atomic writes, and the folders of measurements, outlines, evaluations and feature maps.
 
 Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution, and outlines
 likewise in ``<runs>/outlines``; evaluations of released weights in ``<runs>/evaluations/<evaluation_id>.json``, and
-unfinished ones in ``.partial.json``.
+unfinished ones in ``.partial.json``; feature maps in ``<runs>/feature_maps/<feature_maps_id>.json``.
 """
 
 import contextlib
@@ -23,10 +23,14 @@ from bench.specs import (
     Complexity,
     Evaluation,
     EvaluationSpec,
+    FeatureMaps,
+    FeatureSource,
+    LayerMaps,
     LayerShape,
     Network,
     Outline,
     RequestError,
+    Weights,
 )
 
 M = TypeVar("M", Complexity, Outline)
@@ -258,3 +262,49 @@ def _read_evaluation(path: Path) -> Evaluation:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def feature_maps_path(runs: Path, found: FeatureMaps) -> Path:
+    """Where feature maps lie."""
+    return runs / "feature_maps" / f"{found.feature_maps_id}.json"
+
+
+def save_feature_maps(runs: Path, found: FeatureMaps) -> None:
+    """Keep feature maps, in place of older ones of the same network, weights and image."""
+    write_atomically(feature_maps_path(runs, found), sealed(asdict(found)))
+
+
+def load_feature_maps(runs: Path) -> tuple[list[FeatureMaps], list[str]]:
+    """All that are kept, by file name, and a line on each file that is damaged or edited, which counts as none."""
+    found, problems = [], []
+    for path in sorted((runs / "feature_maps").glob("*.json")):
+        try:
+            values, broken = unsealed(path.read_text())
+            if broken:
+                raise ValueError(broken)
+            one = _feature_maps(values)
+            if path != feature_maps_path(runs, one):
+                raise ValueError(f"holds {one.feature_maps_id}")
+            found.append(one)
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError, OSError) as error:
+            problems.append(f"{path}: {error.strerror if isinstance(error, OSError) else error}")
+    return found, problems
+
+
+def _feature_maps(values: dict[str, Any]) -> FeatureMaps:
+    source = values["source"]
+    parts = {
+        "source": FeatureSource(
+            **source
+            | {
+                "network": _network(source["network"]),
+                "weights": Weights(**source["weights"]) if source["weights"] else None,
+            }
+        ),
+        "layers": tuple(
+            LayerMaps(**layer | {name: tuple(layer[name]) for name in ("shown", "shown_dead", "shown_saturated")})
+            for layer in values["layers"]
+        ),
+    }
+    lists = {name: tuple(values[name]) for name in ("mean", "std", "resized")}
+    return FeatureMaps(**values | lists | parts)

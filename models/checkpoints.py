@@ -12,7 +12,7 @@ import pickle
 import re
 import types
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path, PosixPath
 from typing import Any
@@ -178,7 +178,7 @@ def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
     for name in left_out:
         del weights[name]
     # Files from before torch 0.4.1 have none, and only training with a cumulative average reads them.
-    weights = {name: own[name] for name in own if name.endswith(".num_batches_tracked")} | weights
+    weights = {name: own[name] for name in own if name.endswith(_BATCHES)} | weights
     missing, unknown = [name for name in own if name not in weights], [name for name in weights if name not in own]
     if missing or unknown:
         parts = (("missing", missing), ("unknown", unknown))
@@ -219,30 +219,40 @@ def _with_convolutions(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def networks_of(checkpoint: Checkpoint) -> list[str]:
+def networks_of(checkpoint: Checkpoint, others: Iterable[str] = ()) -> list[str]:
     """Names of our registered networks that the weights fit, whatever the resolution and the number of classes.
 
     More than one where networks differ in no shape, as T2T-ViT-14 with 6 and with 32 heads.
+
+    Args:
+        checkpoint: from ``read_checkpoint``.
+        others: names of timm's networks to try as well.
     """
-    shapes = {name: tuple(weight.shape) for name, weight in checkpoint.weights.items()}
-    return [name for name, own in _shapes().items() if _alike(shapes, own)]
+    weights = {name: value for name, value in checkpoint.weights.items() if not name.endswith(_BATCHES)}
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    ours = [name for module in ("t2t_vit", "vit") for name in timm.list_models(module=module)]
+    return [name for name in dict.fromkeys([*ours, *others]) if _alike(shapes, *_shapes(name))]
 
 
-def _alike(shapes: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, ...]]) -> bool:
+_BATCHES = ".num_batches_tracked"
+"""how the name of a norm's counter ends, which files from before torch 0.4.1 have not"""
+
+
+def _alike(shapes: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, ...]], head: Set[str]) -> bool:
     if shapes.keys() != own.keys():
         return False
     differ = {name for name in own if shapes[name] != own[name]}
     if any(len(shapes[name]) != len(own[name]) for name in differ):
         return False
-    return all(name == "pos_embed" or name.startswith("head") for name in differ) and (
+    return all(name == "pos_embed" or name in head for name in differ) and (
         "pos_embed" not in differ or shapes["pos_embed"][2] == own["pos_embed"][2]
     )
 
 
 @functools.cache
-def _shapes() -> dict[str, dict[str, tuple[int, ...]]]:
-    """Names and shapes of the state dict of every T2T-ViT and ViT of ours."""
-    names = [name for module in ("t2t_vit", "vit") for name in timm.list_models(module=module)]
+def _shapes(name: str) -> tuple[dict[str, tuple[int, ...]], frozenset[str]]:
+    """Names and shapes of a network's state dict, and the names of its head, or heads."""
     with torch.device("meta"):
-        built = {name: timm.create_model(name) for name in names}
-    return {name: {key: tuple(value.shape) for key, value in net.state_dict().items()} for name, net in built.items()}
+        network = timm.create_model(name)
+    own = {key: tuple(value.shape) for key, value in network.state_dict().items() if not key.endswith(_BATCHES)}
+    return own, frozenset(head_parameters(network, own))

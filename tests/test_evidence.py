@@ -458,7 +458,8 @@ def test_no_evidence_tells_how_a_machine_is_laid_out():
 def filled(tmp_path_factory, measured_once):
     """Runs of every kind that fills a cell, or does not: a folder for --runs."""
     runs = tmp_path_factory.mktemp("filled")
-    shutil.copytree(measured_once[1] / "complexity", runs / "complexity")
+    for name in ("complexity", "feature_maps"):
+        shutil.copytree(measured_once[1] / name, runs / name)
     rows = {row.name: row for number in (3, 5, 6) for row in TABLES[number].rows_in(ICCV)}
 
     def record(run, top1, **changes):

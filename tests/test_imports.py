@@ -28,7 +28,8 @@ COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given",
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "store", "run_folder", "evaluations")
 CURVES = bench("specs", "store", "run_folder", "status", "evidence", "output")
-FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "evidence", "output")
+SOURCES = bench("specs", "paper", "budgets", "store", "run_folder", "collect", "feature_maps")
+FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "evidence", "feature_sources", "output")
 COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
 LOADING = bench("specs", "recipes", "data", "in_memory", "complexity", "report.evidence", "run_folder", "store")
 REPORT = bench("specs", "costs", "paper", "suites", "store", "report")
@@ -74,6 +75,11 @@ RULES = {
     "bench.executors.local": (HERE, HERE | {"torch"}),
     "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
     "bench.complexity": (bench("specs"), bench("specs", "build", "structure") | {"torch", "timm", "fvcore"}),
+    "bench.feature_maps": (
+        bench("specs", "complexity"),
+        bench("specs", "complexity", "build", "data") | {"models", "torch", "timm", "numpy", "PIL"},
+    ),
+    "bench.feature_sources": (SOURCES, SOURCES | {"models", "matplotlib", "PIL"}),
     "bench.structure": (set(), {"torch"}),
     "bench.outline": (
         bench("specs", "store", "complexity"),
@@ -85,7 +91,7 @@ RULES = {
     "bench.evidence": (bench("specs", "store", "collect", "report.evidence"),) * 2,
     "bench.collect": (COLLECT, COLLECT | bench("complexity", "outline") | {"rich"}),
     "bench.curves": (CURVES, CURVES | bench("report")),
-    "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas"}),
+    "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas", "numpy"}),
     "bench.commands": (COMMANDS, COMMANDS | bench("report") | {"pandas", "rich"}),
     "bench.build": (bench("specs") | {"models", "torch", "timm"},) * 2,
     "bench": (set(), set()),

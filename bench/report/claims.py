@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report.markdown import DASH, escape, pipe
-from bench.specs import DATASETS, Claim, Comparison, Edition, Pair
+from bench.specs import DATASETS, Claim, Comparison, DeadChannels, Edition, FeatureMaps, Pair
 
 STATUSES = ("fails", "too close to tell", "untested", "holds")
 """of a claim or of one of its comparisons; a claim has the first that one of its comparisons has"""
@@ -26,7 +26,7 @@ _COLUMNS = {
 """of the CSV: a line a comparison"""
 
 
-def judge(comparison: Comparison, value: float | None, error: float = 0.0) -> str:
+def judge(comparison: Comparison | DeadChannels, value: float | None, error: float = 0.0) -> str:
     """Whether a value bears a comparison out, given its standard error.
 
     What lies within two standard errors cannot be told apart. A value that the text prints is borne out by one that
@@ -45,20 +45,41 @@ def judge(comparison: Comparison, value: float | None, error: float = 0.0) -> st
     return "holds" if low < least and most < high else "too close to tell"
 
 
-def claims_frame(claims: Iterable[Claim], frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
-    """A line a comparison of each claim, and one for a claim that nothing tests.
+def claims_frame(
+    claims: Iterable[Claim], frames: Mapping[int, pd.DataFrame], features: Mapping[str, FeatureMaps] | None = None
+) -> pd.DataFrame:
+    """A line a comparison of each claim.
 
     Args:
         claims: the paper's.
         frames: from ``table_frame``, by table.
+        features: feature maps on one photograph, by the name that Figure 2 has for the network.
     """
     lines: list[dict[str, object]] = []
     for claim in claims:
         lines += [{"claim": claim.number} | _line(one, frames[one.table]) for one in claim.comparisons]
-        if not claim.comparisons:
-            statuses = dict.fromkeys(("published_status", "ours_status"), "untested")
-            lines.append({"claim": claim.number, "comparison": claim.untested, **statuses})
+        lines += [{"claim": claim.number} | _dead(one, features or {}) for one in claim.dead_channels]
     return pd.DataFrame(lines, columns=list(_COLUMNS)).astype(_COLUMNS)
+
+
+def _dead(one: DeadChannels, features: Mapping[str, FeatureMaps]) -> dict[str, object]:
+    """Of trained networks alone: the channels of random weights bear out nothing."""
+    names = [one.network, *([one.against] if one.against else [])]
+    trained = [features[name] for name in names if name in features and features[name].source.weights]
+    shares = [found.dead_pct for found in trained] if len(trained) == len(names) else []
+    ours = round(shares[0] - sum(shares[1:]), 9) if shares else None
+    return {
+        "row": one.network,
+        "against": one.against or None,
+        "comparison": f"{' against '.join(names)}, trained",
+        "cell": "dead_pct",
+        "of": one.of,
+        "claimed": _claimed(one),
+        "published_status": judge(one, None),
+        "ours": ours,
+        "ours_status": judge(one, ours),
+        "ours_from": "measured" if shares else "",
+    }
 
 
 def _line(one: Comparison, frame: pd.DataFrame) -> dict[str, object]:
@@ -159,7 +180,7 @@ _SOURCES = {"trained": _trained, "evaluated": _evaluated}
 """of our accuracies, the preferred first"""
 
 
-def _claimed(one: Comparison) -> str:
+def _claimed(one: Comparison | DeadChannels) -> str:
     unit = " %" if one.of == "ratio" else ""
     if one.low is None:
         return f"below {one.high:.1f}{unit}"
@@ -199,7 +220,7 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         {
             "Claim": frame["claim"].map(str),
             "Comparison": frame["comparison"].map(escape),
-            "Table": [DASH if pd.isna(table) else f"[{table}](table_{table}.md)" for table in frame["table"]],
+            "Table": ["[Figure 2](figure_2.md)" if pd.isna(n) else f"[{n}](table_{n}.md)" for n in frame["table"]],
             "of": [DASH if pd.isna(cell) else _WORDS[cell] for cell in frame["cell"]],
             "claimed": frame["claimed"].fillna(DASH),
             "printed": [figure_text(line, "published", 1) for line in lines],
@@ -222,7 +243,9 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         "of accuracies are binomial, with that of the mean over seeds where there are several: of one seed, as are the "
         "printed ones, it is not known and left out. Two accuracies are taken to be independent; on the same images "
         "they are a little closer than that. What was trained here is never compared with released weights. A claim "
-        "with several comparisons is as good as its worst; *untested* is one of which a figure is missing.",
+        "with several comparisons is as good as its worst; *untested* is one of which a figure is missing. Dead "
+        "channels are counted over all layers, on the one photograph of [Figure 2](figure_2.md), which says what dead "
+        "means; how other photographs differ is not known.",
         *(["## Where the paper contradicts itself\n\n" + "\n".join(contradictions)] if contradictions else []),
         "## Comparisons",
         pipe(shown, text=("Comparison", "Table", "of", "on printed figures", "on ours")),
@@ -237,6 +260,7 @@ _WORDS = {
     "cifar100_pct": "CIFAR-100",
     "params_m": "params",
     "macs_g": "MACs",
+    "dead_pct": "dead channels",
 }
 
 

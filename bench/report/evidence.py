@@ -3,8 +3,8 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.specs import Evaluation, Network
-from bench.store import complexity_path, evaluation_path, outline_path
+from bench.specs import Evaluation, FeatureMaps, Network
+from bench.store import complexity_path, evaluation_path, feature_maps_path, outline_path
 
 FOLDER = "evidence"
 
@@ -30,6 +30,11 @@ def record_file(run_id: str) -> str:
 def evaluation_file(found: Evaluation) -> str:
     """Of an accuracy of released weights."""
     return evaluation_path(Path(FOLDER), found.spec).as_posix()
+
+
+def feature_maps_file(found: FeatureMaps) -> str:
+    """Of the counts of Figure 2."""
+    return feature_maps_path(Path(FOLDER), found).as_posix()
 
 
 def link(text: str, file: str) -> str:
