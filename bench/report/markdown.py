@@ -311,8 +311,8 @@ EDITED = "has a record that was edited by hand, whose checksum does not hold"
 
 def _unsealed(frame: pd.DataFrame) -> list[str]:
     """That some records cannot tell whether they were edited."""
-    count = int((frame["seal"] == NO_SEAL).sum())
-    return [f"Records without a checksum, from before records had one: {count} of {len(frame)}."] if count else []
+    count, begun = int((frame["seal"] == NO_SEAL).sum()), int(frame["evidence"].notna().sum())
+    return [f"Records without a checksum, from before records had one: {count} of {begun}."] if count else []
 
 
 def _runs(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> list[str]:
