@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.evaluations import known_evaluations
+from bench.findings import Complexity, Evaluation, Metrics, Outline, RunRecord
 from bench.run_folder import RunRecords, load_metrics
-from bench.specs import Complexity, Evaluation, Metrics, Network, Outline, Row, RunRecord, RunSpec, networks
+from bench.specs import Network, Row, RunSpec, networks
 from bench.store import load_complexity, load_outline, save_complexity, save_outline
 
 

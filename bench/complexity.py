@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.specs import Complexity, Network
+from bench.findings import Complexity
+from bench.specs import Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached table needs none of it
     from torch import Tensor, nn

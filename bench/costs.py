@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.specs import DATASETS, Complexity, Network, RunRecord, RunSpec
+from bench.findings import Complexity, RunRecord
+from bench.specs import DATASETS, Network, RunSpec
 
 STATED_MACS_PER_S = 13.3e12
 """multiply-adds a second in training (three times the forward pass), on one V100: DeiT-B, of 17.58 G MACs, takes 53

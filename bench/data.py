@@ -30,7 +30,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import datasets, transforms
 
-from bench.specs import DATASETS, Contents, EvaluationSpec, Recipe, RequestError, RunSpec, unknown
+from bench.findings import EvaluationSpec
+from bench.specs import DATASETS, Contents, Recipe, RequestError, RunSpec, unknown
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """yitu-opensource/T2T-ViT, commit 0f63dc9, transfer_learning.py"""

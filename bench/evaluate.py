@@ -21,9 +21,10 @@ from torch import nn
 
 from bench import data, job
 from bench.build import create_network
+from bench.findings import Evaluation, EvaluationSpec
 from bench.run_folder import now
 from bench.scoring import score
-from bench.specs import Evaluation, EvaluationSpec, Network, RequestError, Resources, RunSpec
+from bench.specs import Network, RequestError, Resources, RunSpec
 from bench.stop import Interrupted, Stop
 from bench.store import evaluation_spec, load_evaluation, save_evaluation
 from bench.world import World, automatic_workers, device_name, world

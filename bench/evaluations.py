@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.findings import Evaluation
 from bench.paper.released import RELEASED
-from bench.specs import Evaluation, Released, RequestError, Resources, RunSpec
+from bench.specs import Released, RequestError, Resources, RunSpec
 from bench.stop import Interrupted, Stop
 from bench.store import evaluations_folder, load_evaluation, load_evaluations, require_writable, save_evaluation
 

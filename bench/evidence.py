@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.collect import Collected
+from bench.findings import RunRecord
 from bench.report.evidence import FOLDER, LISTED_SEEDS
-from bench.specs import RunRecord
 from bench.store import complexity_path, evaluation_path
 
 

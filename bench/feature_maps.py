@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.complexity import machine, other_versions, source_sha256, versions_of
-from bench.specs import FeatureMaps, FeatureSource, LayerMaps, Recipe, RequestError
+from bench.findings import FeatureMaps, FeatureSource, LayerMaps
+from bench.specs import Recipe, RequestError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached figure needs none of it
     from PIL.Image import Image

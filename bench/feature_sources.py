@@ -10,20 +10,12 @@ from typing import TYPE_CHECKING
 from bench.budgets import SUITES
 from bench.collect import tell_problems
 from bench.feature_maps import Photograph, is_current, measure
+from bench.findings import FeatureMaps, FeatureSource
 from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.paper.released import RELEASED
 from bench.run_folder import RunRecords, last_checkpoint, last_checksum, load_record
-from bench.specs import (
-    DATASETS,
-    FeatureMaps,
-    FeatureSource,
-    Network,
-    Recipe,
-    RequestError,
-    RunSpec,
-    Weights,
-)
+from bench.specs import DATASETS, Network, Recipe, RequestError, RunSpec, Weights
 from bench.store import load_feature_maps, save_feature_maps, sha256_of
 
 if TYPE_CHECKING:

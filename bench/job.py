@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import slurm
+from bench.findings import BROKEN_SEAL, RunRecord
 from bench.run_folder import (
     Fenced,
     NoSoundCheckpoint,
@@ -31,7 +32,7 @@ from bench.run_folder import (
     now,
     own,
 )
-from bench.specs import BROKEN_SEAL, RequestError, Resources, RunRecord, RunSpec
+from bench.specs import RequestError, Resources, RunSpec
 from bench.stop import Stop
 from bench.store import write_atomically
 

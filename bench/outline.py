@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.complexity import machine
-from bench.specs import LayerShape, Network, Outline
+from bench.findings import LayerShape, Outline
+from bench.specs import Network
 from bench.store import sha256_of
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a figure whose outline is kept needs none of it

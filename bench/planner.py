@@ -4,7 +4,8 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from bench.specs import RunRecord, RunSpec
+from bench.findings import RunRecord
+from bench.specs import RunSpec
 
 
 class Action(enum.StrEnum):

@@ -26,7 +26,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.specs import BROKEN_SEAL, NO_SEAL, Metrics, RequestError, RunRecord, RunSpec, Weights
+from bench.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
+from bench.specs import RequestError, RunSpec, Weights
 from bench.store import replace, sealed, sha256_of, unsealed, write_atomically
 
 HEARTBEAT_S = 15.0
@@ -167,7 +168,7 @@ class RunRecords:
     def from_files(self, spec: RunSpec) -> list[RunRecord]:
         """Those of a fine-tuning that started from a file instead of from another run."""
         alike = map(self.get, self._alike.get(_without_seed(spec.run_id), ()))
-        return [record for record in alike if record and spec.is_from_a_file(record)]
+        return [record for record in alike if record and record.is_from_a_file(spec)]
 
     def all(self) -> list[RunRecord]:
         """Every run's, the one that was heard of last first: an estimate takes the first that fits."""

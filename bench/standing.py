@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench import slurm, submissions
+from bench.findings import RunRecord
 from bench.planner import Known
 from bench.run_folder import Owner, last_owner, load_record
-from bench.specs import RequestError, RunRecord
+from bench.specs import RequestError
 from bench.submissions import Submission
 
 

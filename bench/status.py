@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bench.findings import RunRecord
 from bench.planner import Known
 from bench.run_folder import last_owner, load_progress
-from bench.specs import RequestError, RunRecord, RunSpec, unknown
+from bench.specs import RequestError, RunSpec, unknown
 from bench.standing import Queue, known, look
 from bench.submissions import Submission
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.specs import (
+from bench.findings import (
     BROKEN_SEAL,
     NO_SEAL,
     Complexity,
@@ -27,11 +27,9 @@ from bench.specs import (
     FeatureSource,
     LayerMaps,
     LayerShape,
-    Network,
     Outline,
-    RequestError,
-    Weights,
 )
+from bench.specs import Network, RequestError, Weights
 
 M = TypeVar("M", Complexity, Outline)
 

@@ -35,9 +35,10 @@ from bench.build import (
     build_teacher,
 )
 from bench.data import Unreadable
+from bench.findings import RunRecord
 from bench.run_folder import OwnedRun, given_file, now
 from bench.scoring import autocast, score
-from bench.specs import Recipe, RequestError, Resources, RunRecord, RunSpec
+from bench.specs import Recipe, RequestError, Resources, RunSpec
 from bench.stop import Interrupted, Stop
 from bench.store import sha256_of
 from bench.world import World, automatic_workers, device_name

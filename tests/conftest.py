@@ -14,7 +14,8 @@ from filelock import FileLock
 # take ten times as long. Read by torch when it is imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from bench.specs import Complexity, Network
+from bench.findings import Complexity
+from bench.specs import Network
 
 ROOT = Path(__file__).resolve().parent.parent
 

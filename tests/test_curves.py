@@ -13,11 +13,11 @@ import bench.run_folder
 from bench.budgets import SUITES
 from bench.cli import main
 from bench.curves import entry_names
+from bench.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
 from bench.job import prepare
 from bench.recipes import override
 from bench.report.curves import ALONE, Curve, comparison_figure, curves_frame, curves_markdown, run_figure
 from bench.run_folder import own
-from bench.specs import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
 
 TINY, TUNED, RESNET = SUITES["smoke"].values()
 

@@ -18,9 +18,10 @@ from timm.data import ImageNetInfo, create_transform
 
 from bench import evaluate
 from bench.data import CIFAR_CLASSES, Synthetic, fingerprint, require_all_classes
+from bench.findings import EvaluationSpec
 from bench.paper import TABLES
 from bench.paper.released import RELEASED
-from bench.specs import EvaluationSpec, Network, Resources
+from bench.specs import Network, Resources
 from bench.stop import Interrupted, Stop
 from bench.store import evaluations_folder, load_evaluation, load_evaluations
 from bench.weights import find

@@ -25,7 +25,8 @@ from bench.feature_maps import (
     measure,
     to_map,
 )
-from bench.specs import FeatureMaps, FeatureSource, LayerMaps, Network, RequestError, Weights
+from bench.findings import FeatureMaps, FeatureSource, LayerMaps
+from bench.specs import Network, RequestError, Weights
 from bench.store import load_feature_maps, save_feature_maps, sealed, unsealed
 from models.checkpoints import CheckpointError, read_checkpoint
 

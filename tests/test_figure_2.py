@@ -23,10 +23,11 @@ from bench.feature_sources import (
     known_feature_maps,
     open_photograph,
 )
+from bench.findings import FeatureSource
 from bench.paper.figure_2 import SHOWN
 from bench.report.figure_2 import GRACE_HOPPER_SHA256, figure_2, figure_2_files, figure_2_markdown, name_of, names_of
 from bench.run_folder import RunRecords
-from bench.specs import FeatureSource, Network, RequestError, Weights
+from bench.specs import Network, RequestError, Weights
 from bench.store import load_feature_maps, save_feature_maps, sealed
 from models.checkpoints import Checkpoint, read_checkpoint
 from tests.test_cli import without

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from bench.collect import collect
+from bench.findings import Evaluation, EvaluationSpec, RunRecord
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
@@ -14,7 +15,7 @@ from bench.recipes import override
 from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
 from bench.report.markdown import table_markdown
 from bench.run_folder import RunRecords
-from bench.specs import DATASETS, Evaluation, EvaluationSpec, Network, RunRecord, Weights
+from bench.specs import DATASETS, Network, Weights
 from bench.suites import Entry
 
 PROMISED = (

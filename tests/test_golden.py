@@ -5,6 +5,7 @@ import difflib
 
 import pytest
 
+from bench.findings import BROKEN_SEAL, NO_SEAL
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.claims import CLAIMS
 from bench.paper.editions import ICCV
@@ -15,7 +16,6 @@ from bench.report.frame import table_frame
 from bench.report.ideas import ideas_frame, ideas_markdown
 from bench.report.markdown import table_markdown
 from bench.report.recipes import recipes_markdown
-from bench.specs import BROKEN_SEAL, NO_SEAL
 from tests.conftest import ROOT, complexity
 from tests.test_frame import evaluation, trained
 

@@ -14,47 +14,50 @@ def bench(*names):
     return {f"bench.{name}" for name in names}
 
 
-JOB = bench("specs", "store", "run_folder", "stop", "slurm")
-TRAINER = bench("specs", "build", "data", "in_memory", "run_folder", "scoring", "stop", "store", "world")
-EVALUATE = bench("specs", "data", "build", "job", "run_folder", "scoring", "stop", "store", "world")
-EVALUATIONS = bench("specs", "paper", "stop", "store")
+JOB = bench("specs", "findings", "store", "run_folder", "stop", "slurm")
+TRAINER = bench("specs", "findings", "build", "data", "in_memory", "run_folder", "scoring", "stop", "store", "world")
+EVALUATE = bench("specs", "findings", "data", "build", "job", "run_folder", "scoring", "stop", "store", "world")
+EVALUATIONS = bench("specs", "findings", "paper", "stop", "store")
 EXECUTORS = bench("specs", "job", "slurm", "submissions")
 HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
-STANDING = bench("specs", "run_folder", "planner", "slurm", "submissions")
+STANDING = bench("specs", "findings", "run_folder", "planner", "slurm", "submissions")
 WEIGHTS = bench("specs", "store") | {"models", "timm"}
 GIVEN = bench("specs", "store", "suites")
 DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "status")
 COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
-COLLECT = bench("specs", "store", "run_folder", "evaluations")
-CURVES = bench("specs", "store", "run_folder", "status", "evidence", "output")
-SOURCES = bench("specs", "paper", "budgets", "store", "run_folder", "collect", "feature_maps")
-FIGURES = bench("specs", "paper", "store", "run_folder", "collect", "evidence", "feature_sources", "output")
+COLLECT = bench("specs", "findings", "store", "run_folder", "evaluations")
+CURVES = bench("specs", "findings", "store", "run_folder", "status", "evidence", "output")
+SOURCES = bench("specs", "findings", "paper", "budgets", "store", "run_folder", "collect", "feature_maps")
+FIGURES = bench("specs", "findings", "paper", "store", "run_folder", "collect", "evidence", "feature_sources", "output")
 COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
-LOADING = bench("specs", "recipes", "data", "in_memory", "complexity", "report.evidence", "run_folder", "store")
-REPORT = bench("specs", "costs", "paper", "suites", "store", "report")
+LOADING = bench(
+    "specs", "findings", "recipes", "data", "in_memory", "complexity", "report.evidence", "run_folder", "store"
+)
+REPORT = bench("specs", "findings", "costs", "paper", "suites", "store", "report")
 REPORT |= {"pandas", "numpy", "matplotlib", "markdown_it"}
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
     "models": ({"models", "torch", "torchvision", "timm", "safetensors", "numpy"},) * 2,
     "bench.specs": (set(), set()),
+    "bench.findings": (bench("specs"),) * 2,
     "bench.recipes": (bench("specs"),) * 2,
     "bench.paper": (bench("specs", "recipes", "paper"),) * 2,
     "bench.budgets": (bench("specs", "recipes"),) * 2,
     "bench.suites": (bench("specs", "recipes", "budgets"),) * 2,
     "bench.given": (GIVEN, GIVEN | bench("weights") | {"models", "timm"}),
-    "bench.planner": (bench("specs"),) * 2,
-    "bench.costs": (bench("specs"),) * 2,
-    "bench.store": (bench("specs"),) * 2,
-    "bench.run_folder": (bench("specs", "store"),) * 2,
+    "bench.planner": (bench("specs", "findings"),) * 2,
+    "bench.costs": (bench("specs", "findings"),) * 2,
+    "bench.store": (bench("specs", "findings"),) * 2,
+    "bench.run_folder": (bench("specs", "findings", "store"),) * 2,
     "bench.slurm": (bench("specs"),) * 2,
     "bench.settings": (bench("specs", "slurm"),) * 2,
     "bench.submissions": (bench("specs", "store", "run_folder"),) * 2,
     "bench.standing": (STANDING,) * 2,
     "bench.status": (STANDING | bench("standing"), STANDING | bench("standing") | {"tabulate"}),
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
-    "bench.data": (bench("specs") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
+    "bench.data": (bench("specs", "findings") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy"},) * 2,
     "bench.loading": (LOADING | {"torch", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
@@ -74,21 +77,24 @@ RULES = {
     "bench.executors.slurm": (EXECUTORS, EXECUTORS | {"submitit"}),
     "bench.executors.local": (HERE, HERE | {"torch"}),
     "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
-    "bench.complexity": (bench("specs"), bench("specs", "build", "structure") | {"torch", "timm", "fvcore"}),
+    "bench.complexity": (
+        bench("specs", "findings"),
+        bench("specs", "findings", "build", "structure") | {"torch", "timm", "fvcore"},
+    ),
     "bench.feature_maps": (
-        bench("specs", "complexity"),
-        bench("specs", "complexity", "build", "data") | {"models", "torch", "timm", "numpy", "PIL"},
+        bench("specs", "findings", "complexity"),
+        bench("specs", "findings", "complexity", "build", "data") | {"models", "torch", "timm", "numpy", "PIL"},
     ),
     "bench.feature_sources": (SOURCES, SOURCES | {"models", "matplotlib", "PIL"}),
     "bench.structure": (set(), {"torch"}),
     "bench.outline": (
-        bench("specs", "store", "complexity"),
-        bench("specs", "store", "complexity", "build") | {"torch"},
+        bench("specs", "findings", "store", "complexity"),
+        bench("specs", "findings", "store", "complexity", "build") | {"torch"},
     ),
     "bench.report": (REPORT,) * 2,
     "bench.cli": (CLI,) * 2,
     "bench.output": (bench("store", "report.evidence"),) * 2,
-    "bench.evidence": (bench("specs", "store", "collect", "report.evidence"),) * 2,
+    "bench.evidence": (bench("specs", "findings", "store", "collect", "report.evidence"),) * 2,
     "bench.collect": (COLLECT, COLLECT | bench("complexity", "outline") | {"rich"}),
     "bench.curves": (CURVES, CURVES | bench("report")),
     "bench.figures": (FIGURES, FIGURES | bench("report") | {"pandas", "numpy"}),

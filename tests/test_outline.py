@@ -7,8 +7,9 @@ import pytest
 
 import bench.outline
 from bench.collect import outline_of
+from bench.findings import LayerShape
 from bench.outline import is_current, read_outline
-from bench.specs import LayerShape, Network, RequestError
+from bench.specs import Network, RequestError
 from bench.store import load_outline, outline_path, save_outline, sealed
 from models import T2TViT
 

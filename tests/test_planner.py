@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from bench.budgets import SUITES
+from bench.findings import RunRecord
 from bench.planner import Action, Known, plan
-from bench.specs import RunRecord
 
 PARENT, CHILD, OTHER = SUITES["smoke"].values()
 

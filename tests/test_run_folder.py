@@ -13,6 +13,7 @@ import time
 import pytest
 
 import bench.run_folder
+from bench.findings import RunRecord
 from bench.run_folder import (
     Fenced,
     NoSoundCheckpoint,
@@ -25,7 +26,7 @@ from bench.run_folder import (
     load_record,
     own,
 )
-from bench.specs import RequestError, RunRecord
+from bench.specs import RequestError
 from tests.conftest import ROOT
 
 

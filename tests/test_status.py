@@ -10,11 +10,11 @@ import time
 import pytest
 
 from bench.budgets import SUITES
+from bench.findings import RunRecord
 from bench.job import prepare
 from bench.planner import Action, plan
 from bench.run_folder import own
 from bench.slurm import Task, tasks
-from bench.specs import RunRecord
 from bench.standing import Queue, known, look
 from bench.status import duration, status, table
 from bench.submissions import Submission, load_all, save

@@ -8,8 +8,9 @@ import stat
 
 import pytest
 
+from bench.findings import BROKEN_SEAL, NO_SEAL
 from bench.paper.released import RELEASED
-from bench.specs import BROKEN_SEAL, NO_SEAL, Network, RequestError
+from bench.specs import Network, RequestError
 from bench.store import (
     complexity_path,
     evaluations_folder,

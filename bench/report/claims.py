@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from bench.findings import FeatureMaps
 from bench.report.markdown import DASH, escape, pipe
-from bench.specs import DATASETS, Claim, Comparison, DeadChannels, Edition, FeatureMaps, Pair
+from bench.specs import DATASETS, Claim, Comparison, DeadChannels, Edition, Pair
 
 STATUSES = ("fails", "too close to tell", "untested", "holds")
 """of a claim or of one of its comparisons; a claim has the first that one of its comparisons has"""

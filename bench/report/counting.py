@@ -2,10 +2,11 @@
 
 import pandas as pd
 
+from bench.findings import Complexity
 from bench.report.evidence import link, measurement_file
 from bench.report.frame import Measurements
 from bench.report.markdown import DASH, measured_where, pipe, uncounted
-from bench.specs import Complexity, Network
+from bench.specs import Network
 
 SHOWN = {
     "ResNet50": Network("resnet50"),

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
 from matplotlib.text import Text
 
+from bench.findings import LayerShape, Outline
 from bench.report.evidence import link, outline_file
 from bench.report.markdown import DASH, pipe
 from bench.report.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
-from bench.specs import LayerShape, Outline
 
 SOFT_SPLIT, ATTENTION, MLP, LINEAR, GIVEN, CHEAP = VERMILLION, BLUE, GREEN, PURPLE, "#555555", ORANGE
 """colours, by what a piece does; every piece is named in words too"""

@@ -3,7 +3,8 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.specs import Evaluation, FeatureMaps, Network
+from bench.findings import Evaluation, FeatureMaps
+from bench.specs import Network
 from bench.store import complexity_path, evaluation_path, feature_maps_path, outline_path
 
 FOLDER = "evidence"

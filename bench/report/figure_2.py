@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 
+from bench.findings import FeatureMaps, LayerMaps
 from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.report.evidence import feature_maps_file, link
 from bench.report.markdown import escape, pipe
 from bench.report.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
-from bench.specs import FeatureMaps, LayerMaps, Network
+from bench.specs import Network
 
 LAYERS_SHOWN = 5
 """of each network, evenly spaced from the first to the last"""

@@ -4,6 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bench.findings import LayerShape, Outline
 from bench.report.diagrams import (
     ATTENTION,
     GIVEN,
@@ -23,7 +24,6 @@ from bench.report.diagrams import (
     write,
 )
 from bench.report.plots import BLUE, saved
-from bench.specs import LayerShape, Outline
 
 TITLE = "The Tokens-to-Token process"
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.findings import LayerShape, Outline
 from bench.report.diagrams import (
     ATTENTION,
     GIVEN,
@@ -27,7 +28,6 @@ from bench.report.diagrams import (
     write,
 )
 from bench.report.plots import saved
-from bench.specs import LayerShape, Outline
 
 TITLE = "The architecture of T2T-ViT"
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.findings import LayerShape, Outline
 from bench.report.diagrams import (
     ATTENTION,
     CHEAP,
@@ -25,7 +26,6 @@ from bench.report.diagrams import (
     write,
 )
 from bench.report.plots import saved
-from bench.specs import LayerShape, Outline
 
 TITLE = "The Ghost block"
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from bench.findings import BROKEN_SEAL, Complexity, Evaluation, RunRecord
 from bench.report.evidence import evaluation_file, measurement_file, record_file
 from bench.report.verdict import verdict, worst
-from bench.specs import BROKEN_SEAL, STRUCTURE, Complexity, Edition, Evaluation, Network, Row, RunRecord, RunSpec, Table
+from bench.specs import STRUCTURE, Edition, Network, Row, RunSpec, Table
 from bench.suites import Entry
 
 _EVALUATED = {

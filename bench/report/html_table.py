@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from bench.findings import BROKEN_SEAL, NO_SEAL
 from bench.report.markdown import DASH
-from bench.specs import BROKEN_SEAL, NO_SEAL
 
 _TONES = {
     "good": ("matches", "holds", "completed"),

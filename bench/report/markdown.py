@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.findings import BROKEN_SEAL, NO_SEAL, Complexity, RunRecord
 from bench.paper.released import RELEASED
 from bench.report.evidence import FOLDER, LISTED_SEEDS, link, measurement_file
 from bench.report.frame import (
@@ -21,7 +22,7 @@ from bench.report.frame import (
     that_start_whole,
 )
 from bench.report.verdict import VERDICTS, decimals, verdict
-from bench.specs import BROKEN_SEAL, NO_SEAL, Complexity, Edition, Published, RunRecord, Table, Teacher, networks
+from bench.specs import Edition, Published, Table, Teacher, networks
 from bench.suites import Entry, Suite
 
 DASH = "-"
