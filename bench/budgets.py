@@ -113,6 +113,9 @@ SUITES = {
 }
 """what a budget trains where no table is named, by row"""
 
+RESULTS = tuple(budget for budget in SUITES if budget != "smoke")
+"""budgets whose own runs say something: smoke's show that everything runs"""
+
 QUESTIONS = {
     "transfer": "Does T2T-ViT-7 reach more on CIFAR-100, at 96 px and in the same number of steps, from the weights of "
     "its pilot run on CIFAR-10 than from random ones? A seed is one of the whole chain, pilot run included. The "

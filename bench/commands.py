@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import costs, evidence
-from bench.budgets import BUDGETS
+from bench.budgets import BUDGETS, RESULTS
 from bench.collect import Collected, collect, measure_missing, metrics_of, runs_of, tell_problems
 from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, require_released
@@ -23,7 +23,7 @@ from bench.paper.ideas import IDEAS
 from bench.run_folder import RunRecords
 from bench.specs import Edition, RecipeTable, Row, RunSpec, Table, networks
 from bench.store import require_writable
-from bench.suites import Entry, Suite
+from bench.suites import Entry, Suite, suites
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,7 @@ def report_tables(
             tell(paths)
     document: dict[str, object] = {"tables": printed}
     if args.all:
+        _report_budgets(known, args)
         pages, unmeasured = _report_index(tables, recipe_tables, edition, frames, found, known, args)
         document |= pages
         failures += unmeasured
@@ -140,7 +141,7 @@ def _report_index(
     Returns:
         For JSON, where they are and the count of verdicts; and what could not be measured for a figure.
     """
-    from bench.report.claims import claims_frame, claims_markdown, claims_overview
+    from bench.report.claims import claims_frame, claims_markdown, claims_overview, has_dead_channels
     from bench.report.counting import counting_markdown
     from bench.report.html import html_page
     from bench.report.ideas import ideas_frame, ideas_markdown, ideas_pictures
@@ -177,7 +178,9 @@ def _report_index(
         frames,
         claims=claims_overview(CLAIMS, tried),
         figures={number: figure.title for number, figure in FIGURES.items()},
-        missing=missing_markdown(tables, edition, frames, found.measurements, estimates),
+        missing=missing_markdown(
+            tables, edition, frames, found.measurements, estimates, features_tried=has_dead_channels(tried)
+        ),
         apart=_apart(args.reports),
         problems=found.problems,
     )
@@ -200,44 +203,64 @@ def _apart(folder: Path) -> dict[str, str]:
 
 def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argparse.Namespace) -> int:
     """Train what is missing of runs that fill none of the paper's cells, and report them."""
-    from bench.report.curves import curves_pictures
-    from bench.report.frame import compares_seeds, runs_frame, seeds_frame
-    from bench.report.markdown import runs_markdown, title
-    from bench.report.plots import seeds_picture, sweep_picture
+    from bench.report.markdown import title
 
     require_writable(args.reports, "--reports")
     require_writable(args.runs, "--runs")
     failures = train_here(with_seeds([entry.spec for entry in chosen], args.seeds), args) if args.run else []
-    printed = []
     known = RunRecords(args.runs)
+    printed = []
     for suite in suites:
-        records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
-        evidence.keep(args.runs, args.reports, evidence.of_runs(records.values()))
-        entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
-        shown = dataclasses.replace(suite, entries=entries)
-        frame = runs_frame(entries, records, suite.sweep, args.seeds or ())
-        by_entry = seeds_frame(frame, suite.sweep)
-        curves = curves_pictures(_curves(shown, records, args.runs))
-        command = " ".join(["python run_all.py", *_repeat(args), "--run local", "--data DIR"])
-        contents: dict[str, str | bytes] = {
-            "md": runs_markdown(shown, records, command, args.seeds or (), has_curves=bool(curves)),
-            "csv": frame.to_csv(index=False, lineterminator="\n"),
-        }
-        if suite.sweep and by_entry["seeds"].any():
-            contents |= sweep_picture(shown, by_entry)
-        elif compares_seeds(by_entry):
-            contents |= seeds_picture(frame, by_entry)
-        paths = write_report(args.reports, suite.name, contents)
-        drawn = write_report(args.reports, f"{suite.name}_curves", curves)
+        frame, by_entry, written = _report_suite(suite, chosen, known, args)
         if args.json:
             printed.append({"runs": suite.name, "rows": _plain(frame), "entries": _plain(by_entry)})
         else:
             _show_runs(title(suite), frame, by_entry, suite.sweep)
-            tell(paths)
-            if drawn:
-                tell(drawn)
+            for paths in written:
+                tell(paths)
     tell_problems(known.problems)
     return _finish({"suites": printed} if args.json else None, failures)
+
+
+def _report_suite(
+    suite: Suite, chosen: Sequence[Entry], known: RunRecords, args: argparse.Namespace
+) -> "tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Path]]]":
+    """Write the report of a suite's runs; returns a line a run, a line an entry, and the files."""
+    from bench.report.curves import curves_pictures
+    from bench.report.frame import compares_seeds, runs_frame, seeds_frame
+    from bench.report.markdown import runs_markdown
+    from bench.report.plots import seeds_picture, sweep_picture
+
+    records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
+    evidence.keep(args.runs, args.reports, evidence.of_runs(records.values()))
+    entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
+    shown = dataclasses.replace(suite, entries=entries)
+    frame = runs_frame(entries, records, suite.sweep, args.seeds or ())
+    by_entry = seeds_frame(frame, suite.sweep)
+    curves = curves_pictures(_curves(shown, records, args.runs))
+    command = " ".join(["python run_all.py", *_repeat(args), "--run local", "--data DIR"])
+    contents: dict[str, str | bytes] = {
+        "md": runs_markdown(shown, records, command, args.seeds or (), has_curves=bool(curves)),
+        "csv": frame.to_csv(index=False, lineterminator="\n"),
+    }
+    if suite.sweep and by_entry["seeds"].any():
+        contents |= sweep_picture(shown, by_entry)
+    elif compares_seeds(by_entry):
+        contents |= seeds_picture(frame, by_entry)
+    written = [write_report(args.reports, suite.name, contents)]
+    written += [write_report(args.reports, f"{suite.name}_curves", curves)] if curves else []
+    return frame, by_entry, written
+
+
+def _report_budgets(known: RunRecords, args: argparse.Namespace) -> None:
+    """Write anew the reports of the smaller budgets' own runs, of those that have any."""
+    for budget in RESULTS:
+        alone = argparse.Namespace(**vars(args) | {"all": False, "budget": budget})
+        for suite in suites([], budget=budget):
+            if any(known.of(entry.spec) for entry in suite.entries):
+                for paths in _report_suite(suite, suite.entries, known, alone)[-1]:
+                    if not args.json:
+                        tell(paths)
 
 
 def _curves(suite: Suite, records: "Records", runs: Path) -> "list[Curve]":

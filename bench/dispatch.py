@@ -168,7 +168,7 @@ def _resources(args: argparse.Namespace) -> Resources:
 def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:
     todo = _todo(decisions)
     measured = {}
-    for network in {spec.network for spec in todo}:
+    for network in {network for spec in todo for network in (spec.network, spec.teacher_network) if network}:
         with contextlib.suppress(ValueError):  # a damaged measurement: the next --table names it
             if found := load_complexity(runs, network):
                 measured[network] = found

@@ -342,6 +342,11 @@ class RunSpec:
         digest = hashlib.sha1(identity.encode(), usedforsecurity=False).hexdigest()[:8]
         return f"{self.model}-{dataset}-{self.recipe.name}-s{self.seed}-{digest}"
 
+    @property
+    def teacher_network(self) -> Network | None:
+        """What decides for the run's images beside its own network, if one does."""
+        return Network(self.teacher.model.partition(".")[0], img_size=self.img_size) if self.teacher else None
+
     def with_seed(self, seed: int) -> "RunSpec":
         """The same with another seed, from its parent on."""
         parent = self.start_from.with_seed(seed) if self.start_from else None
@@ -562,10 +567,11 @@ class Table:
 
 
 def networks(rows: Iterable[Row]) -> list[Network]:
-    """Everything that a report on the rows shows figures of, candidates included, each once."""
+    """Everything that a report on the rows shows figures of, candidates and teachers included, each once."""
     listed = list(rows)
-    own = [row.network for row in listed]
-    return list(dict.fromkeys([*own, *(candidate.network for row in listed for candidate in row.candidates)]))
+    candidates = [candidate.network for row in listed for candidate in row.candidates]
+    teachers = [teacher for row in listed if row.run and (teacher := row.run.teacher_network)]
+    return list(dict.fromkeys([*(row.network for row in listed), *candidates, *teachers]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -593,6 +599,8 @@ class Comparison(Pair):
     """least that it is claimed to be, None for no least; two bounds are values at their printed precision, of one digit
     behind the point, and one is a threshold"""
     high: float | None = None
+    note: str = ""
+    """where the printed figures may not bear it out, what the text may have been made of"""
 
     def __post_init__(self) -> None:
         Pair.__post_init__(self)

@@ -30,36 +30,44 @@ def test_the_stated_speed_is_what_the_deit_paper_says():
 
 def test_an_earlier_run_of_the_network_counts_before_the_stated_speed():
     counted = complexity(SPEC.model, 21_545_550, 4_800_254_784)
-    by_macs = estimate(SPEC, 0, counted, {})
+    by_macs = estimate(SPEC, 0, {SPEC.network: counted}, {})
     assert by_macs.gpu_hours == pytest.approx(IMAGES * 3 * 4_800_254_784 / STATED_MACS_PER_S / 3600)
     assert "stated" in by_macs.basis
-    found = estimate(SPEC, 0, counted, speeds([measured()]))
+    found = estimate(SPEC, 0, {SPEC.network: counted}, speeds([measured()]))
     assert found.gpu_hours == pytest.approx(IMAGES / 1000 / 3600)
     assert found.basis == "measured on a GPU"
-    assert estimate(SPEC, 155, counted, speeds([measured()])).gpu_hours == pytest.approx(found.gpu_hours / 2)
+    assert estimate(SPEC, 155, {SPEC.network: counted}, speeds([measured()])).gpu_hours == pytest.approx(
+        found.gpu_hours / 2
+    )
 
 
 @pytest.mark.parametrize(
     "kwargs", [{"device": "cpu"}, {"images_per_s": None}, {"spec": SUITES["smoke"]["tiny ResNet"].identity()}]
 )
 def test_other_runs_say_nothing_of_it(kwargs):
-    assert estimate(SPEC, 0, None, speeds([measured(**kwargs)])) is None
+    assert estimate(SPEC, 0, {}, speeds([measured(**kwargs)])) is None
 
 
 def test_the_speed_without_a_teacher_says_nothing_of_that_with_one():
     distilled = next(row.run for row in TABLES[4].rows if row.run and row.run.teacher)
     alone = dataclasses.replace(distilled, teacher=None)
     counted = complexity(distilled.model, 4_568_000, 1_162_000_000)
-    assert estimate(distilled, 0, None, speeds([measured(spec=alone.identity())])) is None
-    assert estimate(distilled, 0, None, speeds([measured(spec=distilled.identity())])).basis == "measured on a GPU"
-    assert estimate(alone, 0, None, speeds([measured(spec=distilled.identity())])) is None
-    assert "its teacher not counted" in estimate(distilled, 0, counted, {}).basis
+    assert estimate(distilled, 0, {}, speeds([measured(spec=alone.identity())])) is None
+    assert estimate(distilled, 0, {}, speeds([measured(spec=distilled.identity())])).basis == "measured on a GPU"
+    assert estimate(alone, 0, {}, speeds([measured(spec=distilled.identity())])) is None
+    without = estimate(distilled, 0, {distilled.network: counted}, {})
+    assert "its teacher not counted" in without.basis
+    teacher = complexity("regnety_160", 83_590_140, 15_960_000_000)
+    assert distilled.teacher_network == teacher.network
+    both = estimate(distilled, 0, {distilled.network: counted, teacher.network: teacher}, {})
+    assert "teacher" not in both.basis
+    assert both.gpu_hours / without.gpu_hours == pytest.approx((3 * counted.macs + teacher.macs) / (3 * counted.macs))
 
 
 def test_what_is_not_known_is_no_number():
     counted = complexity(SPEC.model, 21_545_550, 4_800_254_784)
-    assert estimate(dataclasses.replace(SPEC, dataset="hfds/some"), 0, counted, {}) is None
-    assert estimate(SPEC, 0, None, {}) is None
+    assert estimate(dataclasses.replace(SPEC, dataset="hfds/some"), 0, {SPEC.network: counted}, {}) is None
+    assert estimate(SPEC, 0, {}, {}) is None
 
 
 @pytest.mark.parametrize(

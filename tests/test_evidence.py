@@ -11,6 +11,7 @@ import re
 import shutil
 import statistics
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -234,7 +235,7 @@ def follow_run(reports, cells):
         "best raw": results.get("raw_best_top1_pct"),
         "last raw": results.get("raw_last_top1_pct"),
         "held out": results.get("held_out_ema_last_top1_pct", results.get("held_out_raw_last_top1_pct")),
-        "images/s": record["images_per_s"],
+        "images/s, last epoch": record["images_per_s"],
         "minutes": record["wall_time_s"] / 60,
     }
     for column, cell in cells.items():
@@ -442,7 +443,7 @@ def test_every_number_of_the_committed_loading_page():
 
 def test_nothing_lies_in_the_evidence_that_no_page_names():
     reports = ROOT / "reports"
-    named = "\n".join(path.read_text() for path in [*reports.glob("*.md"), *reports.glob("*.csv")])
+    named = unquote("\n".join(path.read_text() for path in [*reports.glob("*.md"), *reports.glob("*.csv")]))
     for path in (reports / "evidence").rglob("*.json"):
         page_names = path.with_name("record.json") if path.name == "spec.json" else path  # a record's lies beside it
         assert page_names.relative_to(reports).as_posix() in named, path

@@ -80,7 +80,7 @@ def trained(run_id, *, status="completed", complete=True):
         history=[],
         git={"commit": "0123456789abcdef", "dirty": True},
         versions={"torch": "2.0"},
-        data={"complete": complete, "train_images": 1_281_167 if complete else 5000, "val_images": 10_000},
+        data={"complete": complete, "train_images": 1_281_167 if complete else 5000, "val_images": 50_000},
         results=results,
         epoch=310,
         epochs=310,

@@ -19,7 +19,7 @@ def section(number, measurements, records=None, evaluations=None, known=None):
     frame = table_frame(TABLES[number], ICCV, measurements, records or {}, evaluations or {})
     left = untrained(TABLES[number], ICCV, frame)
     found = known if known is not None else estimates(left, measurements, [])
-    return left, missing_markdown([TABLES[number]], ICCV, [frame], measurements, found)
+    return left, missing_markdown([TABLES[number]], ICCV, [frame], measurements, found, features_tried=True)
 
 
 def lines(text):
@@ -72,9 +72,11 @@ def test_fine_tunings_are_missing_until_they_start_from_what_counts(measurements
 
 def test_rows_without_a_recipe_are_named(measurements):
     _, text = section(6, measurements)
-    assert "No recipe is held for how the printed top-1 of Inception v3 came about." in text
+    assert "No recipe is held for the printed top-1 of Inception v3." in text
 
 
 def test_where_nothing_is_missing_it_says_so(measurements):
     frame = table_frame(TABLES[1], ICCV, {}, {}).assign(macs_g=1.0)
-    assert "Nothing" in missing_markdown([TABLES[1]], ICCV, [frame], measurements, {})
+    assert "Nothing" in missing_markdown([TABLES[1]], ICCV, [frame], measurements, {}, features_tried=True)
+    left = missing_markdown([TABLES[1]], ICCV, [frame], measurements, {})
+    assert lines(left)[1][1] == "`python run_all.py --figure 2 --weights FILE FILE`"

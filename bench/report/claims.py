@@ -6,7 +6,9 @@ from typing import Any
 import pandas as pd
 
 from bench.findings import FeatureMaps
-from bench.report.markdown import DASH, escape, pipe
+from bench.paper import TABLES
+from bench.report.misprints import between_tables, printed_changes
+from bench.report.text import DASH, escape, pipe
 from bench.specs import DATASETS, Claim, Comparison, DeadChannels, Edition, Pair
 
 STATUSES = ("fails", "too close to tell", "untested", "holds")
@@ -22,7 +24,7 @@ _COLUMNS = {
     **dict.fromkeys(("published", "published_se"), "Float64"),
     "published_status": "string",
     **dict.fromkeys(("ours", "ours_se"), "Float64"),
-    **dict.fromkeys(("ours_status", "ours_from"), "string"),
+    **dict.fromkeys(("ours_status", "ours_from", "note"), "string"),
 }
 """of the CSV: a line a comparison"""
 
@@ -93,6 +95,7 @@ def _line(one: Comparison, frame: pd.DataFrame) -> dict[str, object]:
         "cell": one.cell,
         "of": one.of,
         "claimed": _claimed(one),
+        "note": one.note or None,
         "published_status": judge(one, found["published"], found["published_se"] or 0.0),
         "ours_status": judge(one, found["ours"], found["ours_se"] or 0.0),
     }
@@ -201,17 +204,47 @@ def status(frame: pd.DataFrame, claim: int, whose: str) -> str:
     return min(frame.loc[frame["claim"] == claim, f"{whose}_status"], key=STATUSES.index)
 
 
+def has_dead_channels(frame: pd.DataFrame) -> bool:
+    """Whether what claims say of dead channels was tried on ours."""
+    return bool(frame.loc[frame["cell"] == "dead_pct", "ours"].notna().all())
+
+
 def claims_overview(claims: Sequence[Claim], frame: pd.DataFrame) -> str:
     """A line a claim, with what became of it: a pipe table."""
     shown = pd.DataFrame(
         {
             "": [str(claim.number) for claim in claims],
             "Claim": [escape(claim.text) for claim in claims],
-            "on printed figures": [status(frame, claim.number, "published") for claim in claims],
-            "on ours": [status(frame, claim.number, "ours") for claim in claims],
+            "on printed figures": [_verdict(frame, claim.number, "published") for claim in claims],
+            "on ours": [_verdict(frame, claim.number, "ours") for claim in claims],
         }
     )
     return pipe(shown, text=("", "Claim", "on printed figures", "on ours"))
+
+
+def _disagreements(claims: Sequence[str], edition: Edition) -> list[str]:
+    """Where the paper contradicts itself: its text, its printed changes, and its tables among each other."""
+    tables = TABLES.values()
+    changes = [f"- {sentence}" for table in tables for sentence in printed_changes(table, edition)]
+    lines = [*claims, *changes, *(f"- {sentence}" for sentence in between_tables(tables, edition))]
+    return ["## Where the paper contradicts itself\n\n" + "\n".join(lines)] if lines else []
+
+
+def _tellable(accuracy: float) -> float:
+    """Least difference of two accuracies about this one that is more than two standard errors on ImageNet."""
+    return float(2 * 2**0.5 * _binomial("top1_pct", accuracy))
+
+
+_IMAGENET = DATASETS["imagenet"]
+
+
+def _verdict(frame: pd.DataFrame, claim: int, whose: str) -> str:
+    """Of a claim, with what is to blame where that is a part of it."""
+    found = status(frame, claim, whose)
+    own = frame[frame["claim"] == claim]
+    blamed = dict.fromkeys(own.loc[own[f"{whose}_status"] == found, "cell"].dropna())
+    partial = found != "holds" and len(blamed) < own["cell"].nunique()
+    return f"{found} ({', '.join(_WORDS[cell] for cell in blamed)})" if partial else found
 
 
 def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFrame) -> str:
@@ -233,21 +266,28 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
     against = shown[frame["published_status"] == "fails"]
     contradictions = [
         f"- Claim {line['Claim']}: {line['Comparison']} (Table {line['Table']}), {line['of']}: the text says "
-        f"{line['claimed']}, the printed figures give {line['printed']}."
-        for line in against.to_dict("records")
+        f"{line['claimed']}, the printed figures give {line['printed']}{'' if pd.isna(note) else f'; {note}'}."
+        for line, note in zip(against.to_dict("records"), frame.loc[against.index, "note"], strict=True)
     ]
     sections = [
         "# The paper's claims",
         f"Each claim of the text, tried on the figures that the {edition.name} edition prints and on ours.",
         claims_overview(claims, frame),
-        "*Fails* or *holds* says more than two standard errors; what lies within them is *too close to tell*. Errors "
-        "of accuracies are binomial, with that of the mean over seeds where there are several: of one seed, as are the "
-        "printed ones, it is not known and left out. Two accuracies are taken to be independent; on the same images "
-        "they are a little closer than that. What was trained here is never compared with released weights. A claim "
-        "with several comparisons is as good as its worst; *untested* is one of which a figure is missing. Dead "
-        "channels are counted over all layers, on the one photograph of [Figure 2](figure_2.md), which says what dead "
-        "means; how other photographs differ is not known.",
-        *(["## Where the paper contradicts itself\n\n" + "\n".join(contradictions)] if contradictions else []),
+        "A threshold *holds* or *fails* if the figures are on that side of it by more than two standard errors. A "
+        "printed value, or a range that leaves zero out, *holds* if the figures agree with it within two standard "
+        "errors and are more than that away from zero, and *fails* if they disagree by more. All else is *too close "
+        "to tell*. A claim with several comparisons is as good as its worst, which is named; *untested* is one of "
+        "which a figure is missing.",
+        "Errors of accuracies are binomial, with that of the mean over seeds where there are several: of one seed, as "
+        "are the printed ones, it is not known and left out, and of two or three, two standard errors cover less than "
+        "they do of many. Two accuracies are taken to be independent; on the same images their difference may be "
+        f"better known than that. So taken, {_IMAGENET.val_images:,} images tell 80 % from nothing nearer than "
+        f"{_tellable(80.0):.1f} points: claims of smaller differences stay too close to tell. What was trained here is "
+        "never compared with released weights.",
+        "Dead channels are counted over all layers, on the one photograph of [Figure 2](figure_2.md), which says what "
+        "dead means; how other photographs differ is not known. Features of a ResNet come from a ReLU and may be zero; "
+        "those of a ViT are sums along its skip connections, and hardly can.",
+        *_disagreements(contradictions, edition),
         "## Comparisons",
         pipe(shown, text=("Comparison", "Table", "of", "on printed figures", "on ours")),
         "Differences are in points, M or G, ratios in %. The same for programs: [claims.csv](claims.csv).",

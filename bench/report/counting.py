@@ -5,7 +5,8 @@ import pandas as pd
 from bench.findings import Complexity
 from bench.report.evidence import link, measurement_file
 from bench.report.frame import Measurements
-from bench.report.markdown import DASH, measured_where, pipe, uncounted
+from bench.report.markdown import measured_where, uncounted
+from bench.report.text import DASH, pipe
 from bench.specs import Network
 
 SHOWN = {

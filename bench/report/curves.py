@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
 from bench.report.evidence import LISTED_SEEDS, link, record_file
-from bench.report.markdown import DASH, escape, pipe
 from bench.report.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
+from bench.report.text import DASH, escape, pipe
 
 ALONE = 8
 """most runs that are a line each in a comparison; of more, the seeds of an entry are a mean and a range"""

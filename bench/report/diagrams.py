@@ -11,8 +11,8 @@ from matplotlib.text import Text
 
 from bench.findings import LayerShape, Outline
 from bench.report.evidence import link, outline_file
-from bench.report.markdown import DASH, pipe
 from bench.report.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from bench.report.text import DASH, pipe
 
 SOFT_SPLIT, ATTENTION, MLP, LINEAR, GIVEN, CHEAP = VERMILLION, BLUE, GREEN, PURPLE, "#555555", ORANGE
 """colours, by what a piece does; every piece is named in words too"""

@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 
 from bench.paper import TABLES
 from bench.report.evidence import link
-from bench.report.markdown import DASH, comparison, escape, pipe
+from bench.report.markdown import comparison
 from bench.report.plots import saved, tradeoff_figure
+from bench.report.text import DASH, escape, pipe
 from bench.specs import Edition, Row
 
 TABLES_SHOWN = (2, 3, 4)

@@ -14,8 +14,8 @@ from bench.findings import FeatureMaps, LayerMaps
 from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.report.evidence import feature_maps_file, link
-from bench.report.markdown import escape, pipe
 from bench.report.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
+from bench.report.text import escape, pipe
 from bench.specs import Network
 
 LAYERS_SHOWN = 5

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from bench.findings import BROKEN_SEAL, Complexity, Evaluation, RunRecord
+from bench.findings import BROKEN_SEAL, NO_SEAL, Complexity, Evaluation, RunRecord
 from bench.report.evidence import evaluation_file, measurement_file, record_file
 from bench.report.verdict import verdict, worst
 from bench.specs import STRUCTURE, Edition, Network, Row, RunSpec, Table
@@ -30,6 +30,7 @@ COLUMNS = {
     "top1_std": "Float64",
     "top1_last_pct": "Float64",
     "seeds": "Int64",
+    "unsealed": "Int64",
     "run_ids": "string",
     **{f"evaluated_{column}": kind for column, kind in _EVALUATED.items()},
     "baseline": "boolean",
@@ -38,7 +39,13 @@ COLUMNS = {
     **{
         f"{name}{column}": kind
         for name in ("cifar10_", "cifar100_")
-        for column, kind in {"pct": "Float64", "std": "Float64", "seeds": "Int64", "run_ids": "string"}.items()
+        for column, kind in {
+            "pct": "Float64",
+            "std": "Float64",
+            "seeds": "Int64",
+            "unsealed": "Int64",
+            "run_ids": "string",
+        }.items()
     },
     **{
         f"{name}_evaluated_{column.removeprefix('top1_')}": kind
@@ -270,6 +277,7 @@ def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:
         "top1_std": best.std(),  # of the sample; NA for one seed
         "top1_last_pct": last.mean(),
         "seeds": len(whole),
+        "unsealed": sum(record.seal == NO_SEAL for record in whole),
         "run_ids": " ".join(record.run_id for record in whole),
         "source": "trained",
     }
@@ -301,7 +309,7 @@ def that_start_whole(row: Row, spec: RunSpec, records: Records, evaluations: Eva
     ]
 
 
-_OF_A_DATA_SET = {"pct": "top1_pct", "std": "top1_std", "seeds": "seeds", "run_ids": "run_ids"}
+_OF_A_DATA_SET = {"pct": "top1_pct", "std": "top1_std", "seeds": "seeds", "unsealed": "unsealed", "run_ids": "run_ids"}
 
 RUN_COLUMNS = {
     "model": "string",

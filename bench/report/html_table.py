@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from bench.findings import BROKEN_SEAL, NO_SEAL
-from bench.report.markdown import DASH
+from bench.report.text import DASH
 
 _TONES = {
     "good": ("matches", "holds", "completed"),
@@ -87,7 +87,7 @@ def table_html(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]
 
 def label(text: str, html: str) -> str:
     """What shows the text, in a label if it is a word of a verdict or status."""
-    words = text.split(", ")
+    words = text.partition(" (")[0].split(", ")
     tone = _TONE.get(BROKEN_SEAL if BROKEN_SEAL in words else words[0])  # which outdoes any other
     return f'<span class="label {tone}">{html}</span>' if tone else html
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.claims import compare, figure_text
-from bench.report.markdown import escape, pipe
 from bench.report.plots import BLUE, GREEN, VERMILLION, saved
+from bench.report.text import escape, pipe
 from bench.specs import Edition, Idea
 
 _COLUMNS = {

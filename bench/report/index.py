@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from bench.report.evidence import FOLDER
-from bench.report.markdown import VERDICT_MEANINGS, escape, pipe, verdict_counts
+from bench.report.evidence import FOLDER, LISTED_SEEDS
+from bench.report.markdown import VERDICT_MEANINGS, verdict_counts
+from bench.report.text import escape, pipe
 from bench.report.verdict import VERDICTS
 from bench.specs import Edition, RecipeTable, Table
 
@@ -45,7 +46,7 @@ def index_markdown(
         f"What this suite found on the tables of the T2T-ViT paper, {edition.name} edition ({edition.citation}). "
         "Written by `python run_all.py --all`; a dash is a figure that nobody has measured here.",
         f"Of {sum(verdicts.values())} cells of params and MACs that were measured: {counts}. Tables share networks: "
-        f"the {total['rows']} rows are of {networks}. Of {total['printed accuracies']} printed accuracies "
+        f"the {total['rows']} rows are of {networks} networks. Of {total['printed accuracies']} printed accuracies "
         f"{total['trained here']} are reproduced by training here, and {total['evaluated']} are beside those of "
         "released weights, evaluated here.",
         "![Figure 1: top-1 on ImageNet against MACs and params](figure_1.png)",
@@ -72,10 +73,11 @@ def _evidence(problems: Sequence[str]) -> str:
     """How to get from a number to what it was made of, and what was not used."""
     text = (
         f"What was measured, trained or evaluated lies in `{FOLDER}/`, a copy of what these reports were made of: "
-        f"`python run_all.py --all --runs reports/{FOLDER}` makes them from it again. Each page links a row's "
-        "measurement, runs and evaluations, with machine, versions and day, and its CSV names their files. They carry "
-        "a checksum of themselves: what was edited afterwards is shown as such, and fills no cell. What the paper "
-        "prints is held in `bench/paper/`, by table and edition."
+        f"`python run_all.py --all --runs reports/{FOLDER}` makes them from it again (of a run's seeds at most "
+        f"{LISTED_SEEDS} are copied). Each page links a row's measurement, runs and evaluations, with machine, "
+        "versions and day, and its CSV names their files. They carry a checksum of themselves: a record or an "
+        "evaluation that was edited afterwards is shown as such and fills no cell, and a measurement is made anew. "
+        "What the paper prints is held in `bench/paper/`, by table and edition."
     )
     unused = "\n".join(f"- not used: `{problem}`" for problem in problems)
     return "\n\n".join(filter(None, ["## Evidence", text, unused]))

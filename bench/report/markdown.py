@@ -21,11 +21,11 @@ from bench.report.frame import (
     swept_columns,
     that_start_whole,
 )
+from bench.report.misprints import printed_changes
+from bench.report.text import DASH, escape, pipe
 from bench.report.verdict import VERDICTS, decimals, verdict
 from bench.specs import Edition, Published, Table, Teacher, networks
 from bench.suites import Entry, Suite
-
-DASH = "-"
 
 
 def figure(value: float, printed: float) -> str:
@@ -58,7 +58,7 @@ def table_markdown(
         "Params and MACs beside them were measured by this suite; a dash is a figure that nobody has measured here.",
         *(["![Top-1 accuracy against MACs and params](" + name + ".png)"] if table.has_picture else []),
         _pipe(comparison(frame)),
-        *_changes(frame),
+        *_changes(table, edition, frame),
         _missing(table, edition, frame),
         *_trained(table, records, evaluations),
         *_evaluated(evaluations_frame(table, edition, evaluations)),
@@ -118,22 +118,12 @@ def _change_cells(frame: pd.DataFrame, column: str) -> list[str]:
     return ["baseline" if baseline else DASH if pd.isna(d) else f"{d:+z.1f}" for d, baseline in pairs]
 
 
-def _changes(frame: pd.DataFrame) -> list[str]:
+def _changes(table: Table, edition: Edition, frame: pd.DataFrame) -> list[str]:
     """What the change is, and where the one printed contradicts the accuracies printed beside it."""
     if not frame["baseline"].any():
         return []
-    lines = ["*Change* is top-1 against the baseline of the group, in points."]
-    baselines = frame[frame["baseline"]].drop_duplicates("group").set_index("group")["published_top1_pct"]
-    for line in frame.to_dict("records"):
-        if line["baseline"] or pd.isna(line["published_change_pct"]):
-            continue
-        own = round(line["published_top1_pct"] - baselines[line["group"]], 9)
-        if own != line["published_change_pct"]:
-            lines.append(
-                f"{escape(line['model'])} is printed {line['published_change_pct']:+.1f}, though the printed accuracies"
-                f" give {own:+.1f}."
-            )
-    return [" ".join(lines)]
+    about = "*Change* is top-1 against the baseline of the group, in points."
+    return [" ".join([about, *printed_changes(table, edition)])]
 
 
 def verdict_counts(frame: pd.DataFrame) -> dict[str, int]:
@@ -234,7 +224,7 @@ def _missing(table: Table, edition: Edition, frame: pd.DataFrame) -> str:
             parts[-1] += " This trains what is missing, with ImageNet in `DIR/imagenet/{train,val}`:"
             parts.append(f"```\n{command} --run local --data DIR\n```")
         if stuck := [escape(rows[i].name) for i in untrained if rows[i].run is None]:
-            parts.append(f"It does not train {', '.join(stuck)}: no recipe is held for their printed top-1.")
+            parts.append(f"It does not train {', '.join(stuck)}: no recipe is held for the printed top-1.")
     tuned = {data: frame[f"published_{data}_pct"].notna() for data in ("cifar10", "cifar100")}
     if any(there.any() for there in tuned.values()):
         parts.append("*Top-1* is on ImageNet, ahead of fine-tuning.")
@@ -313,7 +303,12 @@ EDITED = "has a record that was edited by hand, whose checksum does not hold"
 def _unsealed(frame: pd.DataFrame) -> list[str]:
     """That some records cannot tell whether they were edited."""
     count, begun = int((frame["seal"] == NO_SEAL).sum()), int(frame["evidence"].notna().sum())
-    return [f"Records without a checksum, from before records had one: {count} of {begun}."] if count else []
+    if not count:
+        return []
+    return [
+        f"*No checksum*: {count} of {begun} records. They are from before records had one, or lost it; an edit "
+        "of them would not show."
+    ]
 
 
 def _runs(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> list[str]:
@@ -402,7 +397,7 @@ def runs_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFr
             "best raw": frame["raw_best_top1_pct"].map(_percent),
             "last raw": frame["raw_last_top1_pct"].map(_percent),
             **_if_any("held out", frame["held_out_last_top1_pct"], _percent),
-            "images/s": frame["images_per_s"].map(lambda v: DASH if pd.isna(v) else f"{v:.0f}"),
+            "images/s, last epoch": frame["images_per_s"].map(lambda v: DASH if pd.isna(v) else f"{v:.0f}"),
             "minutes": frame["wall_time_s"].map(lambda v: DASH if pd.isna(v) else f"{v / 60:.1f}"),
             "where": [
                 DASH if pd.isna(d) else f"{d}, {p}" for d, p in zip(frame["device"], frame["precision"], strict=True)
@@ -452,15 +447,18 @@ def _over_seeds(frame: pd.DataFrame, figure: str) -> list[str]:
 def _accuracies(frame: pd.DataFrame, figure: str, count: str, evaluated: str) -> list[str]:
     """Mean ± standard deviation (n) of what was trained, or accuracy ± standard error of what was evaluated."""
     errors, finders = frame[f"{evaluated}_se_pct"], frame[f"{evaluated}_found_by"]
-    cells = zip(_over_seeds(frame, figure), frame[f"{figure}_pct"], frame[count], errors, finders, strict=True)
+    unsealed = frame["unsealed" if figure == "top1" else f"{figure}_unsealed"].fillna(0)
+    cells = zip(
+        _over_seeds(frame, figure), frame[f"{figure}_pct"], frame[count], errors, finders, unsealed, strict=True
+    )
     how = {"content": "evaluated, found by content"}
     return [
         cell
         if pd.isna(pct)
         else f"{pct:.2f} ± {se:.2f} ({how.get(finder, 'evaluated')})"
         if pd.isna(n)
-        else f"{cell} (n={n})"
-        for cell, pct, n, se, finder in cells
+        else f"{cell} (n={n}{f', {bare} with no checksum' if bare else ''})"
+        for cell, pct, n, se, finder, bare in cells
     ]
 
 
@@ -533,7 +531,7 @@ def _status(line: Mapping[Any, Any]) -> str:
     state = str(line["status"])
     if state not in ("completed", "not begun"):
         state = f"{state}, epoch {line['epoch']} of {line['epochs']}"
-    return f"{state}, {BROKEN_SEAL}" if not pd.isna(line["seal"]) and line["seal"] == BROKEN_SEAL else state
+    return state if pd.isna(line["seal"]) else f"{state}, {line['seal']}"
 
 
 def _count(value: int) -> str:
@@ -577,16 +575,24 @@ def _provenance(table: Table, edition: Edition, measurements: Measurements) -> s
         f"- `{recipe.name}`: {escape(recipe.summary)}. Values and their sources: `bench/recipes.py`."
         for recipe in dict.fromkeys(run.recipe for row in table.rows_in(edition) for run in row.runs)
     ]
-    return convention + "\n\n" + "\n".join([*recipes, *_teachers(table, edition), *measured_where(used)])
+    return convention + "\n\n" + "\n".join([*recipes, *_teachers(table, edition, measurements), *measured_where(used)])
 
 
-def _teachers(table: Table, edition: Edition) -> list[str]:
-    """A line for each teacher, with those that it teaches."""
+def _teachers(table: Table, edition: Edition, measurements: Measurements) -> list[str]:
+    """A line for each teacher, with those that it teaches, and its size where it was measured."""
     taught: dict[Teacher, list[str]] = {}
+    sizes: dict[Teacher, str] = {}
     for row in table.rows_in(edition):
         if row.run and row.run.teacher:
             taught.setdefault(row.run.teacher, []).append(escape(row.name))
-    return [f"- `{teacher}` teaches {', '.join(names)}: {teacher.source}." for teacher, names in taught.items()]
+            network = row.run.teacher_network
+            if network and (measured := measurements.get(network)):
+                size = f"{measured.params / 1e6:.1f} M params, {measured.macs / 1e9:.1f} G MACs"
+                sizes[row.run.teacher] = f" It has {link(size, measurement_file(network))}."
+    return [
+        f"- `{teacher}` teaches {', '.join(names)}: {teacher.source}.{sizes.get(teacher, '')}"
+        for teacher, names in taught.items()
+    ]
 
 
 def measured_where(used: Sequence[Complexity]) -> list[str]:
@@ -628,17 +634,6 @@ def _counts(frame: pd.DataFrame, cell: str, unit: float) -> list[str]:
 
 def _printed(value: float) -> str:
     return DASH if pd.isna(value) else repr(float(value))
-
-
-def escape(text: str) -> str:
-    """Text that Markdown must not read as emphasis or as a cell's end."""
-    return text.replace("*", r"\*").replace("|", r"\|")
-
-
-def pipe(shown: pd.DataFrame, text: Sequence[str]) -> str:
-    """A pipe table of strings: the columns named in ``text`` to the left, numbers to the right."""
-    align = tuple("left" if column in text else "right" for column in shown)
-    return shown.to_markdown(index=False, colalign=align, disable_numparse=True)
 
 
 def _pipe(shown: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from bench.costs import STATED_MACS_PER_S, Estimate
 from bench.paper.released import RELEASED
 from bench.report.frame import Measurements
-from bench.report.markdown import DASH, escape, pipe
+from bench.report.text import DASH, escape, pipe
 from bench.specs import DATASETS, Edition, RunSpec, Table
 
 Estimates = Mapping[str, Estimate | None]
@@ -46,6 +46,8 @@ def missing_markdown(
     frames: Sequence[pd.DataFrame],
     measurements: Measurements,
     estimates: Estimates,
+    *,
+    features_tried: bool = False,
 ) -> str:
     """The section of the index; says so where nothing is missing.
 
@@ -55,6 +57,7 @@ def missing_markdown(
         frames: from ``table_frame``, one a table.
         measurements: of their networks.
         estimates: of the runs that are ``untrained``.
+        features_tried: whether the claim on features was tried on trained ones.
     """
     lines: list[dict[str, str]] = []
     runs: dict[RunSpec, None] = {}
@@ -83,13 +86,17 @@ def missing_markdown(
         hours = _evaluating(dict.fromkeys(released), measurements)
         lines.append(_line(what, "`python run_all.py --all --evaluate WEIGHTS --data DIR`", hours))
     stuck = list(dict.fromkeys(row.name for table in tables for row in table.rows_in(edition) if row.run is None))
+    if not features_tried:
+        what = "features of trained ViT-L/16 and ResNet50, for claim 11"
+        lines.append(_line(what, "`python run_all.py --figure 2 --weights FILE FILE`", DASH))
     if not lines:
         return "## What is missing\n\nNothing: every printed figure stands beside one of ours."
     bases = dict.fromkeys(found.basis for run in runs if (found := estimates.get(run.run_id)))
+    by_macs = " MACs are not speed: networks with depthwise convolutions take longer than theirs say."
     notes = [
-        f"GPU hours are estimates: {'; '.join(bases)}." if bases else "",
+        f"GPU hours are estimates: {'; '.join(bases)}.{by_macs}" if bases else "",
         "`--run local` in the place of `--run slurm` trains on this machine, and `--dry-run` shows the plan.",
-        f"No recipe is held for how the printed top-1 of {', '.join(map(escape, stuck))} came about." if stuck else "",
+        f"No recipe is held for the printed top-1 of {' and '.join(map(escape, stuck))}." if stuck else "",
     ]
     shown = pipe(pd.DataFrame(lines), text=("Missing", "Command"))
     return f"## What is missing\n\n{shown}\n\n{' '.join(filter(None, notes))}"
@@ -117,4 +124,5 @@ def _evaluating(runs: Iterable[RunSpec], measurements: Measurements) -> str:
         for run in runs
     ]
     known = [count for count in macs if count is not None]
-    return f"~{sum(known) / STATED_MACS_PER_S / 3600:.1f}" if len(known) == len(macs) else DASH
+    hours = sum(known) / STATED_MACS_PER_S / 3600
+    return DASH if len(known) < len(macs) else f"~{hours:.1f}" if hours >= 0.05 else "<0.1"

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pandas as pd
 
-from bench.report.markdown import DASH, escape, pipe
+from bench.report.text import DASH, escape, pipe
 from bench.specs import UNUSED, Recipe, RecipeTable
 
 
