@@ -182,4 +182,4 @@ def test_runs_apart_say_so(measurements):
     assert "- T2T-ViT-14: loss is nan in epoch 3, step 4" in text
     assert "```\npython run_all.py --budget pilot\n```" in text
     assert "torch 2.0" in text
-    assert "Standard error of an accuracy on 10,000 images: up to 0.5 points" in text
+    assert "Standard error of an accuracy on 50,000 images: up to 0.2 points" in text

@@ -199,7 +199,10 @@ def test_seeds_are_marks_beside_their_mean_and_deviation():
     (axes,) = seeds_figure(runs, seeds_frame(runs)).axes
     marks = {tuple(xy) for line in axes.lines for xy in line.get_xydata().tolist()}
     assert {(9, 0), (11, 0), (20, 1), (24, 1), (10, 0), (22, 1)} <= marks
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["one (n=2)", "two (n=2)"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == [
+        "one\nEMA weights, n=2",
+        "two\nEMA weights, n=2",
+    ]
     assert axes.yaxis_inverted()
     (bars,) = axes.collections
     assert bars.get_segments()[1][:, 0].tolist() == pytest.approx([22 - 8**0.5, 22 + 8**0.5])

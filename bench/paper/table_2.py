@@ -78,7 +78,7 @@ TABLE = Table(
                 README: Published(top1_pct=83.3, params_m=21.7),
             },
             curve="T2T-ViT at 384 px",
-            point="14",
+            point="14, 384 px",
         ),
         Row(
             "ViT-B/16",

@@ -98,8 +98,8 @@ def _map(axes: Axes, top: float, split: LayerShape) -> None:
         axes.add_patch(Rectangle((x + behind, y - behind), side, side, facecolor=shade, edgecolor=GIVEN, linewidth=0.7))
     if width <= 64:  # more lines than that would be grey
         for i in range(1, width):
-            axes.plot([x + i * cell] * 2, [y, y + side], color=GIVEN, linewidth=0.25)
-            axes.plot([x, x + side], [y + i * cell] * 2, color=GIVEN, linewidth=0.25)
+            axes.plot([x + i * cell] * 2, [y, y + side], color=tint(GIVEN, 0.35), linewidth=0.15)
+            axes.plot([x, x + side], [y + i * cell] * 2, color=tint(GIVEN, 0.35), linewidth=0.15)
     _first_windows(axes, left, top, cell, split, linewidth=0.8)
     for corner, to in ((top, top), (top + shown * cell, top + _SIDE)):
         line = [left + shown * cell, _WINDOWS - _SIDE / 2], [corner, to]

@@ -117,8 +117,8 @@ def _backbone(axes: Axes, outline: Outline) -> None:
     arrow(axes, (sum_at + 0.09, _FLOW), (left + 0.1, _FLOW), head=False)
     end = _block(axes, outline, left + 0.1)
     norm, heads = outline["norm"], _heads(outline)
-    box(axes, 7.58, _FLOW - 0.36, 0.42, 0.72, ["Norm", f"{norm.params:,}"])
-    arrow(axes, (end, _FLOW), (7.58, _FLOW))
+    box(axes, 7.54, _FLOW - 0.36, 0.46, 0.72, ["Norm", f"{norm.params:,}", "params"])
+    arrow(axes, (end, _FLOW), (7.54, _FLOW))
     arrow(axes, (8.0, _FLOW), (8.15, _FLOW))
     name = "Head" if len(heads) == 1 else f"{len(heads)} heads"
     features, classes = heads[0].inputs[-1], heads[0].output[-1]
@@ -164,11 +164,11 @@ def _block(axes: Axes, outline: Outline, x: float) -> float:
         begin = x
         x += gap
         arrow(axes, (begin, _FLOW), (x, _FLOW))
-        box(axes, x, _FLOW - height / 2, 0.42, height, ["Norm", f"{norm.params:,}"])
-        x += 0.42
+        box(axes, x, _FLOW - height / 2, 0.46, height, ["Norm", f"{norm.params:,}", "params"])
+        x += 0.46
         arrow(axes, (x, _FLOW), (x + gap, _FLOW))
         x += gap
-        wide = 1.15
+        wide = 1.11
         box(axes, x, _FLOW - height / 2, wide, height, lines, color)
         x += wide
         arrow(axes, (x, _FLOW), (x + gap, _FLOW))

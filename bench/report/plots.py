@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, offset_copy
 
 from bench.report.claims import accuracy
 from bench.report.frame import swept_columns, that_count
@@ -98,7 +99,8 @@ def tradeoff_figure(
             axes.xaxis.set_minor_locator(NullLocator())
     panels["macs_g"].set_xlabel("MACs measured here (G)")
     panels["params_m"].set_xlabel("params measured here (M)")
-    panels["macs_g"].set_ylabel(f"top-1 as published, {edition.name} (%)")
+    has_ours = frame["top1_pct"].notna().any()
+    panels["macs_g"].set_ylabel("top-1 (%)" if has_ours else f"top-1 as published, {edition.name} (%)")
     lines = [line for line in panels["macs_g"].lines if not str(line.get_label()).startswith("_")]
     figure.legend(
         handles=lines,
@@ -109,7 +111,7 @@ def tradeoff_figure(
         title=_STARRED if any(row.curve.endswith("*") for row in rows) else None,
         title_fontsize=9,
     )
-    ours = "\n(filled marks: ours, ± 2 s.e.)" if frame["top1_pct"].notna().any() else ""
+    ours = f"\n(hollow marks: published, {edition.name}; filled marks: ours, ± 2 s.e.)" if has_ours else ""
     figure.suptitle(title + ours, fontsize=11)
     figure.draw_without_rendering()  # labels are placed on the finished layout
     for column, axes in panels.items():
@@ -132,8 +134,10 @@ def _curves(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str) -> Non
         for each in line.to_dict("records"):
             value, error, source = accuracy("top1_pct", each)
             if source:
+                # A little aside: a reproduced figure lies on the one that was published.
+                beside = offset_copy(axes.transData, axes.get_figure(root=True), x=4, units="points")
                 axes.errorbar(
-                    float(each[x]), float(value), 2 * float(error),
+                    float(each[x]), float(value), 2 * float(error), transform=beside,
                     fmt=style["marker"], color=style["color"], ms=6.5, capsize=3, linewidth=1.2,
                 )  # fmt: skip
     axes.grid(alpha=0.25)
@@ -183,6 +187,7 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
                 textcoords="offset points",
                 fontsize=8,
                 color=style["color"],
+                path_effects=[withStroke(linewidth=2, foreground="white")],  # to be read where it crosses a line
             )
             size = np.array(text.get_window_extent().size)
             mark = axes.transData.transform(np.array(at))
@@ -190,13 +195,26 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
             covered = [
                 10 * (box.count_overlaps(placed) + box.count_overlaps(marks))
                 + 10 * (not (inside.containsx(box.x0) and inside.containsx(box.x1)))
-                + sum(path.intersects_bbox(box, filled=False) for path in paths)
+                + 6 * _nearer_another(box, mark, marks, figure_dpi)
+                + 2 * sum(path.intersects_bbox(box, filled=False) for path in paths)
                 for box in boxes
             ]
             best = covered.index(min(covered))
             placed.append(boxes[best])
             offset, ha, va = _SIDES[best]
             text.set(position=offset, ha=ha, va=va)
+
+
+def _nearer_another(box: Bbox, mark: "np.ndarray[Any, Any]", marks: Sequence[Bbox], dpi: float) -> bool:
+    """Whether a label would be read as another mark's: that lies about as near to it as its own."""
+    corners = np.array([box.min, box.max])
+
+    def away(center: "np.ndarray[Any, Any]") -> float:
+        return float(np.hypot(*np.maximum(0, np.maximum(corners[0] - center, center - corners[1]))))
+
+    others = [np.add(other.min, other.max) / 2 for other in marks]
+    margin = away(mark) + 4 * dpi / 72
+    return any(away(center) < margin for center in others if not np.allclose(center, mark, atol=1))
 
 
 def _beside(mark: "np.ndarray[Any, Any]", size: "np.ndarray[Any, Any]", side: _Side, dpi: float) -> Bbox:
@@ -284,7 +302,7 @@ def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
     """The figure that ``seeds_picture`` saves."""
     by_entry = by_entry[by_entry["seeds"] > 0]
     names = list(by_entry["model"])
-    figure = Figure(figsize=(7.2, 1.1 + 0.5 * len(names)), layout="constrained")
+    figure = Figure(figsize=(7.2, 1.1 + 0.6 * len(names)), layout="constrained")
     axes = figure.subplots()
     completed = that_count(runs)
     places = [names.index(name) for name in completed["model"]]
@@ -293,7 +311,9 @@ def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
     axes.errorbar(
         means, range(len(names)), xerr=deviations, fmt="D", color=VERMILLION, capsize=4, ms=5, label="mean ± s.d."
     )
-    axes.set_yticks(range(len(names)), [f"{name} (n={n})" for name, n in zip(names, by_entry["seeds"], strict=True)])
+    weights = ["EMA" if averaged else "raw" for averaged in by_entry["ema_last_top1_pct"].notna()]
+    labels = zip(names, weights, by_entry["seeds"], strict=True)
+    axes.set_yticks(range(len(names)), [f"{name}\n{kind} weights, n={n}" for name, kind, n in labels])
     axes.invert_yaxis()  # the first on top, as in the table
     axes.set_xlabel("top-1 (%) after the last epoch")
     axes.grid(axis="x", alpha=0.25)
