@@ -283,12 +283,10 @@ def _dispatch(args: argparse.Namespace) -> int:
     if args.cancel:
         return cancel(args)
     if args.curves:
-        if args.table or args.all:
-            raise RequestError("--curves and --table are different commands; give one of them")
+        _require_only(args, "--curves", ())
         return report_curves(args)
     if args.figure:
-        if args.table or args.all:
-            raise RequestError("--figure and --table are different commands, and --all is both; give one of them")
+        _require_only(args, "--figure", ("edition", "img_size", "only", "image", "weights"))
         return report_figures(require_figures(args.figure, args), _edition(args.edition), args)
     if args.all and (args.table or args.only):
         raise RequestError("--all means every row of every table; leave out --table and --only, or --all")
@@ -366,6 +364,22 @@ def _dispatch(args: argparse.Namespace) -> int:
     specs = from_files(rows, weights) if weights else runs_of(rows)
     code = _planned(specs, args)
     return report_tables(tables, recipe_tables, rows, specs, edition, args) if code is None else code
+
+
+def _require_only(args: argparse.Namespace, command: str, options: Sequence[str]) -> None:
+    """That nothing is asked for that the command does not heed, beside what every command does."""
+    heeded = {command[2:], *options, "reports", "runs", "json", "data"}  # data may be the environment's
+    parser = _parser()
+    others = [
+        f"--{name.replace('_', '-')}"
+        for name, value in vars(args).items()
+        if name not in heeded and name != "files" and value != parser.get_default(name)
+    ]
+    if others:
+        raise RequestError(
+            f"{command} does nothing with {' and '.join(others)}; leave {'it' if len(others) == 1 else 'them'} out, or "
+            f"{command}"
+        )
 
 
 def _require_fine_tuning(args: argparse.Namespace, tables: Sequence[Table]) -> None:

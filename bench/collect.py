@@ -39,8 +39,13 @@ def collect(rows: Sequence[Row], records: RunRecords) -> Collected:
         measurements=measurements,
         records=found,
         evaluations=evaluations,
-        problems=[problem.removeprefix(f"{records.runs}{os.sep}") for problem in problems],
+        problems=below(records.runs, problems),
     )
+
+
+def below(runs: Path, problems: Iterable[str]) -> list[str]:
+    """The lines, with paths told from the folder of runs on."""
+    return [problem.removeprefix(f"{runs}{os.sep}") for problem in problems]
 
 
 def tell_problems(problems: Iterable[str]) -> None:

@@ -3,21 +3,20 @@
 import argparse
 import dataclasses
 import io
-import json
 import re
 import sys
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import costs, evidence
 from bench.budgets import BUDGETS, RESULTS
-from bench.collect import Collected, collect, measure_missing, metrics_of, runs_of, tell_problems
+from bench.collect import Collected, below, collect, measure_missing, metrics_of, runs_of, tell_problems
 from bench.dispatch import train_here
 from bench.evaluations import evaluate_released, require_released
 from bench.feature_sources import known_feature_maps
 from bench.figures import FIGURES
-from bench.output import read_reports, tell, texts, write_report
+from bench.output import finish, read_reports, tell, texts, write_report
 from bench.paper.claims import CLAIMS
 from bench.paper.ideas import IDEAS
 from bench.run_folder import RunRecords
@@ -84,7 +83,7 @@ def report_tables(
         pages, unmeasured = _report_index(tables, recipe_tables, edition, frames, found, known, args)
         document |= pages
         failures += unmeasured
-    return _finish(document if args.json else None, failures)
+    return finish(document if args.json else None, failures)
 
 
 def tell_untrained(rows: Iterable[Row]) -> None:
@@ -182,7 +181,7 @@ def _report_index(
             tables, edition, frames, found.measurements, estimates, features_tried=has_dead_channels(tried)
         ),
         apart=_apart(args.reports),
-        problems=found.problems,
+        problems=sorted({*found.problems, *below(args.runs, records.problems)}),
     )
     index = write_report(args.reports, "README", {"md": text})
     page = write_report(args.reports, "index", {"html": html_page(read_reports(args.reports))})
@@ -197,8 +196,9 @@ def _report_index(
 def _apart(folder: Path) -> dict[str, str]:
     """Titles of the reports in the folder that are none of --all's, by file name."""
     known = re.compile(r"(table|figure)_\d+|README|counting|claims|ideas")
-    found = sorted(path for path in folder.glob("*.md") if not known.fullmatch(path.stem))
-    return {path.name: path.read_text().partition("\n")[0].removeprefix("# ") for path in found}
+    found = sorted(path for path in folder.glob("*.md") if path.is_file() and not known.fullmatch(path.stem))
+    titles = {path: path.read_text(errors="replace").partition("\n")[0].removeprefix("# ") for path in found}
+    return {path.name: title or path.stem for path, title in titles.items()}
 
 
 def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argparse.Namespace) -> int:
@@ -219,7 +219,7 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
             for paths in written:
                 tell(paths)
     tell_problems(known.problems)
-    return _finish({"suites": printed} if args.json else None, failures)
+    return finish({"suites": printed} if args.json else None, failures)
 
 
 def _report_suite(
@@ -283,15 +283,6 @@ def _curves(suite: Suite, records: "Records", runs: Path) -> "list[Curve]":
 def with_seeds(specs: Iterable[RunSpec], seeds: Sequence[int] | None) -> list[RunSpec]:
     """The runs with each of the seeds, or with their own."""
     return [spec.with_seed(seed) for spec in specs for seed in seeds or [spec.seed]]
-
-
-def _finish(document: Mapping[str, object] | None, failures: Sequence[str]) -> int:
-    """Print the JSON, if it was asked for, and what failed; returns the exit code."""
-    if document is not None:
-        print(json.dumps({**document, "failures": failures}, indent=2))
-    for failure in failures:
-        print(f"run_all.py: {failure}", file=sys.stderr)
-    return 1 if failures else 0
 
 
 def _repeat(args: argparse.Namespace) -> list[str]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.findings import Complexity, RunRecord
+from bench.findings import BROKEN_SEAL, Complexity, RunRecord
 from bench.specs import DATASETS, Network, RunSpec
 
 STATED_MACS_PER_S = 13.3e12
@@ -29,7 +29,7 @@ def speeds(records: Iterable[RunRecord]) -> Speeds:
     """Throughput that runs had on GPUs: of several alike, the first's."""
     found: dict[str, tuple[float, str]] = {}
     for record in records:
-        if record.images_per_s and record.device not in ("", "cpu"):
+        if record.images_per_s and record.device not in ("", "cpu") and record.seal != BROKEN_SEAL:
             per_gpu = record.images_per_s / max(1, record.world_size)
             found.setdefault(_what(record.spec), (per_gpu, record.device))
     return found
@@ -70,7 +70,7 @@ def estimate(spec: RunSpec, epochs_done: int, measured: Mapping[Network, Complex
     contents = DATASETS.get(spec.dataset)
     if contents is None:
         return None
-    images = (spec.recipe.total_epochs - epochs_done) * contents.train_images * (1 - spec.recipe.held_out)
+    images = max(0, spec.recipe.total_epochs - epochs_done) * contents.train_images * (1 - spec.recipe.held_out)
     if found := known.get(_what(spec.identity())):
         per_gpu, device = found
         return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {device}")

@@ -2,16 +2,14 @@
 
 import argparse
 import dataclasses
-import json
-import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import evidence
-from bench.output import tell, texts, write_report
+from bench.collect import below
+from bench.output import finish, tell, texts, write_report
 from bench.run_folder import load_metrics, load_record
 from bench.specs import RunSpec
 from bench.status import matching
@@ -46,7 +44,7 @@ def report_curves(args: argparse.Namespace) -> int:
     curves, damaged = _load(args.runs, ids)
     shown = {curve.record.run_id: curve.record for curve in curves}
     waiting = [run_id for run_id in ids if run_id not in shown and run_id not in damaged]
-    problems = [problem.removeprefix(f"{args.runs}{os.sep}") for problem in damaged.values()]
+    problems = below(args.runs, damaged.values())
     by_seed = [[curve.record for curve in seeds] for seeds in by_name(curves).values()]
     evidence.keep(args.runs, args.reports, evidence.of_runs(by_seed))
     contents: dict[str, str | bytes] = {
@@ -71,16 +69,12 @@ def report_curves(args: argparse.Namespace) -> int:
             for curve in curves
         ]
         reports = {name: texts(paths) for name, paths in written.items()}
-        document = {"runs": lines, "waiting": waiting, "reports": reports, "failures": [*damaged.values()]}
-        print(json.dumps(document, indent=2))
-    else:
-        for paths in written.values():
-            tell(paths)
-        if waiting:
-            print(f"without a finished epoch: {', '.join(waiting)}")
-    for problem in damaged.values():
-        print(f"run_all.py: {problem}", file=sys.stderr)
-    return 1 if damaged else 0
+        return finish({"runs": lines, "waiting": waiting, "reports": reports}, [*damaged.values()])
+    for paths in written.values():
+        tell(paths)
+    if waiting:
+        print(f"without a finished epoch: {', '.join(waiting)}")
+    return finish(None, [*damaged.values()])
 
 
 def _load(runs: Path, ids: Sequence[str]) -> "tuple[list[Curve], dict[str, str]]":
@@ -91,6 +85,8 @@ def _load(runs: Path, ids: Sequence[str]) -> "tuple[list[Curve], dict[str, str]]
     for run_id in ids:
         try:
             record = load_record(runs / run_id)
+            if record and record.run_id != run_id:
+                raise ValueError(f"{runs / run_id / 'record.json'}: holds {record.run_id}")
             if record and record.epoch:
                 found.append((_spec(runs / run_id), record, load_metrics(runs / run_id, record)))
         except ValueError as error:

@@ -40,8 +40,6 @@ def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:
         files: below ``runs``; one that is not there, as the metrics of a run without an epoch, is left out.
     """
     folder = reports / FOLDER
-    if folder.exists() and folder.samefile(runs):
-        return
     for file in dict.fromkeys(files):
         copy = folder / file
         try:

@@ -55,8 +55,13 @@ class Photograph:
 
 def is_current(found: FeatureMaps) -> bool:
     """Whether measuring again here could tell anything new, as for params and MACs."""
-    same_source = found.source_sha256 == source_sha256(found.package, _MODULES)
+    same_source = found.source_sha256 == _source_sha256(found.source, found.package)
     return same_source and not other_versions(found.versions, _LIBRARIES)
+
+
+def _source_sha256(source: FeatureSource, package: str) -> str:
+    """Trained weights are read by ``models/``, whosever network they are of."""
+    return source_sha256("models" if source.weights else package, _MODULES)
 
 
 def measure(
@@ -114,7 +119,7 @@ def measure(
         layers=layers,
         versions=versions_of(_LIBRARIES),
         package=package,
-        source_sha256=source_sha256(package, _MODULES),
+        source_sha256=_source_sha256(source, package),
         machine=machine(),
         measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

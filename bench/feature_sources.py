@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench.budgets import SUITES
 from bench.collect import tell_problems
 from bench.feature_maps import Photograph, is_current, measure
-from bench.findings import FeatureMaps, FeatureSource
+from bench.findings import BROKEN_SEAL, FeatureMaps, FeatureSource
 from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.paper.released import RELEASED
@@ -87,7 +87,7 @@ def require_feature_maps(photograph: Photograph, args: argparse.Namespace) -> tu
                 continue
         found.setdefault(one.feature_maps_id, one)
     if not found:
-        raise RequestError(f"--weights {failures[0]}")
+        raise RequestError(f"no features to show: {failures[0]}; give other files with --weights")
     return list(found.values()), failures
 
 
@@ -192,6 +192,8 @@ def _given(path: Path, known: Sequence[FeatureMaps], runs: Path) -> FeatureMaps 
     if record is None or record.status != "completed":
         state = record.status if record else "not begun"
         raise RequestError(f"--weights {path}: the run is {state}; give a finished one, or a file of weights")
+    if record.seal == BROKEN_SEAL:
+        raise RequestError(f"--weights {path}: the run's record was {BROKEN_SEAL}; give another, or a file of weights")
     try:
         return _of_run(run, folder, known)
     except RequestError as error:

@@ -4,17 +4,15 @@ A figure's module in ``bench/report/`` draws from what was measured; without tor
 """
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import evidence
 from bench.collect import collect, measure_missing, outline_of
 from bench.feature_sources import open_photograph, require_feature_maps
-from bench.output import tell, texts, write_report
+from bench.output import finish, tell, texts, write_report
 from bench.paper import TABLES
 from bench.run_folder import RunRecords
 from bench.specs import Edition, Network, RequestError, Row, matching, networks, unknown
@@ -33,7 +31,7 @@ class Drawn:
 
     contents: Mapping[str, str | bytes]
     evidence: Sequence[Path] = ()
-    failures: Sequence[str] = field(default_factory=list)
+    failures: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,8 +224,4 @@ def report_figures(numbers: Sequence[int], edition: Edition, args: argparse.Name
         written.append({"figure": number, "title": FIGURES[number].title, "reports": texts(paths)})
         if not args.json:
             tell(paths)
-    if args.json:
-        print(json.dumps({"figures": written, "failures": failures}, indent=2))
-    for failure in failures:
-        print(f"run_all.py: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+    return finish({"figures": written} if args.json else None, failures)

@@ -85,15 +85,23 @@ class RunRecord:
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"unknown status {self.status!r} (choose from {', '.join(STATUSES)})")
-        numbers = (self.epoch, self.epochs, self.world_size, self.wall_time_s, self.images_per_s or 0)
-        if not all(isinstance(number, int | float) for number in (*numbers, *dict(self.results).values())):
+        if not isinstance(self.run_id, str):
+            raise ValueError("its run_id is no text")
+        if not all(isinstance(part, Mapping) for part in (self.spec, self.git, self.versions, self.data, self.results)):
+            raise ValueError("a table in it is none")
+        images = (self.data.get(f"{part}_images", 0) for part in ("train", "val"))
+        counts = (self.epoch, self.epochs, self.world_size, self.spec.get("seed", 0), *images)
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError("a count in it is none")
+        numbers = (self.wall_time_s, 0 if self.images_per_s is None else self.images_per_s, *self.results.values())
+        if not all(_is_number(number) and number >= 0 for number in numbers):
             raise ValueError("a number in it is none")
+        if self.epochs and self.epoch > self.epochs:
+            raise ValueError(f"epoch {self.epoch} of {self.epochs} is none")
         if not all(speed is None or (_is_number(speed) and speed >= 0) for speed in self.epoch_images_per_s):
             raise ValueError("a speed in it is none")
         if not isinstance(self.metrics_sha256, str):
             raise ValueError("metrics_sha256 in it is none")
-        if not all(isinstance(part, Mapping) for part in (self.spec, self.git, self.versions, self.data)):
-            raise ValueError("a table in it is none")
         if not all(isinstance(e.get("what"), str) and isinstance(e.get("when"), str) for e in self.history):
             raise ValueError("an event in its history says not what and when")
         for event in self.history:
@@ -122,8 +130,8 @@ class Metrics:
         for number, line in enumerate(self.lines, start=1):
             if not all(_is_number(value) for value in line.values()):
                 raise ValueError(f"line {number}: a number in it is none")
-            if not (isinstance(line.get("epoch"), int) and line["epoch"] >= 0):
-                raise ValueError(f"line {number}: it says not which epoch it is of")
+            if line.get("epoch") != number - 1:
+                raise ValueError(f"line {number}: it is not of epoch {number - 1}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -283,7 +283,9 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
         record.history.append({"what": "killed", "when": now(), "note": "found running without a process"})
     if record.seal == BROKEN_SEAL:  # what counts is made anew, from the checkpoint
         record.history.append({"what": BROKEN_SEAL, "when": now(), "note": "its checksum did not hold"})
-        record.epoch_images_per_s = []
+        record.results, record.epoch_images_per_s, record.images_per_s = {}, [], None
+        record.unreadable, record.wall_time_s = [], 0.0
+    record.run_id, record.spec = spec.run_id, spec.identity()
     record.status, record.error = "running", ""
     record.git = checkout()
     record.versions = versions()

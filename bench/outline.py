@@ -4,18 +4,13 @@ The network is built and run once on torch's meta device, where tensors have sha
 takes and gives is what it takes and gives in training, at any resolution, without the time or memory of computing it.
 """
 
-import contextlib
 import datetime
-import hashlib
-import importlib.metadata
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.complexity import machine
+from bench.complexity import machine, other_versions, source_sha256, versions_of
 from bench.findings import LayerShape, Outline
 from bench.specs import Network
-from bench.store import sha256_of
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a figure whose outline is kept needs none of it
     from torch import nn
@@ -50,7 +45,7 @@ def read_outline(network: Network) -> Outline:
         network=network,
         layers=(*_own_parameters(built), *layers),
         params=sum(p.numel() for p in built.parameters()),
-        versions=_versions(),
+        versions=versions_of(_LIBRARIES),
         source_sha256=_source_sha256(),
         machine=machine(),
         measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -59,11 +54,12 @@ def read_outline(network: Network) -> Outline:
 
 def is_current(outline: Outline) -> bool:
     """Whether reading it again here could tell anything new: see ``complexity.is_current``."""
-    here = _versions()
-    same = all(
-        here.get(library, outline.versions.get(library)) == outline.versions.get(library) for library in _LIBRARIES
-    )
-    return same and outline.source_sha256 == _source_sha256()
+    return outline.source_sha256 == _source_sha256() and not other_versions(outline.versions, _LIBRARIES)
+
+
+def _source_sha256() -> str:
+    """Over this reader, the builder and the networks."""
+    return source_sha256("models", ("outline", "build"))
 
 
 def _own_parameters(built: "nn.Module") -> list[LayerShape]:
@@ -134,18 +130,3 @@ def _along_both_axes(value: Any) -> int:
     if len(along) > 1:
         raise ValueError(f"{value}: a setting that differs between the axes, which no figure could show")
     return along.pop()
-
-
-def _versions() -> dict[str, str]:
-    """Of what is installed here."""
-    versions = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[library] = importlib.metadata.version(library)
-    return versions
-
-
-def _source_sha256() -> str:
-    """Over this reader, the builder and the networks."""
-    files = [Path(__file__), _ROOT / "bench" / "build.py", *sorted((_ROOT / "models").glob("*.py"))]
-    return hashlib.sha256("".join(f"{file.name} {sha256_of(file)}\n" for file in files).encode()).hexdigest()

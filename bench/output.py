@@ -1,6 +1,8 @@
-"""Reports on disk, and where the terminal says they are."""
+"""Reports on disk, where the terminal says they are, and how a command ends."""
 
-from collections.abc import Mapping
+import json
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.report.evidence import FOLDER
@@ -18,14 +20,26 @@ def write_report(folder: Path, name: str, contents: Mapping[str, str | bytes]) -
 def read_reports(folder: Path) -> dict[str, bytes]:
     """The files of a reports folder that one page is made of, by path relative to it: reports, pictures, evidence."""
     suffixes = (".md", ".csv", ".png", ".svg")
-    paths = [path for path in folder.glob("*.*") if path.suffix in suffixes and not path.name.startswith(".")]
-    paths += [path for path in (folder / FOLDER).rglob("*.json*") if not path.name.startswith(".")]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(paths)}
+    paths = [path for path in (*folder.glob("*.*"), *folder.glob("curves/*.*")) if path.suffix in suffixes]
+    paths += (folder / FOLDER).rglob("*.json*")
+    files = sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def texts(paths: Mapping[str, Path]) -> dict[str, str]:
+    """For JSON."""
     return {suffix: str(path) for suffix, path in paths.items()}
 
 
 def tell(paths: Mapping[str, Path]) -> None:
+    """A line on what was written."""
     print("wrote " + ", ".join(str(path) for path in paths.values()))
+
+
+def finish(document: Mapping[str, object] | None, failures: Sequence[str]) -> int:
+    """Print the JSON, if it was asked for, and a line on what failed; returns the exit code."""
+    if document is not None:
+        print(json.dumps({**document, "failures": failures}, indent=2))
+    for failure in failures:
+        print(f"run_all.py: {failure}", file=sys.stderr)
+    return 1 if failures else 0

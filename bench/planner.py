@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from bench.findings import RunRecord
+from bench.findings import BROKEN_SEAL, RunRecord
 from bench.specs import RunSpec
 
 
@@ -93,6 +93,9 @@ def _decide(spec: RunSpec, known: Known, needed_by: str) -> Decision:
 
     if known.problem:
         return decision(Action.BLOCKED, f"{known.problem}; restore the record, or remove the run's folder")
+    if completed and record and record.seal == BROKEN_SEAL:
+        remedy = "restore the record, or remove the run's folder to train it anew"
+        return decision(Action.BLOCKED, f"completed, but its record was {BROKEN_SEAL}; {remedy}")
     if completed:
         return decision(Action.SKIP, "completed")
     if known.job_state == "COMPLETING":

@@ -60,14 +60,18 @@ def load_record(folder: Path) -> RunRecord | None:
     """A run's record, or None where there is none.
 
     Raises:
-        ValueError: the file is not a whole record.
+        ValueError: the file cannot be read, or is not a whole record.
     """
     path = folder / "record.json"
     try:
         values, seal = unsealed(path.read_text())
+        if seal == NO_SEAL and values.get("metrics_sha256"):
+            seal = BROKEN_SEAL  # it is no older than checksums, so its own was taken out
         return RunRecord(**values | {"seal": seal})
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -88,9 +92,14 @@ def load_metrics(folder: Path, record: RunRecord) -> Metrics:
             seal = BROKEN_SEAL
         else:
             seal = "" if whole and not record.seal else NO_SEAL
-        return Metrics(lines=tuple(_numbers(number, line) for number, line in enumerate(text, start=1)), seal=seal)
+        found = Metrics(lines=tuple(_numbers(number, line) for number, line in enumerate(text, start=1)), seal=seal)
+        if len(text) < record.epoch and seal != BROKEN_SEAL:
+            raise ValueError(f"{len(text)} lines, though {record.epoch} epochs are finished")
+        return found
     except FileNotFoundError:
         raise ValueError(f"{path}: not there, though {record.epoch} epochs are finished") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -155,7 +164,10 @@ class RunRecords:
         if run_id not in self._found:
             self._found[run_id] = None
             try:
-                self._found[run_id] = load_record(self.runs / run_id)
+                record = load_record(self.runs / run_id)
+                if record and record.run_id != run_id:
+                    raise ValueError(f"{self.runs / run_id / 'record.json'}: holds {record.run_id}")
+                self._found[run_id] = record
             except ValueError as error:
                 self.problems.append(str(error))
         return self._found[run_id]
@@ -306,6 +318,11 @@ def final_checkpoint(folder: Path) -> Path:
     if record is None or record.status != "completed":
         state = record.status if record else "not begun"
         raise RequestError(f"it starts from the weights of {folder.name}, which is {state}; train that one first")
+    if record.seal == BROKEN_SEAL:
+        raise RequestError(
+            f"it starts from the weights of {folder.name}, whose record was {BROKEN_SEAL}; restore the record, or "
+            "remove that run's folder to train it anew"
+        )
     newest, problem = last_checkpoint(folder)
     if newest is None:
         raise RequestError(

@@ -18,10 +18,6 @@ from bench.specs import RequestError, RunSpec, unknown
 from bench.standing import Queue, known, look
 from bench.submissions import Submission
 
-STATES = ("running", "queued", "blocked", "interrupted", "killed", "failed", "diverged", "completed", "not begun")
-"""``blocked`` would start from a run that failed; the command that began them resumes ``interrupted``, ``killed`` and
-``failed`` ones"""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
@@ -30,6 +26,8 @@ class Status:
     run_id: str
     model: str
     state: str
+    """running, queued, blocked, interrupted, killed, failed, diverged, completed or not begun: ``blocked`` would start
+    from a run that failed; the command that began them resumes ``interrupted``, ``killed`` and ``failed`` ones"""
     why: str = ""
     """one line, where the state is not as it should be"""
     epoch: float | None = None

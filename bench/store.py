@@ -178,6 +178,8 @@ def _load_measured(path: Path, network: Network, kind: type[M]) -> M | None:
         measured = kind(**values | {"network": _network(values["network"])})
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
     if measured.network != network:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from bench.run_folder import (
     Fenced,
     NoSoundCheckpoint,
     RunBusy,
+    RunRecords,
     checkpoints,
     final_checkpoint,
     last_owner,
@@ -27,6 +29,7 @@ from bench.run_folder import (
     own,
 )
 from bench.specs import RequestError
+from bench.store import sealed
 from tests.conftest import ROOT
 
 
@@ -111,13 +114,57 @@ def test_metrics_edited_by_hand_say_so(trained, old, new):
     path = folder / "metrics.jsonl"
     path.write_text(path.read_text().replace(old, new))
     assert load_metrics(folder, found).seal == "edited by hand"
-    assert load_metrics(folder, dataclasses.replace(found, metrics_sha256="")).seal == "no checksum"
+    older = dataclasses.replace(found, metrics_sha256="")
+    if new:
+        assert load_metrics(folder, older).seal == "no checksum"
+    else:
+        with pytest.raises(ValueError, match="1 lines, though 2 epochs are finished"):
+            load_metrics(folder, older)
 
 
-def test_a_record_of_half_an_epoch_is_a_line_too(trained):
-    folder, found = trained
-    with pytest.raises(ValueError, match=r"metrics\.jsonl: slice indices"):
-        load_metrics(folder, dataclasses.replace(found, epoch=1.5))
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 1.5},
+        {"epoch": -1},
+        {"epoch": 5, "epochs": 4},
+        {"epochs": math.nan},
+        {"run_id": 5},
+        {"results": {"raw_last_top1_pct": "high"}},
+        {"images_per_s": -5.0},
+        {"images_per_s": math.inf},
+        {"data": {"train_images": "many"}},
+        {"data": {"val_images": 1.5}},
+        {"spec": {"seed": "x"}},
+        {"data": []},
+    ],
+)
+def test_odd_numbers_are_no_record(change):
+    with pytest.raises(ValueError, match=r"none|no text"):
+        dataclasses.replace(record(), **change)
+
+
+def test_a_record_of_another_run_is_none_of_this_one(tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        values = dataclasses.asdict(dataclasses.replace(record(), run_id="one"))
+        (tmp_path / name / "record.json").write_text(sealed(values))
+    found = RunRecords(tmp_path)
+    assert found.get("one").run_id == "one"
+    assert found.get("other") is None
+    assert found.problems == [f"{tmp_path / 'other' / 'record.json'}: holds one"]
+
+
+def test_a_record_that_lost_its_checksum_is_no_older_one(tmp_path):
+    values = dataclasses.asdict(dataclasses.replace(record(), metrics_sha256="0" * 64))
+    (tmp_path / "record.json").write_text(json.dumps(values))
+    assert load_record(tmp_path).seal == "edited by hand"
+
+
+def test_a_file_that_cannot_be_read_is_a_line(tmp_path):
+    (tmp_path / "record.json").mkdir()
+    with pytest.raises(ValueError, match=r"record\.json: Is a directory"):
+        load_record(tmp_path)
 
 
 def test_metrics_beside_an_edited_record_and_of_one_from_before_checksums(trained):
@@ -134,7 +181,8 @@ def test_metrics_beside_an_edited_record_and_of_one_from_before_checksums(traine
         ('{"epoch": 0}\n{"epoch": 1', "line 2: not JSON of an epoch's numbers"),
         ("[1, 2]\n", "line 1: not JSON of an epoch's numbers"),
         ('{"epoch": 0, "lr": NaN}\n', "line 1: a number in it is none"),
-        ('{"lr": 0.1}\n', "line 1: it says not which epoch"),
+        ('{"lr": 0.1}\n', "line 1: it is not of epoch 0"),
+        ('{"epoch": 0}\n{"epoch": 0}\n', "line 2: it is not of epoch 1"),
         ("[" * 100_000, "line 1: not JSON"),
         (b"\xff\n", "utf-8"),
     ],

@@ -40,4 +40,5 @@ def feature_maps_file(found: FeatureMaps) -> str:
 
 def link(text: str, file: str) -> str:
     """A link in Markdown to a file beside the page."""
+    text = text.replace("[", r"\[").replace("]", r"\]")
     return f"[{text}]({quote(file, safe='/=,')})"

@@ -262,6 +262,8 @@ def _follow(reports: _Reports, page: _Page, link: Token) -> None:
         link.attrs["href"] = "#" + quote(path)
     elif path == FOLDER and reports.evidence:
         link.attrs["href"] = "#" + quote(_EVIDENCE)
+    elif path in reports.data and len(reports.data[path]) > _LARGEST_DATA:
+        _leave_out(link, target)
     elif path in reports.data and path not in reports.inside:
         reports.inside.add(path)
         uri = _data_uri("text/csv;charset=utf-8", reports.data[path])
@@ -272,6 +274,10 @@ def _follow(reports: _Reports, page: _Page, link: Token) -> None:
         link.attrs["href"] = "#" + quote(f"picture:{_stem(path)}")
     else:
         _leave_out(link, target)
+
+
+_LARGEST_DATA = 1_000_000
+"""bytes of a CSV that a page takes along to be mailed"""
 
 
 def _leave_out(link: Token, target: str) -> None:
@@ -369,6 +375,6 @@ def _sealing(content: bytes) -> tuple[str, str]:
         text = content.decode()
         _, wrong = unsealed(text)
         checksum = json.loads(text).get("checksum")
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", ""
     return wrong, f"<p>checksum <code>{escape(str(checksum))}</code></p>" if checksum else ""

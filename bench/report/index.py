@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from bench.report.evidence import FOLDER, LISTED_SEEDS
+from bench.report.evidence import FOLDER, LISTED_SEEDS, link
 from bench.report.markdown import VERDICT_MEANINGS, verdict_counts
 from bench.report.text import escape, pipe
 from bench.report.verdict import VERDICTS
@@ -41,6 +41,7 @@ def index_markdown(
     counts = ", ".join(f"{count} {name}" for name, count in verdicts.items())
     shown = pd.DataFrame([*lines, {"Table": "all", **total}]).astype(str)
     networks = len(set().union(*(set(zip(f["network"], f["img_size"], strict=True)) for f in frames)))
+    beside = [f"- {link(escape(title), file)}" for file, title in apart.items()]
     sections = [
         "# Reports",
         f"What this suite found on the tables of the T2T-ViT paper, {edition.name} edition ({edition.citation}). "
@@ -64,7 +65,7 @@ def index_markdown(
         *_reasons(tables, frames),
         "## Settings\n\nRead off the recipes, with the source of every value:\n\n"
         + "\n".join(f"- [Table {s.number}](table_{s.number}.md): {s.title}" for s in recipe_tables),
-        *(["## Beside the paper\n\n" + "\n".join(f"- [{t}]({file})" for file, t in apart.items())] if apart else []),
+        *(["## Beside the paper\n\n" + "\n".join(beside)] if beside else []),
     ]
     return "\n\n".join(sections) + "\n"
 

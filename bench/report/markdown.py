@@ -297,7 +297,7 @@ def _why_not_whole(record: RunRecord) -> str:
     return f"was trained on {record.data.get('train_images'):,} images, which are not the complete data set"
 
 
-EDITED = "has a record that was edited by hand, whose checksum does not hold"
+EDITED = "has a record that was edited by hand, whose checksum does not hold; restore it, or remove the run's folder"
 
 
 def _unsealed(frame: pd.DataFrame) -> list[str]:
