@@ -8,11 +8,12 @@ import pytest
 
 from bench.paper import TABLES
 from bench.paper.claims import CLAIMS
-from bench.paper.editions import ICCV
+from bench.paper.editions import ARXIV_V1, ICCV
 from bench.paper.released import RELEASED
 from bench.report.claims import claims_frame, claims_markdown, judge, status
 from bench.report.frame import table_frame
-from bench.specs import Claim, Comparison
+from bench.report.misprints import between_tables, printed_changes
+from bench.specs import Claim, Comparison, Published
 from tests.conftest import complexity
 from tests.test_feature_maps import feature_maps
 from tests.test_frame import evaluation, over_seeds
@@ -190,3 +191,57 @@ def test_a_claim_can_be_tried():
 def test_what_is_no_comparison(change):
     with pytest.raises(Exception, match=r"needs a bound|unknown kind of comparison"):
         dataclasses.replace(GAIN, **change)
+
+
+def made_up(number, *rows):
+    """A table of rows given as name, group and printed figures; those with a name in capitals are baselines."""
+    first = TABLES[6].rows[0]
+    return dataclasses.replace(
+        TABLES[number],
+        rows=tuple(
+            dataclasses.replace(
+                first, name=name, group=group, baseline=name.isupper(), published={ICCV: Published(**figures)}
+            )
+            for name, group, figures in rows
+        ),
+    )
+
+
+def test_printed_changes_that_the_printed_accuracies_do_not_give():
+    table = made_up(
+        6,
+        ("small_*", "one", {"top1_pct": 78.5, "change_pct": -1.0}),
+        ("BASE", "one", {"top1_pct": 80.3}),
+        ("right", "one", {"top1_pct": 81.5, "change_pct": 1.2}),  # 81.5 - 80.3 is a little more in floating point
+        ("without", "one", {"top1_pct": 70.0}),
+        ("SECOND", "one", {"top1_pct": 90.0}),
+        ("alone", "two", {"top1_pct": 70.0, "change_pct": 9.0}),
+        ("OTHER", "three", {"top1_pct": 60.0}),
+        ("plus", "three", {"top1_pct": 62.0, "change_pct": -2.0}),
+        ("no accuracy", "three", {"change_pct": 1.0}),
+    )
+    assert printed_changes(table, ICCV) == [
+        r"small_\* is printed -1.0, though the printed accuracies give -1.8.",
+        "plus is printed -2.0, though the printed accuracies give +2.0.",
+    ]
+    assert printed_changes(table, ARXIV_V1) == []
+
+
+def test_networks_that_tables_print_differently():
+    tables = [
+        made_up(2, ("a*", "", {"top1_pct": 79.0, "params_m": 21.5, "macs_g": 4.8}), ("b", "", {"params_m": 5.0})),
+        made_up(3, ("a", "", {"top1_pct": 76.0, "params_m": 21.5, "macs_g": 5.2}), ("c", "", {"top1_pct": 70.0})),
+        made_up(
+            6,
+            ("a", "", {"top1_pct": 76.0, "macs_g": 5.2}),
+            ("b", "", {"params_m": 5.0}),
+            ("c", "", {"top1_pct": 70.5}),
+            ("c", "again", {"top1_pct": 70.5}),
+        ),
+    ]
+    two, three, six = (f"[Table {number}](table_{number}.md)" for number in (2, 3, 6))
+    assert between_tables(tables, ICCV) == [
+        f"a has MACs of 4.8 G in {two}, and 5.2 G in {three} and {six}.",  # a star is of the training alone
+        f"c has top-1 of 70.0 % in {three}, and 70.5 % in {six}.",
+    ]
+    assert between_tables(tables[:1], ICCV) == []

@@ -6,8 +6,9 @@ import math
 import pytest
 
 from bench.budgets import SUITES
-from bench.costs import STATED_MACS_PER_S, estimate, speeds, time_limit
+from bench.costs import STATED_MACS_PER_S, estimate, estimates, speeds, time_limit
 from bench.paper import TABLES
+from bench.recipes import override
 from tests.conftest import complexity
 from tests.test_frame import trained
 
@@ -62,6 +63,29 @@ def test_the_speed_without_a_teacher_says_nothing_of_that_with_one():
     both = estimate(distilled, 0, {distilled.network: counted, teacher.network: teacher}, {})
     assert "teacher" not in both.basis
     assert both.gpu_hours / without.gpu_hours == pytest.approx((3 * counted.macs + teacher.macs) / (3 * counted.macs))
+
+
+def test_what_is_trained_already_costs_nothing_more():
+    other = TABLES[3].rows[0].run
+    for epoch, left in ((0, 1), (155, 0.5), (310, 0)):
+        found = estimates([SPEC, other], {}, [measured(epoch=epoch)])
+        assert found[SPEC.run_id].gpu_hours == pytest.approx(left * IMAGES / 1000 / 3600)
+        assert found[other.run_id] is None
+
+
+def test_the_speed_of_a_changed_network_says_nothing_of_it():
+    deeper = dataclasses.replace(SPEC, model_args=(("depth", 28),))
+    assert estimate(deeper, 0, {}, speeds([measured()])) is None
+    assert estimate(SPEC, 0, {}, speeds([measured(spec=deeper.identity())])) is None
+    assert estimate(deeper, 0, {}, speeds([measured(spec=deeper.identity())])).basis == "measured on a GPU"
+
+
+def test_images_that_are_held_out_are_not_trained_on():
+    counted = {SPEC.network: complexity(SPEC.model, 21_545_550, 4_800_254_784)}
+    fewer = dataclasses.replace(SPEC, recipe=override(SPEC.recipe, ["held_out=0.1"]))
+    for known in ({}, speeds([measured()])):
+        all_images = estimate(SPEC, 0, counted, known).gpu_hours
+        assert estimate(fewer, 0, counted, known).gpu_hours == pytest.approx(0.9 * all_images)
 
 
 def test_what_is_not_known_is_no_number():

@@ -4,6 +4,7 @@ What follows here reads the files of ``reports/evidence/`` as plain JSON and kno
 pages. A column that nobody follows fails.
 """
 
+import argparse
 import csv
 import dataclasses
 import json
@@ -15,18 +16,21 @@ from urllib.parse import unquote
 
 import pytest
 
+import bench.commands
 from bench import evidence
 from bench.budgets import SUITES
 from bench.collect import collect
+from bench.commands import _report_index
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.released import RELEASED
 from bench.report.counting import SHOWN
+from bench.report.frame import table_frame
 from bench.run_folder import RunRecords
 from bench.specs import STRUCTURE
 from bench.store import complexity_path, save_complexity, save_evaluation, sealed, unsealed
 from tests.conftest import ROOT, complexity
-from tests.test_frame import evaluation, trained
+from tests.test_frame import evaluation, over_seeds, trained
 
 NUMBER = re.compile(r"(?<![\w.-])[-+]?\d[\d,]*(?:\.\d+)?(?!\w)")
 
@@ -534,6 +538,33 @@ def test_what_was_edited_by_hand_is_shown_as_such_and_fills_no_cell(filled, run_
     assert (cells["status"], cells["best EMA top-1 %"]) == ("completed, edited by hand", "89.61")
     assert "fills no cell: its file was edited by hand" in page
     follow_table_page(tmp_path, 3)
+
+
+def test_a_damaged_record_is_named_in_the_index(tmp_path, monkeypatch, capsys):
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    damaged = runs / TABLES[3].rows[2].run.run_id / "record.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text('{"status": ')
+    tables, known = list(TABLES.values()), RunRecords(runs)
+    found = collect([row for table in tables for row in table.rows_in(ICCV)], known)
+    frames = [table_frame(table, ICCV, {}, found.records) for table in tables]
+    monkeypatch.setattr(bench.commands, "FIGURES", {})  # what they need is not measured here
+    args = argparse.Namespace(runs=runs, reports=reports, json=True)
+    _report_index(tables, [], ICCV, frames, found, known, args)
+    name = damaged.relative_to(runs).as_posix()
+    assert f"run_all.py: not used: {damaged}: " in capsys.readouterr().err
+    assert (reports / "README.md").read_text().count(f"\n- not used: `{name}: ") == 1
+
+
+def test_of_many_seeds_the_first_are_copied_and_those_of_every_run(tmp_path):
+    many, few = over_seeds("many", *range(12)), over_seeds("few", 1.0, 2.0)
+    files = evidence.of_runs([many, few])
+    assert len(files) == len(set(files))
+    kept = [f"many-{seed}" for seed in range(10)] + ["few-0", "few-1"]
+    assert list(dict.fromkeys(file.parent.name for file in files)) == kept
+    assert {file.name for file in files if file.parent.name == "many-9"} == {
+        *("spec.json", "record.json", "metrics.jsonl")
+    }
 
 
 def test_copies_follow_their_originals_and_leave_what_is_the_same(tmp_path):

@@ -17,6 +17,7 @@ from bench.feature_maps import is_current
 from bench.feature_sources import (
     Missing,
     _default,
+    _known,
     _model_of,
     _of_file,
     _recipe,
@@ -245,6 +246,18 @@ def test_the_maps_of_the_claims_are_those_of_the_figure(tmp_path, monkeypatch):
     for one in (here, elsewhere):
         save_feature_maps(tmp_path, one)
     assert known_feature_maps(tmp_path) == {"ResNet50": here}
+
+
+def test_of_weights_that_were_given_the_last_are_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench.feature_sources, "is_current", lambda one: True)
+    bundled = open_photograph(None)
+    for digit, day in (("4", 2), ("5", 9), ("6", 5)):
+        given = feature_maps(trained=True, image_sha256=bundled.sha256, measured_at=f"2026-01-{day:02}T03:04:05+00:00")
+        source = dataclasses.replace(given.source, weights=Weights(file="weights.pth", sha256=digit * 64))
+        save_feature_maps(tmp_path, dataclasses.replace(given, source=source))
+    found, problems = _known(bundled, tmp_path)
+    assert ([one.source.weights.sha256[0] for one in found], problems) == (["5", "6", "4"], [])
+    assert known_feature_maps(tmp_path)["ResNet50"].source.weights.sha256[0] == "5"
 
 
 # Files of weights

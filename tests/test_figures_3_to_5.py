@@ -10,7 +10,7 @@ import pytest
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 import bench.cli
-from bench.figures import FIGURES
+from bench.figures import FIGURES, Drawn, Figure
 from bench.outline import read_outline
 from bench.paper import TABLES
 from bench.report.diagrams import SMALL
@@ -228,6 +228,8 @@ def test_figures_are_written_with_their_evidence(drawn):
     for name in ("t2t_vit_14", "t2t_vit_16_ghost"):
         kept = runs / "outlines" / f"{name}-224px.json"
         assert (reports / "evidence" / "outlines" / kept.name).read_bytes() == kept.read_bytes()
+    for number in (3, 4):
+        assert "`t2t_vit_14` at 224 px" in (reports / f"figure_{number}.md").read_text()  # and not at 384, a row too
     for number in (3, 4, 5):
         with (reports / f"figure_{number}.csv").open() as file:
             lines = list(csv.DictReader(file))
@@ -265,10 +267,20 @@ def test_another_network_and_resolution(capsys, tmp_path):
     assert "evidence/outlines/t2t_vit_t_24-96px.json" in page
     code, _ = call(capsys, tmp_path, "--figure", "3", "--only", "T2T-ViT-14 at 384 px")
     assert "`t2t_vit_14` at 384 px" in (tmp_path / "r/figure_3.md").read_text()
-    code, out = call(capsys, tmp_path, "--figure", "5", "--img-size", "32", "--json")
-    (figure,) = json.loads(out.out)["figures"]
+    code, out = call(capsys, tmp_path, "--figure", "5", "5", "--img-size", "32", "--json")
+    (figure,) = json.loads(out.out)["figures"]  # once
     assert figure["title"] == "The Ghost block"
     assert "5 × 384" in (tmp_path / "r/figure_5.md").read_text()
+
+
+def test_a_figure_of_which_a_part_failed_is_written_and_said_to_have_failed(capsys, tmp_path, monkeypatch):
+    part = Drawn(contents={"md": "What there is.\n"}, failures=["resnet50 at 224 px: no such operator"])
+    monkeypatch.setitem(FIGURES, 5, Figure(title="The Ghost block", draw=lambda *_: part))
+    code, printed = call(capsys, tmp_path, "--figure", "5")
+    assert (code, printed.err) == (1, "run_all.py: resnet50 at 224 px: no such operator\n")
+    assert (tmp_path / "r/figure_5.md").read_text() == "What there is.\n"
+    code, printed = call(capsys, tmp_path, "--figure", "5", "--json")
+    assert (code, json.loads(printed.out)["failures"]) == (1, part.failures)
 
 
 @pytest.mark.parametrize(

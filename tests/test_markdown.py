@@ -158,6 +158,19 @@ def test_several_seeds_stand_as_mean_and_deviation_above_their_runs(measurements
     assert cells(table_markdown(TABLES[3], ICCV, frame, measurements, records), "T2T-ViT-14")[2] == "81.10 ± 0.14 (n=2)"
 
 
+def test_of_many_seeds_ten_of_each_are_listed_and_the_mean_is_over_all():
+    spec, other = TABLES[3].rows[2].run, TABLES[3].rows[0].run
+    entries = (Entry(row="T2T-ViT-14", spec=spec), Entry(row="ResNet50", spec=other))
+    few = {other.run_id: over_seeds(other.run_id, *[79.0] * 10)}
+    records = {spec.run_id: over_seeds(spec.run_id, *[80.0] * 10, 92.0, 92.0)} | few
+    above, _, below = runs_markdown(apart(entries), records, "").partition("## Runs")
+    assert re.search(r"\| T2T-ViT-14 +\| +12 \| +82\.00 ± ", above)
+    listed = re.findall(r"evidence/([^/)]+)/record\.json", below)
+    assert listed == [f"{run.run_id}-{seed}" for run in (spec, other) for seed in range(10)]
+    assert "And 2 more: 10 seeds of each are listed, with their records in `evidence/`." in below
+    assert " more: " not in runs_markdown(apart(entries), few, "")
+
+
 def test_a_sweep_shows_its_fields_and_its_picture():
     spec = TABLES[3].rows[2].run
     entries = tuple(

@@ -4,6 +4,7 @@ import dataclasses
 import io
 
 import matplotlib.image
+import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
@@ -11,9 +12,10 @@ from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.report.frame import runs_frame, seeds_frame, table_frame
 from bench.report.plots import seeds_figure, sweep_figure, sweep_picture, table_picture, tradeoff_figure
-from bench.specs import networks
+from bench.specs import Published, Row, networks
 from bench.store import load_complexity
 from bench.suites import Entry, Suite
+from tests.conftest import complexity
 from tests.test_frame import over_seeds
 
 
@@ -111,6 +113,41 @@ def test_labels_of_measured_tables_cover_no_other_and_no_mark(number, measured_o
             assert figure.bbox.containsx(box.x1)
             assert not any(box.overlaps(other) for other in boxes[i + 1 :])
             assert not any(box.contains(*mark) for mark in marks)
+
+
+def away(box, point):
+    """Pixels from a label to a mark."""
+    return np.hypot(*np.maximum(0, np.maximum(box.min - point, point - box.max)))
+
+
+def test_a_label_is_nearer_to_its_mark_than_to_any_other():
+    """Though the place that is preferred, below to the right, is free: a mark lies behind it."""
+    places = {"14": (40, 80.0), "19": (49, 79.85), "24": (0, 78.0), "152": (100, 82.0)}
+    rows, known = [], {}
+    for point, (x, top1) in places.items():
+        measured = complexity("resnet50", 10**6 * (1 + x), 10**9 * (1 + x), img_size=16 * int(point))
+        known[measured.network] = measured
+        published = {ICCV: Published(top1_pct=top1)}
+        rows.append(Row(point, untrained=measured.network, published=published, curve=f"of {point}", point=point))
+    figure = tradeoff(dataclasses.replace(TABLES[3], rows=tuple(rows)), known)
+    for axes in figure.axes:
+        marks = [axes.transData.transform(line.get_xydata()[0]) for line in axes.lines]
+        assert (marks[1] - marks[0]) / figure.dpi * 72 == pytest.approx([22, -8], abs=3)  # points
+        boxes = [text.get_window_extent() for text in axes.texts]
+        for i, box in enumerate(boxes):
+            nearest = min(away(box, mark) for k, mark in enumerate(marks) if k != i)
+            assert away(box, marks[i]) + 4 * figure.dpi / 72 <= nearest, axes.texts[i].get_text()
+
+
+def test_ours_lie_a_little_aside_of_what_was_published(measurements):
+    run = TABLES[3].rows[2].run
+    figure = tradeoff(TABLES[3], measurements, {run.run_id: over_seeds(run.run_id, 81.5)})
+    for axes, x in zip(figure.axes, (4.800254784, 21.54555), strict=True):
+        ((mark, _, _),) = axes.containers
+        assert mark.get_xydata().tolist() == [[x, 81.5]]  # where the published one lies
+        published = next(line for line in axes.lines if line.get_label() == "T2T-ViT")
+        aside = mark.get_transform().transform((x, 81.5)) - published.get_transform().transform((x, 81.5))
+        assert aside / figure.dpi * 72 == pytest.approx([4, 0])
 
 
 def test_png_is_for_print_and_the_same_each_time(measurements):

@@ -15,6 +15,8 @@ import pytest
 
 import bench.run_folder
 from bench.findings import RunRecord
+from bench.job import _begin
+from bench.paper import TABLES
 from bench.run_folder import (
     Fenced,
     NoSoundCheckpoint,
@@ -65,7 +67,57 @@ def test_a_record_edited_by_hand_says_so_and_one_from_before_checksums_too(tmp_p
     assert (load_record(tmp_path).seal, load_record(tmp_path).is_whole) == ("no checksum", True)
 
 
+def test_an_attempt_after_an_edit_says_so_and_measures_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench.run_folder, "SETTLE_S", 0)  # nobody else claims it
+    run = TABLES[3].rows[2].run
+    with own(tmp_path) as owned:
+        owned.save_record(dataclasses.replace(record(), status="interrupted", epoch=1, epoch_images_per_s=[900.0]))
+        begun = _begin(owned, run)
+        assert ([event["what"] for event in begun.history], begun.epoch_images_per_s) == (["running"], [900.0])
+        path = tmp_path / "record.json"
+        path.write_text(path.read_text().replace("900.0", "990.0"))
+        begun = _begin(owned, run)
+    edited = begun.history[2]
+    assert [event["what"] for event in begun.history] == ["running", "killed", "edited by hand", "running"]
+    assert edited["note"] == "its checksum did not hold"
+    assert begun.epoch_images_per_s == []
+    assert (load_record(tmp_path), load_record(tmp_path).seal) == (begun, "")  # sealed again, and still said
+
+
 EVENT = {"what": "running", "when": "2026-01-01"}
+
+
+def records_of(runs, **days):
+    """The records of a folder of runs, each heard of last on a day of January."""
+    for run_id, day in days.items():
+        (runs / run_id).mkdir(parents=True)
+        history = [EVENT | {"when": f"2026-01-{when:02}T00:00:00+00:00"} for when in (1, day)]
+        values = dataclasses.asdict(dataclasses.replace(record(), run_id=run_id, history=history))
+        (runs / run_id / "record.json").write_text(sealed(values))
+    return RunRecords(runs)
+
+
+def test_all_records_begin_with_the_one_that_was_heard_of_last(tmp_path):
+    found = records_of(tmp_path, **{"a-s1": 3, "a-s2": 9, "b-s1": 5}).all()
+    assert [one.run_id for one in found] == ["a-s2", "b-s1", "a-s1"]
+
+
+def test_a_damaged_record_counts_as_none_and_is_named_once(tmp_path):
+    records = records_of(tmp_path, **{"a-s1": 3, "b-s1": 5})
+    (tmp_path / "a-s1" / "record.json").write_text('{"status": ')
+    assert [records.get("a-s1"), records.get("a-s1")] == [None, None]
+    assert [one.run_id for one in records.all()] == ["b-s1"]
+    (problem,) = records.problems
+    assert problem.startswith(f"{tmp_path / 'a-s1' / 'record.json'}: ")
+
+
+def test_a_file_among_the_runs_is_no_run(tmp_path):
+    (tmp_path / "notes-s1").write_text("a file\n")
+    records = records_of(tmp_path, **{"a-s1": 3})
+    assert [one.run_id for one in records.all()] == ["a-s1"]
+    assert records.problems == []
+
+
 LINES = [{"epoch": i, "lr": 0.1, "raw_top1_pct": 10.0 + i} for i in range(4)]
 
 
