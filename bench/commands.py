@@ -152,7 +152,7 @@ def _report_index(
     drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
     figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
     evidence.keep(args.runs, args.reports, (file for one in drawn.values() for file in one.evidence))
-    tried = claims_frame(CLAIMS, by_table, known_feature_maps(args.runs))
+    tried = claims_frame(CLAIMS, by_table, known_feature_maps(records))
     claims = write_report(
         args.reports,
         "claims",

@@ -91,10 +91,10 @@ def require_feature_maps(photograph: Photograph, args: argparse.Namespace) -> tu
     return list(found.values()), failures
 
 
-def known_feature_maps(runs: Path) -> dict[str, FeatureMaps]:
+def known_feature_maps(records: RunRecords) -> dict[str, FeatureMaps]:
     """By name, what is known of the networks that the paper shows, on the photograph that matplotlib ships."""
-    known, _ = _known(open_photograph(None), runs)
-    chosen = zip(SHOWN, _default(known, RunRecords(runs)), strict=True)
+    known, _ = _known(open_photograph(None), records.runs)
+    chosen = zip(SHOWN, _default(known, records), strict=True)
     return {name: one for name, one in chosen if isinstance(one, FeatureMaps)}
 
 

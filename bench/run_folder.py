@@ -154,6 +154,7 @@ class RunRecords:
         self.problems: list[str] = []
         """a line on each damaged record that was read"""
         self._found: dict[str, RunRecord | None] = {}
+        self._of: dict[str, list[RunRecord]] = {}
         self._alike: dict[str, list[str]] = defaultdict(list)  # ids by all but seed and digits
         if runs.is_dir():
             for run_id in sorted(entry.name for entry in os.scandir(runs) if entry.is_dir()):
@@ -174,8 +175,10 @@ class RunRecords:
 
     def of(self, spec: RunSpec) -> list[RunRecord]:
         """A run's with all seeds that were begun."""
-        seeds = spec.seeds_in(self._alike.get(_without_seed(spec.run_id), ()))
-        return [record for seed in seeds if (record := self.get(seed.run_id))]
+        if spec.run_id not in self._of:  # of ten thousand seeds the ids alone take a while
+            seeds = spec.seeds_in(self._alike.get(_without_seed(spec.run_id), ()))
+            self._of[spec.run_id] = [record for seed in seeds if (record := self.get(seed.run_id))]
+        return list(self._of[spec.run_id])
 
     def from_files(self, spec: RunSpec) -> list[RunRecord]:
         """Those of a fine-tuning that started from a file instead of from another run."""

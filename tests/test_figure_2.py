@@ -245,7 +245,7 @@ def test_the_maps_of_the_claims_are_those_of_the_figure(tmp_path, monkeypatch):
     )
     for one in (here, elsewhere):
         save_feature_maps(tmp_path, one)
-    assert known_feature_maps(tmp_path) == {"ResNet50": here}
+    assert known_feature_maps(RunRecords(tmp_path)) == {"ResNet50": here}
 
 
 def test_of_weights_that_were_given_the_last_are_shown(tmp_path, monkeypatch):
@@ -257,7 +257,7 @@ def test_of_weights_that_were_given_the_last_are_shown(tmp_path, monkeypatch):
         save_feature_maps(tmp_path, dataclasses.replace(given, source=source))
     found, problems = _known(bundled, tmp_path)
     assert ([one.source.weights.sha256[0] for one in found], problems) == (["5", "6", "4"], [])
-    assert known_feature_maps(tmp_path)["ResNet50"].source.weights.sha256[0] == "5"
+    assert known_feature_maps(RunRecords(tmp_path))["ResNet50"].source.weights.sha256[0] == "5"
 
 
 # Files of weights

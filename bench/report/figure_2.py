@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.transforms import Bbox
 
 from bench.findings import FeatureMaps, LayerMaps
 from bench.paper import TABLES
@@ -138,18 +137,7 @@ def figure_2(found: Sequence[FeatureMaps], photograph: "np.ndarray[Any, Any]") -
         fontsize=8.5,
         frameon=False,
     )
-    _settle(figure)
     return figure
-
-
-def _settle(figure: Figure) -> None:
-    """Lay the figure out, and round where its parts lie: the solver's last digits differ from time to time."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for part in figure.subfigs:
-        part.bbox_relative.set_points(part.bbox_relative.get_points().round(6))
-        for axes in part.axes:
-            axes.set_position(Bbox(axes.get_position(original=True).get_points().round(6)))
 
 
 def _shown_layers(one: FeatureMaps) -> list[int]:

@@ -28,7 +28,7 @@ _FIRST = ("README", "claims", "figures", "figure", "table", "ideas", "counting")
 _EVIDENCE = f"{FOLDER}/"
 """where files of evidence lie, and the id of their section, which no page's name can be"""
 
-_EVIDENCE_BYTES, _ALL_EVIDENCE_BYTES = 100_000, 8_000_000
+_EVIDENCE_BYTES, _ALL_EVIDENCE_BYTES = 100_000, 3_000_000
 """what is larger is left out, and what comes after so much: the page is to be mailed"""
 
 _SVG_BYTES = 1_000_000

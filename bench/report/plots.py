@@ -64,6 +64,7 @@ def table_picture(table: Table, edition: Edition, frame: pd.DataFrame) -> dict[s
 def saved(figure: Figure) -> dict[str, bytes]:
     """A figure by suffix: PNG at 200 dpi, and SVG."""
     pictures = {}
+    _settle(figure)
     # Without the day, and with names that are not drawn by lot, so that the same figures are the same file.
     with rc_context({"svg.hashsalt": "t2t-bench"}):
         for suffix, metadata in {"png": None, "svg": {"Date": None}}.items():
@@ -71,6 +72,16 @@ def saved(figure: Figure) -> dict[str, bytes]:
             figure.savefig(buffer, format=suffix, dpi=200, metadata=metadata)
             pictures[suffix] = buffer.getvalue()
     return pictures
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once for both files, and round where its parts lie: the solver's last digits vary."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for part in figure.subfigs:
+        part.bbox_relative.set_points(part.bbox_relative.get_points().round(6))
+    for axes in figure.axes:  # those of its parts too
+        axes.set_position(Bbox(axes.get_position(original=True).get_points().round(6)))
 
 
 _STARRED = "* retrained by the paper's authors with the T2T-ViT scheme"
@@ -151,6 +162,7 @@ def _marks(rows: Sequence[Row], frame: pd.DataFrame, x: str, curve: str) -> pd.D
     return frame[frame[x].notna() & frame["published_top1_pct"].notna() & on_curve]
 
 
+_Points = np.ndarray[Any, Any]
 _Side = tuple[tuple[float, float], str, str]
 
 _SIDES: tuple[_Side, ...] = (
@@ -175,6 +187,7 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
         for line in axes.lines
         for x_, y in axes.transData.transform(np.column_stack(line.get_data()).astype(float))
     ]
+    centers = np.array([np.add(mark.min, mark.max) / 2 for mark in marks]).reshape(-1, 2)
     inside = axes.bbox.padded(radius)
     placed: list[Bbox] = []
     for curve, style in _styles(rows).items():
@@ -191,11 +204,12 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
             )
             size = np.array(text.get_window_extent().size)
             mark = axes.transData.transform(np.array(at))
+            others = centers[~np.isclose(centers, mark, atol=1).all(axis=1)]
             boxes = [_beside(mark, size, side, figure_dpi) for side in _SIDES]
             covered = [
                 10 * (box.count_overlaps(placed) + box.count_overlaps(marks))
                 + 10 * (not (inside.containsx(box.x0) and inside.containsx(box.x1)))
-                + 6 * _nearer_another(box, mark, marks, figure_dpi)
+                + 6 * _nearer_another(box, mark, others, figure_dpi)
                 + 2 * sum(path.intersects_bbox(box, filled=False) for path in paths)
                 for box in boxes
             ]
@@ -205,19 +219,21 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
             text.set(position=offset, ha=ha, va=va)
 
 
-def _nearer_another(box: Bbox, mark: "np.ndarray[Any, Any]", marks: Sequence[Bbox], dpi: float) -> bool:
-    """Whether a label would be read as another mark's: that lies about as near to it as its own."""
-    corners = np.array([box.min, box.max])
+def _nearer_another(box: Bbox, mark: _Points, others: _Points, dpi: float) -> bool:
+    """Whether a label would be read as another mark's: that lies about as near to it as its own.
 
-    def away(center: "np.ndarray[Any, Any]") -> float:
-        return float(np.hypot(*np.maximum(0, np.maximum(corners[0] - center, center - corners[1]))))
+    Args:
+        box: of the label, in pixels.
+        mark: (2,), the label's own.
+        others: (N, 2).
+        dpi: pixels an inch.
+    """
+    beyond = np.maximum(0, np.maximum(box.min - np.vstack([mark, others]), np.vstack([mark, others]) - box.max))
+    own, *rest = np.hypot(*beyond.T)
+    return bool(np.less(rest, own + 4 * dpi / 72).any())
 
-    others = [np.add(other.min, other.max) / 2 for other in marks]
-    margin = away(mark) + 4 * dpi / 72
-    return any(away(center) < margin for center in others if not np.allclose(center, mark, atol=1))
 
-
-def _beside(mark: "np.ndarray[Any, Any]", size: "np.ndarray[Any, Any]", side: _Side, dpi: float) -> Bbox:
+def _beside(mark: _Points, size: _Points, side: _Side, dpi: float) -> Bbox:
     """Where a text of that size (pixels) lies on one side of a mark."""
     offset, ha, va = side
     corner = mark + np.array(offset) * dpi / 72 - size * [_PART[ha], _PART[va]]
