@@ -122,9 +122,9 @@ def test_measured_figures_match_the_printed_ones_but_for_the_known_exceptions(me
 
 def test_into_a_pipe_goes_a_plain_line_a_network(measured_once):
     lines = measured_once[0].stderr.splitlines()
-    assert [line.split()[0] for line in lines[:47]] == [f"[{i}/47]" for i in range(1, 48)]
-    assert [line.split()[0] for line in lines[47:]] == ["[1/3]", "[2/3]", "[3/3]"]  # Figure 2
-    assert lines[3] == "[4/47] t2t_vit_14 at 224 px: 21.55 M params, 4.80 G MACs"
+    assert [line.split()[0] for line in lines[:48]] == [f"[{i}/48]" for i in range(1, 49)]
+    assert [line.split()[0] for line in lines[48:]] == ["[1/3]", "[2/3]", "[3/3]"]  # Figure 2
+    assert lines[3] == "[4/48] t2t_vit_14 at 224 px: 21.55 M params, 4.80 G MACs"
     assert "\x1b" not in measured_once[0].stdout + measured_once[0].stderr
 
 

@@ -81,7 +81,8 @@ def test_a_cell_that_shows_something_else_would_be_noticed():
 
 def accuracy(reports, run_ids):
     """The paper's protocol over the runs: each one's best epoch, of the averaged weights where there are any."""
-    records = [read(reports / "evidence" / run_id / "record.json") for run_id in run_ids.split()]
+    paths = [reports / "evidence" / run_id / "record.json" for run_id in run_ids.split()]
+    records = [read(path) for path in paths]
     assert all(record["status"] == "completed" and record["data"]["complete"] for record in records)
     best = [r["results"].get("ema_best_top1_pct", r["results"].get("raw_best_top1_pct")) for r in records]
     last = [r["results"].get("ema_last_top1_pct", r["results"].get("raw_last_top1_pct")) for r in records]
@@ -90,6 +91,7 @@ def accuracy(reports, run_ids):
         "std": statistics.stdev(best) if len(best) > 1 else None,
         "last": statistics.fmean(last),
         "seeds": len(records),
+        "unsealed": sum("checksum" not in json.loads(path.read_text()) for path in paths),
     }
 
 
@@ -125,6 +127,7 @@ def expected_line(reports, row, line):
         if line[f"{name}run_ids"]:
             found = accuracy(reports, line[f"{name}run_ids"])
             values |= {pct: found["pct"], std: found["std"], count: found["seeds"]}
+            values |= {f"{name}unsealed": found["unsealed"]}
             values |= {} if name else {"top1_last_pct": found["last"]}
     return values
 
@@ -208,7 +211,9 @@ def follow_row(cells, line):
         label, _, whose = column.partition(": ")
         if column in _ACCURACY:
             pct, std, seeds, se = (line[name] for name in _ACCURACY[column])
-            assert shows(cell, pct, *((std, seeds) if seeds else (se,))), (line["model"], column, cell)
+            unsealed = line[_ACCURACY[column][2].replace("seeds", "unsealed")]
+            trained_ = (std, seeds, None if unsealed == "0" else unsealed)
+            assert shows(cell, pct, *(trained_ if seeds else (se,))), (line["model"], column, cell)
         elif column in _COLUMNS:
             name, unit = _COLUMNS[column]
             value = None if line[name] is None else float(line[name]) * unit
