@@ -255,7 +255,7 @@ def _report_suite(
 def _report_budgets(known: RunRecords, args: argparse.Namespace) -> None:
     """Write anew the reports of the smaller budgets' own runs, of those that have any."""
     for budget in RESULTS:
-        alone = argparse.Namespace(**vars(args) | {"all": False, "budget": budget})
+        alone = argparse.Namespace(**vars(args) | {"all": False, "budget": budget, "seeds": None})
         for suite in suites([], budget=budget):
             if any(known.of(entry.spec) for entry in suite.entries):
                 for paths in _report_suite(suite, suite.entries, known, alone)[-1]:

@@ -19,8 +19,9 @@ import pytest
 import bench.commands
 from bench import evidence
 from bench.budgets import SUITES
+from bench.cli import _parser
 from bench.collect import collect
-from bench.commands import _report_index
+from bench.commands import _report_budgets, _report_index
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.released import RELEASED
@@ -444,6 +445,14 @@ def test_every_number_of_the_committed_runs(name):
     follow_suite(ROOT / "reports", name)
     listed = {entry.run_id for entry in (spec for spec in SUITES[name].values())}
     assert any(line["run_id"] in listed for line in rows_of(ROOT / "reports" / f"{name}.csv"))
+
+
+def test_the_committed_evidence_makes_the_budgets_pages_whatever_seeds_the_tables_are_asked_for(tmp_path):
+    runs = ROOT / "reports" / "evidence"
+    args = _parser().parse_args(["--all", "--seeds", "5", "--runs", str(runs), "--reports", str(tmp_path), "--json"])
+    _report_budgets(RunRecords(runs), args)
+    for name in ("pilot.md", "pilot.csv", "transfer.md", "transfer.csv"):
+        assert (tmp_path / name).read_bytes() == (ROOT / "reports" / name).read_bytes(), name
 
 
 def test_every_number_of_the_committed_loading_page():
