@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench import evidence
 from bench.collect import below
 from bench.output import finish, tell, texts, write_report
-from bench.run_folder import load_metrics, load_record
+from bench.run_folder import load_metrics, load_own_record
 from bench.specs import RunSpec
 from bench.status import matching
 from bench.store import require_writable
@@ -84,9 +84,7 @@ def _load(runs: Path, ids: Sequence[str]) -> "tuple[list[Curve], dict[str, str]]
     found, damaged = [], {}
     for run_id in ids:
         try:
-            record = load_record(runs / run_id)
-            if record and record.run_id != run_id:
-                raise ValueError(f"{runs / run_id / 'record.json'}: holds {record.run_id}")
+            record = load_own_record(runs / run_id)
             if record and record.epoch:
                 found.append((_spec(runs / run_id), record, load_metrics(runs / run_id, record)))
         except ValueError as error:

@@ -76,6 +76,18 @@ def load_record(folder: Path) -> RunRecord | None:
         raise ValueError(f"{path}: {error}") from error
 
 
+def load_own_record(folder: Path) -> RunRecord | None:
+    """The record of the run that the folder is named for, or None where there is none.
+
+    Raises:
+        ValueError: the file cannot be read, is not a whole record, or is another run's.
+    """
+    record = load_record(folder)
+    if record and record.run_id != folder.name:
+        raise ValueError(f"{folder / 'record.json'}: holds {record.run_id}")
+    return record
+
+
 def load_metrics(folder: Path, record: RunRecord) -> Metrics:
     """What a run's metrics.jsonl holds of the epochs that its record speaks of.
 
@@ -165,10 +177,7 @@ class RunRecords:
         if run_id not in self._found:
             self._found[run_id] = None
             try:
-                record = load_record(self.runs / run_id)
-                if record and record.run_id != run_id:
-                    raise ValueError(f"{self.runs / run_id / 'record.json'}: holds {record.run_id}")
-                self._found[run_id] = record
+                self._found[run_id] = load_own_record(self.runs / run_id)
             except ValueError as error:
                 self.problems.append(str(error))
         return self._found[run_id]
