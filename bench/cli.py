@@ -17,7 +17,7 @@ from typing import NoReturn
 from bench.budgets import BUDGETS, SUITES
 from bench.cancel import cancel
 from bench.collect import runs_of
-from bench.commands import report_suites, report_tables, tell_untrained, with_seeds
+from bench.commands import launch, report_suites, report_tables, tell_untrained, with_seeds
 from bench.curves import report_curves
 from bench.dispatch import dry_run, submit_to_slurm
 from bench.figures import FIGURES, report_figures, require_figures
@@ -396,9 +396,9 @@ def _require_fine_tuning(args: argparse.Namespace, tables: Sequence[Table]) -> N
 def _planned(specs: Sequence[RunSpec], args: argparse.Namespace) -> int | None:
     """The exit code, if the command ends with a plan or a submission; None if it goes on to a report."""
     if args.dry_run:
-        return dry_run(with_seeds(specs, args.seeds), args)
+        return dry_run(with_seeds(specs, args.seeds), launch(args))
     if args.run == "slurm":
-        return submit_to_slurm(with_seeds(specs, args.seeds), args)
+        return submit_to_slurm(with_seeds(specs, args.seeds), launch(args))
     return None
 
 

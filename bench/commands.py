@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bench import costs, evidence
 from bench.budgets import BUDGETS, RESULTS
 from bench.collect import Collected, below, collect, measure_missing, metrics_of, runs_of, tell_problems
-from bench.dispatch import train_here
+from bench.dispatch import Launch, train_here
 from bench.evaluations import evaluate_released, require_released
 from bench.feature_sources import known_feature_maps
 from bench.figures import FIGURES
@@ -20,7 +20,7 @@ from bench.output import finish, read_reports, tell, texts, write_report
 from bench.paper.claims import CLAIMS
 from bench.paper.ideas import IDEAS
 from bench.run_folder import RunRecords
-from bench.specs import Edition, RecipeTable, Row, RunSpec, Table, networks
+from bench.specs import Edition, RecipeTable, Resources, Row, RunSpec, Table, networks
 from bench.store import require_writable
 from bench.suites import Entry, Suite, suites
 
@@ -49,7 +49,7 @@ def report_tables(
     failures = evaluate_released(released, args) if released else []
     failures += measure_missing(networks(rows), args.runs)
     if args.run:
-        failures += train_here(with_seeds(specs, args.seeds), args)
+        failures += train_here(with_seeds(specs, args.seeds), launch(args))
 
     # Reports hold all rows: those outside --only as far as an earlier command measured them.
     every = [row for table in tables for row in table.rows_in(edition)]
@@ -207,7 +207,7 @@ def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argpar
 
     require_writable(args.reports, "--reports")
     require_writable(args.runs, "--runs")
-    failures = train_here(with_seeds([entry.spec for entry in chosen], args.seeds), args) if args.run else []
+    failures = train_here(with_seeds([entry.spec for entry in chosen], args.seeds), launch(args)) if args.run else []
     known = RunRecords(args.runs)
     printed = []
     for suite in suites:
@@ -278,6 +278,25 @@ def _curves(suite: Suite, records: "Records", runs: Path) -> "list[Curve]":
             if record.run_id in metrics
         ]
     return found
+
+
+def launch(args: argparse.Namespace) -> Launch:
+    """How the options want runs trained."""
+    resources = Resources(
+        data=str(args.data.resolve()),
+        download=args.download,
+        workers=args.workers,
+        micro_batch=args.micro_batch,
+        precision=args.precision,
+        files=args.files,
+    )
+    return Launch(
+        runs=args.runs,
+        resources=resources,
+        max_parallel=args.max_parallel,
+        slurm=tuple(args.slurm),
+        as_json=args.json,
+    )
 
 
 def with_seeds(specs: Iterable[RunSpec], seeds: Sequence[int] | None) -> list[RunSpec]:

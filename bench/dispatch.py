@@ -1,6 +1,5 @@
 """Plan runs, and hand them to an executor."""
 
-import argparse
 import contextlib
 import dataclasses
 import json
@@ -20,6 +19,22 @@ from bench.status import duration
 from bench.store import load_complexity, require_writable
 from bench.submissions import Submission
 
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How a command wants its runs trained."""
+
+    runs: Path
+    """the folder of all runs"""
+    resources: Resources
+    """of each"""
+    max_parallel: int | None = None
+    """most at once; None for one on this machine, and on Slurm for what slurm.toml says"""
+    slurm: tuple[str, ...] = ()
+    """KEY=VALUE pairs, which outrank slurm.toml"""
+    as_json: bool = False
+
+
 Estimates = Mapping[str, costs.Estimate | None]
 """by run id, of the runs that a plan starts"""
 
@@ -27,10 +42,10 @@ SHOWN = 20
 """lines of a plan that starts something; a dry run shows all"""
 
 
-def train_here(specs: Sequence[RunSpec], args: argparse.Namespace) -> list[str]:
+def train_here(specs: Sequence[RunSpec], launch: Launch) -> list[str]:
     """Train what is missing on this machine; returns a line for each run that did not complete."""
-    decisions = _plan(specs, args.runs, look(args.runs, _family(specs)))
-    decisions = _taught(decisions, args)
+    decisions = _plan(specs, launch.runs, look(launch.runs, _family(specs)))
+    decisions, resources = _taught(decisions, launch.resources)
     failures = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED]
     failures += [f"{d.spec.run_id} is {d.reason}" for d in decisions if d.action is Action.SKIP and not d.completed]
     if not _todo(decisions):
@@ -39,21 +54,21 @@ def train_here(specs: Sequence[RunSpec], args: argparse.Namespace) -> list[str]:
 
     queue = LocalQueue(
         todo=_todo(decisions),
-        decide=lambda spec: _plan([spec], args.runs, look(args.runs, _family([spec])))[-1],
-        runs=args.runs,
-        resources=_resources(args),
-        max_parallel=args.max_parallel or 1,
+        decide=lambda spec: _plan([spec], launch.runs, look(launch.runs, _family([spec])))[-1],
+        runs=launch.runs,
+        resources=resources,
+        max_parallel=launch.max_parallel or 1,
     )
     return failures + queue.train()
 
 
-def dry_run(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
+def dry_run(specs: Sequence[RunSpec], launch: Launch) -> int:
     """Print what a run of the same command would do, and what it would cost."""
-    Settings(args.slurm)  # what is wrong with it is better known now
-    queue = look(args.runs, _family(specs))
-    decisions = _plan(specs, args.runs, queue)
-    estimates = _estimates(decisions, args.runs)
-    if args.json:
+    Settings(launch.slurm)  # what is wrong with it is better known now
+    queue = look(launch.runs, _family(specs))
+    decisions = _plan(specs, launch.runs, queue)
+    estimates = _estimates(decisions, launch.runs)
+    if launch.as_json:
         print(json.dumps({"plan": _plain(decisions, estimates), "slurm": queue.silence or None}, indent=2))
         return 0
     _print_plan(decisions, estimates)
@@ -63,18 +78,18 @@ def dry_run(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
     return 0
 
 
-def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
+def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
     """Submit what is missing, print the jobs, and return; 1 if a run is blocked."""
     from bench.executors.slurm import arrays, mend, submit
 
-    settings = Settings(args.slurm)
-    require_writable(args.runs, "--runs")
+    settings = Settings(launch.slurm)
+    require_writable(launch.runs, "--runs")
     cluster = slurm.cluster()
     submitted: list[Submission] = []
-    with submissions.planning(args.runs), _nothing_lost(submitted):
-        mend(args.runs, cluster)
-        decisions = _taught(_settled_plan(specs, args.runs), args)
-        estimates = _estimates(decisions, args.runs)
+    with submissions.planning(launch.runs), _nothing_lost(submitted):
+        mend(launch.runs, cluster)
+        decisions, resources = _taught(_settled_plan(specs, launch.runs), launch.resources)
+        estimates = _estimates(decisions, launch.runs)
         todo = _todo(decisions)
         planned = arrays(
             todo,
@@ -82,25 +97,25 @@ def submit_to_slurm(specs: Sequence[RunSpec], args: argparse.Namespace) -> int:
             lambda spec: _timed(settings.shape(spec.model), estimates[spec.run_id], cluster),
             cluster.max_array_size,
         )
-        if not args.json:
+        if not launch.as_json:
             _print_plan([d for d in decisions if d.spec not in todo], estimates, most=SHOWN)
         for array, submission in submit(
             planned,
-            runs=args.runs,
-            resources=_resources(args),
+            runs=launch.runs,
+            resources=resources,
             cluster=cluster,
-            max_parallel=args.max_parallel or settings.max_parallel,
+            max_parallel=launch.max_parallel or settings.max_parallel,
             tasks={d.spec.run_id: d.job for d in decisions if d.job},
         ):
             submitted.append(submission)
-            if not args.json:
+            if not launch.as_json:
                 _print_submission(submission, array.parent)
     blocked = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED]
-    if args.json:
+    if launch.as_json:
         jobs = [{"job": s.job, "name": s.name, "runs": {s.task(run): run for run in s.runs}} for s in submitted]
         print(json.dumps({"plan": _plain(decisions, estimates), "submitted": jobs, "failures": blocked}, indent=2))
     elif submitted:
-        where = "" if args.runs == Path("runs") else f" --runs {args.runs}"
+        where = "" if launch.runs == Path("runs") else f" --runs {launch.runs}"
         print(f"{_costs(estimates)}\nwatch: python run_all.py --status{where}")
     else:
         print("nothing to submit")
@@ -145,24 +160,14 @@ def _todo(decisions: Sequence[Decision]) -> list[RunSpec]:
     return [d.spec for d in decisions if d.action in (Action.SUBMIT, Action.RESUME)]
 
 
-def _taught(decisions: Sequence[Decision], args: argparse.Namespace) -> list[Decision]:
-    """The decisions, with those blocked whose teacher is not to be had."""
-    missing = find_teachers(_todo(decisions), args)
-    return [
+def _taught(decisions: Sequence[Decision], resources: Resources) -> tuple[list[Decision], Resources]:
+    """Block decisions whose teacher is not to be had; also returns the resources, with where the other teachers lie."""
+    found, missing = find_teachers(_todo(decisions))
+    blocked = [
         dataclasses.replace(d, action=Action.BLOCKED, reason=missing[d.spec.run_id]) if d.spec.run_id in missing else d
         for d in decisions
     ]
-
-
-def _resources(args: argparse.Namespace) -> Resources:
-    return Resources(
-        data=str(args.data.resolve()),
-        download=args.download,
-        workers=args.workers,
-        micro_batch=args.micro_batch,
-        precision=args.precision,
-        files=args.files,
-    )
+    return blocked, dataclasses.replace(resources, files={**resources.files, **found})
 
 
 def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:

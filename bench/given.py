@@ -89,26 +89,26 @@ def named_teacher(args: argparse.Namespace) -> Teacher:
     return Teacher(plain, weights=weights, source="--teacher on the command line")
 
 
-def find_teachers(specs: Sequence[RunSpec], args: argparse.Namespace) -> dict[str, str]:
-    """Find the weights of timm's that teach the runs; where they lie is kept in ``args.files``.
+def find_teachers(specs: Sequence[RunSpec]) -> tuple[dict[str, str], dict[str, str]]:
+    """Find the weights of timm's that teach the runs.
 
     They are fetched here, where there may be a network, and not by each process of a job.
 
     Returns:
-        By run id, why a run's are not to be had.
+        Where they lie, by name with tag; and by run id, why a run's are not to be had.
     """
     taught = {spec.run_id: spec.teacher.model for spec in specs if spec.teacher and not spec.teacher.weights}
     if not taught:
-        return {}
+        return {}, {}
     from bench.weights import Hub, NotToBeHad, hub_repository
 
-    hub, missing = Hub(), {}
+    hub, found, missing = Hub(), {}, {}
     for tag in sorted(set(taught.values())):
         try:
-            args.files[tag] = str(hub.path(tag))
+            found[tag] = str(hub.path(tag))
         except NotToBeHad as error:
             missing[tag] = (
                 f"no weights of its teacher, {tag}: {error}; on a network, `hf download {hub_repository(tag)} "
                 "model.safetensors` fetches them, or name another with --teacher"
             )
-    return {run_id: missing[tag] for run_id, tag in taught.items() if tag in missing}
+    return found, {run_id: missing[tag] for run_id, tag in taught.items() if tag in missing}
