@@ -8,7 +8,6 @@ and unfused attention cost the same.
 
 import datetime
 import functools
-import hashlib
 import importlib.metadata
 import math
 import os
@@ -21,13 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.findings import Complexity
+from bench.source_hash import source_sha256
 from bench.specs import Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached table needs none of it
     from torch import Tensor, nn
 
 _LIBRARIES = ("torch", "torchvision", "timm", "fvcore")
-_ROOT = Path(__file__).resolve().parent.parent
 
 _LINEAR = ("conv", "linear", "addmm")
 _PRODUCTS = (*_LINEAR, "matmul", "mm", "bmm", "einsum", "scaled_dot_product_attention")
@@ -130,6 +129,20 @@ def measure(network: Network) -> Complexity:
         CountError: the count would be wrong (see ``count_macs``).
     """
     import timm
+
+    return Complexity(
+        network=network,
+        **_figures(network),
+        versions=versions_of(_LIBRARIES),
+        source=timm.model_entrypoint(network.model).__module__.partition(".")[0],
+        source_sha256=source_sha256(_figures, network.model),
+        machine=machine(),
+        measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _figures(network: Network) -> dict[str, Any]:
+    """All of a measurement that code of the suite decides."""
     import torch
 
     from bench.build import create_network
@@ -144,23 +157,16 @@ def measure(network: Network) -> Complexity:
         count = count_macs(built, torch.zeros(1, 3, network.img_size, network.img_size))
     finally:
         torch.set_num_threads(threads)
-    source = timm.model_entrypoint(network.model).__module__.partition(".")[0]
-    return Complexity(
-        network=network,
-        params=sum(p.numel() for p in built.parameters()),
-        trainable_params=sum(p.numel() for p in built.parameters() if p.requires_grad),
-        macs=count.macs,
-        linear_macs=count.linear_macs,
-        torch_macs=count.torch_macs,
-        structure=read_structure(built),
-        macs_by_operator=count.by_operator,
-        uncounted_operators=count.uncounted,
-        versions=versions_of(_LIBRARIES),
-        source=source,
-        source_sha256=source_sha256(source),
-        machine=machine(),
-        measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    )
+    return {
+        "params": sum(p.numel() for p in built.parameters()),
+        "trainable_params": sum(p.numel() for p in built.parameters() if p.requires_grad),
+        "macs": count.macs,
+        "linear_macs": count.linear_macs,
+        "torch_macs": count.torch_macs,
+        "structure": read_structure(built),
+        "macs_by_operator": count.by_operator,
+        "uncounted_operators": count.uncounted,
+    }
 
 
 def is_current(measured: Complexity) -> bool:
@@ -169,9 +175,8 @@ def is_current(measured: Complexity) -> bool:
     It could not while the suite's code behind the figures is the same and no library here has another version;
     a library that is not installed cannot contradict, so that a laptop without torch still reports.
     """
-    return measured.source_sha256 == source_sha256(measured.source) and not other_versions(
-        measured.versions, _LIBRARIES
-    )
+    same_source = measured.source_sha256 == source_sha256(_figures, measured.network.model)
+    return same_source and not other_versions(measured.versions, _LIBRARIES)
 
 
 def versions_of(libraries: Iterable[str]) -> dict[str, str]:
@@ -189,23 +194,6 @@ def _installed(library: str) -> str | None:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-@functools.cache
-def source_sha256(package: str, modules: tuple[str, ...] = ("complexity", "build", "structure")) -> str:
-    """Over what measures and, for a network of ours, its package; timm's has a version instead.
-
-    Args:
-        package: that defines the network.
-        modules: of ``bench``, which measure it.
-    """
-    files = [_ROOT / "bench" / f"{module}.py" for module in modules]
-    if package == "models":
-        files += sorted((_ROOT / "models").glob("*.py"))
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 @functools.cache

@@ -18,11 +18,13 @@ import datetime
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.complexity import machine, other_versions, source_sha256, versions_of
+from bench.complexity import machine, other_versions, versions_of
 from bench.findings import FeatureMaps, FeatureSource, LayerMaps
-from bench.specs import Recipe, RequestError
+from bench.source_hash import source_sha256
+from bench.specs import Network, Recipe, RequestError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached figure needs none of it
     from PIL.Image import Image
@@ -38,7 +40,6 @@ MAPS_KEPT = 8
 """of each layer, evenly spaced over its channels, so that nobody chooses them"""
 
 _LIBRARIES = ("torch", "torchvision", "timm", "pillow")
-_MODULES = ("feature_maps", "build", "data")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,38 +56,52 @@ class Photograph:
 
 def is_current(found: FeatureMaps) -> bool:
     """Whether measuring again here could tell anything new, as for params and MACs."""
-    same_source = found.source_sha256 == _source_sha256(found.source, found.package)
+    same_source = found.source_sha256 == source_sha256(_figures, found.source.network.model)
     return same_source and not other_versions(found.versions, _LIBRARIES)
 
 
-def _source_sha256(source: FeatureSource, package: str) -> str:
-    """Trained weights are read by ``models/``, whosever network they are of."""
-    return source_sha256("models" if source.weights else package, _MODULES)
-
-
 def measure(
-    source: FeatureSource, checkpoint: "Checkpoint | None", photograph: Photograph, recipe: Recipe, dataset: str
+    source: FeatureSource, weights: "Checkpoint | Path | None", photograph: Photograph, recipe: Recipe, dataset: str
 ) -> FeatureMaps:
     """Run a photograph through a network, and look at each layer.
 
     Args:
         source: the network and its weights.
-        checkpoint: these weights; None for random ones.
+        weights: these weights, or their file; None for random ones.
         photograph: resized and cropped as in evaluation.
         recipe: by which it is.
         dataset: whose normalisation the image gets; with a file of one of timm's networks for ImageNet, timm's own.
 
     Raises:
         RequestError: no such network, one whose layers are not known here, or values that are not finite.
-        CheckpointError: the weights are another network's.
+        CheckpointError: the file is damaged, or the weights are another network's.
     """
+    return FeatureMaps(
+        source=source,
+        image=photograph.name,
+        image_sha256=photograph.sha256,
+        dataset=dataset,
+        **_figures(source, weights, photograph.image, recipe, dataset),
+        versions=versions_of(_LIBRARIES),
+        package=_package(source.network),
+        source_sha256=source_sha256(_figures, source.network.model),
+        machine=machine(),
+        measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _figures(
+    source: FeatureSource, weights: "Checkpoint | Path | None", image: "Image", recipe: Recipe, dataset: str
+) -> dict[str, Any]:
+    """All of the feature maps that code of the suite decides."""
     import timm
     import torch
 
     from bench import data
     from bench.build import create_network
-    from models.checkpoints import Fit, load_into
+    from models.checkpoints import Fit, load_into, read_checkpoint
 
+    checkpoint = read_checkpoint(weights) if isinstance(weights, Path) else weights
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums in another order are other sums
     try:
@@ -94,35 +109,33 @@ def measure(
             torch.manual_seed(source.seed or 0)
             network = create_network(source.network, num_classes=0).eval()
         fit = load_into(network, checkpoint) if checkpoint else Fit()
-        package = timm.model_entrypoint(source.network.model).__module__.partition(".")[0]
         known = data.KNOWN.get(dataset, data.KNOWN["imagenet"])
         cfg = timm.get_pretrained_cfg(source.network.model)
-        if cfg and package == "timm" and dataset == "imagenet" and checkpoint and not source.run_id:
+        is_timms_file = checkpoint and not source.run_id and _package(source.network) == "timm"
+        if cfg and is_timms_file and dataset == "imagenet":
             known = dataclasses.replace(known, mean=tuple(cfg.mean), std=tuple(cfg.std))
         transform = data.eval_transform(recipe, source.network.img_size, known)
-        layers = look(network, transform(photograph.image))
+        layers = look(network, transform(image))
     finally:
         torch.set_num_threads(threads)
-    return FeatureMaps(
-        source=source,
-        image=photograph.name,
-        image_sha256=photograph.sha256,
-        dataset=dataset,
-        mean=known.mean,
-        std=known.std,
-        crop_pct=recipe.crop_pct,
-        eval_interpolation=recipe.eval_interpolation,
-        key=checkpoint.key if checkpoint else "",
-        resized=fit.resized,
-        dead_below=DEAD_BELOW,
-        saturated_above=SATURATED_ABOVE,
-        layers=layers,
-        versions=versions_of(_LIBRARIES),
-        package=package,
-        source_sha256=_source_sha256(source, package),
-        machine=machine(),
-        measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    )
+    return {
+        "mean": known.mean,
+        "std": known.std,
+        "crop_pct": recipe.crop_pct,
+        "eval_interpolation": recipe.eval_interpolation,
+        "key": checkpoint.key if checkpoint else "",
+        "resized": fit.resized,
+        "dead_below": DEAD_BELOW,
+        "saturated_above": SATURATED_ABOVE,
+        "layers": layers,
+    }
+
+
+def _package(network: Network) -> str:
+    """The Python package that defines a network."""
+    import timm
+
+    return timm.model_entrypoint(network.model).__module__.partition(".")[0]
 
 
 def look(network: "nn.Module", image: "Tensor") -> tuple[LayerMaps, ...]:

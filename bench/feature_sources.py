@@ -106,10 +106,7 @@ def _known(photograph: Photograph, runs: Path) -> tuple[list[FeatureMaps], list[
 
 
 def _measured(missing: Missing, photograph: Photograph, runs: Path, place: str) -> FeatureMaps:
-    from models.checkpoints import read_checkpoint
-
-    checkpoint = missing.checkpoint or (read_checkpoint(missing.path) if missing.path else None)
-    found = measure(missing.source, checkpoint, photograph, missing.recipe, missing.dataset)
+    found = measure(missing.source, missing.checkpoint or missing.path, photograph, missing.recipe, missing.dataset)
     save_feature_maps(runs, found)
     network = missing.source.network
     print(

@@ -5,18 +5,17 @@ takes and gives is what it takes and gives in training, at any resolution, witho
 """
 
 import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.complexity import machine, other_versions, source_sha256, versions_of
+from bench.complexity import machine, other_versions, versions_of
 from bench.findings import LayerShape, Outline
+from bench.source_hash import source_sha256
 from bench.specs import Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a figure whose outline is kept needs none of it
     from torch import nn
 
 _LIBRARIES = ("torch", "timm")
-_ROOT = Path(__file__).resolve().parent.parent
 
 _SETTINGS = {
     "kernel_size": "kernel",
@@ -34,19 +33,11 @@ def read_outline(network: Network) -> Outline:
     Raises:
         RequestError: no such network.
     """
-    import torch
-
-    from bench.build import create_network
-
-    with torch.device("meta"), torch.inference_mode():
-        built = create_network(network).eval()
-        layers = _layers_met(built, torch.zeros(1, 3, network.img_size, network.img_size))
     return Outline(
         network=network,
-        layers=(*_own_parameters(built), *layers),
-        params=sum(p.numel() for p in built.parameters()),
+        **_figures(network),
         versions=versions_of(_LIBRARIES),
-        source_sha256=_source_sha256(),
+        source_sha256=source_sha256(_figures, network.model),
         machine=machine(),
         measured_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
@@ -54,12 +45,20 @@ def read_outline(network: Network) -> Outline:
 
 def is_current(outline: Outline) -> bool:
     """Whether reading it again here could tell anything new: see ``complexity.is_current``."""
-    return outline.source_sha256 == _source_sha256() and not other_versions(outline.versions, _LIBRARIES)
+    same_source = outline.source_sha256 == source_sha256(_figures, outline.network.model)
+    return same_source and not other_versions(outline.versions, _LIBRARIES)
 
 
-def _source_sha256() -> str:
-    """Over this reader, the builder and the networks."""
-    return source_sha256("models", ("outline", "build"))
+def _figures(network: Network) -> dict[str, Any]:
+    """All of an outline that code of the suite decides."""
+    import torch
+
+    from bench.build import create_network
+
+    with torch.device("meta"), torch.inference_mode():
+        built = create_network(network).eval()
+        layers = _layers_met(built, torch.zeros(1, 3, network.img_size, network.img_size))
+    return {"layers": (*_own_parameters(built), *layers), "params": sum(p.numel() for p in built.parameters())}
 
 
 def _own_parameters(built: "nn.Module") -> list[LayerShape]:

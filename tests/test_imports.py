@@ -29,6 +29,7 @@ CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "findings", "store", "run_folder", "evaluations")
 CURVES = bench("specs", "findings", "store", "run_folder", "status", "collect", "evidence", "output")
 SOURCES = bench("specs", "findings", "paper", "budgets", "store", "run_folder", "collect", "feature_maps")
+MAPS = bench("specs", "findings", "complexity", "source_hash")
 FIGURES = bench("specs", "findings", "paper", "store", "run_folder", "collect", "evidence", "feature_sources", "output")
 COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
 LOADING = bench(
@@ -77,19 +78,17 @@ RULES = {
     "bench.executors.slurm": (EXECUTORS, EXECUTORS | {"submitit"}),
     "bench.executors.local": (HERE, HERE | {"torch"}),
     "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
+    "bench.source_hash": (set(), set()),
     "bench.complexity": (
-        bench("specs", "findings"),
-        bench("specs", "findings", "build", "structure") | {"torch", "timm", "fvcore"},
+        bench("specs", "findings", "source_hash"),
+        bench("specs", "findings", "source_hash", "build", "structure") | {"torch", "timm", "fvcore"},
     ),
-    "bench.feature_maps": (
-        bench("specs", "findings", "complexity"),
-        bench("specs", "findings", "complexity", "build", "data") | {"models", "torch", "timm", "numpy", "PIL"},
-    ),
+    "bench.feature_maps": (MAPS, MAPS | bench("build", "data") | {"models", "torch", "timm", "numpy", "PIL"}),
     "bench.feature_sources": (SOURCES, SOURCES | {"models", "matplotlib", "PIL"}),
     "bench.structure": (set(), {"torch"}),
     "bench.outline": (
-        bench("specs", "findings", "store", "complexity"),
-        bench("specs", "findings", "store", "complexity", "build") | {"torch"},
+        bench("specs", "findings", "store", "complexity", "source_hash"),
+        bench("specs", "findings", "store", "complexity", "source_hash", "build") | {"torch"},
     ),
     "bench.report": (REPORT,) * 2,
     "bench.cli": (CLI,) * 2,
