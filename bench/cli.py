@@ -228,7 +228,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_at_least(1),
         default=64,
         metavar="N",
-        help="most images a device takes at once (default: %(default)s)",
+        help="most images a device takes at once: changes how much memory a step needs, never the result "
+        "(default: %(default)s)",
     )
     parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR", help="default: %(default)s")
     parser.add_argument(
@@ -396,7 +397,7 @@ def _require_fine_tuning(args: argparse.Namespace, tables: Sequence[Table]) -> N
 def _planned(specs: Sequence[RunSpec], args: argparse.Namespace) -> int | None:
     """The exit code, if the command ends with a plan or a submission; None if it goes on to a report."""
     if args.dry_run:
-        return dry_run(with_seeds(specs, args.seeds), launch(args))
+        return dry_run(with_seeds(specs, args.seeds), launch(args), on_slurm=args.run == "slurm")
     if args.run == "slurm":
         return submit_to_slurm(with_seeds(specs, args.seeds), launch(args))
     return None

@@ -1,7 +1,7 @@
 """Data sets and loaders, whose pixels depend on (seed, epoch, sample) alone.
 
-Legend: B images of a micro-batch, S image side in pixels, K classes. An image travels as (3, S, S), float32,
-normalised. The order of an epoch is one permutation drawn from (seed, epoch), cut into global batches; each
+Legend: B images that are loaded as one batch, S image side in pixels, K classes. An image travels as (3, S, S),
+float32, normalised. The order of an epoch is one permutation drawn from (seed, epoch), cut into global batches; each
 process takes its part of each. Augmentation seeds every generator from (seed, epoch, sample) before it draws, so
 neither the number of workers nor of processes, nor a restart, changes a pixel.
 """
@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import datasets, transforms
 
+from bench.batch_layout import BatchLayout
 from bench.findings import EvaluationSpec
 from bench.specs import DATASETS, Contents, Recipe, RequestError, RunSpec, unknown
 
@@ -358,8 +359,8 @@ class Batch:
         return Batch(images=self.images.pin_memory(), labels=self.labels.pin_memory(), unreadable=self.unreadable)
 
 
-TRIES = 10
-"""images in a row that may fail to load before a place in a batch stays empty"""
+TRIES = 100
+"""images in a row that may fail to load before a place in a batch stays empty, which ends training"""
 
 
 Key = tuple[int | tuple[int, int], int]
@@ -415,7 +416,7 @@ def _collate(items: list[tuple[Tensor | None, int, list[str]]]) -> Batch:
 
 
 class TrainBatches(Sampler[list[Key]]):
-    """Micro-batches of one process, from a given step of a given epoch on.
+    """What one process loads of each local batch, from a given step of a given epoch on.
 
     Set ``epoch`` and ``start_step`` before iterating. The global batch of a step holds the same samples whatever
     the number of processes and the size of the micro-batches; the incomplete batch at an epoch's end is dropped.
@@ -424,11 +425,9 @@ class TrainBatches(Sampler[list[Key]]):
     copies go to different ones, as DeiT's do.
     """
 
-    def __init__(
-        self, size: int, global_batch: int, micro_batch: int, seed: int, rank: int, world_size: int, repeats: int = 1
-    ) -> None:
-        self.size, self.global_batch, self.micro_batch, self.repeats = size, global_batch, micro_batch, repeats
-        self.seed, self.rank, self.world_size = seed, rank, world_size
+    def __init__(self, size: int, layout: BatchLayout, seed: int, repeats: int = 1) -> None:
+        self.size, self.layout, self.seed, self.repeats = size, layout, seed, repeats
+        self.global_batch = layout.global_batch
         self.epoch = self.start_step = 0
 
     @property
@@ -439,13 +438,11 @@ class TrainBatches(Sampler[list[Key]]):
     def __iter__(self) -> Iterator[list[Key]]:
         generator = torch.Generator().manual_seed(_seed(self.seed, "order", self.epoch))
         order = torch.randperm(self.size, generator=generator).tolist()
-        share = self.global_batch // self.world_size
         for step in range(self.start_step, self.steps):
             places = range(step * self.global_batch, (step + 1) * self.global_batch)
             batch = [place for n in range(self.repeats) for place in places if place % self.repeats == n]
-            start = self.rank * share
-            for at in range(start, start + share, self.micro_batch):
-                yield [self._key(place, order) for place in batch[at : at + self.micro_batch]]
+            for part in self.layout.parts:
+                yield [self._key(batch[part.place + row], order) for row in part.loaded]
 
     def _key(self, place: int, order: Sequence[int]) -> Key:
         image, repeat = divmod(place, self.repeats)

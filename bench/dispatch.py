@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import costs, slurm, submissions
+from bench.batch_layout import require_equal_shares
 from bench.given import find_teachers
 from bench.planner import Action, Decision, plan
 from bench.run_folder import RunRecords
-from bench.settings import Settings
+from bench.settings import Settings, tasks_per_node
 from bench.specs import RequestError, Resources, RunSpec
 from bench.standing import Queue, known, look
 from bench.status import duration
@@ -62,11 +63,13 @@ def train_here(specs: Sequence[RunSpec], launch: Launch) -> list[str]:
     return failures + queue.train()
 
 
-def dry_run(specs: Sequence[RunSpec], launch: Launch) -> int:
+def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:
     """Print what a run of the same command would do, and what it would cost."""
-    Settings(launch.slurm)  # what is wrong with it is better known now
+    settings = Settings(launch.slurm)  # what is wrong with it is better known now
     queue = look(launch.runs, _family(specs))
     decisions = _plan(specs, launch.runs, queue)
+    if on_slurm:
+        _require_equal_shares(_todo(decisions), settings)
     estimates = _estimates(decisions, launch.runs)
     if launch.as_json:
         print(json.dumps({"plan": _plain(decisions, estimates), "slurm": queue.silence or None}, indent=2))
@@ -91,6 +94,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
         decisions, resources = _taught(_settled_plan(specs, launch.runs), launch.resources)
         estimates = _estimates(decisions, launch.runs)
         todo = _todo(decisions)
+        _require_equal_shares(todo, settings)
         planned = arrays(
             todo,
             {d.spec.run_id: d.after for d in decisions if d.after},
@@ -168,6 +172,20 @@ def _taught(decisions: Sequence[Decision], resources: Resources) -> tuple[list[D
         for d in decisions
     ]
     return blocked, dataclasses.replace(resources, files={**resources.files, **found})
+
+
+def _require_equal_shares(todo: Sequence[RunSpec], settings: Settings) -> None:
+    """Refuse nodes and GPUs that cannot share a run's global batch, which the job would find out after its wait.
+
+    Raises:
+        RequestError: names the run, and the numbers of processes that can.
+    """
+    for spec in todo:
+        shape = settings.shape(spec.model)
+        try:
+            require_equal_shares(spec.recipe, int(str(shape.get("nodes", 1))) * tasks_per_node(shape))
+        except RequestError as error:
+            raise RequestError(f"{spec.run_id}: {error}, with --slurm gpus_per_node=N nodes=N") from error
 
 
 def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:

@@ -167,13 +167,17 @@ def run_processes(folder: Path, resources: Resources, processes: int, stop: Stop
     """Train in several processes of this machine, started by torchrun; a signal here stops them, saved.
 
     Raises:
-        RunFailed: as ``run``.
+        RequestError: as ``run``.
+        RunFailed: likewise.
     """
+    before = load_record(folder)
     code = torchrun(["bench.job", str(folder), json.dumps(dataclasses.asdict(resources))], processes, stop)
     record = load_record(folder)
     if record and record.status == "interrupted":
         received = signal.Signals(stop.signal or signal.SIGTERM)
         raise RunInterrupted(f"{folder.name}: interrupted; the same command resumes it", received)
+    if record and record.history[-1].get("refused") and (before is None or record.history != before.history):
+        raise RequestError(record.error)
     if code or record is None or record.status != "completed":
         why = record.error if record and record.error else f"torchrun ended with {code}"
         raise RunFailed(f"{folder.name}: {why}")
@@ -296,14 +300,14 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
 def _end(owned: OwnedRun, record: RunRecord, status: str, why: str, raises: Exception | None = None) -> None:
     record.status = status
     record.error = why if status in ("failed", "diverged") else ""
-    _note(owned, record, status, why)
+    _note(owned, record, status, why, **({"refused": True} if isinstance(raises, RequestError) else {}))
     if status != "completed":
         raise raises or RunFailed(f"{record.run_id}: {status}: {why}")
 
 
-def _note(owned: OwnedRun, record: RunRecord, what: str, why: str) -> None:
+def _note(owned: OwnedRun, record: RunRecord, what: str, why: str, **more: object) -> None:
     event: dict[str, object] = {"what": what, "when": now(), "host": socket.gethostname(), "pid": os.getpid()}
-    event |= {"attempt": owned.attempt, "epoch": record.epoch} | ({"note": why} if why else {})
+    event |= {"attempt": owned.attempt, "epoch": record.epoch} | ({"note": why} if why else {}) | more
     if what == "running":
         event |= _job(owned.folder.parent)
     record.history.append(event)

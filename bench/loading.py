@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from bench import data, in_memory
+from bench.batch_layout import lay_out
 from bench.complexity import machine
 from bench.recipes import CIFAR_TRANSFER
 from bench.report.evidence import FOLDER, link
@@ -76,7 +77,7 @@ def measure(images: Any, *, rounds: int, cores: int) -> list[Round]:
         RequestError: the images cannot be held in memory.
     """
     known = data.KNOWN["cifar10"]
-    batches = data.TrainBatches(len(images), BATCH, BATCH, SEED, 0, 1)
+    batches = data.TrainBatches(len(images), lay_out(CIFAR_TRANSFER, 0, 1, BATCH), SEED)
     samples = data.Samples(images, data.train_transform(CIFAR_TRANSFER, IMG_SIZE, known), SEED, training=True)
     one_by_one = data.train_loader(samples, batches, cores, CPU)
     pixels = in_memory.read(images, CPU)

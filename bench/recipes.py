@@ -31,6 +31,7 @@ T2T_MEDIUM = Recipe(
         "weight_decay": _README,
         "decay_1d": f"{AUTHORS}: timm 0.3.4's create_optimizer, called by main.py",
         **dict.fromkeys(("decay_epochs", "decay_rate", *YOUNGER_FIELDS), UNUSED),
+        "local_batch": f"{_README}, 8 GPUs with -b 64",
         "crop_pct": f"{AUTHORS}: models/t2t_vit.py, default_cfgs",
         "eval_interpolation": f"{AUTHORS}: models/t2t_vit.py, default_cfgs",
         **_defaults(
@@ -98,6 +99,7 @@ T2T_MEDIUM = Recipe(
     freeze_class_token_and_norm=False,
     augmentation_repeats=1,
     held_out=0.0,
+    local_batch=64,
 )
 
 T2T_LITE = dataclasses.replace(
@@ -140,6 +142,7 @@ TORCHVISION = Recipe(
             ("warmup_lr", "mixup_prob", "mixup_switch_prob", "mixup_mode", "random_erasing_mode", *YOUNGER_FIELDS),
             UNUSED,
         ),
+        "local_batch": f"{_TORCHVISION}; its README trains on 8 GPUs with --batch-size 32",
     },
     optimizer="momentum",
     lr=0.1,
@@ -179,6 +182,7 @@ TORCHVISION = Recipe(
     freeze_class_token_and_norm=False,
     augmentation_repeats=1,
     held_out=0.0,
+    local_batch=32,
 )
 
 _TRANSFER = f"{AUTHORS}: transfer_learning.py"
@@ -204,6 +208,7 @@ CIFAR_TRANSFER = Recipe(
             ),
             UNUSED,
         ),
+        "local_batch": f"{UNUSED}: neither mixup nor a network with batch norm",
         **dict.fromkeys(("crop_scale_min", "crop_scale_max"), f"{UNUSED}: it pads and crops"),
         "lr": f"{_README_TRANSFER}: --lr 0.05",
         "global_batch": f"{_README_TRANSFER}: --b 64, over both GPUs",
@@ -256,6 +261,7 @@ CIFAR_TRANSFER = Recipe(
     freeze_class_token_and_norm=True,
     augmentation_repeats=1,
     held_out=0.0,
+    local_batch=64,
 )
 
 
@@ -350,6 +356,7 @@ DEIT = dataclasses.replace(
         "eval_interpolation": f"{_DEIT}: datasets.py",
         "ema_decay": f"{_DEIT}: main.py evaluates the raw weights; their average is in none of its figures",
         "augmentation_repeats": f"{_DEIT}: samplers.py, RASampler",
+        "local_batch": f"{_DEIT}: README, 4 GPUs with --batch-size 256",
     },
     lr=1e-3,
     global_batch=1024,
@@ -359,6 +366,7 @@ DEIT = dataclasses.replace(
     crop_pct=0.875,
     ema_decay=0.0,
     augmentation_repeats=3,
+    local_batch=256,
 )
 
 DEIT_TEACHER = Teacher("regnety_160.deit_in1k", source=f"{_DEIT}: README, the RegNetY-16GF that taught DeiT")

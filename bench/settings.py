@@ -101,6 +101,11 @@ class Settings:
         return int(str(limit)) if limit else None
 
 
+def tasks_per_node(shape: Mapping[str, object]) -> int:
+    """Processes a node: one a GPU unless given, and one without a GPU."""
+    return int(str(shape.get("tasks_per_node") or shape.get("gpus_per_node") or 1))
+
+
 def _read_file(file: Path) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
     try:
         document = tomllib.loads(file.read_text())

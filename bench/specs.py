@@ -4,6 +4,7 @@ import difflib
 import fnmatch
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -129,8 +130,15 @@ _RANGES: dict[str, tuple[float, float]] = {
     "backbone_min_lr_scale": (1e-30, 1),
     "augmentation_repeats": (1, 1000),
     "held_out": (0, 0.5),
+    "local_batch": (1, 2**20),
 }
 """least and most of each number in a recipe"""
+
+
+def divisors(number: int) -> list[int]:
+    """All whole numbers that divide one, ascending."""
+    small = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    return sorted({*small, *(number // n for n in small)})
 
 
 UNUSED = "not used by this recipe"
@@ -211,6 +219,9 @@ class Recipe:
     held_out: float
     """part of the training images that is kept from training, to choose by; the data set's validation images are then
     seen once, after the last epoch. 0 validates on the latter after each epoch"""
+    local_batch: int
+    """most images over which batch-norm statistics are computed and one mixup draw is made: the batch of one GPU, where
+    the recipe was published for several"""
 
     def __post_init__(self) -> None:
         missing = [f.name for f in fields(self) if f.compare and f.name != "name" and f.name not in self.sources]
@@ -222,6 +233,11 @@ class Recipe:
         for name, (least, most) in _RANGES.items():
             if not least <= getattr(self, name) <= most:  # also false for nan
                 raise RequestError(f"{name}={getattr(self, name)} is not possible; choose from {least} to {most}")
+        if self.mixes and (self.global_batch % 2 or self.local_batch < 2):
+            raise RequestError(
+                f"mixup and cutmix pair images, which global_batch={self.global_batch} with "
+                f"local_batch={self.local_batch} does not allow; choose an even global_batch, and local_batch=2 or more"
+            )
         if self.schedule == "step" and not self.decay_epochs:
             raise RequestError("schedule=step needs decay_epochs; choose 1 or more epochs")
         if self.crop_scale_min > self.crop_scale_max:
@@ -242,6 +258,17 @@ class Recipe:
         """Epochs that are trained."""
         return self.epochs + self.cooldown_epochs
 
+    @property
+    def mixes(self) -> bool:
+        """Whether training images are mixed in pairs."""
+        return bool(self.mixup or self.cutmix)
+
+    @property
+    def effective_local_batch(self) -> int:
+        """Images of a local batch: as many as divide the global batch, an even number where they are mixed."""
+        sizes = [size for size in divisors(self.global_batch) if not (self.mixes and size % 2)]
+        return max(size for size in sizes if size <= self.local_batch)
+
 
 YOUNGER_FIELDS: dict[str, float | bool] = {
     "crop_padding": 0.0,
@@ -250,6 +277,7 @@ YOUNGER_FIELDS: dict[str, float | bool] = {
     "freeze_class_token_and_norm": False,
     "augmentation_repeats": 1,
     "held_out": 0.0,
+    "local_batch": 64,
 }
 """fields younger than the first runs, with the values at which a recipe is what it was before: these stay out of a
 run's identity, so that older runs keep their ids"""
@@ -432,7 +460,7 @@ class Resources:
     """loading processes a training process, 0 to load in the training process; None for as many as its share of the
     machine's cores feeds, up to 8, with a GPU, and 0 without"""
     micro_batch: int = 64
-    """most images a device takes at once; the global batch is reached by accumulation"""
+    """most images a device takes at once; local and global batch are reached by accumulation"""
     save_every_s: float = 300
     """seconds between saves inside an epoch"""
     max_unreadable: int = 100

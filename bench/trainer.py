@@ -1,18 +1,18 @@
 """The only training loop.
 
-Legend: a step is one optimizer step over the global batch; it takes micro-batches of B images on each of W
-processes until the global batch is reached. K classes.
+Legend: a step is one optimizer step over the global batch, which consists of local batches (``bench.batch_layout``);
+each of W processes takes its share of them in micro-batches of B images. K classes.
 
-A run is a function of its spec: before each micro-batch every generator is seeded from (seed, epoch, step,
-place in the global batch), so a checkpoint's position stands for all random states, and a run that was killed and
-resumed ends, on CPU, with the same bits as one that was not.
+A run is a function of its spec: for each local batch every generator is seeded from (seed, epoch, step, place in the
+global batch), so a checkpoint's position stands for all random states, and a run that was killed and resumed ends, on
+CPU, with the same bits as one that was not.
 """
 
 import contextlib
 import io
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +25,8 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from bench import data, in_memory
+from bench.batch_layout import Part, lay_out, require_whole_local_batches
+from bench.batch_statistics import SharedStatistics, batch_statistics
 from bench.build import (
     automatic_precision,
     build_ema,
@@ -36,9 +38,10 @@ from bench.build import (
 )
 from bench.data import Unreadable
 from bench.findings import RunRecord
+from bench.local_draws import LocalDraws
 from bench.run_folder import OwnedRun, given_file, now
 from bench.scoring import autocast, score
-from bench.specs import Recipe, RequestError, Resources, RunSpec
+from bench.specs import RequestError, Resources, RunSpec
 from bench.stop import Interrupted, Stop
 from bench.store import sha256_of
 from bench.world import World, automatic_workers, device_name
@@ -187,16 +190,8 @@ class Training:
                     "data, or --set held_out=0"
                 )
             watch.note(f"{len(choosing):,} of the training images are held out: each epoch is validated on them")
-        self.share, self.micro_batch = _split(self.recipe, here.size, resources.micro_batch)
-        self.batches = data.TrainBatches(
-            len(train_images),
-            self.recipe.global_batch,
-            self.micro_batch,
-            spec.seed,
-            here.rank,
-            here.size,
-            self.recipe.augmentation_repeats,
-        )
+        self.layout = lay_out(self.recipe, here.rank, here.size, resources.micro_batch)
+        self.batches = data.TrainBatches(len(train_images), self.layout, spec.seed, self.recipe.augmentation_repeats)
         if not self.batches.steps:
             raise RequestError(
                 f"{len(train_images)} training images are less than one global batch of {self.recipe.global_batch}; "
@@ -210,6 +205,11 @@ class Training:
         self.precision = automatic_precision(here.device) if resources.precision == "auto" else resources.precision
         data.seed_everything(spec.seed, "weights")
         network = build_network(spec, self.known.num_classes).to(here.device)
+        if batch_statistics(network):
+            why = (
+                f"{spec.network} has batch norm, whose local batches of {self.layout.local_batch} images must be whole"
+            )
+            require_whole_local_batches(self.layout, why, here.size, resources.micro_batch)
         self.teacher = self._teacher() if spec.teacher else None
         optimizer = build_optimizer(self.recipe, network)
         self.state = State(
@@ -221,7 +221,10 @@ class Training:
         )
         self.mixup = build_mixup(self.recipe, self.known.num_classes)
         self._resume()
-        self.model = network if here.size == 1 else DistributedDataParallel(network)
+        self.model, self.statistics = network, None
+        if here.size > 1:
+            self.model = DistributedDataParallel(network, broadcast_buffers=False)
+            self.statistics = SharedStatistics(network, len(self.layout.parts), here.rank, here.size)
 
     def _train_loader(self, images: Any, workers: int) -> Iterable[data.Batch]:
         spec, recipe, device = self.spec, self.recipe, self.here.device
@@ -305,30 +308,27 @@ class Training:
         state.scheduler.step(state.epoch)
         self.batches.epoch, self.batches.start_step = state.epoch, state.step
         self.model.train()
-        micro_batches = self.share // self.micro_batch
         first, began = state.step, time.monotonic()
         losses: list[Tensor] = []  # of the steps since the last look, on the device
         loader = iter(self.train_loader)
         for step in range(state.step, self.batches.steps):
             state.optimizer.zero_grad(set_to_none=True)
+            if self.statistics:
+                self.statistics.begin_step()
             loss = torch.zeros((), device=device)
-            for micro in range(micro_batches):
-                batch = next(loader)
-                self._count_unreadable(batch.unreadable)
-                if not len(batch.labels):
-                    raise Unreadable(f"no image of a batch could be read; the last: {batch.unreadable[-1]}")
-                images = batch.images.to(device, non_blocking=True)
-                labels = batch.labels.to(device, non_blocking=True)
-                place = self.here.rank * self.share + micro * self.micro_batch
-                data.seed_everything(self.spec.seed, state.epoch, step, place)
-                targets: Tensor = labels
-                if self.mixup:
-                    images, targets = self.mixup(images, labels)
-                last = micro == micro_batches - 1
-                with contextlib.nullcontext() if last else self._no_sync():
-                    part = self._loss(images, targets) / micro_batches
-                    state.scaler.scale(part).backward()
-                loss += part.detach()
+            for part in self.layout.parts:
+                images, targets = self._next(loader, part, step)
+                for at in range(part.rows.start, part.rows.stop, self.layout.micro_batch):
+                    rows = range(at, at + self.layout.micro_batch)
+                    mine = slice(rows.start - part.loaded.start, rows.stop - part.loaded.start)
+                    last = rows.stop == part.rows.stop and part is self.layout.parts[-1]
+                    with contextlib.nullcontext() if last else self._no_sync():
+                        with self._draws(part, rows, step):
+                            share = self._loss(images[mine], targets[mine]) / self.layout.micro_batches
+                        state.scaler.scale(share).backward()
+                    loss += share.detach()
+            if self.statistics:
+                self.statistics.end_step()
             state.scaler.step(state.optimizer)
             state.scaler.update()
             if state.ema:
@@ -348,6 +348,26 @@ class Training:
                         "images_per_s": done / (time.monotonic() - began),
                     }
         return (self.batches.steps - first) * self.recipe.global_batch / max(time.monotonic() - began, 1e-9)
+
+    def _next(self, loader: Iterator[data.Batch], part: Part, step: int) -> tuple[Tensor, Tensor]:
+        """A local batch as far as it is loaded, mixed, with its targets; generators are seeded for it."""
+        batch = next(loader)
+        self._count_unreadable(batch.unreadable)
+        if len(batch.labels) < len(part.loaded):
+            raise Unreadable(f"{data.TRIES} images in a row could not be read; the last: {batch.unreadable[-1]}")
+        images = batch.images.to(self.here.device, non_blocking=True)
+        targets = batch.labels.to(self.here.device, non_blocking=True)
+        data.seed_everything(self.spec.seed, self.state.epoch, step, part.place)
+        if self.mixup:
+            images, targets = self.mixup(images, targets)
+        return images, targets
+
+    def _draws(self, part: Part, rows: range, step: int) -> contextlib.AbstractContextManager[object]:
+        """Random numbers of the forward pass for a micro-batch: those that the whole local batch would get."""
+        if not self.layout.splits_local_batches:
+            return contextlib.nullcontext()
+        data.seed_everything(self.spec.seed, self.state.epoch, step, part.place)
+        return LocalDraws(rows, self.layout.local_batch)
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy against labels (B,) or mixed labels (B, K), smoothed already if mixed."""
@@ -431,9 +451,6 @@ class Training:
     @torch.no_grad()
     def _evaluate(self, network: nn.Module, loader: Iterable[data.Batch]) -> dict[str, float]:
         """Loss and accuracies over every image of a loader once, on any number of processes."""
-        if self.here.size > 1:
-            for buffer in network.buffers():  # batch-norm statistics differ between processes
-                dist.broadcast(buffer, 0)
         network.eval()
         sums = torch.zeros(5, dtype=torch.double, device=self.here.device)  # images, loss, top-1, top-5, unreadable
         for batch in loader:
@@ -585,21 +602,3 @@ def summarize(metrics: list[dict[str, float]], test: dict[str, float] | None = N
             for top in ("top1_pct", "top5_pct"):
                 results[f"{kind}_{name}_{top}"] = line[f"{kind}_{top}"]
     return results
-
-
-def _split(recipe: Recipe, world_size: int, most: int) -> tuple[int, int]:
-    """Images a process a step, and the largest micro-batch within ``most`` that divides them."""
-    if recipe.global_batch % world_size:
-        raise RequestError(
-            f"a global batch of {recipe.global_batch} cannot be split over {world_size} processes; choose a number of "
-            "processes that divides it"
-        )
-    share = recipe.global_batch // world_size
-    pairs = 2 if recipe.mixup or recipe.cutmix else 1  # timm's mixup takes even batches
-    sizes = [size for size in range(pairs, min(share, most) + 1, pairs) if share % size == 0]
-    if not sizes:
-        raise RequestError(
-            f"{share} images a process make no even micro-batch of at most {most}, which mixup needs; choose another "
-            "number of processes"
-        )
-    return share, max(sizes)

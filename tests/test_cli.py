@@ -275,6 +275,10 @@ def one_line(done, code, *parts):
         (["--budget", "smoke", "--set", "epochs=many"], ["epochs takes a int", "many"]),
         (["--budget", "smoke", "--run", "local", "--workers", "-1"], ["--workers", "'-1'", "whole number from 0"]),
         (["--budget", "smoke", "--micro-batch", "0"], ["--micro-batch", "'0'", "whole number from 1"]),
+        (
+            ["--table", "3", "--run", "slurm", "--dry-run", "--slurm", "gpus_per_node=3", "nodes=2"],
+            ["cannot be split over 6 processes", "choose 1, 2, 4,", "gpus_per_node=N"],
+        ),
         ([], ["nothing to do", "--list", "--table N"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,

@@ -9,19 +9,25 @@ import torch
 from PIL import Image
 
 from bench import data
-from bench.recipes import T2T_LITE
+from bench.batch_layout import lay_out
+from bench.recipes import T2T_LITE, override
 from bench.specs import RequestError, RunSpec
 
 CPU = torch.device("cpu")
 SPEC = RunSpec(model="t2t_vit_7", dataset="synthetic", recipe=T2T_LITE, img_size=32)
 
 
-def batches(*, workers=0, rank=0, world_size=1, micro_batch=8, epoch=0, start=0, images=None, seed=0):
+def layout(global_batch, rank, world_size, local_batch):
+    settings = [f"global_batch={global_batch}", f"local_batch={local_batch}", "mixup=0", "cutmix=0"]
+    return lay_out(override(T2T_LITE, settings), rank, world_size, local_batch)
+
+
+def batches(*, workers=0, rank=0, world_size=1, local_batch=8, epoch=0, start=0, images=None, seed=0):
     """A process's training batches of an epoch, with the recipe's full augmentation."""
     images = images or data.Synthetic("train")
     transform = data.train_transform(T2T_LITE, 32, data.KNOWN["synthetic"])
     samples = data.Samples(images, transform, seed, training=True)
-    order = data.TrainBatches(96, 32, micro_batch, seed, rank, world_size)
+    order = data.TrainBatches(96, layout(32, rank, world_size, local_batch), seed)
     order.epoch, order.start_step = epoch, start
     return list(data.train_loader(samples, order, workers, CPU))
 
@@ -34,9 +40,9 @@ def test_workers_change_no_pixel():
     assert torch.equal(pixels(batches(workers=0)), pixels(batches(workers=2)))
 
 
-def test_neither_processes_nor_micro_batches_change_a_pixel():
+def test_neither_processes_nor_local_batches_change_a_pixel():
     alone = pixels(batches()).unflatten(0, (3, 32))
-    halves = [pixels(batches(rank=rank, world_size=2, micro_batch=4)).unflatten(0, (3, 16)) for rank in (0, 1)]
+    halves = [pixels(batches(rank=rank, world_size=2, local_batch=4)).unflatten(0, (3, 16)) for rank in (0, 1)]
     assert torch.equal(alone, torch.cat(halves, dim=1))
 
 
@@ -65,18 +71,18 @@ def test_loading_leaves_the_trainings_generators_alone():
 
 
 def test_an_epoch_holds_each_sample_once():
-    order = data.TrainBatches(103, 32, 8, 0, 0, 1)
+    order = data.TrainBatches(103, layout(32, 0, 1, 8), 0)
     indices = [index for batch in order for _, index in batch]
     assert order.steps == 3
     assert len(indices) == len(set(indices)) == 96
 
 
 def test_repeats_come_in_a_batch_apart_and_each_augmented_anew():
-    order = data.TrainBatches(103, 30, 10, 0, 0, 1, repeats=3)
+    order = data.TrainBatches(103, layout(30, 0, 1, 10), 0, repeats=3)
     batches = _by_step(order, 3)
     keys = [key for batch in batches for key in batch]
     assert len(keys) == len(set(keys)) == 90
-    once = [index for batch in data.TrainBatches(103, 30, 10, 0, 0, 1) for _, index in batch]
+    once = [index for batch in data.TrainBatches(103, layout(30, 0, 1, 10), 0) for _, index in batch]
     for step, batch in enumerate(batches):
         indices = [index for _, index in batch]
         assert indices[:10] == indices[10:20] == indices[20:] == once[10 * step : 10 * step + 10]
@@ -90,10 +96,10 @@ def test_repeats_come_in_a_batch_apart_and_each_augmented_anew():
 
 def test_repeats_of_a_batch_that_they_do_not_divide_are_all_there():
     """DeiT's: three times in batches of 1024."""
-    batches = _by_step(data.TrainBatches(100, 32, 8, 0, 0, 1, repeats=3), 4)
+    batches = _by_step(data.TrainBatches(100, layout(32, 0, 1, 8), 0, repeats=3), 4)
     counts = collections.Counter(index for batch in batches for _, index in batch)
     assert sorted(counts.values()) == [3] * 32
-    halves = [_by_step(data.TrainBatches(100, 32, 8, 0, rank, 2, repeats=3), 2) for rank in (0, 1)]
+    halves = [_by_step(data.TrainBatches(100, layout(32, rank, 2, 8), 0, repeats=3), 2) for rank in (0, 1)]
     assert [a + b for a, b in zip(*halves, strict=True)] == batches
 
 

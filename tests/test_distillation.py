@@ -159,7 +159,7 @@ def test_a_distilled_run_that_is_killed_ends_with_the_same_bits(teacher, tmp_pat
 
 
 def test_two_processes_have_the_same_teacher(teacher, tmp_path):
-    spec = student(teacher[0], "drop_path=0", model_args=(*TINY, ("tokens_type", "transformer")))
+    spec = student(teacher[0], "drop_path=0.1", "mixup=0.8")
     one, two = job.prepare(tmp_path / "one", spec), job.prepare(tmp_path / "two", spec)
     job.run(one, resources(files=teacher[1], precision="float32", micro_batch=16), Stop())
     done = torchrun(two, 2, files=teacher[1], precision="float32", micro_batch=16)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from bench import data, in_memory, job, loading
+from bench.batch_layout import lay_out
 from bench.budgets import PILOT, SMOKE
 from bench.recipes import CIFAR_TRANSFER, T2T_LITE, override
 from bench.run_folder import checkpoints, load_record
@@ -45,13 +46,12 @@ class Images:
         return Image.fromarray(self.arrays[index]), index % 10
 
 
-def training(images, recipe, side, *, seed=3, epoch=2, micro_batch=16, rank=0, world_size=1, start=0):
+def training(images, recipe, side, *, seed=3, epoch=2, local_batch=16, rank=0, world_size=1, start=0):
     """A process's training batches of an epoch: one by one, and from memory."""
     loaders = []
     for _ in range(2):
-        order = data.TrainBatches(
-            len(images), 32, micro_batch, seed, rank, world_size, repeats=recipe.augmentation_repeats
-        )
+        share = lay_out(override(recipe, ["global_batch=32", f"local_batch={local_batch}"]), rank, world_size, 64)
+        order = data.TrainBatches(len(images), share, seed, repeats=recipe.augmentation_repeats)
         order.epoch, order.start_step = epoch, start
         loaders.append(order)
     samples = data.Samples(images, data.train_transform(recipe, side, KNOWN), seed, training=True)
@@ -95,7 +95,7 @@ def test_memory_is_used_again_only_once_nobody_holds_it():
 
 def test_batches_that_are_kept_stay_what_they_are():
     pixels = in_memory.read(Images(), CPU)
-    order = data.TrainBatches(len(pixels.labels), 8, 8, 0, 0, 1)
+    order = data.TrainBatches(len(pixels.labels), lay_out(override(PILOT, ["global_batch=8"]), 0, 1, 8), 0)
     loader = in_memory.train_loader(pixels, order, CIFAR_TRANSFER, 32, KNOWN, 0)
     kept = list(loader)
     copies = [batch.images.clone() for batch in loader]
@@ -159,12 +159,12 @@ def test_validation_sees_every_image_exactly_once(world_size):
     assert len(images) == len(images.flatten(1).unique(dim=0)) == 32
 
 
-def test_neither_processes_nor_micro_batches_nor_a_restart_nor_threads_change_a_pixel(monkeypatch):
+def test_neither_processes_nor_local_batches_nor_a_restart_nor_threads_change_a_pixel(monkeypatch):
     def pixels(**kwargs):
         return torch.cat([batch.images for batch in training(Images(64), PILOT, 32, **kwargs)[1]])
 
     alone = pixels()
-    halves = [pixels(rank=rank, world_size=2, micro_batch=4).unflatten(0, (2, 16)) for rank in (0, 1)]
+    halves = [pixels(rank=rank, world_size=2, local_batch=4).unflatten(0, (2, 16)) for rank in (0, 1)]
     assert torch.equal(alone.unflatten(0, (2, 32)), torch.cat(halves, dim=1))
     assert torch.equal(alone[32:], pixels(start=1))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
@@ -196,7 +196,9 @@ def test_an_unreadable_image_is_named_and_another_takes_its_place():
 
 
 def test_a_place_stays_empty_after_many_unreadable_images():
-    assert_same(*training(Images(unreadable=range(12)), PILOT, 24))
+    one_by_one, from_memory = training(Images(128, unreadable=range(110)), PILOT, 24)
+    assert_same(one_by_one, from_memory)
+    assert sum(len(batch.labels) for batch in from_memory) < 128
     one_by_one, from_memory = evaluation(Images(20, unreadable=range(12)), PILOT, 24)  # none in the first batch
     assert [len(batch.labels) for batch in one_by_one] == [len(batch.labels) for batch in from_memory] == [0, 8]
     assert in_memory.read(Images(unreadable=range(32)), CPU) == "no image could be read"

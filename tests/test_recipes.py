@@ -33,6 +33,7 @@ from bench.recipes import (
     override,
 )
 from bench.specs import YOUNGER_FIELDS, Recipe, RequestError, RunSpec, imagenet
+from tests.conftest import ROOT
 
 AUTHORS = {  # the authors' README and main.py, transcribed
     "optimizer": "adamw",
@@ -65,6 +66,7 @@ AUTHORS = {  # the authors' README and main.py, transcribed
     "crop_pct": 0.9,
     "eval_interpolation": "bicubic",
     "ema_decay": 0.99996,
+    "local_batch": 64,  # 8 GPUs with -b 64
 }
 
 ALL = [*dict.fromkeys(recipe for table in RECIPE_TABLES.values() for recipe in table.recipes), PILOT, SMOKE]
@@ -94,14 +96,14 @@ NEUTRAL = {
                 "warmup_lr": 0, "decay_epochs": 30, "decay_rate": 0.1, "drop_path": 0, "label_smoothing": 0,
                 "mixup": 0, "cutmix": 0, "mixup_prob": 0, "mixup_switch_prob": 0, "auto_augment": "",
                 "color_jitter": 0, "random_erasing": 0, "random_erasing_mode": "const", "interpolation": "bilinear",
-                "crop_pct": 0.875, "eval_interpolation": "bilinear", "ema_decay": 0,
+                "crop_pct": 0.875, "eval_interpolation": "bilinear", "ema_decay": 0, "local_batch": 32,
             },
         ),
         (
             DEIT,
             {
                 "lr": 1e-3, "global_batch": 1024, "cooldown_epochs": 0, "warmup_epochs": 5, "interpolation": "bicubic",
-                "crop_pct": 0.875, "ema_decay": 0, "augmentation_repeats": 3,
+                "crop_pct": 0.875, "ema_decay": 0, "augmentation_repeats": 3, "local_batch": 256,
             },
         ),
         (
@@ -387,6 +389,16 @@ def test_specs_from_before_fine_tuning_keep_their_ids_and_are_read():
     transferred = imagenet("t2t_vit_14", CIFAR_TRANSFER).identity()["recipe"]
     assert transferred["crop_padding"] == 0.125
     assert "backbone_min_lr_scale" not in transferred  # as it was before there was one
+
+
+def test_ids_of_all_registered_runs_are_what_they_were(request):
+    """Records, folders and reports go by them; one that changes must be meant to."""
+    rows = [run for table in TABLES.values() for row in table.rows for run in row.runs]
+    ids = sorted({run.run_id for run in [*rows, *(run for suite in SUITES.values() for run in suite.values())]})
+    path = ROOT / "tests/golden/run_ids.txt"
+    if request.config.getoption("--update-golden"):
+        path.write_text("\n".join(ids) + "\n")
+    assert ids == path.read_text().split()
 
 
 def test_run_id_is_made_of_what_changes_the_result():

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench import slurm, submissions
 from bench.job import Job, prepare
+from bench.settings import tasks_per_node
 from bench.specs import RequestError, Resources, RunSpec
 from bench.submissions import Submission
 
@@ -195,8 +196,9 @@ def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[
     """As submitit's SlurmExecutor takes them."""
     shape = dict(array.shape)
     limit = int(str(shape["time"]))
-    # torch counts one process a GPU; the extra options are those that submitit has no name for.
-    tasks = shape.pop("tasks_per_node", shape.get("gpus_per_node") or 1)
+    tasks = tasks_per_node(shape)
+    shape.pop("tasks_per_node", None)
+    # Those that submitit has no name for.
     extra: dict[str, object] = {"requeue": True, "kill-on-invalid-dep": "yes"}
     extra |= {key: shape.pop(key) for key in ("reservation",) if key in shape}
     setup = [str(shape.pop("setup"))] if "setup" in shape else []
