@@ -8,6 +8,7 @@ neither the number of workers nor of processes, nor a restart, changes a pixel.
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import random
 import signal
@@ -85,6 +86,11 @@ class Synthetic(Dataset[tuple[Image.Image, int]]):
 
     def __len__(self) -> int:
         return self.size
+
+    @property
+    def targets(self) -> list[int]:
+        """The label of each image."""
+        return [index % len(self.classes) for index in range(self.size)]
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         label = index % len(self.classes)
@@ -218,7 +224,7 @@ def require_all_classes(name: str, images: Any) -> None:
         RequestError: folders of ImageNet that are no WordNet ids of its classes, or of CIFAR that are not named as its
             classes are.
     """
-    classes = _classes(images)
+    classes = class_names(images)
     if name == "imagenet":
         known = set(ImageNetInfo().label_names())
         if strange := [label for label in classes if label not in known]:
@@ -240,37 +246,76 @@ def require_all_classes(name: str, images: Any) -> None:
 
 def class_count(images: Any) -> int:
     """Classes that a data set names."""
-    return len(_classes(images))
+    return len(class_names(images))
 
 
-def fingerprint(images: Any) -> str:
-    """Of what is evaluated: sha256 over name and label of each image, or over what there is of the two."""
-    samples = getattr(images, "samples", None)
-    if samples:
-        listed: object = [(Path(path).relative_to(images.root).as_posix(), label) for path, label in samples]
-    else:
-        listed = getattr(images, "targets", len(images))
-    return hashlib.sha256(repr(listed).encode()).hexdigest()
+def listed_files(images: Any) -> list[tuple[str, int]]:
+    """Path and label of each image, in order, where every image is a file of its own; else nothing."""
+    reader = getattr(images, "reader", None)
+    return getattr(images, "samples", None) or getattr(reader, "samples", None) or []
+
+
+def labels_of(images: Any) -> list[Any]:
+    """The label of each image, in order; images are read for it only where the data set lists no labels.
+
+    Returns:
+        A label an image, None for one that would have to be read and does not load.
+    """
+    if files := listed_files(images):
+        return [label for _, label in files]
+    targets = getattr(images, "targets", None)
+    if targets is not None:
+        labels = targets.tolist() if hasattr(targets, "tolist") else list(targets)
+        if not any(isinstance(label, list) for label in labels):  # QMNIST's have eight columns
+            return labels
+    listing = getattr(getattr(images, "reader", None), "iter_targets", None)
+    if listing:
+        return list(listing())
+    labels = []
+    for index in range(len(images)):
+        try:
+            labels.append(images[index][1])
+        except Exception:  # whatever a decoder raises: training names the image and counts it
+            labels.append(None)
+    return labels
+
+
+def num_classes(name: str, train: Any, val: Any) -> int:
+    """Classes that a data set names or, where it names none, that the labels of both splits count."""
+    return len(class_names(train)) or _count_classes(name, train, val)
+
+
+@functools.lru_cache(maxsize=1)  # both the survey and the description ask, and images may have to be read for it
+def _count_classes(name: str, train: Any, val: Any) -> int:
+    labels = {label for images in (train, val) for label in labels_of(images)} - {None}
+    whole = {int(label) for label in labels if isinstance(label, int | np.integer) and not isinstance(label, bool)}
+    if not labels or len(whole) < len(labels) or whole != set(range(len(whole))):
+        found = ", ".join(map(repr, sorted(labels, key=repr)[:5])) or "none"
+        raise RequestError(
+            f"{name}: it names no classes, and its labels ({found}{', ...' if labels and len(labels) > 5 else ''}) are "
+            "not the integers from 0 on, each at least once; choose a data set that names its classes, or number them"
+        )
+    return len(whole)
 
 
 def survey(spec: RunSpec, train: Any, val: Any) -> dict[str, object]:
     """Classes and images found, beside what a complete data set holds; "complete" only if all agree."""
-    found = {"classes": len(_classes(train)) or None, "train_images": len(train), "val_images": len(val)}
+    classes = num_classes(spec.dataset, train, val)
+    found = {"classes": classes, "train_images": len(train), "val_images": len(val)}
     known = KNOWN.get(spec.dataset)
     expected = known and {
         "classes": known.num_classes,
         "train_images": known.train_images,
         "val_images": known.val_images,
     }
-    if known and len(_classes(train)) > known.num_classes:
+    if known and classes > known.num_classes:
         raise RequestError(
-            f"{spec.dataset}: {len(_classes(train))} class folders, and it has {known.num_classes} classes; remove "
-            "what is no class"
+            f"{spec.dataset}: {classes} class folders, and it has {known.num_classes} classes; remove what is no class"
         )
-    if _classes(train) != _classes(val):
+    if class_names(train) != class_names(val):
         raise RequestError(
-            f"{spec.dataset}: {len(_classes(train))} training classes and {len(_classes(val))} validation classes are "
-            "not the same; both splits need the same class folders"
+            f"{spec.dataset}: {len(class_names(train))} training classes and {len(class_names(val))} validation "
+            "classes are not the same; both splits need the same class folders"
         )
     return {**found, "expected": expected, "complete": found == expected}
 
@@ -278,7 +323,7 @@ def survey(spec: RunSpec, train: Any, val: Any) -> dict[str, object]:
 def describe(spec: RunSpec, train: Any, val: Any) -> Known:
     """What is known of the data set, or, for one of timm's, what was found, with ImageNet's normalisation."""
     return KNOWN.get(spec.dataset) or Known(
-        num_classes=len(_classes(train)),
+        num_classes=num_classes(spec.dataset, train, val),
         train_images=len(train),
         val_images=len(val),
         mean=IMAGENET_DEFAULT_MEAN,
@@ -286,7 +331,8 @@ def describe(spec: RunSpec, train: Any, val: Any) -> Known:
     )
 
 
-def _classes(images: Any) -> list[str]:
+def class_names(images: Any) -> list[str]:
+    """Classes by name, in the order of their labels; empty where a data set names none."""
     reader = getattr(images, "reader", None)
     return list(getattr(images, "classes", None) or getattr(reader, "class_to_idx", None) or [])
 
@@ -404,6 +450,13 @@ def image_name(images: Any, index: int) -> str:
     """Its path where it has one, else its index."""
     samples = getattr(images, "samples", None)
     return samples[index][0] if samples else f"image {index}"
+
+
+def relative_name(images: Any, index: int) -> str:
+    """Its path below the split's folder where it has one, the same wherever that folder lies; else its index."""
+    files = listed_files(images)
+    root: Any = getattr(images, "root", None) or getattr(getattr(images, "reader", None), "root", "")
+    return Path(files[index][0]).relative_to(root).as_posix() if files else str(index)
 
 
 def _collate(items: list[tuple[Tensor | None, int, list[str]]]) -> Batch:

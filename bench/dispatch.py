@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bench import costs, slurm, submissions
 from bench.batch_layout import require_equal_shares
+from bench.fingerprints import DataFolder
 from bench.given import find_teachers
-from bench.planner import Action, Decision, plan
+from bench.planner import Action, Decision, Known, plan
 from bench.run_folder import RunRecords
 from bench.settings import Settings, tasks_per_node
 from bench.specs import RequestError, Resources, RunSpec
@@ -45,7 +46,8 @@ SHOWN = 20
 
 def train_here(specs: Sequence[RunSpec], launch: Launch) -> list[str]:
     """Train what is missing on this machine; returns a line for each run that did not complete."""
-    decisions = _plan(specs, launch.runs, look(launch.runs, _family(specs)))
+    folder = DataFolder(launch.runs, launch.resources.data)
+    decisions = _plan(specs, folder, look(launch.runs, _family(specs)))
     decisions, resources = _taught(decisions, launch.resources)
     failures = [f"{d.spec.run_id}: {d.reason}" for d in decisions if d.action is Action.BLOCKED]
     failures += [f"{d.spec.run_id} is {d.reason}" for d in decisions if d.action is Action.SKIP and not d.completed]
@@ -55,7 +57,7 @@ def train_here(specs: Sequence[RunSpec], launch: Launch) -> list[str]:
 
     queue = LocalQueue(
         todo=_todo(decisions),
-        decide=lambda spec: _plan([spec], launch.runs, look(launch.runs, _family([spec])))[-1],
+        decide=lambda spec: _plan([spec], folder, look(launch.runs, _family([spec])))[-1],
         runs=launch.runs,
         resources=resources,
         max_parallel=launch.max_parallel or 1,
@@ -67,7 +69,7 @@ def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:
     """Print what a run of the same command would do, and what it would cost."""
     settings = Settings(launch.slurm)  # what is wrong with it is better known now
     queue = look(launch.runs, _family(specs))
-    decisions = _plan(specs, launch.runs, queue)
+    decisions = _plan(specs, DataFolder(launch.runs, launch.resources.data), queue)
     if on_slurm:
         _require_equal_shares(_todo(decisions), settings)
     estimates = _estimates(decisions, launch.runs)
@@ -88,10 +90,11 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
     settings = Settings(launch.slurm)
     require_writable(launch.runs, "--runs")
     cluster = slurm.cluster()
+    folder = DataFolder(launch.runs, launch.resources.data)
     submitted: list[Submission] = []
     with submissions.planning(launch.runs), _nothing_lost(submitted):
         mend(launch.runs, cluster)
-        decisions, resources = _taught(_settled_plan(specs, launch.runs), launch.resources)
+        decisions, resources = _taught(_settled_plan(specs, folder), launch.resources)
         estimates = _estimates(decisions, launch.runs)
         todo = _todo(decisions)
         _require_equal_shares(todo, settings)
@@ -139,20 +142,28 @@ def _family(specs: Sequence[RunSpec]) -> list[str]:
     return list(ids)
 
 
-def _plan(specs: Sequence[RunSpec], runs: Path, queue: Queue) -> list[Decision]:
-    return plan(specs, lambda spec: known(runs, spec.run_id, queue))
+def _plan(specs: Sequence[RunSpec], folder: DataFolder, queue: Queue) -> list[Decision]:
+    """Raises RequestError: one of the runs was begun on other images than the folder holds."""
+
+    def known_on_these_images(spec: RunSpec) -> Known:
+        found = known(folder.runs, spec.run_id, queue)
+        if found.record:
+            folder.require_same(found.record, spec.dataset)
+        return found
+
+    return plan(specs, known_on_these_images)
 
 
-def _settled_plan(specs: Sequence[RunSpec], runs: Path) -> list[Decision]:
+def _settled_plan(specs: Sequence[RunSpec], folder: DataFolder) -> list[Decision]:
     """The plan, once jobs that are just ending have ended, if that is soon."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        queue = look(runs, _family(specs))
+        queue = look(folder.runs, _family(specs))
         if queue.silence:
             raise slurm.Unreachable(queue.silence)
         ending = any(task.state == "COMPLETING" for task in queue.tasks.values())
         if not ending or time.monotonic() > deadline:
-            return _plan(specs, runs, queue)
+            return _plan(specs, folder, queue)
         time.sleep(0.5)
 
 

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from bench import data, job
+from bench import data, identity, job
 from bench.build import create_network
 from bench.findings import Evaluation, EvaluationSpec
 from bench.run_folder import now
@@ -55,7 +55,7 @@ def open_val(dataset: str, resources: Resources) -> Any:
     Raises:
         RequestError: they are not there, or their labels may be others.
     """
-    images = data.open_images(dataset, "val", resources.data, download=resources.download)
+    images = identity.open_split(dataset, "val", resources.data, download=resources.download)
     data.require_all_classes(dataset, images)
     return images
 
@@ -72,7 +72,7 @@ def spec_of(run: RunSpec, released: str, sha256: str, images: Any, precision: st
         precision=precision,
         images=len(images),
         classes=data.class_count(images),
-        images_sha256=data.fingerprint(images),
+        images_sha256=identity.identify(images).sha256,
     )
 
 
@@ -241,7 +241,7 @@ def _main(path: str, file: str, found_by: str, runs: str, spec: str, resources: 
                 raise CheckpointError(f"{path}: it has changed; give the same command again")
             weights = load_weights(Path(path), file, found_by, checkpoint, asked.network, asked.dataset)
             images = open_val(asked.dataset, dataclasses.replace(given, download=False))
-            if data.fingerprint(images) != asked.images_sha256:
+            if identity.identify(images).sha256 != asked.images_sha256:
                 raise EvaluationFailed(f"the images of {asked.dataset} have changed; give the same command again")
             evaluate(asked, weights, images, Path(runs), given, here, stop)
         except Interrupted:

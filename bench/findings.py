@@ -21,6 +21,64 @@ STATUSES = ("running", "interrupted", "failed", "diverged", "completed")
 """what a run's record may say of it; a "running" run whose process is gone was killed"""
 
 
+NAMED_CLASSES = 5
+"""names of classes that a fingerprint keeps, to say in a message which data it is of"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """Which images a run was trained and validated on, as far as it changes the result."""
+
+    basis: str
+    """what the digests are over: "pixels" and class of each image; relative path, size and class of its "files"; its
+    "labels", where the reader tells no more; or "generated" images, which are the same everywhere"""
+    classes: int
+    class_names: tuple[str, ...]
+    """the first ``NAMED_CLASSES``; empty where the data set names none"""
+    train_images: int
+    val_images: int
+    train_sha256: str
+    val_sha256: str
+
+    def __post_init__(self) -> None:
+        counts = (self.classes, self.train_images, self.val_images)
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError("a count in its fingerprint is none")
+        texts = (self.basis, self.train_sha256, self.val_sha256, *self.class_names)
+        if not all(type(text) is str for text in texts):
+            raise ValueError("a text in its fingerprint is none")
+
+    def difference(self, here: "Fingerprint") -> str:
+        """How the images that are here differ from these; empty if they are the same, or nobody can tell."""
+        if self.classes != here.classes:
+            return f"{self._named()}; here {here._named()}"
+        for split in ("training", "validation"):
+            count = "train_images" if split == "training" else "val_images"
+            ours, theirs = getattr(self, count), getattr(here, count)
+            if ours != theirs:
+                return f"{ours:,} {split} images; here {theirs:,}"
+        if self.basis != here.basis:
+            return ""
+        changed = [
+            split
+            for split, ours, theirs in (
+                ("training", self.train_sha256, here.train_sha256),
+                ("validation", self.val_sha256, here.val_sha256),
+            )
+            if ours != theirs
+        ]
+        if not changed:
+            return ""
+        if self.class_names != here.class_names:
+            return f"{self._named()}; here {here._named()}"
+        return f"as many, but the {self.basis} of the {' and '.join(changed)} images are not the same"
+
+    def _named(self) -> str:
+        """Its classes, as a message has them."""
+        more = ", ..." if self.classes > len(self.class_names) else ""
+        return f"classes {', '.join(self.class_names)}{more}" if self.class_names else f"{self.classes} classes"
+
+
 @dataclass(slots=True, kw_only=True)
 class RunRecord:
     """What a run's record.json remembers: the only mutable thing here, written whole at each change."""
@@ -41,6 +99,8 @@ class RunRecord:
     """processes"""
     data: Mapping[str, object] = field(default_factory=dict)
     """classes and images found, and what was expected"""
+    fingerprint: Fingerprint | None = None
+    """of these images; None for a run of before this field"""
     unreadable: list[str] = field(default_factory=list)
     """images that failed to load, each with its error"""
     epoch: int = 0
@@ -100,6 +160,8 @@ class RunRecord:
             raise ValueError(f"epoch {self.epoch} of {self.epochs} is none")
         if not all(speed is None or (_is_number(speed) and speed >= 0) for speed in self.epoch_images_per_s):
             raise ValueError("a speed in it is none")
+        if not isinstance(self.fingerprint, Fingerprint | None):
+            raise ValueError("its fingerprint is none")
         if not isinstance(self.metrics_sha256, str):
             raise ValueError("metrics_sha256 in it is none")
         if not all(isinstance(e.get("what"), str) and isinstance(e.get("when"), str) for e in self.history):
@@ -152,7 +214,7 @@ class EvaluationSpec:
     classes: int
     """likewise"""
     images_sha256: str
-    """over their names and labels, in order"""
+    """of the split, as a ``Fingerprint`` has it"""
 
     @property
     def evaluation_id(self) -> str:

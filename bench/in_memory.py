@@ -7,6 +7,7 @@ A resize is two matrix products with PIL's filter weights, out = Wy X Wx^T: one 
 kernels a batch on a GPU. torchvision's resize takes one box a call, so random resized crops would loop over the images.
 """
 
+import hashlib
 import math
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,8 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from timm.data.transforms import RandomResizedCropAndInterpolation
 from torch import Tensor
+from torch.utils.data import Dataset
 from torchvision import transforms
 
 from bench import data
@@ -52,6 +55,51 @@ class Pixels:
     """(N,), on the CPU"""
     unreadable: dict[int, str]
     """a line on each image that did not load, by index"""
+
+
+class Held(Dataset[Any]):
+    """A data set whose images were decoded once, in the order of their content.
+
+    Class folders and torchvision's files list the same images in different orders. Sorted by the sha256 of their
+    pixels, and by label where two are the same, they make the same batches, and an index means the same image. Those
+    that do not load come last, by name.
+
+    Args:
+        images: a map-style data set, whose images all fit into memory.
+    """
+
+    def __init__(self, images: Any) -> None:
+        found = [data.read_image(images, index)[0] for index in range(len(images))]
+        arrays = [None if image is None else np.asarray(image) for image in found]
+        labels, names = data.labels_of(images), [data.relative_name(images, index) for index in range(len(images))]
+        digests = [b"" if array is None else _digest(array) for array in arrays]
+        self.order = sorted(
+            range(len(arrays)),
+            key=lambda i: (arrays[i] is None, digests[i], labels[i], names[i] if arrays[i] is None else ""),
+        )
+        self.images = images
+        self.arrays = [arrays[index] for index in self.order]
+        self.targets = [labels[index] for index in self.order]
+        self.ids = [digests[index].hex() or names[index] for index in self.order]
+        """of each image: the sha256 of its pixels, or its name if it does not load"""
+        self.classes = images.classes
+        self.root = images.root
+        if hasattr(images, "samples"):
+            self.samples = [images.samples[index] for index in self.order]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        pixels = self.arrays[index]
+        if pixels is None:
+            return self.images[self.order[index]]  # raises once more what is wrong with it
+        return Image.fromarray(pixels), self.targets[index]
+
+
+def _digest(pixels: np.ndarray[Any, Any]) -> bytes:
+    """Of an image (H, W, 3), uint8."""
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
 
 
 def read(images: Any, device: torch.device) -> Pixels | str:

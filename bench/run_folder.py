@@ -28,7 +28,7 @@ from pathlib import Path
 
 from bench.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
 from bench.specs import RequestError, RunSpec, Weights
-from bench.store import replace, sealed, sha256_of, unsealed, write_atomically
+from bench.store import fingerprint, replace, sealed, sha256_of, unsealed, write_atomically
 
 HEARTBEAT_S = 15.0
 """an owner touches owner.json this often; one on another machine is dead after three missed beats"""
@@ -67,12 +67,12 @@ def load_record(folder: Path) -> RunRecord | None:
         values, seal = unsealed(path.read_text())
         if seal == NO_SEAL and values.get("metrics_sha256"):
             seal = BROKEN_SEAL  # it is no older than checksums, so its own was taken out
-        return RunRecord(**values | {"seal": seal})
+        return RunRecord(**values | {"fingerprint": fingerprint(values.get("fingerprint")), "seal": seal})
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 

@@ -25,6 +25,7 @@ from bench.findings import (
     EvaluationSpec,
     FeatureMaps,
     FeatureSource,
+    Fingerprint,
     LayerMaps,
     LayerShape,
     Outline,
@@ -189,6 +190,11 @@ def _load_measured(path: Path, network: Network, kind: type[M]) -> M | None:
 
 def _network(values: dict[str, Any]) -> Network:
     return Network(**values | {"model_args": tuple((name, value) for name, value in values["model_args"])})
+
+
+def fingerprint(values: dict[str, Any] | None) -> Fingerprint | None:
+    """From what JSON holds of it, if it holds any."""
+    return Fingerprint(**values | {"class_names": tuple(values["class_names"])}) if values else None
 
 
 def evaluation_spec(values: dict[str, Any]) -> EvaluationSpec:

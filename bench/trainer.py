@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from bench import data, in_memory
+from bench import data, fingerprints, identity, in_memory
 from bench.batch_layout import Part, lay_out, require_whole_local_batches
 from bench.batch_statistics import SharedStatistics, batch_statistics
 from bench.build import (
@@ -37,7 +37,7 @@ from bench.build import (
     build_teacher,
 )
 from bench.data import Unreadable
-from bench.findings import RunRecord
+from bench.findings import Fingerprint, RunRecord
 from bench.local_draws import LocalDraws
 from bench.run_folder import OwnedRun, given_file, now
 from bench.scoring import autocast, score
@@ -167,7 +167,7 @@ class Training:
         if here.size > 1 and not here.leads:
             dist.barrier()  # the first process may download
         train_images, val_images = (
-            data.open_images(spec.dataset, split, resources.data, download=resources.download and here.leads)
+            identity.open_split(spec.dataset, split, resources.data, download=resources.download and here.leads)
             for split in ("train", "val")
         )
         if here.size > 1 and here.leads:
@@ -181,6 +181,7 @@ class Training:
                 f"{spec.dataset} is not complete: {len(train_images):,} training and {len(val_images):,} validation "
                 f"images of {self.known.train_images:,} and {self.known.val_images:,}; the record says so"
             )
+        self.fingerprint = self._fingerprint(train_images, val_images)
         choosing = val_images
         if self.recipe.held_out:
             train_images, choosing = data.hold_out(train_images, self.recipe.held_out)
@@ -225,6 +226,21 @@ class Training:
         if here.size > 1:
             self.model = DistributedDataParallel(network, broadcast_buffers=False)
             self.statistics = SharedStatistics(network, len(self.layout.parts), here.rank, here.size)
+
+    def _fingerprint(self, train: Any, val: Any) -> Fingerprint | None:
+        """Of the images that are here; on rank 0, where the record is."""
+        if not self.run:
+            return None
+        place = self.run.folder.parent, self.spec.dataset, self.resources.data
+        found = fingerprints.kept(*place)
+        if found and found.basis == "files" and (found.train_images, found.val_images) == (len(train), len(val)):
+            return found
+        found, shared = identity.fingerprint(self.spec.dataset, train, val)
+        if shared:
+            self.watch.note(shared)
+        if found.basis != "generated":
+            fingerprints.keep(*place, found)
+        return found
 
     def _train_loader(self, images: Any, workers: int) -> Iterable[data.Batch]:
         spec, recipe, device = self.spec, self.recipe, self.here.device
@@ -493,12 +509,14 @@ class Training:
         if self.run:
             assert self.record
             found = dict(self.survey)
+            fingerprints.require_same(self.record, self.fingerprint)
             if self.record.data and self.record.data != found:
                 raise RequestError(
                     f"{self.record.run_id} was begun on {self.record.data['train_images']} training images, and "
                     f"{self.resources.data!r} holds {found['train_images']}; give it the same data, or another --runs"
                 )
-            self.record.data = found
+            held_out_others = bool(self.recipe.held_out and self.record.data and not self.record.fingerprint)
+            self.record.data, self.record.fingerprint = found, self.fingerprint
             self.record.device = device_name(self.here.device)
             self.record.precision, self.record.world_size = self.precision, self.here.size
             self.record.epochs = self.recipe.total_epochs
@@ -511,6 +529,11 @@ class Training:
             for problem in problems:
                 self.watch.note(f"not used: {problem}")
                 self.record.history.append({"what": "unsound checkpoint", "when": now(), "note": problem})
+            if path and held_out_others and self.spec.dataset in data.CIFAR_CLASSES:
+                raise RequestError(
+                    f"{self.record.run_id} was begun when CIFAR's images had another order, and would be validated on "
+                    "images that it was trained on; remove its folder to train it anew"
+                )
             if path:
                 paths[0] = str(path)
             elif self.weights:

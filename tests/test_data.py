@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import data
+from bench import data, identity
 from bench.batch_layout import lay_out
 from bench.recipes import T2T_LITE, override
 from bench.specs import RequestError, RunSpec
@@ -206,9 +206,9 @@ def test_imagenets_classes_have_their_numbers_though_some_are_missing(tmp_path, 
     images = data.open_images("imagenet", "val", str(tmp_path))
     assert [label for _, label in images.samples] == [2, 999]
     data.require_all_classes("imagenet", images)
-    first = data.fingerprint(images)
+    first = identity.identify(images).sha256
     (tmp_path / above / "val" / "n15075141").rename(tmp_path / above / "val" / "n13133613")
-    assert data.fingerprint(data.open_images("imagenet", "val", str(tmp_path))) != first
+    assert identity.identify(data.open_images("imagenet", "val", str(tmp_path))).sha256 != first
 
 
 def test_folders_that_a_trained_head_does_not_know_are_refused(tmp_path):

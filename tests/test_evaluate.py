@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from timm.data import ImageNetInfo, create_transform
 
 from bench import evaluate
-from bench.data import CIFAR_CLASSES, Synthetic, fingerprint, require_all_classes
+from bench.data import CIFAR_CLASSES, Synthetic, require_all_classes
 from bench.findings import EvaluationSpec
+from bench.identity import identify
 from bench.paper import TABLES
 from bench.paper.released import RELEASED
 from bench.specs import Network, Resources
@@ -326,8 +327,8 @@ def test_an_image_that_was_repaired_is_evaluated_and_a_name_that_became_official
         done, document = command(weights, tmp_path / "data", "--table", 4, "--only", "t2t_vit_7")
         return done, rows_of(document, 4)[1].get("T2T-ViT-7") if document else None
 
-    (folder / "0.JPEG").write_bytes(b"junk")
-    (folder / "1.JPEG").write_bytes(b"junk")
+    (folder / "0.JPEG").write_bytes(b"junk" * (len(whole) // 4) + b"junk"[: len(whole) % 4])
+    (folder / "1.JPEG").write_bytes((folder / "0.JPEG").read_bytes())
     done, one = evaluated()
     assert one is None
     assert "not one of 2 images could be read" in done.stderr
@@ -370,7 +371,7 @@ def tiny(tmp_path_factory):
         precision="float32",
         images=256,
         classes=10,
-        images_sha256=fingerprint(Synthetic("val")),
+        images_sha256=identify(Synthetic("val")).sha256,
     )
     code, err = finish(start(path, folder, spec))
     assert code == 0, err

@@ -14,16 +14,20 @@ def bench(*names):
     return {f"bench.{name}" for name in names}
 
 
+IDENTITY = bench("specs", "findings", "data", "in_memory")
 JOB = bench("specs", "findings", "store", "run_folder", "stop", "slurm")
 TRAINER = bench("specs", "findings", "build", "data", "in_memory", "run_folder", "scoring", "stop", "store", "world")
-EVALUATE = bench("specs", "findings", "data", "build", "job", "run_folder", "scoring", "stop", "store", "world")
+TRAINER |= bench("fingerprints", "identity")
+EVALUATE = bench(
+    "specs", "findings", "data", "identity", "build", "job", "run_folder", "scoring", "stop", "store", "world"
+)
 EVALUATIONS = bench("specs", "findings", "paper", "stop", "store")
 EXECUTORS = bench("specs", "job", "slurm", "submissions")
 HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "findings", "run_folder", "planner", "slurm", "submissions")
 WEIGHTS = bench("specs", "store") | {"models", "timm"}
 GIVEN = bench("specs", "store", "suites")
-DISPATCH = STANDING | bench("given", "store", "costs", "settings", "standing", "status")
+DISPATCH = STANDING | bench("fingerprints", "given", "store", "costs", "settings", "standing", "status")
 COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
 COLLECT = bench("specs", "findings", "store", "run_folder", "evaluations")
@@ -59,7 +63,9 @@ RULES = {
     "bench.status": (STANDING | bench("standing"), STANDING | bench("standing") | {"tabulate"}),
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.data": (bench("specs", "findings") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
-    "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy"},) * 2,
+    "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
+    "bench.identity": (IDENTITY | {"numpy"},) * 2,
+    "bench.fingerprints": (bench("specs", "findings", "store"),) * 2,
     "bench.loading": (LOADING | {"torch", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
     "bench.weights": (WEIGHTS, WEIGHTS | {"huggingface_hub"}),
