@@ -19,14 +19,15 @@ from bench.cancel import cancel
 from bench.collect import runs_of
 from bench.commands import launch, report_suites, report_tables, tell_untrained, with_seeds
 from bench.curves import report_curves
-from bench.dispatch import dry_run, submit_to_slurm
+from bench.datasets import require_name
+from bench.dispatch import dry_run, require_data, submit_to_slurm
 from bench.figures import FIGURES, report_figures, require_figures
 from bench.given import fitting_weights, from_files, named_teacher
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
 from bench.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
 from bench.slurm import Unreachable
-from bench.specs import Edition, RecipeTable, RequestError, Row, RunSpec, Table, matching, unknown
+from bench.specs import DATASETS, Edition, RecipeTable, RequestError, Row, RunSpec, Table, matching, unknown
 from bench.status import show_status
 from bench.suites import suites
 
@@ -175,10 +176,15 @@ def _parser() -> argparse.ArgumentParser:
         "(default: $T2T_BENCH_DATA or ./data)",
     )
     parser.add_argument(
+        "--data-on-nodes",
+        action="store_true",
+        help="with --run slurm: only the compute nodes see --data, so what is in it is not checked here",
+    )
+    parser.add_argument(
         "--dataset",
         metavar="NAME",
-        help="train on other data: imagenet, cifar10, cifar100, synthetic, or what timm's create_dataset names by "
-        "prefix, such as hfds/...: another run, reported apart",
+        help=f"train on other data: {', '.join(DATASETS)}; class folders of your own, torch/image_folder; or a data "
+        "set of the Hugging Face hub, hfds/NAME: another run, reported apart",
     )
     parser.add_argument("--download", action="store_true", help="fetch CIFAR into --data where it is missing")
     parser.add_argument(
@@ -265,6 +271,7 @@ def _dispatch(args: argparse.Namespace) -> int:
     for option, needed, there in (
         ("--dry-run", "--run", args.dry_run and not args.run),
         ("--slurm", "--run slurm", args.slurm and args.run != "slurm"),
+        ("--data-on-nodes", "--run slurm", args.data_on_nodes and args.run != "slurm"),
         ("--img-size", "--figure 3, 4 or 5", args.img_size is not None and not args.figure),
         ("--follow", "--status", args.follow and not args.status),
         ("--yes", "--cancel", args.yes and not args.cancel),
@@ -279,6 +286,8 @@ def _dispatch(args: argparse.Namespace) -> int:
     ]
     if len(asked) > 1:
         raise RequestError(f"{' and '.join(asked)} are different commands; give one of them")
+    if args.dataset is not None:
+        require_name(args.dataset)
     if args.status:
         return show_status(args)
     if args.cancel:
@@ -396,6 +405,12 @@ def _require_fine_tuning(args: argparse.Namespace, tables: Sequence[Table]) -> N
 
 def _planned(specs: Sequence[RunSpec], args: argparse.Namespace) -> int | None:
     """The exit code, if the command ends with a plan or a submission; None if it goes on to a report."""
+    if args.run and not args.data_on_nodes:
+        try:
+            require_data(with_seeds(specs, args.seeds), launch(args))
+        except RequestError as error:
+            nodes = "; or add --data-on-nodes, if only the compute nodes see it" if args.run == "slurm" else ""
+            raise RequestError(f"{error}{nodes}") from error
     if args.dry_run:
         return dry_run(with_seeds(specs, args.seeds), launch(args), on_slurm=args.run == "slurm")
     if args.run == "slurm":

@@ -31,9 +31,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import datasets, transforms
 
+from bench import hub_datasets
 from bench.batch_layout import BatchLayout
+from bench.class_names import CIFAR_CLASSES
+from bench.datasets import LAYOUTS, is_annotated, is_test, require_name, require_same_classes, split_folder
 from bench.findings import EvaluationSpec
-from bench.specs import DATASETS, Contents, Recipe, RequestError, RunSpec, unknown
+from bench.images import AnnotatedImages, ClassFolders, ReaderImages, quietly_rgb
+from bench.specs import DATASETS, Contents, Recipe, RequestError, RunSpec
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """yitu-opensource/T2T-ViT, commit 0f63dc9, transfer_learning.py"""
@@ -48,7 +52,9 @@ class Known(Contents):
 
 
 _NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "imagenet": (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD),
+    **dict.fromkeys(
+        ("imagenet", "imagenette", "imagewoof", "tiny-imagenet-200"), (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+    ),
     "cifar10": (CIFAR_MEAN, CIFAR_STD),
     "cifar100": (CIFAR_MEAN, CIFAR_STD),
     "synthetic": ((0.5,) * 3, (0.25,) * 3),
@@ -58,9 +64,6 @@ KNOWN = {
     for name, contents in DATASETS.items()
 }
 
-_FOLDERS = {"imagenet": ("imagenet", {"train": "train", "val": "val"})} | {
-    name: (name, {"train": "train", "val": "test"}) for name in ("cifar10", "cifar100")
-}
 _TORCHVISION = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
 
 
@@ -103,45 +106,39 @@ def open_images(name: str, split: str, data: str, *, download: bool = False) -> 
     """A map-style data set of (PIL image, label).
 
     Args:
-        name: "imagenet", "cifar10", "cifar100", "synthetic", or a name with timm's prefix ("hfds/...", "torch/...").
+        name: one of ``DATASETS``, or timm's with its prefix: "hfds/..." or "torch/...".
         split: "train" or "val".
-        data: the folder that holds imagenet/{train,val}, cifar10 and cifar100, the latter as torchvision's own
-            files or as {train,test}/CLASS/*.png; or, for ImageNet, the one that holds {train,val}.
-        download: fetch CIFAR where it is missing.
+        data: the folder in which ``bench.datasets.LAYOUTS`` says where the images lie; CIFAR may be there as
+            torchvision's own files instead, and the hub's data sets are kept there.
+        download: fetch what torchvision can where it is missing.
 
     Raises:
         RequestError: unknown name, or the images are not there; names the folder and what it should hold.
     """
+    require_name(name)
     if name == "synthetic":
         return Synthetic(split)
-    if "/" in name:
-        images = create_dataset(
-            name, root=data, split={"train": "train", "val": "validation"}[split], download=download
-        )
-        if not hasattr(images, "__getitem__"):
-            raise RequestError(
-                f"{name!r} is a stream; choose a data set of timm's with random access, such as hfds/..."
-            )
-        return images
-    if name not in _FOLDERS:
-        raise unknown("data set", name, KNOWN, "or give timm's name with its prefix, such as hfds/...")
-    subfolder, splits = _FOLDERS[name]
-    folder = Path(data) / subfolder / splits[split]
-    if name in _TORCHVISION and not folder.is_dir():
-        root = Path(data) / subfolder
-        with contextlib.suppress(RuntimeError):  # torchvision's word for: not there, or not whole
-            return _TORCHVISION[name](str(root), train=split == "train", download=download)
-        raise RequestError(
-            f"no {name} in {str(root)!r}: neither class folders ({splits[split]}/CLASS/*.png) nor torchvision's files; "
-            "choose the folder above it with --data DIR, or fetch it with --download"
-        )
-    if name == "imagenet":
-        return _open_imagenet(Path(data), splits[split])
+    if name in LAYOUTS:
+        folder = split_folder(name, split, Path(data), download=download)
+        if folder:
+            return AnnotatedImages(name, folder) if is_annotated(name, folder) else ClassFolders(name, folder)
+        root = str(Path(data) / name)
+        try:
+            return _TORCHVISION[name](root, train=split == "train", download=download)
+        except RuntimeError as error:  # torchvision's word for: not there, or not whole
+            raise RequestError(f"{name} in {root!r} is not whole; fetch it with --download") from error
+    if name.startswith("hfds/"):
+        found = hub_datasets.look_up(name, data)
+        of_hub = found.split(split)
+        images = create_dataset(name, root=data, split=of_hub, input_key=found.image, target_key=found.label)
+        hub_datasets.require_labels(found, of_hub, images.reader)
+        return ReaderImages(images.reader, of_hub)
     try:
-        return datasets.ImageFolder(str(folder))
-    except (FileNotFoundError, NotADirectoryError) as error:
+        return create_dataset(name, root=data, split={"train": "train", "val": "validation"}[split], download=download)
+    except (RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())
         raise RequestError(
-            f"no {name} images in {str(folder)!r} ({error}); choose the folder above {subfolder}/ with --data DIR"
+            f"no {name} in {data!r} ({reason}); fetch it with --download, or choose --data DIR"
         ) from error
 
 
@@ -174,47 +171,6 @@ def hold_out(images: Any, part: float) -> tuple[Part, Part]:
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0)).tolist()
     count = round(part * len(images))
     return Part(images, sorted(order[count:])), Part(images, sorted(order[:count]))
-
-
-class WordNetFolder(datasets.ImageFolder):  # type: ignore[misc]  # torchvision has no types
-    """Class folders named by WordNet id, numbered as ImageNet-1k numbers its classes though some may be missing.
-
-    Folders of any other name make it a folder like any, numbered from 0.
-    """
-
-    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
-        """Names of the class folders, and the number of each."""
-        classes, numbers = super().find_classes(directory)
-        known = {wordnet_id: number for number, wordnet_id in enumerate(ImageNetInfo().label_names())}
-        return classes, {name: known[name] for name in classes} if known.keys() >= set(classes) else numbers
-
-
-def _open_imagenet(data: Path, split: str) -> WordNetFolder:
-    """ImageNet in ``data/imagenet``, or in ``data`` itself where there is no such folder."""
-    folder = data / "imagenet" / split
-    if not folder.parent.is_dir() and (data / split).is_dir():
-        folder = data / split
-    try:
-        return WordNetFolder(str(folder))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        places = " nor in ".join(repr(str(place)) for place in dict.fromkeys([folder, data / split]))
-        raise RequestError(
-            f"no imagenet images in {places} ({error}); choose the folder that holds imagenet/ or {split}/ with "
-            "--data DIR"
-        ) from error
-
-
-CIFAR_CLASSES: dict[str, list[str]] = {
-    "cifar10": "airplane automobile bird cat deer dog frog horse ship truck".split(),
-    "cifar100": """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
-        camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur
-        dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard
-        lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear
-        pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark
-        shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
-        television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split(),
-}
-"""in the order of their labels, which is alphabetical: https://www.cs.toronto.edu/~kriz/cifar.html"""
 
 
 def require_all_classes(name: str, images: Any) -> None:
@@ -312,12 +268,18 @@ def survey(spec: RunSpec, train: Any, val: Any) -> dict[str, object]:
         raise RequestError(
             f"{spec.dataset}: {classes} class folders, and it has {known.num_classes} classes; remove what is no class"
         )
-    if class_names(train) != class_names(val):
-        raise RequestError(
-            f"{spec.dataset}: {len(class_names(train))} training classes and {len(class_names(val))} validation "
-            "classes are not the same; both splits need the same class folders"
-        )
-    return {**found, "expected": expected, "complete": found == expected}
+    require_same_classes(spec.dataset, class_names(train), class_names(val))
+    survey: dict[str, object] = {**found, "expected": expected, "complete": found == expected}
+    if spec.dataset not in KNOWN and is_test(getattr(val, "split", "")):
+        survey["val_split"] = val.split
+    return survey
+
+
+def notes(images: Any) -> list[str]:
+    """A line on files that count neither as images nor as classes, where there are some that look so."""
+    passed_over = getattr(images, "passed_over", {})
+    counts = [f"{count:,} {what.format(s='s' * (count > 1))}" for what, count in sorted(passed_over.items())]
+    return [f"passed over in {images.root}: {', '.join(counts)}"] if counts else []
 
 
 def describe(spec: RunSpec, train: Any, val: Any) -> Known:
@@ -440,8 +402,8 @@ class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
 def read_image(images: Any, index: int) -> tuple[Image.Image | None, int, str]:
     """An image in RGB with its label, and a line on what is wrong with it where it does not load."""
     try:
-        image, label = images[index]
-        return image.convert("RGB"), label, ""
+        image, label = quietly_rgb(images, index)
+        return image, label, ""
     except Exception as error:  # whatever a decoder raises: the image is named and counted
         return None, -1, f"{image_name(images, index)}: {type(error).__name__}: {' '.join(str(error).split())}"
 

@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench import costs, slurm, submissions
+from bench import costs, hub_datasets, slurm, submissions
 from bench.batch_layout import require_equal_shares
+from bench.datasets import LAYOUTS, require_folders
 from bench.fingerprints import DataFolder
 from bench.given import find_teachers
 from bench.planner import Action, Decision, Known, plan
@@ -42,6 +43,31 @@ Estimates = Mapping[str, costs.Estimate | None]
 
 SHOWN = 20
 """lines of a plan that starts something; a dry run shows all"""
+
+
+def require_data(specs: Sequence[RunSpec], launch: Launch) -> None:
+    """Check that this machine sees the data of all runs that are not completed, before anything is planned or written.
+
+    Raises:
+        RequestError: images are missing, or do not lie as those of their data set do.
+    """
+    todo = _todo(plan(specs, lambda spec: known(launch.runs, spec.run_id, Queue({}, {}))))
+    for name in dict.fromkeys(spec.dataset for spec in todo):
+        _require_images(name, launch.resources.data, launch.resources.download)
+
+
+def _require_images(name: str, data: str, download: bool) -> None:
+    if name in LAYOUTS:
+        require_folders(name, Path(data), download=download)
+    elif name.startswith("hfds/"):
+        found = hub_datasets.look_up(name, data)
+        for split in ("train", "val"):
+            found.split(split)
+    elif name.startswith("torch/") and not download:
+        from bench.data import open_images
+
+        for split in ("train", "val"):
+            open_images(name, split, data)
 
 
 def train_here(specs: Sequence[RunSpec], launch: Launch) -> list[str]:

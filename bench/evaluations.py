@@ -162,12 +162,15 @@ def _open_all(found: "Sequence[Found]", resources: Resources, failures: list[str
     Raises:
         RequestError: none of them can be opened.
     """
+    from bench.data import notes
     from bench.evaluate import open_val
 
     images, refusals = {}, []
     for dataset in dict.fromkeys(one.run.dataset for one in found):
         try:
             images[dataset] = open_val(dataset, resources)
+            for line in notes(images[dataset]):
+                print(f"run_all.py: {line}", file=sys.stderr)
         except RequestError as error:
             refusals.append(error)
     if refusals and not images:

@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from bench.datasets import root_folder
 from bench.findings import Fingerprint, RunRecord
-from bench.specs import DATASETS, RequestError
+from bench.specs import RequestError
 from bench.store import fingerprint, sealed, unsealed, write_atomically
 
 MANY = 100_000
@@ -88,7 +89,7 @@ class DataFolder:
 
 def _read(runs: Path, dataset: str, data: str) -> Fingerprint | None:
     """Have a process of its own look at the images, since planning imports no torch; None if they are not there."""
-    if not _folder(dataset, data).is_dir():
+    if not root_folder(dataset, Path(data)).is_dir():
         return None
     done = subprocess.run([sys.executable, "-m", "bench.identity", dataset, data], capture_output=True, text=True)
     if done.returncode == 2:
@@ -107,15 +108,9 @@ def _path(runs: Path, dataset: str, data: str) -> Path:
     return runs / "fingerprints" / f"{name}.json"
 
 
-def _folder(dataset: str, data: str) -> Path:
-    """Where its images lie: a folder of the data set's name, or the whole folder of data."""
-    own = Path(data) / dataset
-    return own if dataset in DATASETS and (own.is_dir() or dataset != "imagenet") else Path(data)
-
-
 def _signature(dataset: str, data: str, found: Fingerprint) -> str:
     """Changes when a folder's images do; empty where they lie in no folder that can be seen."""
-    folder = _folder(dataset, data)
+    folder = root_folder(dataset, Path(data))
     if found.basis == "labels" or not folder.is_dir():
         return ""
     listed = _folders(folder) if found.train_images + found.val_images > MANY else _files(folder)

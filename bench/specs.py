@@ -337,7 +337,7 @@ class RunSpec:
     model_args: ModelArgs = ()
     """further arguments of the factory"""
     dataset: str
-    """imagenet, cifar10, cifar100, synthetic, or what timm's create_dataset names by prefix"""
+    """one of ``DATASETS``, or what timm's create_dataset names by prefix"""
     recipe: Recipe
     img_size: int
     """pixels, square"""
@@ -486,6 +486,9 @@ DATASETS = {
     "imagenet": Contents(num_classes=1000, train_images=1_281_167, val_images=50_000),
     "cifar10": Contents(num_classes=10, train_images=50_000, val_images=10_000),
     "cifar100": Contents(num_classes=100, train_images=50_000, val_images=10_000),
+    "imagenette": Contents(num_classes=10, train_images=9_469, val_images=3_925),
+    "imagewoof": Contents(num_classes=10, train_images=9_025, val_images=3_929),
+    "tiny-imagenet-200": Contents(num_classes=200, train_images=100_000, val_images=10_000),
     "synthetic": Contents(num_classes=10, train_images=512, val_images=256),
 }
 """those whose contents are known beforehand"""

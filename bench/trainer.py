@@ -176,6 +176,11 @@ class Training:
         if spec.teacher and spec.dataset == "imagenet":
             data.require_all_classes(spec.dataset, train_images)
         self.survey = data.survey(spec, train_images, val_images)
+        if here.leads:
+            for line in (*data.notes(train_images), *data.notes(val_images)):
+                watch.note(line)
+        if here.leads and "val_split" in self.survey:
+            watch.note(f"validated on the split {self.survey['val_split']!r}: there is none for validation")
         if here.leads and self.survey["expected"] and not self.survey["complete"]:
             watch.note(
                 f"{spec.dataset} is not complete: {len(train_images):,} training and {len(val_images):,} validation "

@@ -520,13 +520,14 @@ def test_commands_of_runs_that_make_no_sense(run_all, options, words):
 def test_a_plan_without_a_cluster(run_all, tmp_path, measured_once):
     """On a laptop, where nothing was ever submitted."""
     _, runs, _ = measured_once
-    done = run_all("--table", 3, "--only", "t2t_vit_14", "resnet50", "--run", "slurm", "--dry-run", "--runs", runs)
+    plan = ("--run", "slurm", "--data-on-nodes", "--dry-run")
+    done = run_all("--table", 3, "--only", "t2t_vit_14", "resnet50", *plan, "--runs", runs)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert len(lines) == 4
     assert re.match(r"submit +t2t_vit_14-imagenet-t2t_medium-s42-[0-9a-f]{8} +~119\.5 GPU h +not begun", lines[2])
     assert re.match(r"an estimate: 25[12] GPU hours for 3 runs \(DeiT-B's stated speed on a V100", lines[-1])
-    plain = run_all("--table", 3, "--only", "t2t_vit_14", "--run", "local", "--dry-run", "--json", "--runs", tmp_path)
+    plain = run_all("--table", 3, "--only", "t2t_vit_14", *plan, "--json", "--runs", tmp_path)
     (decision,) = json.loads(plain.stdout)["plan"]
     assert (decision["action"], decision["estimated_gpu_hours"]) == ("submit", None)  # nothing is measured there
 

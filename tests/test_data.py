@@ -220,7 +220,7 @@ def test_folders_that_a_trained_head_does_not_know_are_refused(tmp_path):
 
 
 def test_both_places_of_imagenet_are_named(tmp_path):
-    with pytest.raises(RequestError, match=r"/imagenet/val' nor in '.*/val' .*holds imagenet/ or val/ with --data DIR"):
+    with pytest.raises(RequestError, match=r"/imagenet/val' nor in '.*/val'; .* imagenet/ or val/ with --data DIR"):
         data.open_images("imagenet", "val", str(tmp_path))
 
 
@@ -233,9 +233,10 @@ def test_in_evaluation_all_processes_take_the_next_images_of_each_step():
 
 
 def test_timms_data_sets_by_prefix(cifar):
-    train, val = (data.open_images("folder/", split, str(cifar / "cifar10" / "train")) for split in ("train", "val"))
-    assert len(train) == 41
-    assert data.describe(dataclasses.replace(SPEC, dataset="folder/"), train, val).num_classes == 10
+    name = "torch/image_folder"
+    train, val = (data.open_images(name, split, str(cifar / "cifar10")) for split in ("train", "val"))
+    assert (len(train), len(val)) == (41, 21)
+    assert data.describe(dataclasses.replace(SPEC, dataset=name), train, val).num_classes == 10
 
 
 def test_generated_images_are_the_same_everywhere_and_differ_by_class():

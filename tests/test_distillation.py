@@ -253,8 +253,11 @@ def test_a_teacher_of_timms_comes_from_the_hubs_cache(hub, run_all, tmp_path):
 
 
 def test_a_teacher_that_cannot_be_had_is_a_line_and_the_rest_goes_on(hub, run_all, tmp_path):
+    for split in ("train", "val"):
+        (tmp_path / split / "n01440764").mkdir(parents=True)
+        (tmp_path / split / "n01440764" / "1.JPEG").touch()  # the teacher is missed before an image is read
     done = run_all(
-        *("--table", 4, "--only", "T2T-ViT-7-Distilled", "--run", "local"),
+        *("--table", 4, "--only", "T2T-ViT-7-Distilled", "--run", "local", "--data", tmp_path),
         *("--runs", tmp_path / "runs", "--reports", tmp_path / "reports"),
     )
     assert done.returncode == 1

@@ -22,6 +22,7 @@ from bench.stop import Stop
 from tests.test_checkpoints import save
 from tests.test_training import TINY, finish, resources, result, start
 
+PLAN = ("--run", "slurm", "--data-on-nodes", "--dry-run")
 SYNTHETIC = {"model": "t2t_vit_7", "model_args": TINY, "dataset": "synthetic", "img_size": 32}
 
 
@@ -213,7 +214,7 @@ def test_a_file_is_fine_tuned_by_the_corrected_recipe_and_reported_apart(run_all
 
 
 def test_the_plan_has_the_files_rows_and_says_which_are_left_out(run_all, t2t_vit_14, tmp_path):
-    done = run_all("--table", 5, "--weights", t2t_vit_14, "--run", "local", "--dry-run", "--runs", tmp_path, "--json")
+    done = run_all("--table", 5, "--weights", t2t_vit_14, *PLAN, "--runs", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     plan = [line["run_id"] for line in json.loads(done.stdout)["plan"]]
     assert [run_id.rpartition("-s42-")[0] for run_id in plan] == [
@@ -221,14 +222,14 @@ def test_the_plan_has_the_files_rows_and_says_which_are_left_out(run_all, t2t_vi
         "t2t_vit_14-cifar100-cifar_transfer",
     ]
     assert "not fine-tuned: ViT-S/16, T2T-ViT-19: no file of --weights fits" in done.stderr
-    own = run_all("--table", 5, "--run", "local", "--dry-run", "--runs", tmp_path, "--json")
+    own = run_all("--table", 5, *PLAN, "--runs", tmp_path, "--json")
     assert not set(plan) & {line["run_id"] for line in json.loads(own.stdout)["plan"]}
 
 
 def test_recipes_by_name_and_never_mixed(run_all, tmp_path):
     plans = {}
     for recipe in TRANSFER_RECIPES:
-        done = run_all("--table", 5, "--recipe", recipe, "--run", "local", "--dry-run", "--runs", tmp_path, "--json")
+        done = run_all("--table", 5, "--recipe", recipe, *PLAN, "--runs", tmp_path, "--json")
         assert done.returncode == 0, done.stderr
         ids = [line["run_id"] for line in json.loads(done.stdout)["plan"]]
         plans[recipe] = {run_id for run_id in ids if "cifar" in run_id}
@@ -278,7 +279,7 @@ def test_what_cannot_be_fine_tuned_or_taught(capsys, t2t_vit_14, tmp_path, optio
     save(tmp_path / "seven.pth", timm.create_model("t2t_vit_7"))
     names = {name: tmp_path / f"{name}.pth" for name in ("gone", "text", "seven")} | {"fourteen": t2t_vit_14}
     options = [option.format(**names) for option in options]
-    assert main([*options, "--runs", str(tmp_path), "--dry-run", "--run", "local"]) == 2
+    assert main([*options, "--runs", str(tmp_path), *PLAN]) == 2
     err = capsys.readouterr().err
     assert words in err
     assert err.count("\n") == 1

@@ -17,19 +17,22 @@ def bench(*names):
 IDENTITY = bench("specs", "findings", "data", "in_memory")
 JOB = bench("specs", "findings", "store", "run_folder", "stop", "slurm")
 TRAINER = bench("specs", "findings", "build", "data", "in_memory", "run_folder", "scoring", "stop", "store", "world")
-TRAINER |= bench("fingerprints", "identity")
+TRAINER |= bench("fingerprints", "identity", "batch_layout", "batch_statistics", "local_draws")
 EVALUATE = bench(
     "specs", "findings", "data", "identity", "build", "job", "run_folder", "scoring", "stop", "store", "world"
 )
 EVALUATIONS = bench("specs", "findings", "paper", "stop", "store")
-EXECUTORS = bench("specs", "job", "slurm", "submissions")
+EXECUTORS = bench("specs", "job", "slurm", "settings", "submissions")
 HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "findings", "run_folder", "planner", "slurm", "submissions")
 WEIGHTS = bench("specs", "store") | {"models", "timm"}
 GIVEN = bench("specs", "store", "suites")
 DISPATCH = STANDING | bench("fingerprints", "given", "store", "costs", "settings", "standing", "status")
+DISPATCH |= bench("batch_layout", "datasets", "hub_datasets")
 COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given", "status", "cancel")
-CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm")
+CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm", "datasets")
+DATA = bench("specs", "findings", "batch_layout", "class_names", "datasets", "hub_datasets", "images")
+IMAGES = bench("class_names", "datasets") | {"torch", "torchvision", "timm", "numpy", "PIL"}
 COLLECT = bench("specs", "findings", "store", "run_folder", "evaluations")
 CURVES = bench("specs", "findings", "store", "run_folder", "status", "collect", "evidence", "output")
 SOURCES = bench("specs", "findings", "paper", "budgets", "store", "run_folder", "collect", "feature_maps")
@@ -39,6 +42,7 @@ COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", 
 LOADING = bench(
     "specs", "findings", "recipes", "data", "in_memory", "complexity", "report.evidence", "run_folder", "store"
 )
+LOADING |= bench("batch_layout")
 REPORT = bench("specs", "findings", "costs", "paper", "suites", "store", "report")
 REPORT |= {"pandas", "numpy", "matplotlib", "markdown_it"}
 
@@ -62,10 +66,20 @@ RULES = {
     "bench.standing": (STANDING,) * 2,
     "bench.status": (STANDING | bench("standing"), STANDING | bench("standing") | {"tabulate"}),
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
-    "bench.data": (bench("specs", "findings") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
+    "bench.batch_layout": (bench("specs"),) * 2,
+    "bench.batch_statistics": (bench("specs") | {"torch", "torchvision", "timm"},) * 2,
+    "bench.local_draws": (bench("specs") | {"torch"},) * 2,
+    "bench.class_names": (set(), set()),
+    "bench.datasets": (bench("specs", "class_names"),) * 2,
+    "bench.hub_datasets": (
+        bench("specs", "datasets"),
+        bench("specs", "datasets") | {"datasets", "huggingface_hub"},
+    ),
+    "bench.images": (IMAGES,) * 2,
+    "bench.data": (DATA | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.identity": (IDENTITY | {"numpy"},) * 2,
-    "bench.fingerprints": (bench("specs", "findings", "store"),) * 2,
+    "bench.fingerprints": (bench("specs", "findings", "store", "datasets"),) * 2,
     "bench.loading": (LOADING | {"torch", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
     "bench.weights": (WEIGHTS, WEIGHTS | {"huggingface_hub"}),
@@ -83,7 +97,7 @@ RULES = {
     "bench.executors": (set(), set()),
     "bench.executors.slurm": (EXECUTORS, EXECUTORS | {"submitit"}),
     "bench.executors.local": (HERE, HERE | {"torch"}),
-    "bench.dispatch": (DISPATCH, DISPATCH | bench("executors") | {"tabulate"}),
+    "bench.dispatch": (DISPATCH, DISPATCH | bench("executors", "data") | {"tabulate"}),
     "bench.source_hash": (set(), set()),
     "bench.complexity": (
         bench("specs", "findings", "source_hash"),

@@ -1,0 +1,183 @@
+"""Images as they lie on disk: class folders, timm's readers, and pixels of any kind made RGB."""
+
+import logging
+import os
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image
+from timm.data import ImageNetInfo
+from torch.utils.data import Dataset
+from torchvision.datasets import ImageFolder
+
+from bench.class_names import WORDNET_IDS
+from bench.datasets import annotations, is_image, is_passed_over, split_classes
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints what it logs between our lines
+
+
+class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision has no types
+    """The images of a split that has a folder a class.
+
+    Classes are numbered as the data set numbers them though some may be missing. Folders of ImageNet that are not all
+    named by its WordNet ids are folders like any, numbered from 0.
+
+    Args:
+        name: of the data set.
+        folder: of the split, by whose name the data set calls it.
+
+    Raises:
+        RequestError: there are no class folders, or one is empty.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.split = name, folder.name
+        self.passed_over: Counter[str] = Counter()
+        """how much looks like images or classes and counts as neither, by its name with {s} for its plural"""
+        super().__init__(str(folder), loader=open_image, is_valid_file=self._is_image)
+
+    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
+        """Names of the class folders, and the number of each."""
+        classes = split_classes(self.name, Path(directory))
+        for entry in os.scandir(directory):
+            if entry.is_dir() and is_passed_over(entry.name):
+                self.passed_over[f"folder{{s}} {entry.name}"] += 1
+            elif is_image(entry.name):
+                self.passed_over["image{s} in no class folder"] += 1
+        official = _class_numbers(self.name)
+        if not official.keys() >= set(classes):
+            official = {label: number for number, label in enumerate(classes)}
+        return classes, {label: official[label] for label in classes}
+
+    def _is_image(self, path: str) -> bool:
+        file = Path(path[len(self.root) + 1 :])
+        if not any(map(is_passed_over, file.parts)):
+            if file.suffix.lower() in UNREAD_SUFFIXES:
+                self.passed_over[f"{file.suffix.lower()} file{{s}}"] += 1
+            return is_image(file.name)
+        if is_image(file.name.lstrip("._")):
+            self.passed_over["hidden image{s}"] += 1
+        return False
+
+
+UNREAD_SUFFIXES = (".gif", ".jfif", ".avif", ".heic", ".jp2", ".tga", ".ico", ".svg", ".npy", ".dcm")
+"""of images that count as none, which a user may miss"""
+
+
+class AnnotatedImages(Dataset[tuple[Image.Image, int]]):
+    """The validation images of Tiny ImageNet as it comes: in one folder, with a file that has their classes.
+
+    Args:
+        name: of the data set.
+        folder: of the split.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.root, self.split = str(folder), folder.name
+        self.classes, official = split_classes(name, folder), _class_numbers(name)
+        self.samples = [
+            (str(folder / "images" / file), official[label]) for file, label in sorted(annotations(folder).items())
+        ]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        path, label = self.samples[index]
+        return open_image(path), label
+
+
+class ReaderImages(Dataset[tuple[Image.Image, int]]):
+    """The images of one of timm's readers.
+
+    timm's own data set puts the next image into the place of one that does not load, and cuts 16 bits off at 255.
+
+    Args:
+        reader: yields files and labels.
+        split: as the data set calls it.
+    """
+
+    def __init__(self, reader: Any, split: str) -> None:
+        self.reader, self.split = reader, split
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        file, label = self.reader[index]
+        with file:
+            return decode(file), label
+
+
+def _class_numbers(name: str) -> dict[str, int]:
+    """The number of each class that a data set names by WordNet id."""
+    names = ImageNetInfo().label_names() if name == "imagenet" else WORDNET_IDS.get(name, [])
+    return {label: number for number, label in enumerate(names)}
+
+
+def open_image(path: str) -> Image.Image:
+    """The image of a file, decoded, with the pixels as they are in it."""
+    with Path(path).open("rb") as file:
+        return decode(file)
+
+
+def decode(file: IO[bytes]) -> Image.Image:
+    """The image in an open file; of several in it the first."""
+    image = Image.open(file)
+    image.load()
+    return image
+
+
+class UnknownRange(Exception):
+    """A file does not tell which of its values is white."""
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An image with 8 bits a channel, as timm has it: transparency is dropped, and the orientation in EXIF not applied.
+
+    16-bit pixels are scaled, where PIL's own conversion cuts them off at 255.
+
+    Raises:
+        UnknownRange: its pixels are floats or 32-bit integers, and the file does not tell their range.
+    """
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _to_8_bits(image)
+    if image.mode == "P":  # with its transparency PIL warns of a direct way
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Grey levels of 0 to 255; the most that a file can hold becomes 255."""
+    pixels = np.asarray(image)
+    bits = 16 if image.mode.startswith("I;16") or image.format in _SIXTEEN_BITS else 0
+    if image.format == "TIFF" and bits:
+        bits = image.tag_v2.get(_BITS_PER_SAMPLE, (bits,))[0]  # type: ignore[attr-defined]  # 12 of some cameras
+    if not bits:
+        kind = "32-bit integers" if image.mode == "I" else "floats"
+        raise UnknownRange(
+            f"pixels are {kind} from {pixels.min():g} to {pixels.max():g}, and which of them is white is not known; "
+            "save it with 8 or 16 bits"
+        )
+    return Image.fromarray(np.rint(pixels * (255 / (2**bits - 1))).astype(np.uint8))
+
+
+_SIXTEEN_BITS = ("PPM", "PNG")
+"""formats whose 16-bit pixels PIL may hold as 32-bit integers"""
+_BITS_PER_SAMPLE = 258
+"""TIFF's tag"""
+
+
+def quietly_rgb(images: Any, index: int) -> tuple[Image.Image, int]:
+    """An image of a map-style data set in RGB, with its label; what decoders warn of is not printed.
+
+    Raises:
+        Exception: whatever a decoder raises.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its size or its metadata: an image loads, or an error says why not
+        image, label = images[index]
+        return to_rgb(image), label
