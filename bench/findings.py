@@ -88,11 +88,13 @@ class RunRecord:
     """``RunSpec.identity()``"""
     status: str
     history: list[dict[str, object]]
-    """an entry for each change of status or other event: what, when (UTC), host, pid"""
+    """an entry for each change of status or other event: what, when (UTC), host, pid; of "running", which begins an
+    attempt, also device, precision and world_size"""
     git: Mapping[str, object]
     """commit of the suite's checkout and whether the tree was dirty; empty outside a checkout"""
     versions: Mapping[str, str]
     device: str = ""
+    """of the last attempt, like the next two"""
     precision: str = ""
     """of autocast: bfloat16, float16 or float32"""
     world_size: int = 0

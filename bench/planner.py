@@ -116,6 +116,7 @@ def _decide(spec: RunSpec, known: Known, needed_by: str) -> Decision:
             f"diverged: {record.error}; it would again: change the recipe with --set, or remove the run's folder",
         )
     done = f"after {record.epoch} of {record.epochs or spec.recipe.total_epochs} epochs"
+    done += f" in {record.precision}" if record.precision else ""
     what = {"running": "killed", "interrupted": "interrupted", "failed": "failed"}[record.status]
     return decision(Action.RESUME, f"{what} {done}" + (f": {record.error}" if record.error else ""))
 

@@ -522,8 +522,6 @@ class Training:
                 )
             held_out_others = bool(self.recipe.held_out and self.record.data and not self.record.fingerprint)
             self.record.data, self.record.fingerprint = found, self.fingerprint
-            self.record.device = device_name(self.here.device)
-            self.record.precision, self.record.world_size = self.precision, self.here.size
             self.record.epochs = self.recipe.total_epochs
             self.unreadable = dict.fromkeys(self.record.unreadable)
             self.wall_time_before = self.record.wall_time_s
@@ -541,6 +539,7 @@ class Training:
                 )
             if path:
                 paths[0] = str(path)
+                self._require_precision(self.record)
             elif self.weights:
                 paths[1] = str(self.weights)
                 whose = self.spec.start_from.run_id if self.spec.start_from else self.weights.name
@@ -569,10 +568,31 @@ class Training:
         if self.run and self.record:
             began = next(event for event in reversed(self.record.history) if event["what"] == "running")
             began |= {"epoch": self.state.epoch, "step": self.state.step, "steps": self.batches.steps}
+            self.record.device = device_name(self.here.device)
+            self.record.precision, self.record.world_size = self.precision, self.here.size
+            began |= {name: getattr(self.record, name) for name in ("device", "precision", "world_size")}
             # A checkpoint may be of another epoch than the record: what the record has no speed of stays unknown.
             known = self.record.epoch_images_per_s[: self.state.epoch]
             self.record.epoch_images_per_s = [*known, *[None] * (self.state.epoch - len(known))]
             self.run.save_metrics(self.record, self.state.metrics)
+
+    def _require_precision(self, record: RunRecord) -> None:
+        """Go on at the precision of the last attempt, or at another that was asked for by name.
+
+        Raises:
+            RequestError: the last attempt was at another than this machine's automatic choice.
+        """
+        if record.precision in ("", self.precision):
+            return
+        if self.resources.precision == "auto":
+            raise RequestError(
+                f"{record.run_id} was trained in {record.precision} so far, and this machine's automatic choice is "
+                f"{self.precision}; choose --precision {record.precision} to go on so, or --precision {self.precision} "
+                "to change it"
+            )
+        note = f"from {record.precision} to {self.precision}, as asked for"
+        self.watch.note(f"changes precision {note}")
+        record.history.append({"what": "precision", "when": now(), "note": note})
 
     def _origin(self, weights: Path) -> str:
         """Where they came from, for a record that others may read: nothing of it says how this machine is laid out."""

@@ -11,9 +11,9 @@ from bench.planner import Action, Known, plan
 PARENT, CHILD, OTHER = SUITES["smoke"].values()
 
 
-def record(status, epoch=2, error=""):
+def record(status, epoch=2, **values):
     return RunRecord(
-        run_id="", spec={}, status=status, history=[], git={}, versions={}, epoch=epoch, epochs=4, error=error
+        run_id="", spec={}, status=status, history=[], git={}, versions={}, epoch=epoch, epochs=4, **values
     )
 
 
@@ -29,6 +29,7 @@ def decide(spec, **known):
         ({"record": record("completed")}, Action.SKIP, "completed"),
         ({"record": record("interrupted")}, Action.RESUME, "interrupted after 2 of 4 epochs"),
         ({"record": record("running")}, Action.RESUME, "killed after 2 of 4 epochs"),
+        ({"record": record("running", precision="float16")}, Action.RESUME, "killed after 2 of 4 epochs in float16"),
         ({"record": record("failed", error="no data")}, Action.RESUME, "failed after 2 of 4 epochs: no data"),
         ({"record": record("diverged", error="loss is nan")}, Action.BLOCKED, "diverged: loss is nan; it would again"),
         ({"problem": "record.json: damaged"}, Action.BLOCKED, "record.json: damaged; restore the record"),

@@ -486,6 +486,33 @@ def test_other_data_under_a_begun_run_are_refused(half_done):
         job.run(half_done, resources(), Stop())
 
 
+def test_another_precision_is_refused_unless_asked_for(tmp_path):
+    automatic = automatic_precision(torch.device("cpu"))
+    other = "float32" if automatic == "bfloat16" else "bfloat16"
+    folder = job.prepare(tmp_path, spec("epochs=1"))
+    stop = Stop()
+    stop.signal = signal.SIGTERM  # after a step
+    with pytest.raises(job.RunInterrupted):
+        job.run(folder, resources(precision=other), stop)
+    with pytest.raises(
+        RequestError,
+        match=rf"was trained in {other} so far, and this machine's automatic choice is {automatic}; choose "
+        rf"--precision {other} to go on so, or --precision {automatic} to change it",
+    ):
+        job.run(folder, resources(), Stop())
+    assert load_record(folder).precision == other
+    for precision in (other, automatic, "auto"):
+        with pytest.raises(job.RunInterrupted):
+            job.run(folder, resources(precision=precision), stop)
+    record = load_record(folder)
+    attempts = [event for event in record.history if event["what"] == "running"]
+    assert [event.get("precision") for event in attempts] == [other, None, other, automatic, automatic]
+    assert attempts[-1]["device"] == record.device == "cpu"
+    assert attempts[-1]["world_size"] == 1
+    (changed,) = [event["note"] for event in record.history if event["what"] == "precision"]
+    assert changed == f"from {other} to {automatic}, as asked for"
+
+
 def test_fewer_images_than_a_batch(tmp_path):
     with pytest.raises(RequestError, match="512 training images are less than one global batch of 1024"):
         job.run(job.prepare(tmp_path, spec("global_batch=1024")), resources(), Stop())
