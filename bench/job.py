@@ -1,6 +1,6 @@
 """One attempt at a run: its folder in, its record out. Whatever starts it again, it resumes from the folder.
 
-``Job`` is what executors submit. ``python -m bench.job FOLDER RESOURCES`` is what torchrun starts on each GPU.
+``execute`` is a job's whole work. ``python -m bench.job FOLDER RESOURCES`` is what torchrun starts on each GPU.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench import slurm
 from bench.findings import BROKEN_SEAL, RunRecord
@@ -56,57 +56,82 @@ class RunInterrupted(RunFailed):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Job:
-    """What an executor pickles: where the run is, and nothing that could grow old."""
+    """What executors submitted before ``bench.entry``.
+
+    Jobs that wait in a queue since then name this class and ``Resources``, and find them for as long as both modules
+    stay where they are.
+    """
 
     folder: str
     resources: Resources
     environment: dict[str, str | None] = dataclasses.field(default_factory=dict)
-    """variables to set, or with None to remove, before torch is imported: the job's share of a shared machine"""
 
     def __call__(self) -> tuple[int, str]:
-        """Train; on Slurm as one of the job's tasks, and back into the queue if Slurm took the node away.
-
-        Returns:
-            The exit code, as ``run_all.py`` has them, and a line on what went wrong; 0 and nothing once completed.
-
-        Raises:
-            SystemExit: what it would return were not 0, on Slurm, where other jobs may wait for this one's success.
-        """
-        for name, value in self.environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        on_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
-        received = None
-        with Stop().listening() as stop:  # before torch is imported, which takes seconds
-            try:
-                if on_slurm:
-                    _join_tasks()
-                    attempt(Path(self.folder), self.resources, stop)
-                else:
-                    run(Path(self.folder), self.resources, stop)
-                return 0, ""
-            except RunInterrupted as error:
-                ending, received = (130, str(error)), error.signal
-            except (RunFailed, RunBusy) as error:
-                ending = 1, str(error)
-            except RequestError as error:
-                ending = 2, str(error)
-            except OSError as error:
-                ending = 1, f"{error.filename or 'writing'}: {error.strerror or error}"
-            _say(ending[1])
-            if on_slurm:
-                if received and slurm.wants_requeue(received):
-                    _say(_stands_still(Path(self.folder), received) or slurm.requeue())
-                sys.exit(ending[0])
-            return ending
+        """Train; see ``execute``."""
+        held = (field.name for field in dataclasses.fields(Resources) if hasattr(self.resources, field.name))
+        resources = {name: getattr(self.resources, name) for name in held}
+        return execute(Path(self.folder), resources, self.environment)
 
     def checkpoint(self) -> "DelayedSubmission":
-        """The same again: submitit calls this if a signal comes before the run listens to it."""
+        """The same again."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def execute(folder: Path, resources: Mapping[str, Any], environment: Mapping[str, str | None]) -> tuple[int, str]:
+    """Train as a job; on Slurm as one of its tasks, and back into the queue if Slurm took the node away.
+
+    Args:
+        folder: of the run.
+        resources: ``Resources`` as JSON has them, perhaps those of another version of this suite.
+        environment: variables to set, or with None to remove, before torch is imported.
+
+    Returns:
+        The exit code, as ``run_all.py`` has them, and a line on what went wrong; 0 and nothing once completed.
+
+    Raises:
+        SystemExit: what it would return were not 0, on Slurm, where other jobs may wait for this one's success.
+    """
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    on_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
+    received = None
+    with Stop().listening() as stop:  # before torch is imported, which takes seconds
+        try:
+            if on_slurm:
+                _join_tasks()
+                attempt(folder, _resources(resources), stop)
+            else:
+                run(folder, _resources(resources), stop)
+            return 0, ""
+        except RunInterrupted as error:
+            ending, received = (130, str(error)), error.signal
+        except (RunFailed, RunBusy) as error:
+            ending = 1, str(error)
+        except RequestError as error:
+            ending = 2, str(error)
+        except OSError as error:
+            ending = 1, f"{error.filename or 'writing'}: {error.strerror or error}"
+        _say(ending[1])
+        if on_slurm:
+            if received and slurm.wants_requeue(received):
+                _say(_stands_still(folder, received) or slurm.requeue())
+            sys.exit(ending[0])
+        return ending
+
+
+def _resources(values: Mapping[str, Any]) -> Resources:
+    try:
+        return Resources(**values)
+    except TypeError as error:
+        why = str(error).partition("() ")[2].removeprefix("got an ")
+        raise RequestError(
+            f"this job was submitted by another version of the suite ({why}); submit the run again"
+        ) from error
 
 
 def _stands_still(folder: Path, received: signal.Signals) -> str:

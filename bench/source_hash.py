@@ -61,7 +61,7 @@ def source_sha256(measure: Callable[..., object], model: str) -> str:
             text, named = _definition(key)
             texts.append(text)
             todo += [*named, (key[0], "")]
-    return hashlib.sha256("\0".join(sorted(texts)).encode()).hexdigest()
+    return hashlib.sha256("\0".join(sorted(filter(None, texts))).encode()).hexdigest()
 
 
 def _factory(model: str) -> tuple[list[str], list[_Key]]:
@@ -190,7 +190,7 @@ def _definition(key: _Key) -> tuple[str, list[_Key]]:
 def _read(module: _Module, statements: Iterable[ast.stmt]) -> tuple[str, list[_Key]]:
     """Statements as they count, and the definitions that they name."""
     reader = _Reader(module)
-    return "\n".join(reader.text(statement, {}) for statement in statements), reader.named
+    return "\n".join(filter(None, (reader.text(statement, {}) for statement in statements))), reader.named
 
 
 class _Reader:

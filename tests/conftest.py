@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -62,6 +63,20 @@ def measured_once(run_all, tmp_path_factory, worker_id):
     first = subprocess.CompletedProcess(*json.loads(done.read_text()))
     assert first.returncode == 0, first.stderr
     return first, runs, reports
+
+
+def names_in_pickle(path):
+    """The classes and functions that a pickle names."""
+    names = set()
+
+    class Reader(pickle.Unpickler):
+        def find_class(self, module, name):
+            names.add(f"{module}.{name}")
+            return super().find_class(module, name)
+
+    with path.open("rb") as file:
+        Reader(file).load()
+    return names
 
 
 def complexity(model, params, macs, img_size=224):

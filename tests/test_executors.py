@@ -15,7 +15,7 @@ from bench.executors.local import shares
 from bench.executors.slurm import Turn, arrays, turns
 from bench.run_folder import last_owner, load_record
 from bench.specs import RequestError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, names_in_pickle
 
 T2T, TUNED, RESNET = SUITES["smoke"].values()
 
@@ -127,6 +127,12 @@ def test_no_more_run_at_once_than_asked_for(start, tmp_path):
     records = [load_record(path.parent) for path in tmp_path.glob("*/record.json")]
     assert [record.status for record in records] == ["completed"] * 3
     assert out.count("  epoch    1/1") == 3
+    pickles = list(tmp_path.glob("jobs/*/*_submitted.pkl"))
+    assert len(pickles) == 3
+    assert {name for path in pickles for name in names_in_pickle(path)} == {
+        "submitit.core.utils.DelayedSubmission",
+        "bench.entry.Job",
+    }
 
 
 def test_each_has_its_share_of_the_machine(monkeypatch):

@@ -22,8 +22,8 @@ EVALUATE = bench(
     "specs", "findings", "data", "identity", "build", "job", "run_folder", "scoring", "stop", "store", "world"
 )
 EVALUATIONS = bench("specs", "findings", "paper", "stop", "store")
-EXECUTORS = bench("specs", "job", "slurm", "settings", "submissions")
-HERE = bench("specs", "stop", "job", "planner", "progress") | {"submitit"}
+EXECUTORS = bench("specs", "entry", "job", "slurm", "settings", "submissions")
+HERE = bench("specs", "stop", "entry", "job", "planner", "progress") | {"submitit"}
 STANDING = bench("specs", "findings", "run_folder", "planner", "slurm", "submissions")
 WEIGHTS = bench("specs", "store") | {"models", "timm"}
 GIVEN = bench("specs", "store", "suites")
@@ -93,6 +93,7 @@ RULES = {
     "bench.trainer": (TRAINER | {"models", "torch", "timm"},) * 2,
     "bench.watch": (set(), set()),
     "bench.job": (JOB, JOB | bench("trainer", "watch", "world") | {"torch", "submitit"}),
+    "bench.entry": (bench("job"), bench("job") | {"submitit"}),
     "bench.progress": (bench("specs", "run_folder") | {"rich"},) * 2,
     "bench.executors": (set(), set()),
     "bench.executors.slurm": (EXECUTORS, EXECUTORS | {"submitit"}),

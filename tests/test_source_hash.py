@@ -14,6 +14,7 @@ import bench.feature_maps
 import bench.outline
 from bench import source_hash
 from tests.conftest import ROOT
+from tests.moved import move_suite
 
 NETWORKS = {
     "complexity": ("resnet50", "t2t_vit_14", "senet50"),
@@ -73,7 +74,7 @@ def test_no_committed_measurement_is_stale(module, folder):
 # What does not count
 
 
-class Rewritten(ast.NodeTransformer):
+class Reworded(ast.NodeTransformer):
     """Says the same in other words: docstrings, annotations of functions, and what exceptions say."""
 
     def visit_FunctionDef(self, node):
@@ -109,29 +110,16 @@ MOVED = {
 }
 
 
-class Moved(ast.NodeTransformer):
-    """Follows modules to where they went."""
-
-    def visit_ImportFrom(self, node):
-        node.module = MOVED.get(node.module, node.module)
-        (alias, *_) = node.names
-        if f"{node.module}.{alias.name}" in MOVED:  # from bench import data
-            node.module, _, name = MOVED[f"{node.module}.{alias.name}"].rpartition(".")
-            node.names = [ast.alias(name, alias.name)]
-        return node
+def reworded(name, tree):
+    tree = Reworded().visit(tree)
+    if name == "models.blocks":  # of which nothing is called while it is imported
+        tree.body.reverse()
+    return tree
 
 
 def test_a_suite_that_was_moved_and_reworded_has_no_stale_measurement(tmp_path, before):
     """In a process of its own, which imports the modules from where they are."""
-    for package in ("bench", "models"):
-        for path in ROOT.glob(f"{package}/**/*.py"):
-            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-            tree = Moved().visit(Rewritten().visit(ast.parse(path.read_text())))
-            if name == "models.blocks":  # of which nothing is called while it is imported
-                tree.body.reverse()
-            new = tmp_path.joinpath(*MOVED.get(name, name).split(".")).with_suffix(".py")
-            new.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text("# a comment\n\n\n" + ast.unparse(ast.fix_missing_locations(tree)))
+    move_suite(tmp_path, MOVED, reworded)
     code = (
         "import json, sys\n"
         "from bench import feature_maps, source_hash\nfrom bench.measure import counting as complexity, outline\n"
@@ -156,13 +144,29 @@ def test_a_suite_that_was_moved_and_reworded_has_no_stale_measurement(tmp_path, 
         ("models/t2t_vit.py", [('_14: dict[str, Any] = {"embed', '_14 = {"embed')]),
         ("models/t2t_vit.py", [('"t2t_vit_19": cfg()', '"t2t_vit_19": cfg(crop_pct=1.0)')]),
         ("models/t2t_vit.py", [('"num_heads": 7,', '"num_heads": 8,')]),
+        ("bench/findings.py", [("\nSTATUSES = ", '\nOTHER = 1\n"""in words"""\n\nSTATUSES = ')]),
         ("bench/build.py", [("correct_lam=True", "correct_lam=False")]),
         ("bench/complexity.py", [('_LIBRARIES = ("torch", ', '_LIBRARIES = ("torch", "numpy", ')]),
     ],
-    ids=["import", "alias", "__all__", "annotation", "other_settings", "other_network", "training", "libraries"],
+    ids=[
+        "import",
+        "alias",
+        "__all__",
+        "annotation",
+        "other_settings",
+        "other_network",
+        "other_constant",
+        "training",
+        "libraries",
+    ],
 )
 def test_what_no_figure_needs_makes_none_stale(path, replacements, before, edited):
     assert edited(path, *replacements) == before
+
+
+def test_a_module_may_be_split(before, edited, tmp_path):
+    (tmp_path / "models" / "stride.py").write_text('"""Another module."""\n\nSTRIDE = 16\n"""pixels"""\n')
+    assert edited("models/tokens.py", ("STRIDE = 16\n", "from models.stride import STRIDE\n")) == before
 
 
 # What counts

@@ -12,7 +12,8 @@ from typing import Any
 
 import submitit
 
-from bench.job import Job, prepare
+from bench.entry import Job
+from bench.job import prepare
 from bench.planner import Action, Decision
 from bench.progress import Progress
 from bench.specs import RequestError, Resources, RunSpec
@@ -101,9 +102,10 @@ class LocalQueue:
                 self.failures.append(f"{spec.run_id}: {decision.reason}")
             elif decision.action is not Action.SKIP:
                 share = self._shares.pop()
-                resources = dataclasses.replace(self.resources, beat_s=1)  # someone watches
+                resources = dataclasses.asdict(dataclasses.replace(self.resources, beat_s=1))  # someone watches
+                folder = str(prepare(self.runs, spec).resolve())
                 with _deaf_to_ctrl_c():
-                    job = executor.submit(Job(str(prepare(self.runs, spec).resolve()), resources, share))
+                    job = executor.submit(Job(folder=folder, resources=resources, environment=share))
                 self._active[spec.run_id] = job, share
                 progress.begin(spec, job.paths.stderr)
 

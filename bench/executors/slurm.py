@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import slurm, submissions
-from bench.job import Job, prepare
+from bench.entry import Job
+from bench.job import prepare
 from bench.settings import tasks_per_node
 from bench.specs import RequestError, Resources, RunSpec
 from bench.submissions import Submission
@@ -184,8 +185,7 @@ def _adopt(runs: Path, submission: Submission, job: str) -> Submission:
 
 
 def _calls(runs: Path, submission: Submission) -> list[Job]:
-    resources = Resources(**submission.resources)
-    return [Job(str((runs / run_id).resolve()), resources) for run_id in submission.runs]
+    return [Job(folder=str((runs / run_id).resolve()), resources=submission.resources) for run_id in submission.runs]
 
 
 def _folder(runs: Path, submission: Submission) -> Path:

@@ -13,8 +13,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from submitit.core.utils import DelayedSubmission
 
-from tests.conftest import ROOT
+from bench import job as before_the_entry
+from bench.specs import Resources
+from tests.conftest import ROOT, names_in_pickle
 
 RESNET = ("--only", "tiny ResNet")
 QUICK = ("--set", "epochs=1", "warmup_epochs=0")
@@ -60,6 +63,26 @@ def test_seeds_are_one_array_and_are_collected_with_mean_and_deviation(cluster, 
     text = (cluster.runs / "reports" / "smoke_epochs=1_warmup_epochs=0.md").read_text()
     assert re.search(rf"\| tiny ResNet +\| +3 \| +{mean:.2f} ± {std:.2f} \|", text)
     assert cluster.submit(*command)["submitted"] == []
+
+
+ENTRY = frozenset({"submitit.core.utils.DelayedSubmission", "bench.entry.Job"})
+
+
+def named_in_pickles(cluster):
+    return {frozenset(names_in_pickle(path)) for path in cluster.runs.glob("jobs/*/*_submitted.pkl")}
+
+
+def test_a_job_from_before_the_entry_still_runs(cluster):
+    (job,) = cluster.submit(*RESNET, *QUICK, *CLOSED)["submitted"]
+    assert named_in_pickles(cluster) == {ENTRY}
+    ((task, run_id),) = job["runs"].items()
+    (path,) = cluster.runs.glob(f"jobs/*/{task}_submitted.pkl")
+    old = DelayedSubmission(before_the_entry.Job(str(cluster.runs / run_id), Resources(data="nowhere")))
+    old.set_timeout(60, 100)
+    old.dump(path)
+    assert "bench.specs.Resources" in names_in_pickle(path)
+    cluster.ask("scontrol", "update", "job", task, "partition=gpu")
+    cluster.wait_for("completed", run_id)
 
 
 def test_a_run_waits_for_the_one_that_it_starts_from(cluster):
@@ -285,6 +308,7 @@ def test_an_sbatch_that_gives_up_on_a_job_that_slurm_took(cluster, tmp_path, mon
     with monkeypatch.context() as patch:
         wrapped(tmp_path, patch, '"$SBATCH" "$@" >/dev/null', LATE)
         (job,) = cluster.submit(*RESNET, *QUICK, "--seeds", "0", "1", *CPU)["submitted"]
+    assert named_in_pickles(cluster) == {ENTRY}
     assert cluster.submit(*RESNET, *QUICK, "--seeds", "0", "1", *CPU)["submitted"] == []
     cluster.wait_for("completed", *job["runs"].values())
 
