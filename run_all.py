@@ -2,7 +2,16 @@
 
 import sys
 
-from bench.cli import main
+
+def main() -> int:
+    """Run the command line; returns the exit code, of Ctrl-C while modules are still being imported too."""
+    try:
+        from bench.cli import main
+    except KeyboardInterrupt:
+        print("run_all.py: interrupted before it began", file=sys.stderr)
+        return 130
+    return main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,5 +1,6 @@
 """What a run is made of: timm's network, optimizer, scheduler, mixup and averaged weights, every value passed."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,8 @@ def build_scheduler(recipe: Recipe, optimizer: torch.optim.Optimizer) -> Any:
     The warm-up overwrites the first epochs of the curve, as in the authors' runs: epoch 0 runs wholly at the
     warm-up learning rate.
     """
+    # It warns that a cosine over one epoch anneals nothing, which whoever asks for one epoch knows.
+    logging.getLogger("timm.scheduler.cosine_lr").setLevel(logging.ERROR)
     scheduler, epochs = create_scheduler_v2(
         optimizer,
         sched=recipe.schedule,

@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(1, f"{error.filename or 'writing'}: {error.strerror or error}; finished measurements are kept")
     except KeyboardInterrupt as error:
-        what = str(error) or "interrupted; finished measurements are kept, the same command goes on from them"
+        what = str(error) or "interrupted; finished work is kept, and the same command goes on"
         return _fail(130, what)
 
 

@@ -14,11 +14,11 @@ from bench.datasets import LAYOUTS, require_folders
 from bench.fingerprints import DataFolder
 from bench.given import find_teachers
 from bench.planner import Action, Decision, Known, plan
+from bench.progress import duration
 from bench.run_folder import RunRecords
 from bench.settings import Settings, tasks_per_node
 from bench.specs import RequestError, Resources, RunSpec
 from bench.standing import Queue, known, look
-from bench.status import duration
 from bench.store import load_complexity, require_writable
 from bench.submissions import Submission
 

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import length_hint
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -206,6 +207,9 @@ class Loader:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for keys in self.batches:
                 yield self._load(keys, pool)
+
+    def __length_hint__(self) -> int:
+        return length_hint(self.batches)
 
     def _load(self, keys: Sequence[data.Key], pool: ThreadPoolExecutor) -> data.Batch:
         indices: list[int] = []

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import slurm
 from bench.findings import BROKEN_SEAL, RunRecord
+from bench.progress import Progress
 from bench.run_folder import (
     Fenced,
     NoSoundCheckpoint,
@@ -260,10 +261,10 @@ def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
                 weights = final_checkpoint(folder.parent / spec.start_from.run_id)
             elif spec.weights:
                 weights = given_file(spec.weights, resources.files, "--weights")
-        with _fenced_is_failed(), own(folder, resources.beat_s) as owned:
+        with _fenced_is_failed(), own(folder, resources.beat_s) as owned, Lines(spec.run_id) as lines:
             record = _begin(owned, spec)
             try:
-                trainer.Training(spec, resources, here, weights, owned, record, Lines(spec.run_id), stop).train()
+                trainer.Training(spec, resources, here, weights, owned, record, lines, stop).train()
             except Fenced:
                 raise
             except trainer.Interrupted as error:
@@ -295,6 +296,8 @@ def _fenced_is_failed() -> Iterator[None]:
 
 class _Nothing:
     """Watches for a process that does not talk."""
+
+    def progress(self, progress: Progress) -> None: ...
 
     def epoch(self, line: dict[str, float], *, images_per_s: float, epochs: int) -> None: ...
 

@@ -1,95 +1,175 @@
-"""What the user sees of runs on this machine: the lines of their logs, and on a terminal a bar for each that runs."""
+"""How far a run is, as its own process tells whoever watches: in ``progress.json``, in its log and on the terminal."""
 
-import sys
-from pathlib import Path
-from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-
-from bench.run_folder import last_owner, load_progress
-from bench.specs import RunSpec
+import dataclasses
+import datetime
+import enum
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 
+class Phase(enum.StrEnum):
+    """What a run is busy with."""
+
+    READING = "reading data"
+    BUILDING = "building"
+    TRAINING = "training"
+    VALIDATING = "validating"
+    SAVING = "saving"
+
+
+MOST = 2**53
+"""of any count or duration: no run comes near it, and every number below it is exact as a float"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Follows runs from outside their processes; everything goes to standard error.
+    """How far a run is.
 
-    Args:
-        runs: the folder of all runs.
+    Raises:
+        ValueError: a value cannot be.
     """
 
-    def __init__(self, runs: Path) -> None:
-        self._runs = runs
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
-        columns = (
-            TextColumn("  {task.description}, epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.4f}  {task.fields[speed]:.1f} images/s"),
-            TimeRemainingColumn(),
-        )
-        self._bars = Bars(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
-        self._tasks: dict[str, TaskID] = {}
-        self._logs: dict[str, tuple[Path, int]] = {}  # with the place up to which it was shown
-        self._speaker = ""
+    phase: Phase
+    epoch: int = 0
+    """finished ones"""
+    epochs: int | None = None
+    step: int = 0
+    """finished ones: of the validation while validating, and otherwise of the epoch's training"""
+    steps: int | None = None
+    """None until the data are read"""
+    loss: float | None = None
+    """mean over the epoch's steps; None until there is one"""
+    images_per_s: float | None = None
+    """in this epoch's training; None until known"""
+    left_s: float | None = None
+    """seconds to the end of the run at the pace so far, validations included; None until known"""
 
-    def __enter__(self) -> "Progress":
-        self._bars.start()
-        return self
+    def __post_init__(self) -> None:
+        counts = (self.epoch, self.step)
+        totals = [total for total in (self.epochs, self.steps) if total is not None]
+        numbers = [number for number in (self.loss, self.images_per_s, self.left_s) if number is not None]
+        if not all(type(count) is int and 0 <= count < MOST for count in (*counts, *totals)):
+            raise ValueError("counts must be whole numbers, and not negative")
+        if not all(type(number) in (int, float) and 0 <= number < MOST for number in numbers):  # nan is neither
+            raise ValueError("loss, speed and time must be finite, and not negative")
+        if 0 in totals or self.images_per_s == 0:
+            raise ValueError("totals and speed must be above 0")
+        if (self.epochs and self.epoch > self.epochs) or (self.steps and self.step > self.steps):
+            raise ValueError("more is done than there is")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
+    @staticmethod
+    def from_json(values: object) -> "Progress | None":
+        """Read what ``dataclasses.asdict`` made of one; a file from before there were phases was of a training run.
 
-    def begin(self, spec: RunSpec, log: Path) -> None:
-        """Follow a run that was started."""
-        self._logs[spec.run_id] = log, 0
-        self._tasks[spec.run_id] = self._bars.add_task(
-            f"{spec.model} s{spec.seed}", total=None, epoch=1, loss=float("nan"), speed=0.0
-        )
-
-    def show(self, run_id: str) -> None:
-        """What is new of it."""
-        log, place = self._logs[run_id]
+        Returns:
+            None for anything else.
+        """
+        if not isinstance(values, dict) or "epoch" not in values:
+            return None
+        known = {field.name: values[field.name] for field in dataclasses.fields(Progress) if field.name in values}
         try:
-            with log.open("rb") as file:
-                file.seek(place)
-                whole, newline, _ = file.read().rpartition(b"\n")
-        except FileNotFoundError:
-            return
-        self._logs[run_id] = log, place + len(whole) + len(newline)
-        for line in whole.decode(errors="replace").splitlines():
-            if line.startswith("bench: "):
-                continue  # what went wrong is said at the end
-            if run_id not in (self._speaker, line):
-                self._print(run_id)
-            self._speaker = run_id
-            self._print(line)
-        if self._console.is_terminal:
-            self._move(run_id)
+            return Progress(**known | {"phase": Phase(known.get("phase", Phase.TRAINING))})
+        except (TypeError, ValueError):
+            return None
 
-    def end(self, run_id: str) -> None:
-        """Its process is gone."""
-        self.show(run_id)
-        self._bars.remove_task(self._tasks.pop(run_id))
+    @property
+    def part_of_epoch(self) -> float:
+        """The share of the epoch's training that is done, from 0 to 1."""
+        if self.phase is Phase.VALIDATING:
+            return 1.0
+        return self.step / self.steps if self.steps else 0.0
 
-    def _print(self, line: str) -> None:
-        if self._console.is_terminal:
-            self._console.print(line, markup=False)
-        else:
-            print(line, file=sys.stderr, flush=True)
+    @property
+    def current_epoch(self) -> str:
+        """``epoch 3 of 16``, counted from 1."""
+        last = self.epochs or self.epoch + 1
+        return f"epoch {min(self.epoch + 1, last)} of {self.epochs or '?'}"
 
-    def _move(self, run_id: str) -> None:
-        owner = last_owner(self._runs / run_id)
-        told = load_progress(self._runs / run_id, owner) if owner else {}
-        if told:
-            self._bars.update(
-                self._tasks[run_id],
-                epoch=int(told["epoch"]) + 1,
-                completed=told["step"],
-                total=told["steps"],
-                loss=told["loss"],
-                speed=told["images_per_s"],
-            )
+    def __str__(self) -> str:
+        if self.phase in (Phase.READING, Phase.BUILDING):
+            return self.phase
+        parts = [self.current_epoch]
+        if self.phase is not Phase.TRAINING:
+            parts.append(self.phase)
+        if self.steps and self.phase is not Phase.SAVING:
+            parts.append(f"step {self.step:,} of {self.steps:,}")
+        if self.loss is not None and self.phase is Phase.TRAINING:
+            parts.append(f"loss {self.loss:.4f}")
+        if self.images_per_s and self.phase is Phase.TRAINING:
+            parts.append(speed(self.images_per_s))
+        if self.left_s is not None:
+            parts.append(f"{duration(self.left_s)} left")
+        return ", ".join(parts)
+
+
+class Teller:
+    """Tells how far one attempt at a run is, and works out how long the rest will take.
+
+    Args:
+        told: called with each change.
+    """
+
+    def __init__(self, *told: Callable[[Progress], None]) -> None:
+        self._told = told
+        self._now = Progress(phase=Phase.READING)
+        self._first: tuple[float, float] | None = None  # when training began in this attempt, and after how much of it
+
+    def __call__(
+        self,
+        phase: Phase,
+        *,
+        epoch: int | None = None,
+        epochs: int | None = None,
+        step: int | None = None,
+        steps: int | None = None,
+        loss: float | None = None,
+        images_per_s: float | None = None,
+    ) -> None:
+        """Tell it; of what is not given, counts stay as they were."""
+        now = self._now
+        now = dataclasses.replace(
+            now,
+            phase=phase,
+            epoch=now.epoch if epoch is None else epoch,
+            epochs=now.epochs if epochs is None else epochs,
+            step=now.step if step is None else step,
+            steps=now.steps if steps is None else steps,
+            loss=loss,
+            images_per_s=images_per_s,
+        )
+        self._now = dataclasses.replace(now, left_s=self._left_s(now))
+        for tell in self._told:
+            tell(self._now)
+
+    def _left_s(self, now: Progress) -> float | None:
+        if now.phase in (Phase.READING, Phase.BUILDING) or not now.epochs:
+            return None
+        done, clock = now.epoch + now.part_of_epoch, time.monotonic()
+        if self._first is None:
+            self._first = clock, done
+        began, before = self._first
+        return (clock - began) * (now.epochs - done) / (done - before) if done > before else None
+
+
+def duration(seconds: float | None) -> str:
+    """Two figures of days, hours, minutes and seconds."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    whole = datetime.timedelta(seconds=min(round(seconds), MOST_S))
+    days, hours, minutes = whole.days, whole.seconds // 3600, whole.seconds // 60 % 60
+    if days:
+        return f"{days:,} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{whole.seconds} s"
+
+
+MOST_S = 86_400 * 9_999
+"""that ``duration`` writes out"""
+
+
+def speed(images_per_s: float) -> str:
+    """``1,234 images/s``, with a decimal where it is slow."""
+    return f"{images_per_s:,.0f} images/s" if images_per_s >= 100 else f"{images_per_s:.1f} images/s"

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
+from bench.progress import Progress
 from bench.specs import RequestError, RunSpec, Weights
 from bench.store import fingerprint, replace, sealed, sha256_of, unsealed, write_atomically
 
@@ -146,6 +147,11 @@ class Owner:
     last_beat: float = 0.0
     """seconds since the epoch, by the file's own clock"""
 
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if type(getattr(self, field.name)) is not field.type:
+                raise TypeError(f"{field.name} of an owner: {getattr(self, field.name)!r}")
+
     @property
     def alive(self) -> bool:
         """Whether it may still write, as far as this machine can tell without the lock."""
@@ -213,8 +219,9 @@ class OwnedRun:
         """counts the owners, as far as owner.json remembers them"""
         self.token = uuid.uuid4().hex
         self.job, self.restart = _slurm_job()
-        self.progress: Mapping[str, float] = {}
-        """how far the epoch is; the next beat tells it to whoever watches"""
+        self._progress: Progress | None = None
+        self._told: Progress | None = None  # the newest on disk
+        self._telling = threading.Lock()
 
     def check(self) -> None:
         """Before every write.
@@ -229,6 +236,24 @@ class OwnedRun:
                 f"{self.folder.name}: a newer process owns the run ({newer}); this one, pid {os.getpid()}, stops "
                 "without writing"
             )
+
+    def tell(self, progress: Progress) -> None:
+        """Say how far the run is to whoever watches: at once in a new phase, else with the next beat."""
+        new_phase = self._progress is None or self._progress.phase is not progress.phase
+        self._progress = progress
+        if new_phase:
+            with contextlib.suppress(Fenced, OSError):  # the next write that matters says so
+                self.check()
+                self.write_progress()
+
+    def write_progress(self) -> None:
+        """Write progress.json, if there is news."""
+        with self._telling:
+            progress = self._progress
+            if progress is not None and progress is not self._told:
+                text = json.dumps({"attempt": self.attempt, **dataclasses.asdict(progress)}) + "\n"
+                write_atomically(self.folder / "progress.json", text)
+                self._told = progress
 
     def save_record(self, record: RunRecord) -> None:
         """Write record.json whole."""
@@ -459,17 +484,18 @@ def last_owner(folder: Path) -> Owner | None:
     path = folder / "owner.json"
     try:
         return Owner(**json.loads(path.read_text()), last_beat=path.stat().st_mtime)
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
 
 
-def load_progress(folder: Path, owner: Owner) -> dict[str, float]:
-    """How far the owner said it is: epoch, step, steps, images_per_s; empty until it has said so."""
+def load_progress(folder: Path, owner: Owner) -> Progress | None:
+    """How far the owner said it is; None until it has said so, or where the file is damaged or another's."""
     try:
-        progress = json.loads((folder / "progress.json").read_text())
-        return dict(progress) if progress["attempt"] == owner.attempt else {}
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return {}
+        with (folder / "progress.json").open("rb") as file:
+            values = json.loads(file.read(10_000))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return Progress.from_json(values) if isinstance(values, dict) and values.get("attempt") == owner.attempt else None
 
 
 def _slurm_job() -> tuple[str, int]:
@@ -521,13 +547,10 @@ def _write_owner(run: OwnedRun, *, released: bool) -> None:
 
 
 def _beat(run: OwnedRun, beat_s: float, stop: threading.Event) -> None:
-    told: Mapping[str, float] = {}
     while not stop.wait(beat_s):
         with contextlib.suppress(OSError):
             owner = last_owner(run.folder)
             if owner is None or owner.token != run.token:
                 return
             os.utime(run.folder / "owner.json")
-            if run.progress is not told:
-                told = run.progress
-                write_atomically(run.folder / "progress.json", json.dumps({"attempt": run.attempt, **told}) + "\n")
+            run.write_progress()

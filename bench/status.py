@@ -1,9 +1,9 @@
 """``--status``: a line a run, from its folder and from Slurm; neither torch nor pandas."""
 
 import argparse
+import collections
 import contextlib
 import dataclasses
-import datetime
 import fnmatch
 import json
 import sys
@@ -12,11 +12,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.findings import RunRecord
+from bench.labels import settings
 from bench.planner import Known
+from bench.progress import Phase, duration
 from bench.run_folder import last_owner, load_progress
 from bench.specs import RequestError, RunSpec, unknown
 from bench.standing import Queue, known, look
 from bench.submissions import Submission
+
+STATES = (
+    "failed",
+    "diverged",
+    "killed",
+    "blocked",
+    "interrupted",
+    "running",
+    "queued",
+    "completed",
+    "not begun",
+)
+"""what a person should see to comes first"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +44,16 @@ class Status:
     """running, queued, blocked, interrupted, killed, failed, diverged, completed or not begun: ``blocked`` would start
     from a run that failed; the command that began them resumes ``interrupted``, ``killed`` and ``failed`` ones"""
     why: str = ""
-    """one line, where the state is not as it should be"""
+    """one line, where the state is not as it should be; of a run that is under way, what it does beside training"""
+    settings: str = ""
+    """what tells it from other runs of its network, data set and recipe, such as ``lr=1e-3``"""
     epoch: float | None = None
     """finished ones, and the part of the one that runs"""
     epochs: int | None = None
     best_top1_pct: float | None = None
     images_per_s: float | None = None
     left_s: float | None = None
-    """at that speed, validations not counted"""
+    """at the pace so far"""
     restarts: int = 0
     node: str = ""
     job: str = ""
@@ -53,10 +70,7 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
     """How one run stands."""
     found = known(runs, run_id, queue)
     record, submission = found.record, queue.by_run.get(run_id)
-    try:
-        spec = RunSpec.from_json((runs / run_id / "spec.json").read_text())
-    except (OSError, ValueError):
-        spec = None
+    spec = _spec(runs, run_id)
     state, why = _state(runs, run_id, found, spec, queue)
     line = Status(
         run_id=run_id,
@@ -71,17 +85,18 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
     if record is None:
         return line
     owner = last_owner(runs / run_id)
-    told = load_progress(runs / run_id, owner) if owner and state == "running" else {}
-    speed = told.get("images_per_s", record.images_per_s)
+    told = load_progress(runs / run_id, owner) if owner and state == "running" else None
+    speed = (told.images_per_s if told else None) or record.images_per_s
     epoch: float = record.epoch
-    if told and told["epoch"] == record.epoch:
-        epoch += told["step"] / told["steps"]
+    if told and told.epoch == record.epoch:
+        epoch += told.part_of_epoch
     images = record.data.get("train_images")
-    left = None
-    if speed and isinstance(images, int) and state != "completed":
+    left = told.left_s if told else None
+    if left is None and speed and isinstance(images, int) and state != "completed":
         left = (record.epochs - epoch) * images / speed
     return dataclasses.replace(
         line,
+        why=line.why or (told.phase if told and told.phase is not Phase.TRAINING else ""),
         epoch=epoch,
         epochs=record.epochs or line.epochs,
         best_top1_pct=record.top1_pct("best") or record.top1_pct("best", "held_out_"),
@@ -89,6 +104,13 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
         left_s=left,
         restarts=owner.attempt - 1 if owner else 0,
     )
+
+
+def _spec(runs: Path, run_id: str) -> RunSpec | None:
+    try:
+        return RunSpec.from_json((runs / run_id / "spec.json").read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _state(runs: Path, run_id: str, found: Known, spec: RunSpec | None, queue: Queue) -> tuple[str, str]:
@@ -149,90 +171,112 @@ def _log(runs: Path, run_id: str, record: RunRecord | None, submission: Submissi
     return str(runs / str(started["log"])) if started else ""
 
 
-_HEADERS = (
-    "run",
-    "state",
-    "epoch",
-    "top-1 %",
-    "images/s",
-    "left",
-    "restarts",
-    "node",
-    "job",
-    "why, and its log",
-)
-
-
-def table(lines: Iterable[Status]) -> str:
-    """The lines in aligned columns; what is not known is a dash."""
+def table(lines: Sequence[Status]) -> str:
+    """The lines in aligned columns, as programs that read text want them; what is not known is a dash."""
     from tabulate import tabulate
 
+    names = [name for name in _COLUMNS if name != "settings" or any(line.settings for line in lines)]
     rows = []
-    for s in lines:
-        epoch = "-" if s.epoch is None else f"{s.epoch:.1f}".removesuffix(".0")
-        log = s.log if s.state in ("running", "killed", "failed", "diverged") else ""
-        rows.append(
-            (
-                s.run_id,
-                s.state,
-                f"{epoch}/{s.epochs or '-'}",
-                "-" if s.best_top1_pct is None else f"{s.best_top1_pct:.2f}",
-                "-" if s.images_per_s is None else f"{s.images_per_s:,.0f}",
-                duration(s.left_s),
-                str(s.restarts),
-                s.node or "-",
-                s.job or "-",
-                "; ".join(filter(None, [s.why, log])) or "-",
-            )
-        )
-    align = ("left", "left", *("right",) * 5, "left", "left", "left")
-    return tabulate(rows, headers=_HEADERS, tablefmt="plain", disable_numparse=True, colalign=align if rows else None)
+    for line in lines:
+        row = cells(line)
+        log = row["log"] if line.state in ("running", "killed", "failed", "diverged") else ""
+        row["why, and its log"] = "; ".join(filter(None, [row["why"], log]))
+        rows.append([row[name] or "-" for name in names])
+    align = ["right" if name in _NUMBERS else "left" for name in names]
+    return tabulate(rows, headers=names, tablefmt="plain", disable_numparse=True, colalign=align if rows else None)
 
 
-def duration(seconds: float | None) -> str:
-    """Two figures of days, hours, minutes and seconds."""
-    if seconds is None:
-        return "-"
-    whole = datetime.timedelta(seconds=round(seconds))
-    days, hours, minutes = whole.days, whole.seconds // 3600, whole.seconds // 60 % 60
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min" if minutes else f"{whole.seconds} s"
+_NUMBERS = ("epoch", "top-1 %", "images/s", "left", "restarts")
+_COLUMNS = ("run", "state", *_NUMBERS, "node", "job", "settings", "why, and its log")
 
 
-FOLLOW_S = 5
+def cells(line: Status) -> dict[str, str]:
+    """The line in words, by column; what is not known is a dash."""
+    epoch = "-" if line.epoch is None else f"{line.epoch:.1f}".removesuffix(".0")
+    return {
+        "run": line.run_id,
+        "settings": line.settings,
+        "state": line.state,
+        "epoch": f"{epoch}/{line.epochs or '-'}",
+        "top-1 %": "-" if line.best_top1_pct is None else f"{line.best_top1_pct:.2f}",
+        "images/s": "-" if line.images_per_s is None else f"{line.images_per_s:,.0f}",
+        "left": duration(line.left_s),
+        "restarts": str(line.restarts),
+        "node": line.node or "-",
+        "job": line.job or "-",
+        "why": line.why,
+        "log": line.log,
+    }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How the runs stood at one moment."""
+
+    lines: Sequence[Status]
+    silence: str
+    """why Slurm did not answer, if there was something to ask"""
+    at: str
+    """hours, minutes and seconds, local"""
+    pause_s: float
+    """until it is worth looking again"""
+
+
+def look_at(runs: Path, patterns: Sequence[str] | None) -> Look:
+    """How the runs stand that a pattern matches, or all.
+
+    Raises:
+        RequestError: a pattern matches nothing, or a submission is damaged.
+    """
+    ids = matching(runs, patterns)
+    queue = look(runs, ids)
+    own = settings(spec for run_id in ids if (spec := _spec(runs, run_id)))
+    lines = [dataclasses.replace(status(runs, run_id, queue), settings=own.get(run_id, "")) for run_id in ids]
+    pause_s = FOLLOW_SLURM_S if queue.by_run else FOLLOW_S
+    return Look(lines=lines, silence=queue.silence, at=time.strftime("%H:%M:%S"), pause_s=pause_s)
+
+
+FOLLOW_S = 1
 """between two looks of ``--follow``"""
+
+FOLLOW_SLURM_S = 5
+"""the same where Slurm is asked each time"""
 
 
 def show_status(args: argparse.Namespace) -> int:
     """Print how the runs stand: once, or again and again until Ctrl-C."""
-    _print_status(args)
+    if sys.stdout.isatty() and not args.json:
+        from bench.status_table import follow, print_table
+
+        show = follow if args.follow else print_table
+        return show(lambda: look_at(args.runs, args.only), args.runs, grouped=not args.only)
     with contextlib.suppress(KeyboardInterrupt):
-        while args.follow:
-            time.sleep(FOLLOW_S)
-            if sys.stdout.isatty() and not args.json:
-                print("\033[2J\033[H", end="")
-            _print_status(args)
+        while True:
+            now = look_at(args.runs, args.only)
+            _print(now, args)
+            if not args.follow:
+                break
+            time.sleep(max(now.pause_s, FOLLOW_SLURM_S))
     return 0
 
 
-def _print_status(args: argparse.Namespace) -> None:
-    ids = matching(args.runs, args.only)
-    queue = look(args.runs, ids)
-    lines = [status(args.runs, run_id, queue) for run_id in ids]
-    counts = {state: sum(line.state == state for line in lines) for state in dict.fromkeys(s.state for s in lines)}
+def _print(now: Look, args: argparse.Namespace) -> None:
     if args.json:
-        shown = [dataclasses.asdict(line) for line in lines]
+        shown = [dataclasses.asdict(line) for line in now.lines]
         # A document a look; on one line if there will be several.
-        print(json.dumps({"runs": shown, "slurm": queue.silence or None}, indent=None if args.follow else 2))
+        print(json.dumps({"runs": shown, "slurm": now.silence or None}, indent=None if args.follow else 2))
     else:
-        print(table(lines) if lines else f"no runs in {args.runs}")
-        print(f"{time.strftime('%H:%M:%S')}  " + ", ".join(f"{n} {state}" for state, n in counts.items()))
-    if queue.silence:
-        print(f"run_all.py: Slurm does not answer, the states are the runs' own: {queue.silence}", file=sys.stderr)
+        print(table(now.lines) if now.lines else f"no runs in {args.runs}")
+        print(f"{now.at}  {counts(now.lines)}")
+    if now.silence:
+        print(f"run_all.py: Slurm does not answer, the states are the runs' own: {now.silence}", file=sys.stderr)
     sys.stdout.flush()
+
+
+def counts(lines: Iterable[Status]) -> str:
+    """How many are in each state."""
+    found = collections.Counter(line.state for line in lines)
+    return ", ".join(f"{found[state]:,} {state}" for state in STATES if state in found)
 
 
 def matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:

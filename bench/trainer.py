@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import length_hint
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +40,7 @@ from bench.build import (
 from bench.data import Unreadable
 from bench.findings import Fingerprint, RunRecord
 from bench.local_draws import LocalDraws
+from bench.progress import Phase, Progress, Teller
 from bench.run_folder import OwnedRun, given_file, now
 from bench.scoring import autocast, score
 from bench.specs import RequestError, Resources, RunSpec
@@ -57,6 +59,9 @@ class Diverged(Exception):
 
 class Watch(Protocol):
     """What the loop tells whoever watches; called on rank 0."""
+
+    def progress(self, progress: Progress) -> None:
+        """Whenever there is news: in each phase, and after each look at the loss."""
 
     def epoch(self, line: dict[str, float], *, images_per_s: float, epochs: int) -> None:
         """After an epoch and its validation."""
@@ -163,6 +168,8 @@ class Training:
         self.started = self.saved = time.monotonic()
         self.unreadable: dict[str, None] = {}  # ordered, each once
         self.test: dict[str, float] = {}  # of the last epoch, where a recipe holds out images to choose by
+        self.tell = Teller(*([run.tell] if run else []), watch.progress)
+        self.tell(Phase.READING, epoch=record.epoch if record else 0, epochs=self.recipe.total_epochs)
 
         if here.size > 1 and not here.leads:
             dist.barrier()  # the first process may download
@@ -209,6 +216,7 @@ class Training:
         self.test_loader = self._eval_loader(val_images, workers) if self.recipe.held_out else None
 
         self.precision = automatic_precision(here.device) if resources.precision == "auto" else resources.precision
+        self.tell(Phase.BUILDING)
         data.seed_everything(spec.seed, "weights")
         network = build_network(spec, self.known.num_classes).to(here.device)
         if batch_statistics(network):
@@ -330,6 +338,7 @@ class Training:
         self.batches.epoch, self.batches.start_step = state.epoch, state.step
         self.model.train()
         first, began = state.step, time.monotonic()
+        self.tell(Phase.TRAINING, epoch=state.epoch, step=first, steps=self.batches.steps)
         losses: list[Tensor] = []  # of the steps since the last look, on the device
         loader = iter(self.train_loader)
         for step in range(state.step, self.batches.steps):
@@ -359,15 +368,8 @@ class Training:
             if device.type == "cpu" or at_end or len(losses) == SYNC_STEPS_GPU:
                 self._look(losses, step)
                 losses.clear()
-                if self.run:
-                    done = (step + 1 - first) * self.recipe.global_batch
-                    self.run.progress = {
-                        "epoch": state.epoch,
-                        "step": state.step,
-                        "steps": self.batches.steps,
-                        "loss": state.loss_sum / state.step,
-                        "images_per_s": done / (time.monotonic() - began),
-                    }
+                images_per_s = (step + 1 - first) * self.recipe.global_batch / max(time.monotonic() - began, 1e-9)
+                self.tell(Phase.TRAINING, step=state.step, loss=state.loss_sum / state.step, images_per_s=images_per_s)
         return (self.batches.steps - first) * self.recipe.global_batch / max(time.monotonic() - began, 1e-9)
 
     def _next(self, loader: Iterator[data.Batch], part: Part, step: int) -> tuple[Tensor, Tensor]:
@@ -474,7 +476,9 @@ class Training:
         """Loss and accuracies over every image of a loader once, on any number of processes."""
         network.eval()
         sums = torch.zeros(5, dtype=torch.double, device=self.here.device)  # images, loss, top-1, top-5, unreadable
-        for batch in loader:
+        steps = length_hint(loader) or None
+        for step, batch in enumerate(loader):
+            self.tell(Phase.VALIDATING, step=step, steps=steps)
             if self.stop.signal and self.here.size == 1:  # several processes stop together, after the epoch
                 self._save()
                 self._stop_for(self.stop.signal)
@@ -599,6 +603,7 @@ class Training:
         return weights.relative_to(weights.parents[2]).as_posix() if self.spec.start_from else weights.name
 
     def _save(self) -> None:
+        self.tell(Phase.SAVING, epoch=self.state.epoch, step=self.state.step, steps=self.batches.steps)
         if self.run:
             self.run.save_checkpoint(self.state.epoch, self.state.step, self.state.to_bytes())
         self.saved = time.monotonic()

@@ -15,19 +15,20 @@ def bench(*names):
 
 
 IDENTITY = bench("specs", "findings", "data", "in_memory")
-JOB = bench("specs", "findings", "store", "run_folder", "stop", "slurm")
+JOB = bench("specs", "findings", "progress", "store", "run_folder", "stop", "slurm")
 TRAINER = bench("specs", "findings", "build", "data", "in_memory", "run_folder", "scoring", "stop", "store", "world")
-TRAINER |= bench("fingerprints", "identity", "batch_layout", "batch_statistics", "local_draws")
+TRAINER |= bench("fingerprints", "identity", "batch_layout", "batch_statistics", "local_draws", "progress")
 EVALUATE = bench(
     "specs", "findings", "data", "identity", "build", "job", "run_folder", "scoring", "stop", "store", "world"
 )
 EVALUATIONS = bench("specs", "findings", "paper", "stop", "store")
 EXECUTORS = bench("specs", "entry", "job", "slurm", "settings", "submissions")
-HERE = bench("specs", "stop", "entry", "job", "planner", "progress") | {"submitit"}
+HERE = bench("specs", "stop", "entry", "job", "planner", "live") | {"submitit"}
 STANDING = bench("specs", "findings", "run_folder", "planner", "slurm", "submissions")
+STATUS = STANDING | bench("labels", "progress", "standing")
 WEIGHTS = bench("specs", "store") | {"models", "timm"}
 GIVEN = bench("specs", "store", "suites")
-DISPATCH = STANDING | bench("fingerprints", "given", "store", "costs", "settings", "standing", "status")
+DISPATCH = STANDING | bench("fingerprints", "given", "store", "costs", "settings", "standing", "progress")
 DISPATCH |= bench("batch_layout", "datasets", "hub_datasets")
 COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm", "datasets")
@@ -59,12 +60,15 @@ RULES = {
     "bench.planner": (bench("specs", "findings"),) * 2,
     "bench.costs": (bench("specs", "findings"),) * 2,
     "bench.store": (bench("specs", "findings"),) * 2,
-    "bench.run_folder": (bench("specs", "findings", "store"),) * 2,
+    "bench.progress": (set(), set()),
+    "bench.labels": (bench("specs"),) * 2,
+    "bench.run_folder": (bench("specs", "findings", "progress", "store"),) * 2,
     "bench.slurm": (bench("specs"),) * 2,
     "bench.settings": (bench("specs", "slurm"),) * 2,
     "bench.submissions": (bench("specs", "store", "run_folder"),) * 2,
     "bench.standing": (STANDING,) * 2,
-    "bench.status": (STANDING | bench("standing"), STANDING | bench("standing") | {"tabulate"}),
+    "bench.status": (STATUS, STATUS | bench("status_table") | {"tabulate"}),
+    "bench.status_table": (bench("status") | {"rich"},) * 2,
     "bench.cancel": (STANDING | bench("standing", "status"),) * 2,
     "bench.batch_layout": (bench("specs"),) * 2,
     "bench.batch_statistics": (bench("specs") | {"torch", "torchvision", "timm"},) * 2,
@@ -91,10 +95,10 @@ RULES = {
     "bench.world": ({"torch"},) * 2,
     "bench.scoring": (bench("data") | {"torch"},) * 2,
     "bench.trainer": (TRAINER | {"models", "torch", "timm"},) * 2,
-    "bench.watch": (set(), set()),
+    "bench.watch": (bench("progress"),) * 2,
     "bench.job": (JOB, JOB | bench("trainer", "watch", "world") | {"torch", "submitit"}),
     "bench.entry": (bench("job"), bench("job") | {"submitit"}),
-    "bench.progress": (bench("specs", "run_folder") | {"rich"},) * 2,
+    "bench.live": (bench("specs", "labels", "progress", "run_folder", "watch") | {"rich"},) * 2,
     "bench.executors": (set(), set()),
     "bench.executors.slurm": (EXECUTORS, EXECUTORS | {"submitit"}),
     "bench.executors.local": (HERE, HERE | {"torch"}),

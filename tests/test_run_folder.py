@@ -17,9 +17,11 @@ import bench.run_folder
 from bench.findings import RunRecord
 from bench.job import _begin
 from bench.paper import TABLES
+from bench.progress import Phase, Progress
 from bench.run_folder import (
     Fenced,
     NoSoundCheckpoint,
+    Owner,
     RunBusy,
     RunRecords,
     checkpoints,
@@ -443,15 +445,100 @@ def test_an_owner_is_alive_as_long_as_it_beats_and_its_process_is_there(tmp_path
     assert last_owner(tmp_path) is None
 
 
-def test_progress_is_told_with_the_beat_and_belongs_to_its_owner(tmp_path):
-    with own(tmp_path, beat_s=0.05) as owned:
-        owned.progress = {"epoch": 3, "step": 5}
+FAR = Progress(phase=Phase.TRAINING, epoch=3, epochs=16, step=5, steps=8, loss=2.5, images_per_s=64.0, left_s=90.0)
+
+
+def test_progress_is_told_at_once_in_a_new_phase_and_else_with_the_beat(tmp_path):
+    with own(tmp_path, beat_s=0.5) as owned:
+        assert load_progress(tmp_path, last_owner(tmp_path)) is None
+        time.sleep(0.7)  # a beat that has nothing to tell
+        assert load_progress(tmp_path, last_owner(tmp_path)) is None
+        owned.tell(Progress(phase=Phase.READING))
+        assert load_progress(tmp_path, last_owner(tmp_path)) == Progress(phase=Phase.READING)
+        owned.tell(dataclasses.replace(FAR, step=0))
+        owned.tell(FAR)
+        assert load_progress(tmp_path, last_owner(tmp_path)) == dataclasses.replace(FAR, step=0)
         deadline = time.monotonic() + 10
-        while not load_progress(tmp_path, last_owner(tmp_path)) and time.monotonic() < deadline:
+        while load_progress(tmp_path, last_owner(tmp_path)) != FAR and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert load_progress(tmp_path, last_owner(tmp_path)) == {"attempt": 1, "epoch": 3, "step": 5}
+        assert load_progress(tmp_path, last_owner(tmp_path)) == FAR
     with own(tmp_path):
-        assert load_progress(tmp_path, last_owner(tmp_path)) == {}
+        assert load_progress(tmp_path, last_owner(tmp_path)) is None  # it is its last owner's
+
+
+OWNER = Owner(token="0", attempt=1, host="here", pid=1, since="", released=False)
+
+
+def test_progress_from_before_phases_is_of_training(tmp_path):
+    older = {"attempt": 1, "epoch": 3, "step": 5, "steps": 8, "loss": 2.5, "images_per_s": 64.0}
+    (tmp_path / "progress.json").write_text(json.dumps(older))
+    assert load_progress(tmp_path, OWNER) == dataclasses.replace(FAR, epochs=None, left_s=None)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({"epoch": odd} for odd in (-1, 2.0, "3", None, True, 17, [], 10**400)),
+        *({"epochs": odd} for odd in (0, -1, 2.5, "16")),
+        *({"step": odd} for odd in (-1, 9, None, {})),
+        *({"steps": odd} for odd in (0, 4, "8", [8])),
+        *({"loss": odd} for odd in (float("nan"), float("inf"), -1.0, "low", 10**400, True)),
+        *({"images_per_s": odd} for odd in (0, -64.0, float("nan"), "fast")),
+        *({"left_s": odd} for odd in (-1, float("inf"), 1e300, "soon")),
+        *({"phase": odd} for odd in ("dancing", None, 3, ["training"], {})),
+        *({"attempt": odd} for odd in (2, None, "1", [])),
+    ],
+    ids=str,
+)
+def test_a_file_that_cannot_be_progress_is_none(tmp_path, odd):
+    values = {"attempt": 1, **dataclasses.asdict(FAR), "younger": "unknown"}
+    path = tmp_path / "progress.json"
+    path.write_text(json.dumps(values))
+    assert load_progress(tmp_path, OWNER) == FAR
+    path.write_text(json.dumps(values | odd))
+    assert load_progress(tmp_path, OWNER) is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"",
+        b"{",
+        b"{}",
+        b"null",
+        b"[1]",
+        b"3",
+        b"\xff\xfe",
+        b'{"attempt": 1}',  # by the beats before a first step, once
+        b'{"attempt": 1}x',
+        b"[" * 9_000,
+        b'"',
+        b"1" * 9_000,
+        b" " * 99_999,
+    ],
+    ids=lambda odd: repr(odd[:12]),
+)
+def test_a_file_that_is_no_progress_is_none(tmp_path, odd):
+    (tmp_path / "progress.json").write_bytes(odd)
+    assert load_progress(tmp_path, OWNER) is None
+
+
+def test_progress_that_is_a_folder_is_none(tmp_path):
+    (tmp_path / "progress.json").mkdir()
+    assert load_progress(tmp_path, OWNER) is None
+
+
+@pytest.mark.parametrize("odd", [{"attempt": "1"}, {"released": None}, {"pid": 1.5}, {"job": 12}, {"host": ["n1"]}])
+def test_an_owner_of_wrong_types_is_none(tmp_path, odd):
+    path = tmp_path / "owner.json"
+    values = dataclasses.asdict(OWNER)
+    del values["last_beat"]
+    path.write_text(json.dumps(values))
+    assert last_owner(tmp_path) is not None
+    path.write_text(json.dumps(values | odd))
+    assert last_owner(tmp_path) is None
+    path.write_text("[" * 100_000)
+    assert last_owner(tmp_path) is None
 
 
 def test_the_weights_to_start_from_are_those_of_a_completed_run(tmp_path):

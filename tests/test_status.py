@@ -13,6 +13,7 @@ from bench.budgets import SUITES
 from bench.findings import RunRecord
 from bench.job import prepare
 from bench.planner import Action, plan
+from bench.progress import Phase, Progress
 from bench.run_folder import own
 from bench.slurm import Task, tasks
 from bench.standing import Queue, known, look
@@ -71,7 +72,10 @@ def test_a_run_that_is_under_way_tells_how_far_it_is(folder):
     runs = folder(OTHER)
     with own(runs / OTHER.run_id, beat_s=0.02) as owned:
         owned.save_record(record(OTHER, "running"))
-        owned.progress = {"epoch": 2, "step": 2, "steps": 8, "images_per_s": 128.0}
+        owned.tell(Progress(phase=Phase.READING, epoch=2, epochs=4))
+        line = status(runs, OTHER.run_id, NOTHING)
+        assert (line.state, line.why, line.epoch, line.images_per_s) == ("running", "reading data", 2, 64)
+        owned.tell(Progress(phase=Phase.TRAINING, epoch=2, epochs=4, step=2, steps=8, images_per_s=128.0))
         deadline = time.monotonic() + 10
         while (line := status(runs, OTHER.run_id, NOTHING)).epoch == 2 and time.monotonic() < deadline:
             time.sleep(0.01)

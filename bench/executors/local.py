@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -14,8 +15,8 @@ import submitit
 
 from bench.entry import Job
 from bench.job import prepare
+from bench.live import LiveView
 from bench.planner import Action, Decision
-from bench.progress import Progress
 from bench.specs import RequestError, Resources, RunSpec
 from bench.stop import Stop
 
@@ -40,6 +41,8 @@ class LocalQueue:
     _shares: list[dict[str, str | None]] = dataclasses.field(init=False)
     """that nobody uses"""
     _refusal: str = dataclasses.field(default="", init=False)
+    _stopping: float = dataclasses.field(default=0.0, init=False)
+    """when the runs were last asked to stop; 0 if they were not"""
 
     def train(self) -> list[str]:
         """Train them all; returns ``failures``.
@@ -52,27 +55,37 @@ class LocalQueue:
         executor = submitit.LocalExecutor(self.runs / "jobs" / f"local-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}")
         executor.update_parameters(timeout_min=60 * 24 * 365)
         self._waiting, self._active, self._shares = list(self.todo), {}, shares(self.max_parallel)
-        told = False
-        with Stop().listening() as stop, Progress(self.runs) as progress, self._no_orphans():
+        with (
+            Stop().listening() as stop,
+            LiveView(self.runs, self.todo, self.max_parallel) as view,
+            self._no_orphans(),
+        ):
             while self._waiting or self._active:
                 if stop.signal or self._refusal:
                     self._waiting.clear()
-                if stop.signal and not told:
-                    told = True
-                    self._terminate()
-                self._begin(executor, progress)
-                self._collect(progress)
+                if stop.signal:
+                    if not self._stopping:
+                        view.stop()
+                    self._stop()
+                self._begin(executor, view)
+                self._collect(view)
                 time.sleep(0.05)
         if self._refusal:
             raise RequestError(self._refusal)
-        if told:
-            raise KeyboardInterrupt(
-                next(reversed(self.failures), "interrupted; the same command resumes what was begun")
-            )
+        if stop.signal:
+            for line in self.failures:
+                print(f"run_all.py: {line}", file=sys.stderr)
+            saved = "" if self.failures else "all is saved, and "
+            raise KeyboardInterrupt(f"interrupted; {saved}the same command resumes it")
         return self.failures
 
+    def _stop(self) -> None:
+        """Ask all that run to save and stop; again each second, since one that just starts may miss it."""
+        if time.monotonic() - self._stopping > 1:
+            self._stopping = time.monotonic()
+            self._terminate()
+
     def _terminate(self) -> None:
-        """Ask all that run to save and stop."""
         for job, _ in self._active.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(job.job_id), signal.SIGTERM)  # submitit's controller hands it on
@@ -83,12 +96,12 @@ class LocalQueue:
         try:
             yield
         except BaseException:
-            self._terminate()
             while any(not job.done() for job, _ in self._active.values()):
+                self._stop()
                 time.sleep(0.05)
             raise
 
-    def _begin(self, executor: submitit.LocalExecutor, progress: Progress) -> None:
+    def _begin(self, executor: submitit.LocalExecutor, view: LiveView) -> None:
         """As many runs as there are shares, but none whose parent has yet to end."""
         for spec in list(self._waiting):
             pending = {*self._active, *(other.run_id for other in self._waiting)}
@@ -107,27 +120,29 @@ class LocalQueue:
                 with _deaf_to_ctrl_c():
                     job = executor.submit(Job(folder=folder, resources=resources, environment=share))
                 self._active[spec.run_id] = job, share
-                progress.begin(spec, job.paths.stderr)
+                view.begin(spec, job.paths.stderr)
 
-    def _collect(self, progress: Progress) -> None:
+    def _collect(self, view: LiveView) -> None:
         for run_id, (job, share) in list(self._active.items()):
             ended = job.done()
-            progress.show(run_id)
+            view.show(run_id)
             if not ended:
                 continue
-            progress.end(run_id)
+            view.end(run_id)
             del self._active[run_id]
             self._shares.append(share)
-            code, line = _ending(run_id, job)
+            code, line = _ending(run_id, job, stopping=bool(self._stopping))
             if code == 2:
                 self._refusal = self._refusal or line
-            elif code:
+            elif code and not (self._stopping and code == 130):
                 self.failures.append(line)
 
 
-def _ending(run_id: str, job: "submitit.Job[Any]") -> tuple[int, str]:
+def _ending(run_id: str, job: "submitit.Job[Any]", *, stopping: bool) -> tuple[int, str]:
     """What ``Job`` returned, or why it did not."""
     if not job.paths.result_pickle.exists():
+        if stopping:  # before it listened to signals, and so before it had begun
+            return 130, ""
         return 1, f"{run_id}: its process was killed; the same command resumes it (log: {job.paths.stderr})"
     try:
         code, line = job.result()
