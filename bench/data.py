@@ -417,8 +417,12 @@ def image_name(images: Any, index: int) -> str:
 def relative_name(images: Any, index: int) -> str:
     """Its path below the split's folder where it has one, the same wherever that folder lies; else its index."""
     files = listed_files(images)
-    root: Any = getattr(images, "root", None) or getattr(getattr(images, "reader", None), "root", "")
-    return Path(files[index][0]).relative_to(root).as_posix() if files else str(index)
+    return Path(files[index][0]).relative_to(root_of(images)).as_posix() if files else str(index)
+
+
+def root_of(images: Any) -> Path:
+    """The folder that the images of a split lie in."""
+    return Path(getattr(images, "root", None) or images.reader.root)
 
 
 def _collate(items: list[tuple[Tensor | None, int, list[str]]]) -> Batch:

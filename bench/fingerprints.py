@@ -1,8 +1,8 @@
 """Fingerprints of data folders, kept in ``<runs>/fingerprints/`` so that a plan need not read a million images.
 
 A fingerprint is kept with a signature of the folder, which is quick to take: size and time of every file or, of a
-large data set, the time of every class folder, which changes as files come and go. Where no such folder is to be seen,
-as on a login node, what is kept is taken as it is.
+large data set, the time of every class folder, which changes as files come and go. Where the folder of data is not to
+be seen, as on a login node, what is kept is taken as it is.
 """
 
 import contextlib
@@ -11,11 +11,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench.datasets import root_folder
 from bench.findings import Fingerprint, RunRecord
 from bench.specs import RequestError
 from bench.store import fingerprint, sealed, unsealed, write_atomically
@@ -38,20 +37,29 @@ def require_same(record: RunRecord, here: Fingerprint | None) -> None:
         )
 
 
-def keep(runs: Path, dataset: str, data: str, found: Fingerprint) -> None:
-    """Remember the fingerprint of a data set in a folder."""
-    values = {"dataset": dataset, "data": data, "signature": _signature(dataset, data, found)}
+def keep(runs: Path, dataset: str, data: str, found: Fingerprint, folders: Sequence[str]) -> None:
+    """Remember the fingerprint of a data set in a folder.
+
+    Args:
+        runs: the folder of all runs.
+        dataset: its name.
+        data: the folder of data, as ``Resources`` has it.
+        found: the fingerprint.
+        folders: that the images of its splits lie in; none where they lie in no files of their own.
+    """
+    signature = _signature(folders, found)
+    values = {"dataset": dataset, "data": data, "folders": list(folders), "signature": signature}
     write_atomically(_path(runs, dataset, data), sealed(values | {"fingerprint": asdict(found)}))
 
 
 def kept(runs: Path, dataset: str, data: str) -> Fingerprint | None:
-    """What is remembered of a data set in a folder; None if nothing is, it is damaged, or the folder has changed."""
+    """What is remembered of a data set in a folder; None if nothing is, it is damaged, or the images have changed."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         values, broken = unsealed(_path(runs, dataset, data).read_text())
         found = fingerprint(values["fingerprint"])
         if found and not broken and (values["dataset"], values["data"]) == (dataset, data):
-            signature = _signature(dataset, data, found)
-            if signature in ("", values["signature"]):
+            unseen = not Path(data).is_dir()
+            if unseen or _signature(values["folders"], found) == values["signature"]:
                 return found
     return None
 
@@ -89,17 +97,18 @@ class DataFolder:
 
 def _read(runs: Path, dataset: str, data: str) -> Fingerprint | None:
     """Have a process of its own look at the images, since planning imports no torch; None if they are not there."""
-    if not root_folder(dataset, Path(data)).is_dir():
+    if not Path(data).is_dir():
         return None
     done = subprocess.run([sys.executable, "-m", "bench.identity", dataset, data], capture_output=True, text=True)
     if done.returncode == 2:
         raise RequestError(done.stderr.strip())
-    if done.returncode:  # a package that is missing here, a server that does not answer
+    if done.returncode:  # no such images, a package that is missing here, a server that does not answer
         return None
-    found = fingerprint(json.loads(done.stdout.splitlines()[-1]))
+    told = json.loads(done.stdout.splitlines()[-1])
+    found = fingerprint(told["fingerprint"])
     if found:
         with contextlib.suppress(OSError):  # a folder of runs that one may only read
-            keep(runs, dataset, data, found)
+            keep(runs, dataset, data, found, told["folders"])
     return found
 
 
@@ -108,27 +117,30 @@ def _path(runs: Path, dataset: str, data: str) -> Path:
     return runs / "fingerprints" / f"{name}.json"
 
 
-def _signature(dataset: str, data: str, found: Fingerprint) -> str:
-    """Changes when a folder's images do; empty where they lie in no folder that can be seen."""
-    folder = root_folder(dataset, Path(data))
-    if found.basis == "labels" or not folder.is_dir():
-        return ""
-    listed = _folders(folder) if found.train_images + found.val_images > MANY else _files(folder)
+def _signature(folders: Sequence[str], found: Fingerprint) -> str:
+    """Changes when what lies in the folders does."""
+    by_folder = found.train_images + found.val_images > MANY
+    listed = [entry for folder in folders for entry in (_classes if by_folder else _files)(folder)]
     return hashlib.sha256(repr(sorted(listed)).encode()).hexdigest()
 
 
-def _files(folder: Path) -> Iterator[tuple[str, int, int, int]]:
+_Entry = tuple[str, int, int, int]
+"""path, size in bytes, time in ns, inode"""
+
+
+def _files(folder: str) -> Iterator[_Entry]:
     for parent, _, names in os.walk(folder, followlinks=True):
-        for name in names:
-            with contextlib.suppress(OSError):
-                stat = os.stat(path := os.path.join(parent, name))  # noqa: PTH116, PTH118  # pathlib takes thrice as long
-                yield os.path.relpath(path, folder), stat.st_size, stat.st_mtime_ns, stat.st_ino
+        yield from (_entry(os.path.join(parent, name)) for name in names)  # noqa: PTH118  # pathlib takes thrice as long
 
 
-def _folders(folder: Path) -> Iterator[tuple[str, int, int, int]]:
-    """Those of the splits and of their classes."""
-    for pattern in ("*/", "*/*/"):
-        for path in folder.glob(pattern):
-            with contextlib.suppress(OSError):
-                stat = path.stat()
-                yield path.relative_to(folder).as_posix(), 0, stat.st_mtime_ns, stat.st_ino
+def _classes(folder: str) -> Iterator[_Entry]:
+    yield _entry(folder)
+    yield from (_entry(entry.path) for entry in os.scandir(folder) if entry.is_dir())
+
+
+def _entry(path: str) -> _Entry:
+    try:
+        stat = os.stat(path)  # noqa: PTH116
+    except OSError:  # a link that leads nowhere
+        return path, 0, 0, 0
+    return path, stat.st_size, stat.st_mtime_ns, stat.st_ino

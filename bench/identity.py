@@ -1,7 +1,7 @@
 """Which images are there: opened in an order that is the same everywhere, and told apart from others.
 
-``python -m bench.identity DATASET FOLDER`` prints the fingerprint of a data set as JSON: what a plan asks for that has
-yet to import torch.
+``python -m bench.identity DATASET FOLDER`` prints the fingerprint of a data set as JSON, for a plan, which imports no
+torch. Exit code 1: no such images are there. 2: they cannot be trained on.
 """
 
 import dataclasses
@@ -94,6 +94,12 @@ def fingerprint(dataset: str, train: Any, val: Any) -> tuple[Fingerprint, str]:
     return found, f"{shared:,} of {len(val):,} validation images are training images as well" if shared else ""
 
 
+def folders(train: Any, val: Any) -> list[str]:
+    """Where the images of both splits lie; nothing where they lie in no files that this suite knows."""
+    splits = [images for images in (train, val) if isinstance(images, in_memory.Held) or data.listed_files(images)]
+    return list(dict.fromkeys(str(data.root_of(images)) for images in splits))
+
+
 def _sha256(parts: Iterable[object]) -> str:
     digest = hashlib.sha256()
     for part in parts:
@@ -121,11 +127,16 @@ def _stats(paths: Sequence[str]) -> list[tuple[int, object]]:
 
 def _main(dataset: str, folder: str) -> int:
     try:
-        found, _ = fingerprint(dataset, *(open_split(dataset, split, folder) for split in ("train", "val")))
+        splits = [open_split(dataset, split, folder) for split in ("train", "val")]
+    except RequestError as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        found, _ = fingerprint(dataset, *splits)
     except RequestError as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps(dataclasses.asdict(found)))
+    print(json.dumps({"fingerprint": dataclasses.asdict(found), "folders": folders(*splits)}))
     return 0
 
 

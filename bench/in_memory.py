@@ -85,6 +85,7 @@ class Held(Dataset[Any]):
         """of each image: the sha256 of its pixels, or its name if it does not load"""
         self.classes = images.classes
         self.root = images.root
+        self.passed_over = getattr(images, "passed_over", {})
         if hasattr(images, "samples"):
             self.samples = [images.samples[index] for index in self.order]
 

@@ -252,7 +252,7 @@ class Training:
         if shared:
             self.watch.note(shared)
         if found.basis != "generated":
-            fingerprints.keep(*place, found)
+            fingerprints.keep(*place, found, identity.folders(train, val))
         return found
 
     def _train_loader(self, images: Any, workers: int) -> Iterable[data.Batch]:

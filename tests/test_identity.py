@@ -251,12 +251,16 @@ def test_labels_that_are_no_class_numbers_are_refused(labels, words):
 # What is kept
 
 
+def keep(runs, dataset, root):
+    fingerprints.keep(runs, dataset, root, found(root), [f"{root}/train", f"{root}/val"])
+
+
 def test_what_is_kept_of_a_folder_holds_until_the_folder_changes(tmp_path, monkeypatch):
     root, runs = folders(tmp_path / "a"), tmp_path / "runs"
     here = runs, FOLDER, str(root)
     first = found(root)
     assert fingerprints.kept(*here) is None
-    fingerprints.keep(*here, first)
+    keep(*here)
     assert fingerprints.kept(*here) == first
     assert fingerprints.kept(runs, FOLDER, str(tmp_path)) is None
     image = root / "val" / "x" / "1.png"
@@ -264,9 +268,9 @@ def test_what_is_kept_of_a_folder_holds_until_the_folder_changes(tmp_path, monke
     image.write_bytes(b"less")  # in place
     assert fingerprints.kept(*here) is None
     image.write_bytes(whole)
-    fingerprints.keep(*here, first)
+    keep(*here)
     monkeypatch.setattr(fingerprints, "MANY", 0)  # a large data set: files are not asked one by one
-    fingerprints.keep(*here, first)
+    keep(*here)
     assert fingerprints.kept(*here) == first
     image.unlink()
     assert fingerprints.kept(*here) is None
@@ -277,7 +281,7 @@ def test_what_is_kept_of_a_folder_holds_until_the_folder_changes(tmp_path, monke
 def test_a_damaged_file_counts_as_none(tmp_path):
     root, runs = folders(tmp_path / "a"), tmp_path / "runs"
     here = runs, FOLDER, str(root)
-    fingerprints.keep(*here, found(root))
+    keep(*here)
     (path,) = (runs / "fingerprints").iterdir()
     whole = path.read_text()
     for damaged in ("", "[]", "{}", whole[:100], whole.replace('"classes": 2', '"classes": 3')):

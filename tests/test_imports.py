@@ -83,7 +83,7 @@ RULES = {
     "bench.data": (DATA | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.identity": (IDENTITY | {"numpy"},) * 2,
-    "bench.fingerprints": (bench("specs", "findings", "store", "datasets"),) * 2,
+    "bench.fingerprints": (bench("specs", "findings", "store"),) * 2,
     "bench.loading": (LOADING | {"torch", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),
     "bench.weights": (WEIGHTS, WEIGHTS | {"huggingface_hub"}),
