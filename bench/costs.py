@@ -70,7 +70,9 @@ def estimate(spec: RunSpec, epochs_done: int, measured: Mapping[Network, Complex
     contents = DATASETS.get(spec.dataset)
     if contents is None:
         return None
-    images = max(0, spec.recipe.total_epochs - epochs_done) * contents.train_images * (1 - spec.recipe.held_out)
+    recipe = spec.recipe
+    an_epoch = contents.train_images * (1 - recipe.held_out) * recipe.train_fraction
+    images = max(0, recipe.total_epochs - epochs_done) * an_epoch
     if found := known.get(_what(spec.identity())):
         per_gpu, device = found
         return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {device}")

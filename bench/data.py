@@ -173,6 +173,27 @@ def hold_out(images: Any, part: float) -> tuple[Part, Part]:
     return Part(images, sorted(order[count:])), Part(images, sorted(order[:count]))
 
 
+def take_fraction(images: Any, fraction: float) -> Part:
+    """As much of each class of the training images, within one image, the same way for every seed.
+
+    A smaller fraction takes a part of what a larger one takes.
+
+    Raises:
+        RequestError: nothing would be left of a class.
+    """
+    by_label: dict[Any, list[int]] = {}
+    labels = labels_of(images)
+    for index in torch.randperm(len(images), generator=torch.Generator().manual_seed(0)).tolist():
+        by_label.setdefault(labels[index], []).append(index)
+    fewest = min((len(indices) for label, indices in by_label.items() if label is not None), default=0)
+    if not round(fraction * fewest):
+        raise RequestError(
+            f"train_fraction={fraction} takes none of the {fewest} training images of the smallest class; choose "
+            f"train_fraction={1 / max(fewest, 1):.2g} or more, or more data"
+        )
+    return Part(images, sorted(i for indices in by_label.values() for i in indices[: round(fraction * len(indices))]))
+
+
 def require_all_classes(name: str, images: Any) -> None:
     """Refuse images whose labels may mean other classes than a trained head's.
 
@@ -217,6 +238,9 @@ def labels_of(images: Any) -> list[Any]:
     Returns:
         A label an image, None for one that would have to be read and does not load.
     """
+    if isinstance(images, Part):
+        labels = labels_of(images.images)
+        return [labels[index] for index in images.indices]
     if files := listed_files(images):
         return [label for _, label in files]
     targets = getattr(images, "targets", None)

@@ -100,7 +100,7 @@ class RunRecord:
     world_size: int = 0
     """processes"""
     data: Mapping[str, object] = field(default_factory=dict)
-    """classes and images found, and what was expected"""
+    """classes and images found, what was expected, and on how many images an epoch draws (``trained_images``)"""
     fingerprint: Fingerprint | None = None
     """of these images; None for a run of before this field"""
     unreadable: list[str] = field(default_factory=list)
@@ -151,7 +151,7 @@ class RunRecord:
             raise ValueError("its run_id is no text")
         if not all(isinstance(part, Mapping) for part in (self.spec, self.git, self.versions, self.data, self.results)):
             raise ValueError("a table in it is none")
-        images = (self.data.get(f"{part}_images", 0) for part in ("train", "val"))
+        images = (self.data.get(f"{part}_images", 0) for part in ("train", "val", "trained"))
         counts = (self.epoch, self.epochs, self.world_size, self.spec.get("seed", 0), *images)
         if not all(type(count) is int and count >= 0 for count in counts):
             raise ValueError("a count in it is none")

@@ -100,6 +100,7 @@ T2T_MEDIUM = Recipe(
     augmentation_repeats=1,
     held_out=0.0,
     local_batch=64,
+    train_fraction=1.0,
 )
 
 T2T_LITE = dataclasses.replace(
@@ -183,6 +184,7 @@ TORCHVISION = Recipe(
     augmentation_repeats=1,
     held_out=0.0,
     local_batch=32,
+    train_fraction=1.0,
 )
 
 _TRANSFER = f"{AUTHORS}: transfer_learning.py"
@@ -205,6 +207,7 @@ CIFAR_TRANSFER = Recipe(
                 "random_erasing_mode",
                 "augmentation_repeats",
                 "held_out",
+                "train_fraction",
             ),
             UNUSED,
         ),
@@ -262,6 +265,7 @@ CIFAR_TRANSFER = Recipe(
     augmentation_repeats=1,
     held_out=0.0,
     local_batch=64,
+    train_fraction=1.0,
 )
 
 

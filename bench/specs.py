@@ -131,6 +131,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "augmentation_repeats": (1, 1000),
     "held_out": (0, 0.5),
     "local_batch": (1, 2**20),
+    "train_fraction": (1e-6, 1),
 }
 """least and most of each number in a recipe"""
 
@@ -222,6 +223,9 @@ class Recipe:
     local_batch: int
     """most images over which batch-norm statistics are computed and one mixup draw is made: the batch of one GPU, where
     the recipe was published for several"""
+    train_fraction: float
+    """part of the training images, without those that are held out, that is trained on: as much of each class, the same
+    for every seed, and a part of what a larger fraction takes"""
 
     def __post_init__(self) -> None:
         missing = [f.name for f in fields(self) if f.compare and f.name != "name" and f.name not in self.sources]
@@ -278,6 +282,7 @@ YOUNGER_FIELDS: dict[str, float | bool] = {
     "augmentation_repeats": 1,
     "held_out": 0.0,
     "local_batch": 64,
+    "train_fraction": 1.0,
 }
 """fields younger than the first runs, with the values at which a recipe is what it was before: these stay out of a
 run's identity, so that older runs keep their ids"""

@@ -203,6 +203,12 @@ class Training:
                     "data, or --set held_out=0"
                 )
             watch.note(f"{len(choosing):,} of the training images are held out: each epoch is validated on them")
+        if self.recipe.train_fraction < 1:
+            train_images = data.take_fraction(train_images, self.recipe.train_fraction)
+            watch.note(
+                f"{len(train_images):,} training images are trained on: train_fraction={self.recipe.train_fraction}"
+            )
+        self.survey["trained_images"] = len(train_images)
         self.layout = lay_out(self.recipe, here.rank, here.size, resources.micro_batch)
         self.batches = data.TrainBatches(len(train_images), self.layout, spec.seed, self.recipe.augmentation_repeats)
         if not self.batches.steps:
@@ -519,7 +525,7 @@ class Training:
             assert self.record
             found = dict(self.survey)
             fingerprints.require_same(self.record, self.fingerprint)
-            if self.record.data and self.record.data != found:
+            if any(found.get(name) != value for name, value in self.record.data.items()):
                 raise RequestError(
                     f"{self.record.run_id} was begun on {self.record.data['train_images']} training images, and "
                     f"{self.resources.data!r} holds {found['train_images']}; give it the same data, or another --runs"
