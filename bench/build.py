@@ -1,7 +1,7 @@
 """What a run is made of: timm's network, optimizer, scheduler, mixup and averaged weights, every value passed."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from timm.data import Mixup
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3
-from torch import nn
+from torch import Tensor, nn
 
 from bench.specs import Network, Recipe, RequestError, RunSpec, Teacher, unknown
 from models.checkpoints import (  # importing models registers its networks with timm
@@ -25,12 +25,15 @@ OURS = ("t2t_vit", "vit", "cnn")
 """modules of ``models`` that register networks"""
 
 
-def create_network(network: Network, **arguments: Any) -> nn.Module:
+def create_network(
+    network: Network, create: Callable[..., nn.Module] = timm.create_model, **arguments: Any
+) -> nn.Module:
     """A network by name, for square images of its size.
 
     Args:
         network: what ``timm.create_model`` knows, ``models`` included; the image size is told to the factories that
             want to know.
+        create: builds it; another implementation takes the same arguments.
         arguments: further ones of the factory; the network's own outrank them.
 
     Raises:
@@ -43,18 +46,18 @@ def create_network(network: Network, **arguments: Any) -> nn.Module:
     cfg = timm.get_pretrained_cfg(network.model)
     if cfg is not None and cfg.fixed_input_size:
         arguments["img_size"] = network.img_size
-    return timm.create_model(network.model, **arguments | dict(network.model_args))
+    return create(network.model, **arguments | dict(network.model_args))
 
 
-def build_network(spec: RunSpec, num_classes: int) -> nn.Module:
-    """The spec's network with a fresh head for ``num_classes``, frozen where its recipe freezes.
+def build_network(spec: RunSpec, num_classes: int, create: Callable[..., nn.Module] = timm.create_model) -> nn.Module:
+    """The spec's network with a fresh head for ``num_classes``, frozen where its recipe freezes; as ``create_network``.
 
     Raises:
         RequestError: no such network, or one without the stochastic depth that the recipe asks for.
     """
     drop_path = {"drop_path_rate": spec.recipe.drop_path} if spec.recipe.drop_path else {}
     try:
-        network = create_network(spec.network, num_classes=num_classes, **drop_path)
+        network = create_network(spec.network, create, num_classes=num_classes, **drop_path)
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise
@@ -83,13 +86,13 @@ class _Renormalised(nn.Module):
     def __init__(self, network: nn.Module, given: Sequence[Sequence[float]], wanted: Sequence[Sequence[float]]) -> None:
         super().__init__()
         self.network = network
-        self.scale: torch.Tensor
-        self.shift: torch.Tensor
+        self.scale: Tensor
+        self.shift: Tensor
         (mean, std), (own_mean, own_std) = (torch.tensor(values)[..., None, None] for values in (given, wanted))
         self.register_buffer("scale", std / own_std)  # (3, 1, 1)
         self.register_buffer("shift", (mean - own_mean) / own_std)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(B, 3, S, S) to logits (B, K)."""
         return self.network(images * self.scale + self.shift)
 
@@ -132,14 +135,27 @@ def build_teacher(
     return network.requires_grad_(False).eval()
 
 
-def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """timm's optimizer with its parameter groups."""
+def build_optimizer(recipe: Recipe, network: nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
+    """timm's optimizer with its parameter groups.
+
+    Args:
+        recipe: its values.
+        network: on the device.
+        fused: one kernel over all parameters: 3 to 6 times as fast as a loop over them on two cores, and under a
+            GradScaler it decides on the device whether to skip a step. A resumed run keeps its checkpoint's choice.
+    """
     options: dict[str, Any] = (
         {"betas": (recipe.momentum, 0.999), "eps": 1e-8}
         if recipe.optimizer == "adamw"
         else {"momentum": recipe.momentum}
     )
-    common: dict[str, Any] = {"opt": recipe.optimizer, "lr": recipe.lr, "weight_decay": recipe.weight_decay, **options}
+    common: dict[str, Any] = {
+        "opt": recipe.optimizer,
+        "lr": recipe.lr,
+        "weight_decay": recipe.weight_decay,
+        "fused": fused,
+        **options,
+    }
     if (recipe.backbone_lr_scale, recipe.backbone_min_lr_scale) == (1, 1):
         return create_optimizer_v2(network, filter_bias_and_bn=not recipe.decay_1d, **common)
     return create_optimizer_v2(_fine_tuning_groups(recipe, network), **common)
@@ -215,18 +231,31 @@ def build_mixup(recipe: Recipe, num_classes: int) -> Mixup | None:
     )
 
 
+class _Ema(ModelEmaV3):
+    """timm's averaged weights of one network, whose tensors are paired once instead of at each step."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        super().__init__(
+            network, decay=decay, min_decay=0.0, update_after_step=0, use_warmup=False, exclude_buffers=False
+        )
+        self._averages: list[Tensor] = []
+        self._weights: list[Tensor] = []
+        self._counts: list[Tensor] = []
+        self._their_counts: list[Tensor] = []
+        for ours, theirs in zip(self.module.state_dict().values(), network.state_dict().values(), strict=True):
+            averaged = ours.is_floating_point()
+            (self._averages if averaged else self._counts).append(ours)
+            (self._weights if averaged else self._their_counts).append(theirs)
+
+    def apply_update_(self, model: nn.Module, decay: float) -> None:
+        torch._foreach_lerp_(self._averages, self._weights, weight=1 - decay)
+        if self._counts:
+            torch._foreach_copy_(self._counts, self._their_counts)
+
+
 def build_ema(recipe: Recipe, network: nn.Module) -> ModelEmaV3 | None:
     """timm's averaged weights, with a constant decay from the first step on, or None where the recipe has none."""
-    if not recipe.ema_decay:
-        return None
-    return ModelEmaV3(
-        network,
-        decay=recipe.ema_decay,
-        min_decay=0.0,
-        update_after_step=0,
-        use_warmup=False,
-        exclude_buffers=False,
-    )
+    return _Ema(network, recipe.ema_decay) if recipe.ema_decay else None
 
 
 def automatic_precision(device: torch.device) -> str:

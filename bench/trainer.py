@@ -22,7 +22,6 @@ import torch
 import torch.distributed as dist
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from bench import data, fingerprints, identity, in_memory
@@ -30,10 +29,8 @@ from bench.batch_layout import Part, lay_out, require_whole_local_batches
 from bench.batch_statistics import SharedStatistics, batch_statistics
 from bench.build import (
     automatic_precision,
-    build_ema,
     build_mixup,
     build_network,
-    build_optimizer,
     build_scheduler,
     build_teacher,
 )
@@ -42,10 +39,11 @@ from bench.findings import Fingerprint, RunRecord
 from bench.local_draws import LocalDraws
 from bench.progress import Phase, Progress, Teller
 from bench.run_folder import OwnedRun, given_file, now
-from bench.scoring import autocast, score
+from bench.scoring import score
 from bench.specs import RequestError, Resources, RunSpec
 from bench.stop import Interrupted, Stop
 from bench.store import sha256_of
+from bench.training_step import TrainingStep
 from bench.world import World, automatic_workers, device_name
 from models.checkpoints import CheckpointError, Fit, load_into, read_checkpoint
 
@@ -230,14 +228,14 @@ class Training:
                 f"{spec.network} has batch norm, whose local batches of {self.layout.local_batch} images must be whole"
             )
             require_whole_local_batches(self.layout, why, here.size, resources.micro_batch)
-        self.teacher = self._teacher() if spec.teacher else None
-        optimizer = build_optimizer(self.recipe, network)
+        teacher = self._teacher() if spec.teacher else None
+        self.step = TrainingStep(self.recipe, network, here.device, self.precision, teacher)
         self.state = State(
             network=network,
-            ema=build_ema(self.recipe, network),
-            optimizer=optimizer,
-            scheduler=build_scheduler(self.recipe, optimizer),
-            scaler=torch.amp.GradScaler(here.device.type, enabled=self.precision == "float16"),
+            ema=self.step.ema,
+            optimizer=self.step.optimizer,
+            scheduler=build_scheduler(self.recipe, self.step.optimizer),
+            scaler=self.step.scaler,
         )
         self.mixup = build_mixup(self.recipe, self.known.num_classes)
         self._resume()
@@ -245,6 +243,7 @@ class Training:
         if here.size > 1:
             self.model = DistributedDataParallel(network, broadcast_buffers=False)
             self.statistics = SharedStatistics(network, len(self.layout.parts), here.rank, here.size)
+        self.step.forward = self.model
 
     def _fingerprint(self, train: Any, val: Any) -> Fingerprint | None:
         """Of the images that are here; on rank 0, where the record is."""
@@ -348,7 +347,6 @@ class Training:
         losses: list[Tensor] = []  # of the steps since the last look, on the device
         loader = iter(self.train_loader)
         for step in range(state.step, self.batches.steps):
-            state.optimizer.zero_grad(set_to_none=True)
             if self.statistics:
                 self.statistics.begin_step()
             loss = torch.zeros((), device=device)
@@ -360,15 +358,12 @@ class Training:
                     last = rows.stop == part.rows.stop and part is self.layout.parts[-1]
                     with contextlib.nullcontext() if last else self._no_sync():
                         with self._draws(part, rows, step):
-                            share = self._loss(images[mine], targets[mine]) / self.layout.micro_batches
-                        state.scaler.scale(share).backward()
+                            share = self.step.loss(images[mine], targets[mine]) / self.layout.micro_batches
+                        self.step.backward(share)
                     loss += share.detach()
             if self.statistics:
                 self.statistics.end_step()
-            state.scaler.step(state.optimizer)
-            state.scaler.update()
-            if state.ema:
-                state.ema.update(state.network)
+            self.step.update()
             losses.append(loss)
             at_end = step + 1 == self.batches.steps
             if device.type == "cpu" or at_end or len(losses) == SYNC_STEPS_GPU:
@@ -397,20 +392,6 @@ class Training:
             return contextlib.nullcontext()
         data.seed_everything(self.spec.seed, self.state.epoch, step, part.place)
         return LocalDraws(rows, self.layout.local_batch)
-
-    def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy against labels (B,) or mixed labels (B, K), smoothed already if mixed."""
-        smoothing = 0.0 if targets.is_floating_point() else self.recipe.label_smoothing
-        with autocast(self.here.device, self.precision):
-            logits = self.model(images)
-        if self.teacher is None:
-            return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
-        # Hard distillation (Touvron et al. 2021, equation 3): a token each for the label and the teacher's decision.
-        with torch.no_grad(), autocast(self.here.device, self.precision):
-            decisions = self.teacher(images).argmax(1)
-        by_label, by_teacher = (part.float() for part in logits)
-        label_loss = functional.cross_entropy(by_label, targets, label_smoothing=smoothing)
-        return (label_loss + functional.cross_entropy(by_teacher, decisions)) / 2
 
     def _teacher(self) -> nn.Module:
         """The trained network that this one learns from."""

@@ -18,6 +18,7 @@ IDENTITY = bench("specs", "findings", "data", "in_memory")
 JOB = bench("specs", "findings", "progress", "store", "run_folder", "stop", "slurm")
 TRAINER = bench("specs", "findings", "build", "data", "in_memory", "run_folder", "scoring", "stop", "store", "world")
 TRAINER |= bench("fingerprints", "identity", "batch_layout", "batch_statistics", "local_draws", "progress")
+TRAINER |= bench("training_step")
 EVALUATE = bench(
     "specs", "findings", "data", "identity", "build", "job", "run_folder", "scoring", "stop", "store", "world"
 )
@@ -94,6 +95,7 @@ RULES = {
     ),
     "bench.world": ({"torch"},) * 2,
     "bench.scoring": (bench("data") | {"torch"},) * 2,
+    "bench.training_step": (bench("specs", "build", "scoring") | {"torch"},) * 2,
     "bench.trainer": (TRAINER | {"models", "torch", "timm"},) * 2,
     "bench.watch": (bench("progress"),) * 2,
     "bench.job": (JOB, JOB | bench("trainer", "watch", "world") | {"torch", "submitit"}),
