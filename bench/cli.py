@@ -186,7 +186,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"train on other data: {', '.join(DATASETS)}; class folders of your own, torch/image_folder; or a data "
         "set of the Hugging Face hub, hfds/NAME: another run, reported apart",
     )
-    parser.add_argument("--download", action="store_true", help="fetch CIFAR into --data where it is missing")
+    parser.add_argument(
+        "--download",
+        action="store_true",
+        help="fetch CIFAR, or another data set of torchvision's, into --data where it is missing",
+    )
     parser.add_argument(
         "--budget",
         default=BUDGETS[0],

@@ -120,13 +120,12 @@ def open_images(name: str, split: str, data: str, *, download: bool = False) -> 
         return Synthetic(split)
     if name in LAYOUTS:
         folder = split_folder(name, split, Path(data), download=download)
-        if folder:
-            return AnnotatedImages(name, folder) if is_annotated(name, folder) else ClassFolders(name, folder)
-        root = str(Path(data) / name)
-        try:
-            return _TORCHVISION[name](root, train=split == "train", download=download)
-        except RuntimeError as error:  # torchvision's word for: not there, or not whole
-            raise RequestError(f"{name} in {root!r} is not whole; fetch it with --download") from error
+        if folder is None:
+            fetched = _torchvision_files(name, split, data, download)
+            if name != "imagenette":
+                return fetched
+            folder = Path(data) / "imagenette2" / split
+        return AnnotatedImages(name, folder) if is_annotated(name, folder) else ClassFolders(name, folder)
     if name.startswith("hfds/"):
         found = hub_datasets.look_up(name, data)
         of_hub = found.split(split)
@@ -140,6 +139,17 @@ def open_images(name: str, split: str, data: str, *, download: bool = False) -> 
         raise RequestError(
             f"no {name} in {data!r} ({reason}); fetch it with --download, or choose --data DIR"
         ) from error
+
+
+def _torchvision_files(name: str, split: str, data: str, download: bool) -> Any:
+    """What torchvision opens by the data set's name, and downloads first if it is asked to."""
+    try:
+        if name == "imagenette":
+            return datasets.Imagenette(data, split, download=download)
+        return _TORCHVISION[name](str(Path(data) / name), train=split == "train", download=download)
+    except (RuntimeError, OSError) as error:  # not there, not whole, not to be fetched
+        reason = " ".join(str(error).split())
+        raise RequestError(f"{name} in {data!r} cannot be read ({reason}); fetch it with --download") from error
 
 
 class Part(Dataset[Any]):

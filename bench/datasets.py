@@ -62,6 +62,8 @@ _CIFAR_FILES = {
     "cifar100": ("cifar-100-python", ("meta", "train", "test")),
 }
 """torchvision's folder, and the files in it"""
+FETCHED = ("cifar10", "cifar100", "imagenette")
+"""what torchvision downloads"""
 
 
 def require_name(name: str) -> None:
@@ -132,10 +134,11 @@ def split_folder(name: str, split: str, data: Path, *, download: bool = False) -
         name: one of ``LAYOUTS``.
         split: "train" or "val".
         data: the folder of ``--data``.
-        download: torchvision's files of CIFAR may be missing, since they will be fetched.
+        download: what torchvision can fetch may be missing.
 
     Returns:
-        The folder, named as the data set calls the split; None where torchvision's files of CIFAR take its place.
+        The folder, named as the data set calls the split; None where torchvision's files of CIFAR take its place, or
+        what is missing is to be fetched.
 
     Raises:
         RequestError: it is not there, or in several places.
@@ -145,9 +148,11 @@ def split_folder(name: str, split: str, data: Path, *, download: bool = False) -
     root = root_folder(name, data)
     if folder := _child(root, names):
         return folder
+    if download and name in FETCHED:
+        return None
     if name in _CIFAR_FILES:
         archive, _ = _CIFAR_FILES[name]
-        if download or (root / archive).is_dir():
+        if (root / archive).is_dir():
             return None
         raise RequestError(
             f"no {name} in {str(data / name)!r}: neither class folders ({names[0]}/CLASS/*.png) nor torchvision's "

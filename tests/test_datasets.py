@@ -1,13 +1,18 @@
 """Data sets by name: what is no data set, not there or not sorted is refused before anything is planned or written."""
 
+import hashlib
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torchvision
 from PIL import Image
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, ImageNetInfo
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from bench import data, datasets
+from bench import class_names, data, datasets, identity
 from bench.specs import RequestError, RunSpec
 
 TINY = ("--budget", "smoke", "--only", "tiny T2T-ViT", "--set", "global_batch=8", "epochs=1", "warmup_epochs=0")
@@ -18,10 +23,10 @@ def draw(path, level=90):
     Image.fromarray(np.full((40, 40, 3), level, np.uint8)).save(path)
 
 
-def folders(root, *names, images=2):
+def folders(root, *names, images=2, suffix="png"):
     for label, name in enumerate(names):
         for i in range(images):
-            draw(root / name / f"{i}.png", 40 * label + i)
+            draw(root / name / f"{i}.{suffix}", 40 * label + i)
     return root
 
 
@@ -154,8 +159,136 @@ def test_cifar_by_torchvisions_files_is_found_or_fetched(tmp_path):
         assert f"cifar100: {name} is missing in" in refused("cifar100", tmp_path)
         (tmp_path / "cifar100" / "cifar-100-python" / name).touch()
     datasets.require_folders("cifar100", tmp_path)
-    with pytest.raises(RequestError, match="is not whole; fetch it with --download"):  # by its checksums
+    with pytest.raises(
+        RequestError, match=r"cannot be read \(Dataset not found or corrupted.*; fetch it with --download"
+    ):  # by its checksums
         data.open_images("cifar100", "val", str(tmp_path))
+
+
+def test_imagenettes_archive_is_fetched_and_unpacked_by_torchvision(tmp_path, monkeypatch):
+    for split in ("train", "val"):
+        folders(tmp_path / "archive" / "imagenette2" / split, *WNIDS["imagenette"], suffix="JPEG")
+    archive = tmp_path / "data" / "imagenette2.tgz"  # as if downloaded, which torchvision knows by its checksum
+    archive.parent.mkdir()
+    Path(shutil.make_archive(str(tmp_path / "packed"), "gztar", tmp_path / "archive")).rename(archive)
+    where = "http://127.0.0.1:9/imagenette2.tgz", hashlib.md5(archive.read_bytes()).hexdigest()
+    monkeypatch.setitem(torchvision.datasets.Imagenette._ARCHIVES, "full", where)
+    assert "no imagenette images in" in refused("imagenette", archive.parent)
+    datasets.require_folders("imagenette", archive.parent, download=True)
+    train, val = (data.open_images("imagenette", s, str(archive.parent), download=True) for s in ("train", "val"))
+    assert (len(train), len(val), val.root) == (4, 4, str(archive.parent / "imagenette2" / "val"))
+    assert len(data.open_images("imagenette", "val", str(archive.parent))) == 4
+    shutil.rmtree(archive.parent)
+    with pytest.raises(RequestError, match=r"imagenette in '.*/data' cannot be read \(.*refused.*; fetch it with"):
+        data.open_images("imagenette", "train", str(archive.parent), download=True)
+
+
+# Named data sets in folders
+
+WNIDS = {
+    "imagenette": ("n03888257", "n01440764"),
+    "imagewoof": ("n02115641", "n02086240"),
+    "tiny-imagenet-200": ("n12267677", "n01443537"),
+}
+
+
+PLACES = [(name, place) for name in WNIDS for place in datasets.LAYOUTS[name].folders]
+
+
+@pytest.mark.parametrize(("name", "place"), PLACES)
+def test_data_sets_by_name_wherever_their_folder_is_and_however_it_is_called(tmp_path, name, place):
+    for split, images in (("train", 3), ("val", 2)):
+        folders(tmp_path / place / split, *WNIDS[name], images=images)
+    datasets.require_folders(name, tmp_path)
+    train, val = (data.open_images(name, split, str(tmp_path)) for split in ("train", "val"))
+    last = datasets.DATASETS[name].num_classes - 1
+    assert [label for _, label in train.samples] == [0] * 3 + [last] * 3  # their own numbers, though most are missing
+    assert [label for _, label in val.samples] == [0] * 2 + [last] * 2
+    spec = RunSpec(model="t2t_vit_7", dataset=name, recipe=None, img_size=32)
+    survey = data.survey(spec, train, val)
+    assert (survey["classes"], survey["complete"]) == (2, False)
+    known = data.describe(spec, train, val)
+    assert (known.num_classes, known.mean, known.std) == (last + 1, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+
+
+def test_classes_have_the_order_of_their_wordnet_ids():
+    for name, labels in class_names.WORDNET_IDS.items():
+        assert labels == sorted(set(labels))
+        assert len(labels) == datasets.DATASETS[name].num_classes
+        assert set(labels) <= set(ImageNetInfo().label_names())  # all three are subsets of ImageNet-1k
+    assert class_names.WORDNET_IDS["imagenette"] == sorted(torchvision.datasets.Imagenette._WNID_TO_CLASS)
+
+
+def test_other_classes_than_a_data_sets_own_are_refused(tmp_path):
+    for split in ("train", "val"):
+        folders(tmp_path / split, *WNIDS["imagewoof"])
+    text = refused("imagenette", tmp_path)
+    assert f"'n02086240' in '{tmp_path}/train' is none of its 10 classes; choose the folder of imagenette" in text
+
+
+def test_a_data_set_in_several_places_is_not_chosen_for_the_user(tmp_path):
+    for size in (160, 320):
+        folders(tmp_path / f"imagenette2-{size}" / "train", *WNIDS["imagenette"])
+        folders(tmp_path / f"imagenette2-{size}" / "val", *WNIDS["imagenette"])
+    text = refused("imagenette", tmp_path)
+    assert (
+        f"as imagenette2-320 and as imagenette2-160; choose one of them with --data, as in --data {tmp_path}/" in text
+    )
+    datasets.require_folders("imagenette", tmp_path / "imagenette2-160")
+
+
+@pytest.fixture
+def tiny_imagenet(tmp_path):
+    """Tiny ImageNet as its archive unpacks, with two images of each of two classes."""
+    root = tmp_path / "tiny-imagenet-200"
+    first, second = sorted(WNIDS["tiny-imagenet-200"])
+    for label in (first, second):
+        for i in range(2):
+            draw(root / "train" / label / "images" / f"{label}_{i}.JPEG", 50 * i)
+        (root / "train" / label / f"{label}_boxes.txt").write_text(f"{label}_0.JPEG\t0\t0\t62\t62\n")
+    lines = [f"val_{i}.JPEG\t{label}\t0\t32\t44\t62\n" for i, label in enumerate([second, first, second])]
+    for i in range(3):
+        draw(root / "val" / "images" / f"val_{i}.JPEG", 80 * i)
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    draw(root / "test" / "images" / "test_0.JPEG")
+    (root / "wnids.txt").write_text(f"{second}\n{first}\n")
+    return tmp_path
+
+
+def test_tiny_imagenet_as_its_archive_unpacks(tiny_imagenet):
+    name = "tiny-imagenet-200"
+    datasets.require_folders(name, tiny_imagenet)
+    for place in (tiny_imagenet, tiny_imagenet / name):
+        train, val = (data.open_images(name, split, str(place)) for split in ("train", "val"))
+        assert (len(train), data.class_names(train)) == (4, data.class_names(val))
+        assert [(path.rpartition("/")[2], label) for path, label in val.samples] == [
+            ("val_0.JPEG", 199),
+            ("val_1.JPEG", 0),
+            ("val_2.JPEG", 199),
+        ]
+        assert [label for _, label in train.samples] == [0, 0, 199, 199]
+        image, label, problem = data.read_image(val, 2)
+        assert (image.mode, image.size, label, problem) == ("RGB", (40, 40), 199, "")
+        assert data.notes(train) == data.notes(val) == []
+    found, _ = identity.fingerprint(name, train, val)
+    (tiny_imagenet / name / "val" / "val_annotations.txt").write_text(
+        (tiny_imagenet / name / "val" / "val_annotations.txt")
+        .read_text()
+        .replace("val_0.JPEG\tn12267677", "val_0.JPEG\tn01443537")
+    )
+    again, _ = identity.fingerprint(name, train, data.open_images(name, "val", str(tiny_imagenet)))
+    assert (again.train_sha256, again.val_sha256 == found.val_sha256) == (found.train_sha256, False)
+
+
+def test_damaged_annotations_of_tiny_imagenet_are_refused(tiny_imagenet):
+    path = tiny_imagenet / "tiny-imagenet-200" / "val" / "val_annotations.txt"
+    whole = path.read_text()
+    path.write_text(whole + "val_9.JPEG\n")
+    assert f"{path}: line 'val_9.JPEG' is no file and class" in refused("tiny-imagenet-200", tiny_imagenet)
+    path.write_text(whole.replace("n12267677", "n00000000"))
+    assert "'n00000000' in " in refused("tiny-imagenet-200", tiny_imagenet)
+    path.write_text("")
+    assert "holds neither class folders nor images" in refused("tiny-imagenet-200", tiny_imagenet)
 
 
 # The command line
