@@ -135,7 +135,10 @@ def _files(folder: str) -> Iterator[_Entry]:
 
 def _classes(folder: str) -> Iterator[_Entry]:
     yield _entry(folder)
-    yield from (_entry(entry.path) for entry in os.scandir(folder) if entry.is_dir())
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield _entry(entry.path)
+            yield _entry(os.path.join(entry.path, "images"))  # noqa: PTH118  # where Tiny ImageNet's classes have theirs
 
 
 def _entry(path: str) -> _Entry:

@@ -12,7 +12,7 @@ from PIL import Image
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, ImageNetInfo
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from bench import class_names, data, datasets, identity
+from bench import class_names, data, datasets, fingerprints, identity
 from bench.specs import RequestError, RunSpec
 
 TINY = ("--budget", "smoke", "--only", "tiny T2T-ViT", "--set", "global_batch=8", "epochs=1", "warmup_epochs=0")
@@ -278,6 +278,20 @@ def test_tiny_imagenet_as_its_archive_unpacks(tiny_imagenet):
     )
     again, _ = identity.fingerprint(name, train, data.open_images(name, "val", str(tiny_imagenet)))
     assert (again.train_sha256, again.val_sha256 == found.val_sha256) == (found.train_sha256, False)
+
+
+def test_a_change_in_tiny_imagenets_folders_is_seen_without_listing_them(tiny_imagenet, monkeypatch):
+    monkeypatch.setattr(fingerprints, "MANY", 0)
+    name, runs = "tiny-imagenet-200", tiny_imagenet / "runs"
+
+    def opened():
+        return [data.open_images(name, split, str(tiny_imagenet)) for split in ("train", "val")]
+
+    found, _ = identity.fingerprint(name, *opened())
+    fingerprints.keep(runs, name, str(tiny_imagenet), found, identity.folders(*opened()))
+    assert fingerprints.kept(runs, name, str(tiny_imagenet)) == found
+    draw(tiny_imagenet / name / "train" / "n01443537" / "images" / "n01443537_9.JPEG")
+    assert fingerprints.kept(runs, name, str(tiny_imagenet)) is None
 
 
 def test_damaged_annotations_of_tiny_imagenet_are_refused(tiny_imagenet):
