@@ -150,7 +150,8 @@ class Teller:
         if self._first is None:
             self._first = clock, done
         began, before = self._first
-        return (clock - began) * (now.epochs - done) / (done - before) if done > before else None
+        left = max(now.epochs - done, 0)  # what a recipe holds images out for is validated on after the last epoch
+        return (clock - began) * left / (done - before) if done > before else None
 
 
 def duration(seconds: float | None) -> str:
