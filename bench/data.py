@@ -36,7 +36,8 @@ from bench.batch_layout import BatchLayout
 from bench.class_names import CIFAR_CLASSES
 from bench.datasets import LAYOUTS, is_annotated, is_test, require_name, require_same_classes, split_folder
 from bench.findings import EvaluationSpec
-from bench.images import AnnotatedImages, ClassFolders, ReaderImages, quietly_rgb
+from bench.images import AnnotatedImages, ClassFolders, ReaderImages
+from bench.pixels import no_warnings, to_rgb
 from bench.specs import DATASETS, Contents, Recipe, RequestError, RunSpec
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -436,8 +437,9 @@ class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
 def read_image(images: Any, index: int) -> tuple[Image.Image | None, int, str]:
     """An image in RGB with its label, and a line on what is wrong with it where it does not load."""
     try:
-        image, label = quietly_rgb(images, index)
-        return image, label, ""
+        with no_warnings():
+            image, label = images[index]
+            return to_rgb(image), label, ""
     except Exception as error:  # whatever a decoder raises: the image is named and counted
         return None, -1, f"{image_name(images, index)}: {type(error).__name__}: {' '.join(str(error).split())}"
 

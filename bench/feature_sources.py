@@ -44,17 +44,20 @@ def open_photograph(path: Path | None) -> Photograph:
     Raises:
         RequestError: it is not there, or no image.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+
+    from bench.pixels import UnknownRange, no_warnings, open_image, to_rgb
 
     if path is None:
         from matplotlib.cbook import get_sample_data
 
         path = Path(get_sample_data("grace_hopper.jpg", asfileobj=False))
     try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+        with no_warnings():
+            upright = to_rgb(ImageOps.exif_transpose(open_image(path)))
     except Exception as error:  # whatever a decoder raises
         reason = (isinstance(error, OSError) and error.strerror) or "not a whole image that can be read"
+        reason = str(error) if isinstance(error, UnknownRange) else reason
         raise RequestError(f"--image {path}: {reason}; give a photograph, as a JPEG or PNG file") from error
     return Photograph(name=path.name, sha256=sha256_of(path), image=upright)
 

@@ -1,13 +1,10 @@
-"""Images as they lie on disk: class folders, timm's readers, and pixels of any kind made RGB."""
+"""Images as they lie on disk: class folders, Tiny ImageNet's annotations, timm's readers."""
 
-import logging
 import os
-import warnings
 from collections import Counter
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
 from PIL import Image
 from timm.data import ImageNetInfo
 from torch.utils.data import Dataset
@@ -15,8 +12,7 @@ from torchvision.datasets import ImageFolder
 
 from bench.class_names import WORDNET_IDS
 from bench.datasets import annotations, is_image, is_passed_over, split_classes
-
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints what it logs between our lines
+from bench.pixels import decode, open_image
 
 
 class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision has no types
@@ -116,68 +112,3 @@ def _class_numbers(name: str) -> dict[str, int]:
     """The number of each class that a data set names by WordNet id."""
     names = ImageNetInfo().label_names() if name == "imagenet" else WORDNET_IDS.get(name, [])
     return {label: number for number, label in enumerate(names)}
-
-
-def open_image(path: str) -> Image.Image:
-    """The image of a file, decoded, with the pixels as they are in it."""
-    with Path(path).open("rb") as file:
-        return decode(file)
-
-
-def decode(file: IO[bytes]) -> Image.Image:
-    """The image in an open file; of several in it the first."""
-    image = Image.open(file)
-    image.load()
-    return image
-
-
-class UnknownRange(Exception):
-    """A file does not tell which of its values is white."""
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An image with 8 bits a channel, as timm has it: transparency is dropped, and the orientation in EXIF not applied.
-
-    16-bit pixels are scaled, where PIL's own conversion cuts them off at 255.
-
-    Raises:
-        UnknownRange: its pixels are floats or 32-bit integers, and the file does not tell their range.
-    """
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _to_8_bits(image)
-    if image.mode == "P":  # with its transparency PIL warns of a direct way
-        image = image.convert("RGBA")
-    return image.convert("RGB")
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Grey levels of 0 to 255; the most that a file can hold becomes 255."""
-    pixels = np.asarray(image)
-    bits = 16 if image.mode.startswith("I;16") or image.format in _SIXTEEN_BITS else 0
-    if image.format == "TIFF" and bits:
-        bits = image.tag_v2.get(_BITS_PER_SAMPLE, (bits,))[0]  # type: ignore[attr-defined]  # 12 of some cameras
-    if not bits:
-        kind = "32-bit integers" if image.mode == "I" else "floats"
-        raise UnknownRange(
-            f"pixels are {kind} from {pixels.min():g} to {pixels.max():g}, and which of them is white is not known; "
-            "save it with 8 or 16 bits"
-        )
-    return Image.fromarray(np.rint(pixels * (255 / (2**bits - 1))).astype(np.uint8))
-
-
-_SIXTEEN_BITS = ("PPM", "PNG")
-"""formats whose 16-bit pixels PIL may hold as 32-bit integers"""
-_BITS_PER_SAMPLE = 258
-"""TIFF's tag"""
-
-
-def quietly_rgb(images: Any, index: int) -> tuple[Image.Image, int]:
-    """An image of a map-style data set in RGB, with its label; what decoders warn of is not printed.
-
-    Raises:
-        Exception: whatever a decoder raises.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its size or its metadata: an image loads, or an error says why not
-        image, label = images[index]
-        return to_rgb(image), label

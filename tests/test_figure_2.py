@@ -377,6 +377,15 @@ def test_a_photograph_is_shown_upright(tmp_path):
     assert (photograph.image.size, photograph.image.mode) == ((60, 80), "RGB")
 
 
+def test_a_photograph_of_16_bits_is_scaled_and_one_of_no_known_range_refused(tmp_path):
+    path = tmp_path / "raw.tif"
+    Image.fromarray(np.full((4, 6), 257 * 77, np.uint16)).save(path)
+    assert open_photograph(path).image.getpixel((0, 0)) == (77, 77, 77)
+    Image.fromarray(np.full((4, 6), 0.5, np.float32)).save(path)
+    with pytest.raises(RequestError, match=r"raw\.tif: pixels are floats from 0\.5 to 0\.5, and which of"):
+        open_photograph(path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bench import data, datasets
-from bench.images import UnknownRange, decode, to_rgb
+from bench.pixels import UnknownRange, decode, to_rgb
 
 
 def folder_of(tmp_path, **files):

@@ -33,8 +33,8 @@ DISPATCH = STANDING | bench("fingerprints", "given", "store", "costs", "settings
 DISPATCH |= bench("batch_layout", "datasets", "hub_datasets")
 COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given", "status", "cancel")
 CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm", "datasets")
-DATA = bench("specs", "findings", "batch_layout", "class_names", "datasets", "hub_datasets", "images")
-IMAGES = bench("class_names", "datasets") | {"torch", "torchvision", "timm", "numpy", "PIL"}
+DATA = bench("specs", "findings", "batch_layout", "class_names", "datasets", "hub_datasets", "images", "pixels")
+IMAGES = bench("class_names", "datasets", "pixels") | {"torch", "torchvision", "timm", "numpy", "PIL"}
 COLLECT = bench("specs", "findings", "store", "run_folder", "evaluations")
 CURVES = bench("specs", "findings", "store", "run_folder", "status", "collect", "evidence", "output")
 SOURCES = bench("specs", "findings", "paper", "budgets", "store", "run_folder", "collect", "feature_maps")
@@ -81,6 +81,7 @@ RULES = {
         bench("specs", "datasets") | {"datasets", "huggingface_hub"},
     ),
     "bench.images": (IMAGES,) * 2,
+    "bench.pixels": ({"numpy", "PIL"},) * 2,
     "bench.data": (DATA | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.identity": (IDENTITY | {"numpy"},) * 2,
@@ -111,7 +112,7 @@ RULES = {
         bench("specs", "findings", "source_hash", "build", "structure") | {"torch", "timm", "fvcore"},
     ),
     "bench.feature_maps": (MAPS, MAPS | bench("build", "data") | {"models", "torch", "timm", "numpy", "PIL"}),
-    "bench.feature_sources": (SOURCES, SOURCES | {"models", "matplotlib", "PIL"}),
+    "bench.feature_sources": (SOURCES, SOURCES | bench("pixels") | {"models", "matplotlib", "PIL"}),
     "bench.structure": (set(), {"torch"}),
     "bench.outline": (
         bench("specs", "findings", "store", "complexity", "source_hash"),
