@@ -395,11 +395,14 @@ class Batch:
 
     images: Tensor
     labels: Tensor
+    indices: Tensor
+    """(B,), of the images in their data set"""
     unreadable: list[str]
 
     def pin_memory(self) -> "Batch":
         """Called by DataLoader."""
-        return Batch(images=self.images.pin_memory(), labels=self.labels.pin_memory(), unreadable=self.unreadable)
+        images, labels, indices = (part.pin_memory() for part in (self.images, self.labels, self.indices))
+        return Batch(images=images, labels=labels, indices=indices, unreadable=self.unreadable)
 
 
 TRIES = 100
@@ -410,7 +413,12 @@ Key = tuple[int | tuple[int, int], int]
 """of a sample: the epoch, or (epoch, n) where an image comes the nth time more in it; and the image's index"""
 
 
-class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
+Sample = tuple[Tensor | None, int, int, list[str]]
+"""an image behind its transform, None if none was found that loads, with its label and its index; and a line on each
+that failed to load"""
+
+
+class Samples(Dataset[Sample]):
     """Images behind their transform, addressed by (epoch, index).
 
     An image that does not load gives its place to the next one in training, and no image in evaluation.
@@ -419,7 +427,7 @@ class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
     def __init__(self, images: Any, transform: Any, seed: int, *, training: bool) -> None:
         self.images, self.transform, self.seed, self.training = images, transform, seed, training
 
-    def __getitem__(self, key: Key) -> tuple[Tensor | None, int, list[str]]:
+    def __getitem__(self, key: Key) -> Sample:
         occasion, index = key
         unreadable: list[str] = []
         for _ in range(TRIES if self.training else 1):
@@ -430,8 +438,8 @@ class Samples(Dataset[tuple[Tensor | None, int, list[str]]]):
                 continue
             with preserved_generators():
                 seed_cpu(self.seed, occasion, index)
-                return self.transform(image), label, unreadable
-        return None, -1, unreadable
+                return self.transform(image), label, index, unreadable
+        return None, -1, -1, unreadable
 
 
 def read_image(images: Any, index: int) -> tuple[Image.Image | None, int, str]:
@@ -461,12 +469,13 @@ def root_of(images: Any) -> Path:
     return Path(getattr(images, "root", None) or images.reader.root)
 
 
-def _collate(items: list[tuple[Tensor | None, int, list[str]]]) -> Batch:
-    loaded = [(image, label) for image, label, _ in items if image is not None]
+def _collate(items: list[Sample]) -> Batch:
+    loaded = [(image, label, index) for image, label, index, _ in items if image is not None]
     return Batch(
-        images=torch.stack([image for image, _ in loaded]) if loaded else torch.empty(0),
-        labels=torch.tensor([label for _, label in loaded], dtype=torch.long),
-        unreadable=[line for _, _, lines in items for line in lines],
+        images=torch.stack([image for image, _, _ in loaded]) if loaded else torch.empty(0),
+        labels=torch.tensor([label for _, label, _ in loaded], dtype=torch.long),
+        indices=torch.tensor([index for _, _, index in loaded], dtype=torch.long),
+        unreadable=[line for *_, lines in items for line in lines],
     )
 
 

@@ -6,6 +6,7 @@ whatever W. Hits are whole numbers: an evaluation that was interrupted ends with
 ``python -m bench.evaluate PATH FILE FOUND_BY RUNS SPEC RESOURCES`` is what torchrun starts on each GPU.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -15,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from bench import data, identity, job
+from bench import data, identity, job, predictions
 from bench.build import create_network
 from bench.findings import Evaluation, EvaluationSpec
 from bench.run_folder import now
@@ -122,9 +124,7 @@ def evaluate(
         Unreadable: too many images failed to load.
     """
     began = time.monotonic()
-    begun = load_evaluation(runs, spec)
-    if begun and begun.unreadable:  # they may be readable by now
-        begun = None
+    begun, predicted = _begun(runs, spec)
     done = begun or Evaluation(
         spec=spec,
         file=weights.file,
@@ -149,16 +149,20 @@ def evaluate(
     workers = automatic_workers(here) if resources.workers is None else resources.workers
     seen = done.images + len(done.unreadable)
     loader = data.ordered_loader(samples, resources.micro_batch, workers, here.rank, here.size, here.device, start=seen)
+    listed = identity.listing(images)
     network = weights.network.to(here.device).eval()
     torch.backends.cudnn.allow_tf32 = False  # or convolutions in float32 keep 10 bits of each number
     for batch in loader:
+        guesses = torch.full((resources.micro_batch * here.size,), predictions.UNREAD, device=here.device)
         sums = torch.zeros(5, dtype=torch.double, device=here.device)  # images, loss, top-1, top-5, unreadable
         if len(batch.labels):
-            sums[:4] = score(network, batch, here.device, spec.precision)
+            sums[:4], found = score(network, batch, here.device, spec.precision)
+            guesses[batch.indices.to(here.device) - seen] = found
         sums[4] = len(batch.unreadable)
         number, unreadable = torch.tensor(stop.signal, device=here.device), [batch.unreadable]
         if here.size > 1:
             dist.all_reduce(sums)
+            dist.all_reduce(guesses, op=dist.ReduceOp.MAX)  # each image is one process's
             dist.all_reduce(number, op=dist.ReduceOp.MAX)
             if sums[4]:
                 unreadable = [[] for _ in range(here.size)]
@@ -173,6 +177,7 @@ def evaluate(
             evaluated_at=now(),
             wall_time_s=round(before_s + time.monotonic() - began, 1),
         )
+        predicted[seen : seen + len(guesses)] = guesses[: spec.images - seen].cpu().numpy()
         seen = done.images + len(done.unreadable)
         if not math.isfinite(loss):
             raise EvaluationFailed(f"{weights.path}: an output is not finite in {spec.precision}, before image {seen}")
@@ -186,11 +191,22 @@ def evaluate(
         if here.leads:
             progress(seen)
             if number or done.is_done or time.monotonic() - saved > resources.save_every_s:
-                save_evaluation(runs, done)
+                predictions.save_images(runs, spec.images_sha256, *listed)
+                done = save_evaluation(runs, done, predictions.packed(spec.images_sha256, {"released": predicted}))
                 saved = time.monotonic()
         if number and not done.is_done:
             raise Interrupted(int(number), f"image {seen:,} of {spec.images:,}")
     return done
+
+
+def _begun(runs: Path, spec: EvaluationSpec) -> tuple[Evaluation | None, predictions.Classes]:
+    """What there is to go on from, with what it said of the images so far."""
+    begun = load_evaluation(runs, spec)
+    if begun and not begun.unreadable:  # they may be readable by now
+        with contextlib.suppress(ValueError):  # damaged: all is said anew
+            if said := predictions.load_predictions(runs, begun):
+                return begun, said.predicted["released"]
+    return None, np.full(spec.images, predictions.UNREAD)
 
 
 def evaluate_on(

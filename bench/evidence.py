@@ -10,9 +10,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.collect import Collected
-from bench.findings import RunRecord
+from bench.findings import Evaluation, RunRecord
 from bench.report.evidence import FOLDER, LISTED_SEEDS
-from bench.store import complexity_path, evaluation_path
+from bench.store import (
+    complexity_path,
+    evaluation_path,
+    evaluation_predictions_path,
+    images_path,
+    run_predictions_path,
+)
 
 
 def behind(found: Collected) -> list[Path]:
@@ -21,14 +27,30 @@ def behind(found: Collected) -> list[Path]:
     return [
         *(complexity_path(here, network) for network in found.measurements),
         *(evaluation_path(here, one.spec) for each in found.evaluations.values() for one in each),
+        *(path for each in found.evaluations.values() for one in each for path in _predictions(one)),
         *of_runs(found.records.values()),
     ]
 
 
 def of_runs(by_seed: Iterable[Sequence[RunRecord]]) -> list[Path]:
     """Files that tell what came of runs, below their folder: of the seeds of each that pages list."""
-    listed = [record.run_id for seeds in by_seed for record in seeds[:LISTED_SEEDS]]
-    return [Path(run_id, name) for run_id in listed for name in ("spec.json", "record.json", "metrics.jsonl")]
+    listed = [record for seeds in by_seed for record in seeds[:LISTED_SEEDS]]
+    names = ("spec.json", "record.json", "metrics.jsonl")
+    return [
+        path for record in listed for path in (*(Path(record.run_id, name) for name in names), *_predictions(record))
+    ]
+
+
+def _predictions(found: RunRecord | Evaluation) -> list[Path]:
+    """What was said of every image, and which images these are."""
+    here = Path()
+    if not found.predictions_sha256:
+        return []
+    if isinstance(found, Evaluation):
+        path = evaluation_predictions_path(here, found.spec, found.predictions_sha256)
+        return [path, images_path(here, found.spec.images_sha256)]
+    images = found.fingerprint and images_path(here, found.fingerprint.val_sha256)
+    return [run_predictions_path(here, found.run_id), *([images] if images else [])]
 
 
 def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:

@@ -115,6 +115,9 @@ class RunRecord:
     None where nobody noted it"""
     metrics_sha256: str = ""
     """over the first ``epoch`` lines of metrics.jsonl; empty for a run of before this field"""
+    predictions_sha256: str = ""
+    """over predictions.npz: what the last epoch's weights said of every validation image of the data set; empty until
+    then, and for a run of before this field"""
     wall_time_s: float = 0.0
     """over all attempts, as far as they were recorded"""
     results: Mapping[str, float] = field(default_factory=dict)
@@ -164,8 +167,8 @@ class RunRecord:
             raise ValueError("a speed in it is none")
         if not isinstance(self.fingerprint, Fingerprint | None):
             raise ValueError("its fingerprint is none")
-        if not isinstance(self.metrics_sha256, str):
-            raise ValueError("metrics_sha256 in it is none")
+        if not isinstance(self.metrics_sha256, str) or not isinstance(self.predictions_sha256, str):
+            raise ValueError("a checksum in it is none")
         if not all(isinstance(e.get("what"), str) and isinstance(e.get("when"), str) for e in self.history):
             raise ValueError("an event in its history says not what and when")
         for event in self.history:
@@ -259,6 +262,8 @@ class Evaluation:
     evaluated_at: str
     """UTC, ISO 8601"""
     wall_time_s: float
+    predictions_sha256: str = ""
+    """over the file of what was said of every image so far; empty for an evaluation of before this field"""
     seal: str = field(default="", compare=False)
     """what is wrong with the checksum of the file that it was read from, and nothing if it holds; not saved"""
 
@@ -268,7 +273,8 @@ class Evaluation:
             raise ValueError(f"hits and images contradict each other: {counts}")
         spec, network = self.spec, self.spec.network
         texts = (spec.released, spec.sha256, network.model, spec.dataset, spec.precision, self.file, self.key)
-        if not all(type(text) is str for text in (*texts, *self.resized, *self.unreadable, *self.versions.values())):
+        lists = (*self.resized, *self.unreadable, *self.versions.values(), self.predictions_sha256)
+        if not all(type(text) is str for text in (*texts, *lists)):
             raise ValueError("a text in it is none")
         if not isinstance(self.git, Mapping) or not isinstance(self.wall_time_s, int | float):
             raise ValueError("git or wall_time_s in it is none")

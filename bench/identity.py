@@ -100,6 +100,18 @@ def folders(train: Any, val: Any) -> list[str]:
     return list(dict.fromkeys(str(data.root_of(images)) for images in splits))
 
 
+def listing(images: Any) -> tuple[list[str], list[int]]:
+    """An id and a label for each image of a split, in order.
+
+    The id is the sha256 of its pixels, its path below the split's folder, or else its place. A label that nobody knows,
+    of an image that does not load, is 0.
+    """
+    labels = [0 if label is None else int(label) for label in data.labels_of(images)]
+    if isinstance(images, in_memory.Held):
+        return images.ids, labels
+    return [data.relative_name(images, index) for index in range(len(images))], labels
+
+
 def _sha256(parts: Iterable[object]) -> str:
     digest = hashlib.sha256()
     for part in parts:

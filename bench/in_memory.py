@@ -70,8 +70,7 @@ class Held(Dataset[Any]):
     """
 
     def __init__(self, images: Any) -> None:
-        found = [data.read_image(images, index)[0] for index in range(len(images))]
-        arrays = [None if image is None else np.asarray(image) for image in found]
+        arrays = [_pixels(images, index) for index in range(len(images))]
         labels, names = data.labels_of(images), [data.relative_name(images, index) for index in range(len(images))]
         digests = [b"" if array is None else _digest(array) for array in arrays]
         self.order = sorted(
@@ -97,6 +96,12 @@ class Held(Dataset[Any]):
         if pixels is None:
             return self.images[self.order[index]]  # raises once more what is wrong with it
         return Image.fromarray(pixels), self.targets[index]
+
+
+def _pixels(images: Any, index: int) -> np.ndarray[Any, Any] | None:
+    """Of an image, (H, W, 3), uint8; None if it does not load."""
+    image, _, _ = data.read_image(images, index)
+    return None if image is None else np.asarray(image)
 
 
 def _digest(pixels: np.ndarray[Any, Any]) -> bytes:
@@ -237,7 +242,12 @@ class Loader:
                         self._fill(*part)
         for future in pending:
             future.result()
-        return data.Batch(images=out[: len(indices)], labels=self.pixels.labels[indices], unreadable=unreadable)
+        return data.Batch(
+            images=out[: len(indices)],
+            labels=self.pixels.labels[indices],
+            indices=torch.tensor(indices, dtype=torch.long),
+            unreadable=unreadable,
+        )
 
     def _readable(self, index: int, unreadable: list[str]) -> int | None:
         """The image itself, or in training the one that takes its place, as in ``data.Samples``."""

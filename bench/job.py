@@ -316,7 +316,7 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
     if record.seal == BROKEN_SEAL:  # what counts is made anew, from the checkpoint
         record.history.append({"what": BROKEN_SEAL, "when": now(), "note": "its checksum did not hold"})
         record.results, record.epoch_images_per_s, record.images_per_s = {}, [], None
-        record.unreadable, record.wall_time_s = [], 0.0
+        record.unreadable, record.wall_time_s, record.predictions_sha256 = [], 0.0, ""
     record.run_id, record.spec = spec.run_id, spec.identity()
     record.status, record.error = "running", ""
     record.git = checkout()

@@ -1,6 +1,6 @@
 """A run's folder: who owns it, what it remembers, and checkpoints that are sound or not used.
 
-``<runs>/<run_id>/`` holds spec.json, record.json, metrics.jsonl, owner.json, progress.json and
+``<runs>/<run_id>/`` holds spec.json, record.json, metrics.jsonl, predictions.npz, owner.json, progress.json and
 ``checkpoints/epoch-EEEEE-step-SSSSSSS.pt`` with a ``.sha256`` beside each.
 
 One process owns a folder at a time. A kernel lock (flock) keeps out a second process of the same machine and dies
@@ -29,7 +29,7 @@ from pathlib import Path
 from bench.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
 from bench.progress import Progress
 from bench.specs import RequestError, RunSpec, Weights
-from bench.store import fingerprint, replace, sealed, sha256_of, unsealed, write_atomically
+from bench.store import fingerprint, replace, run_predictions_path, sealed, sha256_of, unsealed, write_atomically
 
 HEARTBEAT_S = 15.0
 """an owner touches owner.json this often; one on another machine is dead after three missed beats"""
@@ -276,6 +276,12 @@ class OwnedRun:
         self._write("metrics.jsonl", "".join(text))
         if not goes_back:
             self.save_record(record)
+
+    def save_predictions(self, record: RunRecord, content: bytes) -> None:
+        """Write what the last epoch said of every image, and its checksum into the record, which the caller saves."""
+        self.check()
+        write_atomically(run_predictions_path(self.folder.parent, self.folder.name), content)
+        record.predictions_sha256 = hashlib.sha256(content).hexdigest()
 
     def _write(self, name: str, text: str) -> None:
         self.check()

@@ -19,20 +19,31 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 @torch.no_grad()
-def score(network: nn.Module, batch: Batch, device: torch.device, precision: str) -> Tensor:
-    """What a batch adds: images, summed cross-entropy, hits of the first and of the first five guesses, (4,) double."""
+def score(network: nn.Module, batch: Batch, device: torch.device, precision: str) -> tuple[Tensor, Tensor]:
+    """Evaluate a batch.
+
+    Returns:
+        What it adds: images, summed cross-entropy, hits of the first and of the first five guesses, (4,) double; and
+        the first guess for each image, (B,).
+    """
     images = batch.images.to(device, non_blocking=True)
     labels = batch.labels.to(device, non_blocking=True)
     with autocast(device, precision):
         logits = network(images)
     logits = logits.float()
-    top1, top5 = count_hits(logits, labels)
+    guesses = rank(logits)
+    top1, top5 = count_hits(guesses, labels)
     sums = torch.tensor([len(labels), 0, top1, top5], dtype=torch.double, device=device)
     sums[1] = functional.cross_entropy(logits, labels, reduction="sum")
-    return sums
+    return sums, guesses[:, 0]
 
 
-def count_hits(logits: Tensor, labels: Tensor) -> tuple[int, int]:
-    """How many of (B, K) logits have their label (B,) first, and among the first five; ties are guesses."""
-    hits = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]  # (B, 5), the likeliest first
+def rank(logits: Tensor) -> Tensor:
+    """The five likeliest classes by (B, K) logits, (B, 5), the likeliest first; ties are guesses."""
+    return logits.topk(min(5, logits.shape[1])).indices
+
+
+def count_hits(guesses: Tensor, labels: Tensor) -> tuple[int, int]:
+    """How many of (B, 5) guesses have their label (B,) first, and among the five."""
+    hits = guesses == labels[:, None]
     return int(hits[:, 0].sum()), int(hits.sum())

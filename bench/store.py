@@ -2,7 +2,8 @@
 
 Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution, and outlines
 likewise in ``<runs>/outlines``; evaluations of released weights in ``<runs>/evaluations/<evaluation_id>.json``, and
-unfinished ones in ``.partial.json``; feature maps in ``<runs>/feature_maps/<feature_maps_id>.json``.
+unfinished ones in ``.partial.json``, each with an ``.npz`` of what it said of every image; feature maps in
+``<runs>/feature_maps/<feature_maps_id>.json``.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -207,12 +209,30 @@ def evaluations_folder(runs: Path) -> Path:
     return runs / "evaluations"
 
 
-def save_evaluation(runs: Path, found: Evaluation) -> None:
-    """Keep an evaluation: as a part to go on from until it has seen every image."""
+def save_evaluation(runs: Path, found: Evaluation, predictions: bytes | None = None) -> Evaluation:
+    """Keep an evaluation: as a part to go on from until it has seen every image.
+
+    Args:
+        runs: the folder of all runs.
+        found: what came out so far.
+        predictions: what it said of every image so far; None if that is kept already.
+
+    Returns:
+        The evaluation as it was kept, which vouches for the predictions.
+    """
     done, partial = evaluation_path(runs, found.spec), _partial_path(runs, found.spec)
+    if predictions is not None:
+        found = replace_fields(found, predictions_sha256=hashlib.sha256(predictions).hexdigest())
+        write_atomically(evaluation_predictions_path(runs, found.spec, found.predictions_sha256), predictions)
     write_atomically(done if found.is_done else partial, sealed(asdict(found)))
     if found.is_done:
         partial.unlink(missing_ok=True)
+    if found.predictions_sha256:
+        current = evaluation_predictions_path(runs, found.spec, found.predictions_sha256)
+        for older in current.parent.glob(f"{found.spec.evaluation_id}.*.npz"):
+            if older != current:
+                older.unlink(missing_ok=True)
+    return found
 
 
 def load_evaluation(runs: Path, spec: EvaluationSpec) -> Evaluation | None:
@@ -247,6 +267,21 @@ _PARTIAL = ".partial.json"
 def evaluation_path(runs: Path, spec: EvaluationSpec) -> Path:
     """Where an evaluation lies that is done."""
     return evaluations_folder(runs) / f"{spec.evaluation_id}.json"
+
+
+def evaluation_predictions_path(runs: Path, spec: EvaluationSpec, sha256: str) -> Path:
+    """Where that lies which an evaluation said of every image: by its checksum, so that a part outlives the next."""
+    return evaluations_folder(runs) / f"{spec.evaluation_id}.{sha256[:8]}.npz"
+
+
+def run_predictions_path(runs: Path, run_id: str) -> Path:
+    """Where that lies which a run's last epoch said of every image."""
+    return runs / run_id / "predictions.npz"
+
+
+def images_path(runs: Path, images_sha256: str) -> Path:
+    """Where ids and labels of a split's images lie."""
+    return runs / "images" / f"{images_sha256[:16]}.npz"
 
 
 def _partial_path(runs: Path, spec: EvaluationSpec) -> Path:

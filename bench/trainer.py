@@ -24,7 +24,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bench import data, fingerprints, identity, in_memory
+from bench import data, fingerprints, identity, in_memory, predictions
 from bench.batch_layout import Part, lay_out, require_whole_local_batches
 from bench.batch_statistics import SharedStatistics, batch_statistics
 from bench.build import (
@@ -84,6 +84,8 @@ class State:
     """over the steps done in ``epoch``"""
     metrics: list[dict[str, float]] = field(default_factory=list)
     """a line an epoch"""
+    predicted: dict[str, Tensor] = field(default_factory=dict)
+    """class of each of the N validation images by the kind of weights, (N,); empty before the last epoch"""
 
     def to_bytes(self) -> memoryview:
         """Everything, as torch.save has it: in memory first, since its writer hides why a disk refused."""
@@ -99,6 +101,7 @@ class State:
                 "step": self.step,
                 "loss_sum": self.loss_sum,
                 "metrics": self.metrics,
+                "predicted": self.predicted,
             },
             buffer,
         )
@@ -130,6 +133,7 @@ class State:
             self.scaler.load_state_dict(saved["scaler"])
         self.epoch, self.step, self.loss_sum = saved["epoch"], saved["step"], saved["loss_sum"]
         self.metrics = saved["metrics"]
+        self.predicted = {kind: classes.cpu() for kind, classes in saved.get("predicted", {}).items()}
 
 
 class Training:
@@ -218,6 +222,7 @@ class Training:
         self.train_loader = self._train_loader(train_images, workers)
         self.eval_loader = self._eval_loader(choosing, workers)
         self.test_loader = self._eval_loader(val_images, workers) if self.recipe.held_out else None
+        self.choosing, self.val_images = choosing, val_images
 
         self.precision = automatic_precision(here.device) if resources.precision == "auto" else resources.precision
         self.tell(Phase.BUILDING)
@@ -307,29 +312,45 @@ class Training:
         while state.epoch < epochs:
             images_per_s = self._train_epoch()
             line: dict[str, float] = {"epoch": state.epoch, "lr": self.lr, "train_loss": state.loss_sum / state.step}
-            line |= self._validate(self.eval_loader)
+            validation, predicted = self._validate(self.eval_loader, self.choosing)
+            line |= validation
             for name in ("raw_val_loss", "ema_val_loss"):
                 if not math.isfinite(line.get(name, 0.0)):
                     raise Diverged(f"{name} is {line[name]} after epoch {state.epoch}, step {state.step}")
             state.metrics.append(line)
             state.epoch, state.step, state.loss_sum = state.epoch + 1, 0, 0.0
+            if state.epoch == epochs and self.test_loader is None:
+                state.predicted = predicted
             self._save()
             self._remember(images_per_s)
             if self.here.leads:
                 self.watch.epoch(line, images_per_s=images_per_s, epochs=epochs)
             self._heed_signal()
         if self.test_loader is not None:
-            self.test = self._validate(self.test_loader)
+            self.test, state.predicted = self._validate(self.test_loader, self.val_images)
+        self._keep_predictions()
         self._remember(None)
 
-    def _validate(self, loader: Iterable[data.Batch]) -> dict[str, float]:
-        """Loss and accuracies of the raw weights and, where there are any, of the averaged ones."""
+    def _validate(self, loader: Iterable[data.Batch], images: Any) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """Evaluate the raw weights and, where there are any, the averaged ones.
+
+        Returns:
+            Loss and accuracies; and the class of each of the N images by the kind of weights, (N,).
+        """
         networks = {"raw": self.state.network} | ({"ema": self.state.ema.module} if self.state.ema else {})
-        return {
-            f"{kind}_{name}": value
-            for kind, network in networks.items()
-            for name, value in self._evaluate(network, loader).items()
-        }
+        line: dict[str, float] = {}
+        predicted: dict[str, Tensor] = {}
+        for kind, network in networks.items():
+            found, predicted[kind] = self._evaluate(network, loader, len(images))
+            line |= {f"{kind}_{name}": value for name, value in found.items()}
+        return line, predicted
+
+    def _keep_predictions(self) -> None:
+        if self.run and self.record and self.fingerprint and self.state.predicted:
+            digest = self.fingerprint.val_sha256
+            predictions.save_images(self.run.folder.parent, digest, *identity.listing(self.val_images))
+            classes = {kind: predicted.numpy() for kind, predicted in self.state.predicted.items()}
+            self.run.save_predictions(self.record, predictions.packed(digest, classes))
 
     @property
     def lr(self) -> float:
@@ -459,10 +480,13 @@ class Training:
             raise Interrupted(number, f"epoch {self.state.epoch}, step {self.state.step}")
 
     @torch.no_grad()
-    def _evaluate(self, network: nn.Module, loader: Iterable[data.Batch]) -> dict[str, float]:
-        """Loss and accuracies over every image of a loader once, on any number of processes."""
+    def _evaluate(
+        self, network: nn.Module, loader: Iterable[data.Batch], count: int
+    ) -> tuple[dict[str, float], Tensor]:
+        """Loss, accuracies and predicted classes of every one of ``count`` images, on any number of processes."""
         network.eval()
         sums = torch.zeros(5, dtype=torch.double, device=self.here.device)  # images, loss, top-1, top-5, unreadable
+        predicted = torch.full((count,), predictions.UNREAD, device=self.here.device)
         steps = length_hint(loader) or None
         for step, batch in enumerate(loader):
             self.tell(Phase.VALIDATING, step=step, steps=steps)
@@ -472,20 +496,24 @@ class Training:
             self._count_unreadable(batch.unreadable)
             if not len(batch.labels):
                 continue
-            sums[:4] += score(network, batch, self.here.device, self.precision)
+            found, guesses = score(network, batch, self.here.device, self.precision)
+            sums[:4] += found
+            predicted[batch.indices.to(self.here.device)] = guesses
         sums[4] = len(self.unreadable)
         if self.here.size > 1:
             dist.all_reduce(sums)
-        count, loss, top1, top5, unreadable = sums.tolist()
+            dist.all_reduce(predicted, op=dist.ReduceOp.MAX)  # each image is one process's
+        images, loss, top1, top5, unreadable = sums.tolist()
         self._limit_unreadable(int(unreadable))
-        if not count:
+        if not images:
             raise Unreadable("no validation image could be read")
-        return {
-            "val_images": count,
-            "val_loss": loss / count,
-            "top1_pct": 100 * top1 / count,
-            "top5_pct": 100 * top5 / count,
+        line = {
+            "val_images": images,
+            "val_loss": loss / images,
+            "top1_pct": 100 * top1 / images,
+            "top5_pct": 100 * top5 / images,
         }
+        return line, predicted.cpu()
 
     def _count_unreadable(self, lines: list[str]) -> None:
         for line in lines:

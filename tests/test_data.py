@@ -159,8 +159,9 @@ def test_an_unreadable_image_is_named_and_another_takes_its_place(cifar):
     broken.write_bytes(broken.read_bytes()[:60])
     index = [path for path, _ in images.samples].index(str(broken))
     transform = data.eval_transform(T2T_LITE, 32, data.KNOWN["cifar10"])
-    image, label, unreadable = data.Samples(images, transform, 0, training=True)[0, index]
-    expected, expected_label, _ = data.Samples(images, transform, 0, training=True)[0, index + 1]
+    image, label, loaded, unreadable = data.Samples(images, transform, 0, training=True)[0, index]
+    assert loaded == index + 1
+    expected, expected_label, _, _ = data.Samples(images, transform, 0, training=True)[0, index + 1]
     assert torch.equal(image, expected)
     assert label == expected_label
     assert len(unreadable) == 1
@@ -190,7 +191,7 @@ def test_imagenet_folders_are_read_by_wordnet_id(tmp_path):
     images = data.open_images("imagenet", "val", str(tmp_path))
     assert images.classes == ["n01440764", "n01443537"]
     transform = data.eval_transform(T2T_LITE, 32, data.KNOWN["imagenet"])
-    image, label, _ = data.Samples(images, transform, 0, training=False)[0, 1]  # grey on disk, RGB here
+    image, label, *_ = data.Samples(images, transform, 0, training=False)[0, 1]  # grey on disk, RGB here
     assert (image.shape, label) == ((3, 32, 32), 1)
 
 

@@ -22,6 +22,7 @@ from bench.findings import EvaluationSpec
 from bench.identity import identify
 from bench.paper import TABLES
 from bench.paper.released import RELEASED
+from bench.predictions import UNREAD, load_predictions
 from bench.specs import Network, Resources
 from bench.stop import Interrupted, Stop
 from bench.store import evaluations_folder, load_evaluation, load_evaluations
@@ -394,7 +395,7 @@ def finish(process):
 
 
 def found(evaluation):
-    return evaluation.images, evaluation.top1_hits, evaluation.top5_hits
+    return evaluation.images, evaluation.top1_hits, evaluation.top5_hits, evaluation.predictions_sha256
 
 
 def test_one_that_is_killed_or_told_to_stop_ends_with_the_same_hits(tiny, tmp_path):
@@ -416,7 +417,11 @@ def test_one_that_is_killed_or_told_to_stop_ends_with_the_same_hits(tiny, tmp_pa
     code, err = finish(start(path, tmp_path, spec))
     assert code == 0, err
     assert found(load_evaluation(tmp_path, spec)) == found(undisturbed)
-    assert [file.name for file in evaluations_folder(tmp_path).iterdir()] == [f"{spec.evaluation_id}.json"]
+    npz = f"{spec.evaluation_id}.{undisturbed.predictions_sha256[:8]}.npz"
+    assert {file.name for file in evaluations_folder(tmp_path).iterdir()} == {f"{spec.evaluation_id}.json", npz}
+    said = load_predictions(tmp_path, load_evaluation(tmp_path, spec))
+    assert said.top1_pct("released") == undisturbed.top1_pct
+    assert said.labels.tolist() == Synthetic("val").targets
 
 
 def test_two_processes_find_the_same_and_go_on_from_what_one_began(tiny, tmp_path):
@@ -466,7 +471,7 @@ def test_a_part_of_another_evaluation_is_not_gone_on_from(tiny, tmp_path):
     assert load_evaluation(tmp_path, spec).images == 2
     for change in ({"sha256": "0" * 64}, {"precision": "bfloat16"}, {"images": 255}, {"images_sha256": "1"}):
         assert load_evaluation(tmp_path, dataclasses.replace(spec, **change)) is None
-    (part,) = evaluations_folder(tmp_path).iterdir()
+    (part,) = evaluations_folder(tmp_path).glob("*.json")
     part.write_text(part.read_text()[:100])
     assert load_evaluation(tmp_path, spec) is None
 
@@ -493,6 +498,9 @@ def test_images_that_do_not_load_are_named_and_limited(tiny, tmp_path):
         evaluate.evaluate_on(1, spec, weights, Broken(), tmp_path / "a", given(max_unreadable=2), Stop())
     done = evaluate.evaluate_on(1, spec, weights, Broken(), tmp_path / "b", given(), Stop())
     assert (done.images, len(done.unreadable), done.is_done, done.is_whole) == (253, 3, True, False)
+    said = load_predictions(tmp_path / "b", done)
+    assert [index for index, guess in enumerate(said.predicted["released"]) if guess == UNREAD] == [3, 4, 250]
+    assert said.top1_pct("released") == done.top1_pct
     assert undisturbed.top1_hits - 3 <= done.top1_hits <= undisturbed.top1_hits
 
 

@@ -18,10 +18,11 @@ IDENTITY = bench("specs", "findings", "data", "in_memory")
 JOB = bench("specs", "findings", "progress", "store", "run_folder", "stop", "slurm")
 TRAINER = bench("specs", "findings", "build", "data", "in_memory", "run_folder", "scoring", "stop", "store", "world")
 TRAINER |= bench("fingerprints", "identity", "batch_layout", "batch_statistics", "local_draws", "progress")
-TRAINER |= bench("training_step")
+TRAINER |= bench("predictions", "training_step")
 EVALUATE = bench(
     "specs", "findings", "data", "identity", "build", "job", "run_folder", "scoring", "stop", "store", "world"
 )
+EVALUATE |= bench("predictions") | {"numpy"}
 EVALUATIONS = bench("specs", "findings", "paper", "stop", "store")
 EXECUTORS = bench("specs", "entry", "job", "slurm", "settings", "submissions")
 HERE = bench("specs", "stop", "entry", "job", "planner", "live") | {"submitit"}
@@ -85,6 +86,7 @@ RULES = {
     "bench.data": (DATA | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.in_memory": (bench("specs", "data") | {"torch", "torchvision", "timm", "numpy", "PIL"},) * 2,
     "bench.identity": (IDENTITY | {"numpy"},) * 2,
+    "bench.predictions": (bench("findings", "store") | {"numpy"},) * 2,
     "bench.fingerprints": (bench("specs", "findings", "store"),) * 2,
     "bench.loading": (LOADING | {"torch", "numpy", "PIL"},) * 2,
     "bench.stop": (set(), set()),

@@ -73,6 +73,7 @@ def assert_same(one_by_one, from_memory):
     assert len(one_by_one) == len(from_memory) > 0
     for expected, found in zip(one_by_one, from_memory, strict=True):
         assert torch.equal(found.labels, expected.labels)
+        assert torch.equal(found.indices, expected.indices)
         assert found.unreadable == expected.unreadable
         assert found.images.dtype == torch.float32
         levels = 255 * torch.tensor(KNOWN.std)[:, None, None] * (found.images - expected.images)

@@ -21,6 +21,8 @@ from PIL import Image
 from bench import job
 from bench.budgets import SMOKE
 from bench.build import automatic_precision
+from bench.data import Synthetic
+from bench.predictions import UNREAD, load_predictions
 from bench.recipes import CIFAR_TRANSFER, override
 from bench.run_folder import checkpoints, load_metrics, load_record, own
 from bench.specs import RequestError, Resources, RunSpec, transfer
@@ -284,6 +286,11 @@ def test_two_processes_follow_one_and_validate_the_same_images(tmp_path):
         for name in ("train_loss", "raw_val_loss", "ema_val_loss"):
             assert b[name] == pytest.approx(a[name], rel=1e-4), name
     assert load_record(two).world_size == 2
+    said = load_predictions(two.parent, load_record(two))
+    assert said.labels.tolist() == Synthetic("val").targets
+    for kind, classes in said.predicted.items():
+        assert UNREAD not in classes.tolist()
+        assert said.top1_pct(kind) == pytest.approx(both[-1][f"{kind}_top1_pct"])
     weights = zip(result(one)[1]["network"].items(), result(two)[1]["network"].values(), strict=True)
     for (name, a), b in weights:
         torch.testing.assert_close(b, a, rtol=1e-2, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}")
@@ -416,12 +423,12 @@ def test_weights_that_are_not_finite_after_the_last_step_are_no_result(tmp_path)
 
 
 def test_accuracy_counts_ties_and_nan_as_no_better_than_they_are():
-    from bench.scoring import count_hits
+    from bench.scoring import count_hits, rank
 
     labels = torch.tensor([3, 0])
-    assert count_hits(torch.zeros(2, 1000), labels)[0] <= 1  # all tied: one guess each
-    assert count_hits(torch.eye(10)[[3, 0]], labels) == (2, 2)
-    assert count_hits(torch.eye(10)[[1, 0]] + 0.1 * torch.eye(10)[[3, 1]], labels) == (1, 2)
+    assert count_hits(rank(torch.zeros(2, 1000)), labels)[0] <= 1  # all tied: one guess each
+    assert count_hits(rank(torch.eye(10)[[3, 0]]), labels) == (2, 2)
+    assert count_hits(rank(torch.eye(10)[[1, 0]] + 0.1 * torch.eye(10)[[3, 1]]), labels) == (1, 2)
 
 
 def test_checkpoints_that_are_gone_stop_the_run(half_done):
