@@ -12,8 +12,13 @@ from typing import Any
 
 import torch
 from timm.layers import Attention
-from timm.models.vision_transformer import Block
+from timm.models import vision_transformer
 from torch import Tensor, nn
+from torch.nn import functional
+
+from models.formulation import Formulated, is_plain, is_plain_mlp
+from models.fused_block import attention_branch, mlp_branch
+from models.performer import autocast_disabled
 
 __all__ = ["DenseBlock", "GhostAttention", "GhostMlp", "SEAttention", "Transition", "create_blocks"]
 
@@ -148,6 +153,59 @@ class GhostMlp(nn.Module):
         ghosts = [self.act(_cheaply(self.get_submodule(name), x)) for name in self.cheap]
         x = torch.cat((x, *ghosts), dim=2)  # (B, N, ratio C)
         return self.drop(self.fc2(self.drop(x)))
+
+
+class Block(Formulated, vision_transformer.Block):
+    """timm's pre-norm block, whose two branches may each be fused: (B, N, C) to (B, N, C)."""
+
+    norm1: nn.LayerNorm
+    attn: Any
+    norm2: nn.LayerNorm
+    mlp: Any
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+        dtype = self.fused_dtype(x, self.norm1.weight)
+        if dtype is not None and attn_mask is None and not is_causal and self._has_plain_attention():
+            with autocast_disabled(x.device.type):
+                y = attention_branch(x, self.norm1, self.attn, dtype)
+        else:
+            y = self.attn(self.norm1(x), attn_mask=attn_mask, is_causal=is_causal)
+        x = x + self.drop_path1(self.ls1(y))
+        if dtype is not None and is_plain((self.norm2, nn.LayerNorm)) and is_plain_mlp(self.mlp):
+            with autocast_disabled(x.device.type):
+                y = mlp_branch(x, self.norm2, self.mlp, dtype)
+        else:
+            y = self.mlp(self.norm2(x))
+        return x + self.drop_path2(self.ls2(y))
+
+    def first_tokens(self, x: Tensor, count: int) -> Tensor | None:
+        """The first of the tokens that the block gives, computed without the others: (B, N, C) to (B, count, C).
+
+        None where that would not be the same, or where something looks on.
+        """
+        layers = ((self.norm1, nn.LayerNorm), (self.norm2, nn.LayerNorm))
+        dtype = self.fused_dtype(x, self.norm1.weight)
+        if dtype is None or not (is_plain((self, Block), *layers) and self._has_plain_attention()):
+            return None
+        if not is_plain_mlp(self.mlp):
+            return None
+        attn, bias, width = self.attn, self.attn.qkv.bias, x.shape[2]
+        normed = self.norm1(x)
+        q = functional.linear(normed[:, :count], attn.qkv.weight[:width], None if bias is None else bias[:width])
+        kv = functional.linear(normed, attn.qkv.weight[width:], None if bias is None else bias[width:])
+        q = q.unflatten(2, (attn.num_heads, -1)).transpose(1, 2)  # (B, H, count, C / H)
+        k, v = kv.unflatten(2, (2, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, N, C / H)
+        y = ((q @ k.transpose(2, 3)) * attn.scale).softmax(-1) @ v
+        x = x[:, :count] + self.drop_path1(self.ls1(attn.proj(y.transpose(1, 2).flatten(2))))
+        return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
+
+    def _has_plain_attention(self) -> bool:
+        """Whether it is timm's attention without norms, gate and, in training, dropout."""
+        attn = self.attn
+        parts = (attn, Attention), (self.norm1, nn.LayerNorm), (attn.qkv, nn.Linear), (attn.proj, nn.Linear)
+        norms = [(norm, nn.Identity) for norm in (attn.q_norm, attn.k_norm, attn.norm)]
+        dropout = attn.training and (attn.attn_drop.p or attn.proj_drop.p)
+        return is_plain(*parts, *norms) and attn.gate is None and not dropout
 
 
 class DenseBlock(Block):

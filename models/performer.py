@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-__all__ = ["TokenPerformer", "performer_attention", "positive_random_features"]
+__all__ = ["TokenPerformer", "autocast_disabled", "performer_attention", "positive_random_features"]
 
 
 def positive_random_features(x: Tensor, w: Tensor) -> Tensor:
@@ -87,14 +87,15 @@ class TokenPerformer(nn.Module):
         self.w = nn.Parameter(directions, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        with _autocast_disabled(x.device.type):
+        with autocast_disabled(x.device.type):
             k, q, v = self.kqv(self.norm1(x.to(self.w.dtype))).chunk(3, dim=-1)  # this order in the state dict
             y = performer_attention(q, k, v, self.w).to(v.dtype)
             x = v + self.dp(self.proj(y))
             return x + self.mlp(self.norm2(x))
 
 
-def _autocast_disabled(device_type: str) -> AbstractContextManager[object]:
+def autocast_disabled(device_type: str) -> AbstractContextManager[object]:
+    """No autocast inside, on any device."""
     # torch.autocast refuses devices that have none, meta tensors among them.
     if torch.amp.is_autocast_available(device_type):
         return torch.autocast(device_type, enabled=False)

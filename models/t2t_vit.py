@@ -20,7 +20,8 @@ from timm.models._features import feature_take_indices
 from timm.models.vision_transformer import global_pool_nlc
 from torch import Tensor, nn
 
-from models.blocks import create_blocks
+from models.blocks import Block, create_blocks
+from models.formulation import Formulated, is_plain
 from models.tokens import STRIDE, create_tokens, grid_size, to_map
 
 __all__ = ["T2TViT", "sinusoid_positions"]
@@ -47,7 +48,7 @@ def _sides(img_size: int | Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
-class T2TViT(nn.Module):
+class T2TViT(Formulated):
     """Tokens, then a ViT backbone: T2T-ViT (paper section 3.2) and, with other pieces, every ViT of the paper.
 
     An image of another size than ``img_size``, divisible by 16, is taken as well: its positions are the table resized
@@ -294,7 +295,24 @@ class T2TViT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, in_chans, H, W) to logits (B, num_classes); in distilled training to both heads'."""
-        return self.forward_head(self.forward_features(x))
+        return self.forward_head(self._head_tokens(x))
+
+    def _head_tokens(self, x: Tensor) -> Tensor:
+        """Features, in training those that the head reads alone: (B, N', num_features), P <= N' <= P + N."""
+        last = self.blocks[-1] if len(self.blocks) else None
+        if (
+            not self.training
+            or self.global_pool != "token"
+            or self.grad_checkpointing
+            or not isinstance(last, Block)
+            or not is_plain((self.blocks, nn.Sequential), (self.norm, nn.LayerNorm))
+        ):
+            return self.forward_features(x)
+        x = self._tokens(x)
+        for block in list(self.blocks)[:-1]:
+            x = block(x)
+        first = last.first_tokens(x, self.num_prefix_tokens)
+        return self.norm(last(x) if first is None else first)
 
 
 def _init_weights(module: nn.Module) -> None:

@@ -8,11 +8,16 @@ of yitu-opensource/T2T-ViT.
 
 from collections.abc import Callable
 
+import torch
 from timm.layers import PatchEmbed, use_fused_attn
 from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
-from models.performer import TokenPerformer
+from models.formulation import Formulated, is_plain, is_plain_mlp
+from models.fused_block import mlp_branch
+from models.fused_performer import performer_layer
+from models.performer import TokenPerformer, autocast_disabled
+from models.soft_split import split_linear, split_norm_linear
 
 __all__ = ["ConvolutionTokens", "T2TModule", "TokenTransformer", "create_tokens", "grid_size", "to_map"]
 
@@ -59,7 +64,11 @@ class TokenAttention(nn.Module):
         self.proj = nn.Linear(token_dim, token_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).unsqueeze(1).chunk(3, dim=-1)  # (B, 1 head, N, token_dim)
+        return self.attend(self.qkv(x))
+
+    def attend(self, qkv: Tensor) -> Tensor:
+        """(B, N, 3 token_dim) to (B, N, token_dim)."""
+        q, k, v = qkv.unsqueeze(1).chunk(3, dim=-1)  # (B, 1 head, N, token_dim)
         if self.fused_attn:
             y = nn.functional.scaled_dot_product_attention(q, k, v, scale=self.scale)
         else:
@@ -90,7 +99,7 @@ class TokenTransformer(nn.Module):
 _TOKEN_LAYERS = {"performer": TokenPerformer, "transformer": TokenTransformer}
 
 
-class T2TModule(nn.Module):
+class T2TModule(Formulated):
     """Layer-wise Tokens-to-Token transformation (paper section 3.1): (B, in_chans, H, W) to (B, N, embed_dim).
 
     Three soft splits (unfold with overlap: kernels 7, 3, 3, strides 4, 2, 2, paddings 2, 1, 1) with a
@@ -123,11 +132,56 @@ class T2TModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         grid_size(height, width)
+        dtype = self.fused_dtype(x, self.project.weight)
+        if dtype is not None and self._is_plain():
+            return self._fused(x, dtype)
         x = self.attention1(self.soft_split0(x).transpose(1, 2))  # (B, H/4 W/4, token_dim)
         x = to_map(x, height // 4, width // 4)
         x = self.attention2(self.soft_split1(x).transpose(1, 2))  # (B, H/8 W/8, token_dim)
         x = to_map(x, height // 8, width // 8)
         return self.project(self.soft_split2(x).transpose(1, 2))  # (B, N, embed_dim)
+
+    def _fused(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        height, width = x.shape[-2:]
+        x = _fused_layer(x, self.soft_split0, self.attention1, dtype)  # (B, H/4 W/4, token_dim)
+        x = x.unflatten(1, (height // 4, width // 4)).permute(0, 3, 1, 2)
+        x = _fused_layer(x, self.soft_split1, self.attention2, dtype)  # (B, H/8 W/8, token_dim)
+        x = x.unflatten(1, (height // 8, width // 8)).permute(0, 3, 1, 2)
+        return split_linear(x, self.soft_split2, self.project)
+
+    def _is_plain(self) -> bool:
+        splits = ((split, nn.Unfold) for split in (self.soft_split0, self.soft_split1, self.soft_split2))
+        layers = is_plain(*splits, (self.project, nn.Linear))
+        return layers and _is_plain_layer(self.attention1) and _is_plain_layer(self.attention2)
+
+
+def _fused_layer(x: Tensor, split: nn.Unfold, layer: nn.Module, dtype: torch.dtype) -> Tensor:
+    """layer(patches): (B, C, H, W) to (B, N, token_dim)."""
+    if isinstance(layer, TokenPerformer):
+        with autocast_disabled(x.device.type):
+            kqv = split_norm_linear(x, split, layer.norm1, layer.kqv, dtype)
+            return performer_layer(kqv, layer)
+    assert isinstance(layer, TokenTransformer)
+    with autocast_disabled(x.device.type):
+        qkv = split_norm_linear(x, split, layer.norm1, layer.attn.qkv, dtype)
+    x = layer.attn.attend(qkv).to(x.dtype)
+    with autocast_disabled(x.device.type):
+        return x + mlp_branch(x, layer.norm2, layer.mlp, dtype)
+
+
+def _is_plain_layer(layer: nn.Module) -> bool:
+    if isinstance(layer, TokenPerformer):
+        fc1, act, fc2, drop = layer.mlp
+        linear = ((each, nn.Linear) for each in (layer.kqv, layer.proj, fc1, fc2))
+        norms = ((each, nn.LayerNorm) for each in (layer.norm1, layer.norm2))
+        drops = ((each, nn.Dropout) for each in (layer.dp, drop))
+        return is_plain((layer, TokenPerformer), (layer.mlp, nn.Sequential), (act, nn.GELU), *linear, *norms, *drops)
+    return (
+        isinstance(layer, TokenTransformer)
+        and is_plain((layer, TokenTransformer), (layer.attn, TokenAttention), (layer.attn.qkv, nn.Linear))
+        and is_plain((layer.norm1, nn.LayerNorm), (layer.norm2, nn.LayerNorm))
+        and is_plain_mlp(layer.mlp)
+    )
 
 
 class ConvolutionTokens(nn.Module):
