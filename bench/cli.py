@@ -10,9 +10,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from bench.budgets import BUDGETS, SUITES
 from bench.cancel import cancel
@@ -23,6 +22,7 @@ from bench.datasets import require_name
 from bench.dispatch import dry_run, require_data, submit_to_slurm
 from bench.figures import FIGURES, report_figures, require_figures
 from bench.given import fitting_weights, from_files, named_teacher
+from bench.options import Parser, at_least
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
 from bench.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
@@ -41,16 +41,12 @@ _DEPENDENCIES = (
     "fvcore",
     "pandas",
     "matplotlib",
+    "scipy",
     "submitit",
     "rich",
     "markdown-it-py",
     "tabulate",
 )
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise RequestError(f"{message}; {self.prog} --help shows the options")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal's encoding lacks
     try:
-        code = _dispatch(_parser().parse_args(argv, argparse.Namespace(files={})))
+        arguments = sys.argv[1:] if argv is None else list(argv)
+        if arguments[:1] == ["study"]:
+            from bench.study_command import study
+
+            code = study(arguments[1:])
+        else:
+            code = _dispatch(_parser().parse_args(arguments, argparse.Namespace(files={})))
         if sys.stdout:
             sys.stdout.flush()
         return code
@@ -89,11 +91,11 @@ def _fail(code: int, message: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="run_all.py",
         allow_abbrev=False,  # --run must never be read as --runs
         description="Measure the networks of the T2T-ViT paper's tables and report them beside the printed figures.",
-        epilog="example: python run_all.py --table 3",
+        epilog="example: python run_all.py --table 3; the study has options of its own: python run_all.py study --help",
     )
     parser.add_argument("--table", nargs="+", metavar="N", help="tables to measure and report")
     parser.add_argument("--all", action="store_true", help="every table and figure, and the index over them")
@@ -105,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--img-size",
-        type=_at_least(1),
+        type=at_least(1),
         metavar="PX",
         help="with --figure 3 4 5: draw the network for images of this size (default: 224)",
     )
@@ -144,10 +146,10 @@ def _parser() -> argparse.ArgumentParser:
         help="what to ask of Slurm, as in --slurm partition=gpu gpus_per_node=8; outranks slurm.toml",
     )
     parser.add_argument(
-        "--max-parallel", type=_at_least(1), metavar="N", help="most runs at once (default: 1 here, no limit on Slurm)"
+        "--max-parallel", type=at_least(1), metavar="N", help="most runs at once (default: 1 here, no limit on Slurm)"
     )
     parser.add_argument(
-        "--seeds", nargs="+", type=_at_least(0), metavar="N", help="train with each of these seeds (default: 42)"
+        "--seeds", nargs="+", type=at_least(0), metavar="N", help="train with each of these seeds (default: 42)"
     )
     parser.add_argument(
         "--sweep",
@@ -231,11 +233,11 @@ def _parser() -> argparse.ArgumentParser:
         help="train with another value of the recipe, as in --set lr=1e-3: another run, reported apart",
     )
     parser.add_argument(
-        "--workers", type=_at_least(0), metavar="N", help="loading processes a GPU (default: up to 8, 0 on a CPU)"
+        "--workers", type=at_least(0), metavar="N", help="loading processes a GPU (default: up to 8, 0 on a CPU)"
     )
     parser.add_argument(
         "--micro-batch",
-        type=_at_least(1),
+        type=at_least(1),
         default=64,
         metavar="N",
         help="most images a device takes at once: changes how much memory a step needs, never the result "
@@ -258,17 +260,6 @@ def _parser() -> argparse.ArgumentParser:
         "--evaluate (default: float32)",
     )
     return parser
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    """Type of an option that counts something."""
-
-    def count(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
-        return int(text)
-
-    return count
 
 
 def _dispatch(args: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ class Estimate:
 
 
 Speeds = Mapping[str, tuple[float, str]]
-"""images a second and GPU in training, and which GPU, by ``_what`` was trained"""
+"""images a second and GPU in training, and which GPU, by ``what`` was trained"""
 
 
 def speeds(records: Iterable[RunRecord]) -> Speeds:
@@ -31,11 +31,11 @@ def speeds(records: Iterable[RunRecord]) -> Speeds:
     for record in records:
         if record.images_per_s and record.device not in ("", "cpu") and record.seal != BROKEN_SEAL:
             per_gpu = record.images_per_s / max(1, record.world_size)
-            found.setdefault(_what(record.spec), (per_gpu, record.device))
+            found.setdefault(what(record.spec), (per_gpu, record.device))
     return found
 
 
-def _what(identity: Mapping[str, object]) -> str:
+def what(identity: Mapping[str, object]) -> str:
     """The same for runs whose throughput compares: of the same network, at the same resolution, with the same teacher.
 
     A teacher costs as well: the speed of a run without it says nothing of one with it.
@@ -73,7 +73,7 @@ def estimate(spec: RunSpec, epochs_done: int, measured: Mapping[Network, Complex
     recipe = spec.recipe
     an_epoch = contents.train_images * (1 - recipe.held_out) * recipe.train_fraction
     images = max(0, recipe.total_epochs - epochs_done) * an_epoch
-    if found := known.get(_what(spec.identity())):
+    if found := known.get(what(spec.identity())):
         per_gpu, device = found
         return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {device}")
     student, teacher = measured.get(spec.network), spec.teacher_network

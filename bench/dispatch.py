@@ -5,7 +5,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import costs, hub_datasets, slurm, submissions
@@ -36,6 +36,8 @@ class Launch:
     slurm: tuple[str, ...] = ()
     """KEY=VALUE pairs, which outrank slurm.toml"""
     as_json: bool = False
+    ended: Callable[[str], None] = lambda run_id: None
+    """told the id of each run that ends on this machine"""
 
 
 Estimates = Mapping[str, costs.Estimate | None]
@@ -87,6 +89,7 @@ def train_here(specs: Sequence[RunSpec], launch: Launch) -> list[str]:
         runs=launch.runs,
         resources=resources,
         max_parallel=launch.max_parallel or 1,
+        ended=launch.ended,
     )
     return failures + queue.train()
 

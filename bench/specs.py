@@ -32,8 +32,20 @@ def unknown(kind: str, value: object, choices: Iterable[object], remedy: str = "
     )
 
 
-def matching(named: Sequence[tuple[Sequence[str], T]], patterns: Sequence[str] | None) -> list[T]:
-    """What stands behind the names (of row and network) that a pattern matches, or behind all.
+def matching(
+    named: Sequence[tuple[Sequence[str], T]],
+    patterns: Sequence[str] | None,
+    *,
+    kind: str = "row or network",
+    remedy: str = "--list shows networks; * and ? are wildcards",
+) -> list[T]:
+    """What stands behind the names that a pattern matches, or behind all.
+
+    Args:
+        named: names, such as those of a row and its network, and what they are of.
+        patterns: with wildcards.
+        kind: what the names are of, and ``remedy``, for the error.
+        remedy: see ``kind``.
 
     Raises:
         RequestError: a pattern matches nothing.
@@ -49,7 +61,7 @@ def matching(named: Sequence[tuple[Sequence[str], T]], patterns: Sequence[str] |
     for pattern, found in matches.items():
         if not found:
             names = [names[0] for names, _ in named]
-            raise unknown("row or network", pattern, names, "--list shows networks; * and ? are wildcards")
+            raise unknown(kind, pattern, names, remedy)
     return [item for _, item in named if any(item in found for found in matches.values())]
 
 

@@ -46,8 +46,15 @@ LOADING = bench(
     "specs", "findings", "recipes", "data", "in_memory", "complexity", "report.evidence", "run_folder", "store"
 )
 LOADING |= bench("batch_layout")
-REPORT = bench("specs", "findings", "costs", "paper", "suites", "store", "report")
-REPORT |= {"pandas", "numpy", "matplotlib", "markdown_it"}
+REPORT = bench(
+    "specs", "findings", "costs", "paper", "suites", "store", "report", "experiments", "run_folder", "predictions"
+)
+REPORT |= {"pandas", "numpy", "scipy", "matplotlib", "markdown_it"}
+
+CLI |= bench("options", "study_command")
+
+STUDY = bench("specs", "findings", "recipes", "experiments", "run_folder", "store", "costs", "collect")
+STUDY |= bench("study_costs", "study_plan", "study_report", "evidence", "output", "options", "dispatch")
 
 # What a module may import: at its top, and anywhere (inside functions too). Longest prefix wins.
 RULES = {
@@ -58,6 +65,12 @@ RULES = {
     "bench.paper": (bench("specs", "recipes", "paper"),) * 2,
     "bench.budgets": (bench("specs", "recipes"),) * 2,
     "bench.suites": (bench("specs", "recipes", "budgets"),) * 2,
+    "bench.experiments": (bench("specs", "recipes", "experiments"),) * 2,
+    "bench.options": (bench("specs"),) * 2,
+    "bench.study_costs": (STUDY,) * 2,
+    "bench.study_plan": (STUDY, STUDY | {"tabulate", "torch"}),
+    "bench.study_report": (STUDY, STUDY | bench("report") | {"tabulate"}),
+    "bench.study_command": (STUDY,) * 2,
     "bench.given": (GIVEN, GIVEN | bench("weights") | {"models", "timm"}),
     "bench.planner": (bench("specs", "findings"),) * 2,
     "bench.costs": (bench("specs", "findings"),) * 2,

@@ -33,6 +33,8 @@ class LocalQueue:
     """the folder of all runs"""
     resources: Resources
     max_parallel: int
+    ended: Callable[[str], None] = lambda run_id: None
+    """told the id of each run that ends, however it does"""
     failures: list[str] = dataclasses.field(default_factory=list, init=False)
     """a line for each run that did not complete"""
     _waiting: list[RunSpec] = dataclasses.field(init=False)
@@ -131,6 +133,7 @@ class LocalQueue:
             view.end(run_id)
             del self._active[run_id]
             self._shares.append(share)
+            self.ended(run_id)
             code, line = _ending(run_id, job, stopping=bool(self._stopping))
             if code == 2:
                 self._refusal = self._refusal or line

@@ -1,0 +1,1 @@
+"""What this suite trains beside the paper's own runs. Data and pure functions: nothing here reads or trains."""

@@ -1,0 +1,134 @@
+"""What the study's contests say of the paper's claims.
+
+A contest agrees with the paper if a one-sided test says that the arm is ahead (or behind) as the paper has it, and
+disagrees if one says the opposite; "alike" agrees if two one-sided tests keep the difference within the margin, and
+disagrees if one of them puts it outside. Each test has half of ``LEVEL``.
+
+A claim agrees if each of its contests does: no correction is needed, since all must. It disagrees if one of them does
+after Holm's correction for their number, since one is enough. Beside that stands what is left when all claims are
+corrected together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.experiments.study import Contest, Question, Study
+from bench.report.statistics import LEVEL, Effect, Hits, compare, holm, mcnemar
+
+AGREES, DISAGREES, CANNOT_TELL, UNTESTED = "agrees", "disagrees", "cannot tell", "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a contest."""
+
+    contest: Contest
+    effect: Effect | None
+    """None where one of the arms has no predictions yet"""
+    welch: Effect | None
+    """by the two arms' own variances, beside a pooled effect"""
+    p_agrees: float
+    p_disagrees: float
+    weights_p: float | None
+    """McNemar's, for the two sets of weights of the first seed alone; decides nothing"""
+
+    @property
+    def verdict(self) -> str:
+        """Of this contest by itself."""
+        if self.effect is None or not self.effect.is_known:
+            return UNTESTED
+        return _verdict(self.p_agrees, self.p_disagrees)
+
+    @property
+    def least_visible(self) -> float | None:
+        """The least difference that would have been seen, in points; of "alike", the least margin."""
+        if self.effect is None or not self.effect.is_known:
+            return None
+        return self.effect.least_visible(alike=self.contest.expects == "alike")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a question."""
+
+    question: Question
+    outcomes: tuple[Outcome, ...]
+    p_agrees: float
+    p_disagrees: float
+
+    @property
+    def verdict(self) -> str:
+        """Of the claim by itself; "cannot tell" while a contest is untested, unless another one disagrees."""
+        own = [one for one in self.outcomes if not one.contest.beside]
+        if not own or all(one.verdict == UNTESTED for one in own):
+            return UNTESTED
+        return _verdict(self.p_agrees, self.p_disagrees)
+
+
+def judge(study: Study, hits: Mapping[str, Hits]) -> list[Answer]:
+    """Every question of a study, as far as its arms are trained.
+
+    Args:
+        study: at a scale.
+        hits: (S, n) of each arm that has predictions, by key.
+    """
+    core = {arm.key: hits[arm.key] for arm in study.core if arm.key in hits}
+    return [_answer(study, question, hits, core) for question in study.questions]
+
+
+def family_wise(answers: Sequence[Answer]) -> list[str]:
+    """The verdict on each claim when the error rate is that of all tested claims together, by Holm's method."""
+    tested = [i for i, answer in enumerate(answers) if answer.verdict != UNTESTED]
+    adjusted = holm([min(1.0, 2 * min(answers[i].p_agrees, answers[i].p_disagrees)) for i in tested])
+    verdicts = [UNTESTED] * len(answers)
+    for i, p in zip(tested, adjusted, strict=True):
+        ahead = AGREES if answers[i].p_agrees < answers[i].p_disagrees else DISAGREES
+        verdicts[i] = ahead if p <= LEVEL else CANNOT_TELL
+    return verdicts
+
+
+def _answer(study: Study, question: Question, hits: Mapping[str, Hits], core: Mapping[str, Hits]) -> Answer:
+    outcomes = tuple(_outcome(study, contest, hits, core) for contest in question.contests)
+    own = [one for one in outcomes if not one.contest.beside]
+    return Answer(
+        question=question,
+        outcomes=outcomes,
+        p_agrees=max((one.p_agrees for one in own), default=1.0),
+        p_disagrees=min(holm([one.p_disagrees for one in own]), default=1.0),
+    )
+
+
+def _outcome(study: Study, contest: Contest, hits: Mapping[str, Hits], core: Mapping[str, Hits]) -> Outcome:
+    keys = contest.arm, contest.against
+    if not all(key in hits for key in keys):
+        return Outcome(contest=contest, effect=None, welch=None, p_agrees=1.0, p_disagrees=1.0, weights_p=None)
+    first, second = (hits[key] for key in keys)
+    # The core tells of the seeds of arms that were trained on as many images and are tested on the same.
+    whole = all(study.arm(key).train_fraction == 1 and not study.arm(key).fine_tuned_on for key in keys)
+    others = [one for key, one in core.items() if whole and key not in keys]
+    effect = compare(first, second, others)
+    p_agrees, p_disagrees = _p_values(contest, effect, study.margin)
+    return Outcome(
+        contest=contest,
+        effect=effect,
+        welch=compare(first, second) if effect.pooled else None,
+        p_agrees=p_agrees,
+        p_disagrees=p_disagrees,
+        weights_p=mcnemar(first[0], second[0]),
+    )
+
+
+def _p_values(contest: Contest, effect: Effect, margin: float) -> tuple[float, float]:
+    """One-sided p values against the hypotheses that the contest does not agree, and that it does not disagree."""
+    if contest.expects == "better":
+        return effect.p_above(0), effect.p_below(0)
+    if contest.expects == "worse":
+        return effect.p_below(0), effect.p_above(0)
+    within = max(effect.p_above(-margin), effect.p_below(margin))
+    return within, min(effect.p_above(margin), effect.p_below(-margin))
+
+
+def _verdict(p_agrees: float, p_disagrees: float) -> str:
+    if p_agrees <= LEVEL / 2:
+        return AGREES
+    return DISAGREES if p_disagrees <= LEVEL / 2 else CANNOT_TELL

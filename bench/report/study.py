@@ -1,0 +1,247 @@
+"""The page of a study: what it says of the paper's claims, how sure that is, and what it cannot tell."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.experiments.study import Contest, Question
+from bench.paper.claims import CLAIMS
+from bench.report.contests import family_wise
+from bench.report.evidence import link, measurement_file, record_file
+from bench.report.statistics import HOMOGENEITY_LEVEL, POWER, Effect
+from bench.report.study_frames import arms_frame, study_name
+from bench.report.study_results import ArmResult, StudyResults
+from bench.report.text import DASH, escape, pipe
+
+
+def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
+    """The page.
+
+    Args:
+        results: of one study.
+        pictures: names of those that were drawn: "", "_curves", "_speed".
+    """
+    study, name = results.study, study_name(results)
+    recipe = study.recipe
+    alt = {
+        "": "Differences of the contests with their 95 % intervals",
+        "_curves": "Held-out accuracy and training loss of the core arms over the epochs",
+        "_speed": "Accuracy against training speed",
+    }
+    sections = [
+        f"# The study: {study.title}",
+        f"Small networks, trained alike, stand for the paper's claims: {recipe.epochs} epochs in {study.precision}, "
+        f"batch {recipe.global_batch}, seeds {', '.join(map(str, study.seeds))}. What is compared, how it is trained "
+        "and how a verdict comes about was fixed before the first run ([protocol](../docs/study.md)). Nothing here "
+        "fills a cell of the paper's tables.",
+        _state(results),
+        "## What it says of the claims",
+        _claims(results),
+        "*Agrees*: the arms differ as the paper has it, beyond chance. *Disagrees*: they differ the other way. *Cannot "
+        f"tell*: neither is sure. {DASH}: too few seeds are trained to say. *All claims together* is what is left when "
+        "the 5 % error rate is that of the whole column.",
+        *(f"![{alt['']}]({name}.png)" for suffix in pictures if suffix == ""),
+        "## Contests",
+        _contests(results),
+        f"Differences are in points of top-1 on the test images, with their 95 % interval. Least visible is the "
+        f"difference that would have been found with a probability of {100 * POWER:.0f} %; for *alike*, the margin "
+        "that equal networks would have been shown to keep. The error of a difference has two parts: the seeds', "
+        f"pooled over the core arms unless Bartlett's test (level {HOMOGENEITY_LEVEL}) finds their variances unlike, "
+        "and the images', paired. Welch's interval, by the two arms' own seeds, assumes less and is wider.",
+        *_fixed_weights(results),
+        "## Arms",
+        _arms(results),
+        *(f"![{alt[suffix]}]({name}{suffix}.png)" for suffix in pictures if suffix),
+        *_grid(results),
+        "## What this scale cannot tell",
+        _limits(results),
+        f"The same for programs: [{name}.csv]({name}.csv), a line an arm, and [{name}_contests.csv]"
+        f"({name}_contests.csv), a line a contest.",
+        *(["\n".join(f"- not used: `{problem}`" for problem in results.problems)] if results.problems else []),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _state(results: StudyResults) -> str:
+    """How far the study is."""
+    core = [one for one in results.arms if one.arm.core]
+    wanted = len(results.study.seeds)
+    done = sum(min(wanted, len(one.whole)) for one in core)
+    grids = sum(family in results.chosen for family in results.grids)
+    text = f"So far {done} of {wanted * len(core)} runs of the core are trained"
+    text += f", and {grids} of {len(results.grids)} grids" if results.grids else ""
+    further = sum(len(one.whole) for one in results.arms if not one.arm.core)
+    return f"{text}{f'; {further} runs of further arms' if further else ''}."
+
+
+def _claims(results: StudyResults) -> str:
+    together = family_wise(results.answers)
+    paper = {str(claim.number): claim.text for claim in CLAIMS}
+    shown = pd.DataFrame(
+        {
+            "": [a.question.key if a.question.key.isdecimal() else "" for a in results.answers],
+            "The paper": [escape(paper.get(a.question.key, DASH)) for a in results.answers],
+            "Here": [escape(a.question.text) for a in results.answers],
+            "verdict": [a.verdict for a in results.answers],
+            "all claims together": together,
+        }
+    )
+    return pipe(shown, text=("", "The paper", "Here", "verdict", "all claims together"))
+
+
+def _contests(results: StudyResults) -> str:
+    names = {one.arm.key: one.arm.name for one in results.arms}
+    rows = [(answer.question, outcome) for answer in results.answers for outcome in answer.outcomes]
+    rows = [(question, outcome) for question, outcome in rows if outcome.effect or not outcome.contest.beside]
+    shown = pd.DataFrame(
+        {
+            "Claim": [_claim(question, outcome.contest) for question, outcome in rows],
+            "Contest": [escape(f"{names[o.contest.arm]} against {names[o.contest.against]}") for _, o in rows],
+            "the paper": [_EXPECTS[o.contest.expects] for _, o in rows],
+            "difference": [DASH if o.effect is None else f"{o.effect.difference_pct:+.2f}" for _, o in rows],
+            "95 % interval": [_interval(o.effect) for _, o in rows],
+            "Welch's": [
+                _interval(o.welch or (o.effect if o.effect and not o.effect.pooled else None)) for _, o in rows
+            ],
+            "least visible": [DASH if o.least_visible is None else f"{o.least_visible:.2f}" for _, o in rows],
+            "seeds": [DASH if o.effect is None else "/".join(map(str, o.effect.seeds)) for _, o in rows],
+            "verdict": [o.verdict for _, o in rows],
+        }
+    )
+    return pipe(shown, text=("Claim", "Contest", "the paper", "verdict"))
+
+
+_EXPECTS = {"better": "ahead", "worse": "behind", "alike": "alike"}
+
+
+def _claim(question: Question, contest: Contest) -> str:
+    if not question.key.isdecimal():
+        return DASH
+    return f"{question.key} (beside)" if contest.beside else question.key
+
+
+def _interval(effect: Effect | None) -> str:
+    if effect is None or not effect.is_known:
+        return DASH
+    low, high = effect.interval()
+    return f"{low:+.2f} to {high:+.2f}"
+
+
+def _fixed_weights(results: StudyResults) -> list[str]:
+    """McNemar's test, for contests of one seed each: the weights that there are, and not the networks."""
+    names = {one.arm.key: one.arm.name for one in results.arms}
+    found = [
+        f"{escape(names[o.contest.arm])} against {escape(names[o.contest.against])}: p = {o.weights_p:.2g}"
+        for answer in results.answers
+        for o in answer.outcomes
+        if o.effect and not o.effect.is_known and o.weights_p is not None
+    ]
+    if not found:
+        return []
+    return [
+        "Of one seed each there are only two fixed sets of weights to compare, which says nothing of other seeds. "
+        f"McNemar's test on these weights: {'; '.join(found)}."
+    ]
+
+
+def _arms(results: StudyResults) -> str:
+    frame = arms_frame(results)
+    lines = frame.to_dict("records")
+    shown = pd.DataFrame(
+        {
+            "Arm": [_linked_name(results, one) for one in results.begun],
+            "key": [f"`{line['arm']}`" for line in lines],
+            "params M": [_number(line["params_m"], 1) for line in lines],
+            "learning rate": [_general(line["lr"]) for line in lines],
+            "weight decay": [_general(line["weight_decay"]) for line in lines],
+            "top-1 %": [_mean(line["top1_pct"], line["top1_std"]) for line in lines],
+            "n": [str(line["seeds"]) for line in lines],
+            "images/s": [_number(line["images_per_s"], 0) for line in lines],
+            "runs": [_runs(one) for one in results.begun],
+        }
+    )
+    devices = sorted({device for one in results.begun for device in one.devices})
+    where = f" on {', '.join(devices)}" if devices else ""
+    return pipe(shown, text=("Arm", "key", "runs")) + (
+        "\n\nTop-1 is of the test images, seen once, after the last epoch: mean over the seeds ± their standard "
+        f"deviation. Images/s is the median speed of training{where}, on a machine that may have had other work."
+    )
+
+
+def _linked_name(results: StudyResults, one: ArmResult) -> str:
+    network = results.study.network(one.arm)
+    name = escape(one.arm.name)
+    return link(name, measurement_file(network)) if network in results.measurements else name
+
+
+def _runs(one: ArmResult) -> str:
+    """Links to the records, with the state of those that are not completed."""
+    found = []
+    for record in one.records:
+        state = "" if record.status == "completed" else f" ({record.status}, {record.epoch} of {record.epochs} epochs)"
+        found.append(link(f"s{record.spec.get('seed')}", record_file(record.run_id)) + state)
+    return " ".join(found) or DASH
+
+
+def _grid(results: StudyResults) -> list[str]:
+    """What was tried to choose learning rates and weight decays."""
+    if not results.study.grid:
+        return []
+    study, ids = results.study, {record.run_id for record in results.grid_records}
+    rows = []
+    for family, found in results.grids.items():
+        for point in found:
+            run_id = study.grid_run(family, point).run_id
+            top1 = found[point]
+            rows.append(
+                {
+                    "Family": family,
+                    "learning rate": _general(point.lr),
+                    "weight decay": _general(point.weight_decay),
+                    "held-out top-1 %": "diverged" if top1 is None else f"{top1:.2f}",
+                    "": "chosen" if results.chosen.get(family) == point else "",
+                    "run": link("record", record_file(run_id)) if run_id in ids else DASH,
+                }
+            )
+    recipe = study.grid_recipe
+    text = (
+        f"Each family's learning rate and weight decay come from the same grid, trained for {recipe.epochs} epochs on "
+        f"{100 * recipe.train_fraction:.0f} % of the training images with seed {study.grid_seed}, and are chosen on "
+        "the held-out images. A best learning rate at the edge of the grid extends it once."
+    )
+    tuned = ", ".join(f"{family} on {escape(study.arm(key).name)}" for family, key in study.tuned_on.items())
+    table = [pipe(pd.DataFrame(rows), text=("Family", "", "run"))] if rows else ["Nothing of the grid is trained yet."]
+    return ["## Grid", f"{text} Tuned are {tuned}.", *table]
+
+
+def _limits(results: StudyResults) -> str:
+    study = results.study
+    tokens = (study.img_size // 16) ** 2
+    lines = [
+        f"- At {study.img_size} px a T2T-ViT has {tokens} final tokens, and 196 at the paper's 224 px: what the T2T "
+        "module gains by modelling the structure around a token may be more, or less, there.",
+        f"- The networks see each image {study.recipe.epochs} times instead of 310, and most are smaller than the "
+        "paper's. Who learns fastest is not always who ends highest.",
+        "- All but learning rate and weight decay is the same for all, and these are tuned on one network a family; "
+        "mixup, cutmix and RandAugment, which transformers profit from in long training, are off.",
+    ]
+    if study.dataset != "imagenet":
+        lines.append(
+            "- The images are not ImageNet's: a direction that agrees here supports the claim, and one that disagrees "
+            "bounds it; neither reproduces a number."
+        )
+    return "\n".join(lines)
+
+
+def _number(value: float, digits: int) -> str:
+    return DASH if pd.isna(value) else f"{value:,.{digits}f}"
+
+
+def _general(value: float) -> str:
+    return DASH if pd.isna(value) else f"{value:g}"
+
+
+def _mean(mean: float, std: float) -> str:
+    if pd.isna(mean):
+        return DASH
+    return f"{mean:.2f}" if pd.isna(std) else f"{mean:.2f} ± {std:.2f}"

@@ -1,0 +1,177 @@
+"""What a folder of runs holds of a study: grids, arms with what was said of every test image, and the answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.experiments.grid import Point, Tried
+from bench.experiments.study import Arm, Study, chosen, families, tried
+from bench.findings import Metrics, RunRecord
+from bench.predictions import Predictions, load_predictions
+from bench.report.contests import Answer, judge
+from bench.report.frame import Measurements
+from bench.report.statistics import Hits
+from bench.run_folder import RunRecords, load_metrics
+from bench.specs import Network, RunSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ArmResult:
+    """One arm with all its seeds."""
+
+    arm: Arm
+    spec: RunSpec | None
+    """with the first seed; None where the grid has yet to choose"""
+    records: tuple[RunRecord, ...]
+    """of the seeds that were begun"""
+    metrics: Mapping[str, Metrics]
+    """by run id"""
+    hits: Hits | None
+    """(S, n), of the completed seeds; None where there is none"""
+
+    @property
+    def whole(self) -> list[RunRecord]:
+        """Runs that were trained to their end."""
+        return [record for record in self.records if record.is_whole]
+
+    @property
+    def top1s(self) -> list[float]:
+        """Accuracies on the test images after the last epoch, in %, by seed."""
+        found = [record.top1_pct("last") for record in self.whole]
+        return [top1 for top1 in found if top1 is not None]
+
+    @property
+    def mean(self) -> float | None:
+        """Of the accuracies."""
+        return float(np.mean(self.top1s)) if self.top1s else None
+
+    @property
+    def std(self) -> float | None:
+        """Of the accuracies, as a sample; None of one seed."""
+        return float(np.std(self.top1s, ddof=1)) if len(self.top1s) > 1 else None
+
+    @property
+    def images_per_s(self) -> float | None:
+        """In training, the median over the epochs of all seeds."""
+        speeds = [speed for record in self.records for speed in record.epoch_images_per_s if speed]
+        return float(np.median(speeds)) if speeds else None
+
+    @property
+    def devices(self) -> list[str]:
+        """What the seeds were trained on."""
+        return sorted({record.device for record in self.records if record.device})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StudyResults:
+    """All that the page of a study is made of."""
+
+    study: Study
+    grids: Mapping[str, Tried]
+    """by family"""
+    grid_records: tuple[RunRecord, ...]
+    chosen: Mapping[str, Point]
+    """by family, where the grid is whole"""
+    arms: tuple[ArmResult, ...]
+    answers: tuple[Answer, ...]
+    measurements: Measurements
+    problems: tuple[str, ...]
+    """a line on each file that is damaged and counts as none"""
+
+    @property
+    def begun(self) -> list[ArmResult]:
+        """Arms of which there is a run, and those of the core."""
+        return [one for one in self.arms if one.records or one.arm.core]
+
+    def networks(self) -> list[Network]:
+        """What the begun arms train."""
+        return list(dict.fromkeys(self.study.network(one.arm) for one in self.begun))
+
+
+def study_results(
+    study: Study, records: RunRecords, measurements: Measurements, unmeasured: Sequence[str] = ()
+) -> StudyResults:
+    """Read what there is of a study; a damaged file counts as none.
+
+    Args:
+        study: at a scale.
+        records: the folder of runs.
+        measurements: of its networks, as far as they are known.
+        unmeasured: a line on each measurement that is damaged.
+    """
+    problems = list(unmeasured)
+    grids: dict[str, Tried] = {}
+    points: Mapping[str, Point] = {}
+    if study.grid:
+        grids = {family: tried(study, family, records.get) for family in families(study, study.arms)}
+        points = chosen(study, {f: found for f, found in grids.items() if any(v is not None for v in found.values())})
+    of_grid = [study.grid_run(family, point).run_id for family, found in grids.items() for point in found]
+    images: dict[str, Predictions] = {}
+    arms = tuple(_arm(study, arm, points, records, images, problems) for arm in study.arms)
+    hits = {one.arm.key: one.hits for one in arms if one.hits is not None}
+    return StudyResults(
+        study=study,
+        grids=grids,
+        grid_records=tuple(record for run_id in of_grid if (record := records.get(run_id))),
+        chosen=points,
+        arms=arms,
+        answers=tuple(judge(study, hits)),
+        measurements=measurements,
+        problems=tuple(dict.fromkeys([*problems, *records.problems])),
+    )
+
+
+def _arm(
+    study: Study,
+    arm: Arm,
+    points: Mapping[str, Point],
+    records: RunRecords,
+    images: dict[str, Predictions],
+    problems: list[str],
+) -> ArmResult:
+    if study.grid and arm.family not in points:
+        return ArmResult(arm=arm, spec=None, records=(), metrics={}, hits=None)
+    spec = study.final_run(arm, points, study.seeds[0])
+    found = tuple(records.of(spec))
+    metrics = {}
+    for record in found:
+        try:
+            metrics[record.run_id] = load_metrics(records.runs / record.run_id, record)
+        except ValueError as error:
+            problems.append(str(error))
+    hits = _hits(spec.dataset, found, records, images, problems)
+    return ArmResult(arm=arm, spec=spec, records=found, metrics=metrics, hits=hits)
+
+
+def _hits(
+    dataset: str,
+    found: tuple[RunRecord, ...],
+    records: RunRecords,
+    images: dict[str, Predictions],
+    problems: list[str],
+) -> Hits | None:
+    """Whether each completed seed was right, on each test image.
+
+    Args:
+        dataset: of the arm.
+        found: its runs.
+        records: the folder that they lie in.
+        images: by data set, predictions on the images that all arms are compared on: the first that were read.
+        problems: gets a line on predictions that are not there, damaged, or of other images.
+    """
+    kept: list[Predictions] = []
+    for record in found:
+        if not record.is_whole:
+            continue
+        try:
+            predictions = load_predictions(records.runs, record)
+            if predictions is None:
+                raise ValueError(f"{record.run_id}: no predictions were kept; it takes no part in comparisons")
+            images.setdefault(dataset, predictions).require_same_images(predictions)
+            kept.append(predictions)
+        except ValueError as error:
+            problems.append(str(error))
+    if not kept:
+        return None
+    return np.array([one.is_hit("ema" if "ema" in one.predicted else "raw") for one in kept])
