@@ -220,7 +220,7 @@ def torchrun(
         stop: a signal to it is handed on, once.
         while_it_runs: called ten times a second.
     """
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    start = [sys.executable, "-m", "bench.torchrun", "--standalone", f"--nproc-per-node={processes}"]
     # In a session of its own: Ctrl-C reaches it once, through us.
     with subprocess.Popen([*start, "-m", *module], start_new_session=True) as children:
         told = False

@@ -76,6 +76,7 @@ RULES = {
     "bench.costs": (bench("specs", "findings"),) * 2,
     "bench.store": (bench("specs", "findings"),) * 2,
     "bench.progress": (set(), set()),
+    "bench.torchrun": ({"torch"},) * 2,
     "bench.labels": (bench("specs"),) * 2,
     "bench.run_folder": (bench("specs", "findings", "progress", "store"),) * 2,
     "bench.slurm": (bench("specs"),) * 2,

@@ -296,7 +296,8 @@ def test_two_processes_follow_one_and_validate_the_same_images(tmp_path):
         torch.testing.assert_close(b, a, rtol=1e-2, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}")
 
 
-def test_a_signal_stops_all_processes_saved(tmp_path):
+def test_a_signal_stops_all_processes_saved(tmp_path, monkeypatch, capfd):
+    monkeypatch.delenv("OMP_NUM_THREADS")  # without which torchrun warns
     folder = job.prepare(tmp_path, spec("epochs=200"))
 
     def stop_soon():
@@ -307,6 +308,8 @@ def test_a_signal_stops_all_processes_saved(tmp_path):
     threading.Thread(target=stop_soon).start()
     with pytest.raises(job.RunInterrupted, match="the same command resumes it"), Stop().listening() as stop:
         job.run_processes(folder, resources(save_every_s=1000), 2, stop)
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if not line.startswith((folder.name, "  epoch ", "bench: "))] == []
     record = load_record(folder)
     assert record.status == "interrupted"
     children = subprocess.run(["pgrep", "-f", folder.name], capture_output=True, text=True)
