@@ -23,6 +23,7 @@ from bench.dispatch import dry_run, require_data, submit_to_slurm
 from bench.figures import FIGURES, report_figures, require_figures
 from bench.given import fitting_weights, from_files, named_teacher
 from bench.options import Parser, at_least
+from bench.output import at_words
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
 from bench.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(code: int, message: str) -> int:
-    print(f"run_all.py: {message}", file=sys.stderr)
+    print(at_words(f"run_all.py: {message}", sys.stderr), file=sys.stderr)
     return code
 
 

@@ -3,7 +3,8 @@
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from bench.paper.released import RELEASED
 from bench.specs import Released, RequestError, Resources, RunSpec
 from bench.stop import Interrupted, Stop
 from bench.store import evaluations_folder, load_evaluation, load_evaluations, require_writable, save_evaluation
+from bench.watch import INSIDE, SILENCE_S
 
 if TYPE_CHECKING:
     from bench.weights import Findings, Found
@@ -179,6 +181,20 @@ def _open_all(found: "Sequence[Found]", resources: Resources, failures: list[str
     return images
 
 
+def _told(file: str, images: int, bar: Any, task: Any) -> Callable[[int], None]:
+    """What an evaluation tells of the images it has seen: to the bar, or where there is none a line a minute."""
+    spoke = time.monotonic()
+
+    def tell(seen: int) -> None:
+        nonlocal spoke
+        bar.update(task, completed=seen)
+        if bar.disable and time.monotonic() - spoke >= SILENCE_S:
+            spoke = time.monotonic()
+            print(f"{INSIDE}{file}: {seen:,} of {images:,} images", file=sys.stderr, flush=True)
+
+    return tell
+
+
 def _evaluate_one(one: "Found", images: Any, resources: Resources, runs: Path, stop: Stop, bar: Any, task: Any) -> str:
     """Evaluate a file unless it is done; returns what came out."""
     import torch
@@ -204,7 +220,7 @@ def _evaluate_one(one: "Found", images: Any, resources: Resources, runs: Path, s
             runs,
             resources,
             stop,
-            lambda seen: bar.update(task, completed=seen),
+            _told(one.file, spec.images, bar, task),
         )
     resized = f"; {', '.join(done.resized)} resized to fit" if done.resized else ""
     return (

@@ -1,9 +1,12 @@
 """Reports on disk, where the terminal says they are, and how a command ends."""
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from bench.report.evidence import FOLDER
 from bench.store import write_atomically
@@ -31,9 +34,17 @@ def texts(paths: Mapping[str, Path]) -> dict[str, str]:
     return {suffix: str(path) for suffix, path in paths.items()}
 
 
+def at_words(line: str, stream: TextIO) -> str:
+    """A line broken at words, where a terminal would break it inside of one; as it is for whatever else reads it."""
+    if stream is None or not stream.isatty():
+        return line
+    columns = shutil.get_terminal_size().columns
+    return textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
 def tell(paths: Mapping[str, Path]) -> None:
     """A line on what was written."""
-    print("wrote " + ", ".join(str(path) for path in paths.values()))
+    print(at_words("wrote " + ", ".join(str(path) for path in paths.values()), sys.stdout))
 
 
 def finish(document: Mapping[str, object] | None, failures: Sequence[str]) -> int:
@@ -41,5 +52,5 @@ def finish(document: Mapping[str, object] | None, failures: Sequence[str]) -> in
     if document is not None:
         print(json.dumps({**document, "failures": failures}, indent=2))
     for failure in failures:
-        print(f"run_all.py: {failure}", file=sys.stderr)
+        print(at_words(f"run_all.py: {failure}", sys.stderr), file=sys.stderr)
     return 1 if failures else 0

@@ -23,7 +23,7 @@ EVALUATE = bench(
     "specs", "findings", "data", "identity", "build", "job", "run_folder", "scoring", "stop", "store", "world"
 )
 EVALUATE |= bench("predictions") | {"numpy"}
-EVALUATIONS = bench("specs", "findings", "paper", "stop", "store")
+EVALUATIONS = bench("specs", "findings", "paper", "stop", "store", "watch")
 EXECUTORS = bench("specs", "entry", "job", "slurm", "settings", "submissions")
 HERE = bench("specs", "stop", "entry", "job", "planner", "live") | {"submitit"}
 STANDING = bench("specs", "findings", "run_folder", "planner", "slurm", "submissions")
@@ -33,7 +33,7 @@ GIVEN = bench("specs", "store", "suites")
 DISPATCH = STANDING | bench("fingerprints", "given", "store", "costs", "settings", "standing", "progress")
 DISPATCH |= bench("batch_layout", "datasets", "hub_datasets")
 COMMAND = bench("collect", "commands", "curves", "dispatch", "figures", "given", "status", "cancel")
-CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm", "datasets")
+CLI = COMMAND | bench("specs", "recipes", "paper", "budgets", "suites", "slurm", "datasets", "output")
 DATA = bench("specs", "findings", "batch_layout", "class_names", "datasets", "hub_datasets", "images", "pixels")
 IMAGES = bench("class_names", "datasets", "pixels") | {"torch", "torchvision", "timm", "numpy", "PIL"}
 COLLECT = bench("specs", "findings", "store", "run_folder", "evaluations")

@@ -6,9 +6,11 @@ import warnings
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress as Bars
 
 import bench.watch
 from bench.budgets import SUITES
+from bench.evaluations import _told
 from bench.live import Pace, _bar
 from bench.progress import Phase, Progress, Teller
 from bench.watch import Lines
@@ -93,6 +95,16 @@ def test_lines_of_epochs_fit_80_columns(capsys):
     assert last == "  epoch  310/310  loss  6.9078  top-1 100.00 %  EMA 100.00 %  12,346 images/s"
     assert first == "  epoch    1/310  loss  2.5000  top-1   9.77 %  EMA 100.00 %     5.1 images/s"
     assert len(last) <= 80
+
+
+@pytest.mark.parametrize("piped", [True, False])
+def test_an_evaluation_that_is_piped_says_each_minute_how_far_it_is(monkeypatch, capsys, piped):
+    monkeypatch.setattr("bench.evaluations.SILENCE_S", 0)
+    with Bars(disable=piped, console=Console(quiet=True)) as bar:
+        tell = _told("81.5_T2T_ViT_14.pth.tar", 50_000, bar, bar.add_task("", total=50_000))
+        tell(1_280)
+        assert bar.tasks[0].completed == 1_280
+    assert capsys.readouterr().err == ("    81.5_T2T_ViT_14.pth.tar: 1,280 of 50,000 images\n" if piped else "")
 
 
 def test_what_a_library_warns_of_is_a_line(capsys):

@@ -131,3 +131,12 @@ def test_ctrl_c_while_the_command_itself_is_imported(tmp_path):
     assert [line for line in terminal.all.splitlines() if "import time" not in line and line.strip() != "^C"] == [
         "run_all.py: interrupted before it began"
     ]
+
+
+def test_a_refusal_is_broken_at_words(run_all):
+    with Terminal("--table", "three") as terminal:
+        assert terminal.end() == 2
+    assert terminal.screen.broken == []
+    piped = run_all("--table", "three").stderr
+    assert piped.count("\n") == 1
+    assert " ".join(terminal.now.split()) == piped.strip()
