@@ -244,6 +244,9 @@ def _parser() -> argparse.ArgumentParser:
         help="most images a device takes at once: changes how much memory a step needs, never the result "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--compile", action="store_true", help="train by torch.compile, which takes minutes to start and a C++ compiler"
+    )
     parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR", help="default: %(default)s")
     parser.add_argument(
         "--runs",
@@ -267,6 +270,7 @@ def _dispatch(args: argparse.Namespace) -> int:
     for option, needed, there in (
         ("--dry-run", "--run", args.dry_run and not args.run),
         ("--slurm", "--run slurm", args.slurm and args.run != "slurm"),
+        ("--compile", "--run", args.compile and not args.run),
         ("--data-on-nodes", "--run slurm", args.data_on_nodes and args.run != "slurm"),
         ("--img-size", "--figure 3, 4 or 5", args.img_size is not None and not args.figure),
         ("--follow", "--status", args.follow and not args.status),

@@ -288,6 +288,7 @@ def launch(args: argparse.Namespace) -> Launch:
         workers=args.workers,
         micro_batch=args.micro_batch,
         precision=args.precision,
+        compile=args.compile,
         files=args.files,
     )
     return Launch(

@@ -89,14 +89,17 @@ class RunRecord:
     status: str
     history: list[dict[str, object]]
     """an entry for each change of status or other event: what, when (UTC), host, pid; of "running", which begins an
-    attempt, also device, precision and world_size"""
+    attempt, also device, precision, formulation, compile and world_size"""
     git: Mapping[str, object]
     """commit of the suite's checkout and whether the tree was dirty; empty outside a checkout"""
     versions: Mapping[str, str]
     device: str = ""
-    """of the last attempt, like the next two"""
+    """of the last attempt, like the next three"""
     precision: str = ""
     """of autocast: bfloat16, float16 or float32"""
+    formulation: str = ""
+    """in which the network is computed (``bench.formulation``); empty for a run from before this field, which was
+    literal"""
     world_size: int = 0
     """processes"""
     data: Mapping[str, object] = field(default_factory=dict)

@@ -484,6 +484,8 @@ class Resources:
     """images that may fail to load before the run does"""
     precision: str = "auto"
     """of autocast: auto takes bfloat16 where the hardware has it, else float16 on a GPU, else float32"""
+    compile: bool = False
+    """train by torch.compile"""
     beat_s: float = 15
     """seconds between two signs of life, which tell how far the run is"""
     files: Mapping[str, str] = field(default_factory=dict)

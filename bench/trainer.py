@@ -34,8 +34,10 @@ from bench.build import (
     build_scheduler,
     build_teacher,
 )
+from bench.compilation import compiled, require_compiler
 from bench.data import Unreadable
 from bench.findings import Fingerprint, RunRecord
+from bench.formulation import LITERAL, choose_formulation, use_formulation
 from bench.local_draws import LocalDraws
 from bench.progress import Phase, Progress, Teller
 from bench.run_folder import OwnedRun, given_file, now
@@ -173,6 +175,8 @@ class Training:
         self.tell = Teller(*([run.tell] if run else []), watch.progress)
         self.tell(Phase.READING, epoch=record.epoch if record else 0, epochs=self.recipe.total_epochs)
 
+        if resources.compile:
+            require_compiler(here.device)
         if here.size > 1 and not here.leads:
             dist.barrier()  # the first process may download
         train_images, val_images = (
@@ -212,6 +216,9 @@ class Training:
             )
         self.survey["trained_images"] = len(train_images)
         self.layout = lay_out(self.recipe, here.rank, here.size, resources.micro_batch)
+        if resources.compile and self.layout.splits_local_batches:
+            why = f"--compile takes whole local batches, here of {self.layout.local_batch} images"
+            require_whole_local_batches(self.layout, why, here.size, resources.micro_batch)
         self.batches = data.TrainBatches(len(train_images), self.layout, spec.seed, self.recipe.augmentation_repeats)
         if not self.batches.steps:
             raise RequestError(
@@ -248,7 +255,7 @@ class Training:
         if here.size > 1:
             self.model = DistributedDataParallel(network, broadcast_buffers=False)
             self.statistics = SharedStatistics(network, len(self.layout.parts), here.rank, here.size)
-        self.step.forward = self.model
+        self.step.forward = compiled(self.model) if resources.compile else self.model
 
     def _fingerprint(self, train: Any, val: Any) -> Fingerprint | None:
         """Of the images that are here; on rank 0, where the record is."""
@@ -584,12 +591,16 @@ class Training:
                 if there and self.record:
                     self.watch.note(note)
                     self.record.history.append({"what": what, "when": now(), "note": note})
+        self._use_formulation(resumes=paths[0] is not None)
         if self.run and self.record:
+            if paths[0]:
+                self._tell_compilation(self.record)
             began = next(event for event in reversed(self.record.history) if event["what"] == "running")
             began |= {"epoch": self.state.epoch, "step": self.state.step, "steps": self.batches.steps}
             self.record.device = device_name(self.here.device)
             self.record.precision, self.record.world_size = self.precision, self.here.size
-            began |= {name: getattr(self.record, name) for name in ("device", "precision", "world_size")}
+            began |= {name: getattr(self.record, name) for name in ("device", "precision", "formulation", "world_size")}
+            began["compile"] = self.resources.compile
             # A checkpoint may be of another epoch than the record: what the record has no speed of stays unknown.
             known = self.record.epoch_images_per_s[: self.state.epoch]
             self.record.epoch_images_per_s = [*known, *[None] * (self.state.epoch - len(known))]
@@ -612,6 +623,26 @@ class Training:
         note = f"from {record.precision} to {self.precision}, as asked for"
         self.watch.note(f"changes precision {note}")
         record.history.append({"what": "precision", "when": now(), "note": note})
+
+    def _use_formulation(self, *, resumes: bool) -> None:
+        """Compute the networks in the fastest formulation, or in the one that a run has been trained in."""
+        chosen = [choose_formulation(self.state.network, self.here.device.type, self.precision)]
+        if self.record and resumes:
+            chosen = [self.record.formulation or LITERAL]
+        if self.here.size > 1:
+            dist.broadcast_object_list(chosen, src=0)
+        for network in (self.state.network, *([self.state.ema.module] if self.state.ema else [])):
+            use_formulation(network, chosen[0])
+        if self.record:
+            self.record.formulation = chosen[0]
+
+    def _tell_compilation(self, record: RunRecord) -> None:
+        """Say so if the last attempt was compiled and this one is not, or the other way round."""
+        before = next((event["compile"] for event in reversed(record.history) if "compile" in event), False)
+        if before != self.resources.compile:
+            note = "goes on with --compile" if self.resources.compile else "goes on without --compile"
+            self.watch.note(note)
+            record.history.append({"what": "compile", "when": now(), "note": note})
 
     def _origin(self, weights: Path) -> str:
         """Where they came from, for a record that others may read: nothing of it says how this machine is laid out."""

@@ -18,7 +18,7 @@ IDENTITY = bench("specs", "findings", "data", "in_memory")
 JOB = bench("specs", "findings", "progress", "store", "run_folder", "stop", "slurm")
 TRAINER = bench("specs", "findings", "build", "data", "in_memory", "run_folder", "scoring", "stop", "store", "world")
 TRAINER |= bench("fingerprints", "identity", "batch_layout", "batch_statistics", "local_draws", "progress")
-TRAINER |= bench("predictions", "training_step")
+TRAINER |= bench("predictions", "compilation", "formulation", "training_step")
 EVALUATE = bench(
     "specs", "findings", "data", "identity", "build", "job", "run_folder", "scoring", "stop", "store", "world"
 )
@@ -112,6 +112,8 @@ RULES = {
     ),
     "bench.world": ({"torch"},) * 2,
     "bench.scoring": (bench("data") | {"torch"},) * 2,
+    "bench.compilation": (bench("specs") | {"torch"},) * 2,
+    "bench.formulation": (bench("specs") | {"torch"},) * 2,
     "bench.training_step": (bench("specs", "build", "scoring") | {"torch"},) * 2,
     "bench.trainer": (TRAINER | {"models", "torch", "timm"},) * 2,
     "bench.watch": (bench("progress"),) * 2,
