@@ -7,10 +7,14 @@ never timed when a run begins, and a run keeps the one that it began with.
 import torch
 from torch import Tensor, nn
 
+from bench.scoring import PRECISIONS
 from bench.specs import RequestError
+from models import formulation as models_formulation
+from models.formulation import FORMULATIONS, Formulated
 
 LITERAL, CHANNELS_LAST = "literal", "channels_last"
-"""a network as its modules read; a convolutional one with the channels of a pixel side by side in memory"""
+"""a network as its modules read; a convolutional one with the channels of a pixel side by side in memory. Networks of
+``models`` have those of ``models.formulation``"""
 
 _CHANNELS_LAST = {("cpu", "float32"), ("cpu", "bfloat16"), ("cuda", "float16"), ("cuda", "bfloat16")}
 """device type and precision at which convolutional networks run in channels_last: on two cores with AVX-512 a training
@@ -20,6 +24,8 @@ was not measured here, half-precision tensor cores take this layout alone"""
 
 def formulations(network: nn.Module) -> tuple[str, ...]:
     """Ways in which a network can be computed, the plainest first."""
+    if isinstance(network, Formulated):
+        return FORMULATIONS
     return (LITERAL, CHANNELS_LAST) if _is_convolutional(network) else (LITERAL,)
 
 
@@ -31,6 +37,8 @@ def choose_formulation(network: nn.Module, device_type: str, precision: str) -> 
         device_type: as "cpu".
         precision: of autocast.
     """
+    if isinstance(network, Formulated):
+        return models_formulation.choose_formulation(device_type, PRECISIONS[precision])
     fast = CHANNELS_LAST if (device_type, precision) in _CHANNELS_LAST else LITERAL
     return fast if fast in formulations(network) else LITERAL
 
@@ -45,7 +53,9 @@ def use_formulation(network: nn.Module, formulation: str) -> None:
         raise RequestError(
             f"the network has no formulation {formulation!r}; choose from {', '.join(formulations(network))}"
         )
-    if formulation == CHANNELS_LAST:
+    if isinstance(network, Formulated):
+        network.set_formulation(formulation)
+    elif formulation == CHANNELS_LAST:
         # Convolutions take their layout from the images, and each layer hands it on. Weights stay as they are, and with
         # them checkpoints and optimizer states; to convert them too made no difference that could be measured.
         network.register_forward_pre_hook(_lay_out)

@@ -60,6 +60,9 @@ def test_a_cnn_keeps_channels_last_to_its_end_and_changes_nothing(model):
         ("test_resnet", "cuda", "bfloat16", CHANNELS_LAST),
         ("test_resnet", "cuda", "float32", LITERAL),
         ("test_vit", "cpu", "float32", LITERAL),
+        ("t2t_vit_7", "cpu", "bfloat16", "fused"),
+        ("t2t_vit_7", "cuda", "bfloat16", LITERAL),
+        ("vit_dense", "cpu", "float32", "fused"),
         ("test_vit", "cuda", "bfloat16", LITERAL),
     ],
 )
@@ -72,6 +75,15 @@ def test_what_a_network_cannot_do_is_refused_by_name():
     assert formulations(vit) == (LITERAL,)
     with pytest.raises(RequestError, match="has no formulation 'channels_last'; choose from literal"):
         use_formulation(vit, CHANNELS_LAST)
+
+
+def test_a_network_of_ours_is_told_which():
+    network = timm.create_model("t2t_vit_7")
+    assert network.formulation is None
+    for formulation in formulations(network):
+        use_formulation(network, formulation)
+        assert network.formulation == network.blocks[0].formulation == formulation
+        assert deepcopy(network).formulation == formulation
 
 
 @pytest.fixture(scope="module")

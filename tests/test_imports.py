@@ -113,7 +113,7 @@ RULES = {
     "bench.world": ({"torch"},) * 2,
     "bench.scoring": (bench("data") | {"torch"},) * 2,
     "bench.compilation": (bench("specs") | {"torch"},) * 2,
-    "bench.formulation": (bench("specs") | {"torch"},) * 2,
+    "bench.formulation": (bench("specs", "scoring") | {"models", "torch"},) * 2,
     "bench.training_step": (bench("specs", "build", "scoring") | {"torch"},) * 2,
     "bench.trainer": (TRAINER | {"models", "torch", "timm"},) * 2,
     "bench.watch": (bench("progress"),) * 2,
