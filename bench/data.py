@@ -313,8 +313,8 @@ def survey(spec: RunSpec, train: Any, val: Any) -> dict[str, object]:
 def notes(images: Any) -> list[str]:
     """A line on files that count neither as images nor as classes, where there are some that look so."""
     passed_over = getattr(images, "passed_over", {})
-    counts = [f"{count:,} {what.format(s='s' * (count > 1))}" for what, count in sorted(passed_over.items())]
-    return [f"passed over in {images.root}: {', '.join(counts)}"] if counts else []
+    kinds = [kind if kind.startswith("folder ") else f"{kind} ({n:,})" for kind, n in sorted(passed_over.items())]
+    return [f"passed over in {images.root}: {', '.join(kinds)}"] if kinds else []
 
 
 def describe(spec: RunSpec, train: Any, val: Any) -> Known:

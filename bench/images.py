@@ -32,7 +32,7 @@ class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision has no typ
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.split = name, folder.name
         self.passed_over: Counter[str] = Counter()
-        """how much looks like images or classes and counts as neither, by its name with {s} for its plural"""
+        """how many files and folders look like images or classes and count as neither, by kind"""
         super().__init__(str(folder), loader=open_image, is_valid_file=self._is_image)
 
     def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
@@ -40,9 +40,9 @@ class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision has no typ
         classes = split_classes(self.name, Path(directory))
         for entry in os.scandir(directory):
             if entry.is_dir() and is_passed_over(entry.name):
-                self.passed_over[f"folder{{s}} {entry.name}"] += 1
+                self.passed_over[f"folder {entry.name}"] += 1
             elif is_image(entry.name):
-                self.passed_over["image{s} in no class folder"] += 1
+                self.passed_over["images in no class folder"] += 1
         official = _class_numbers(self.name)
         if not official.keys() >= set(classes):
             official = {label: number for number, label in enumerate(classes)}
@@ -52,10 +52,10 @@ class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision has no typ
         file = Path(path[len(self.root) + 1 :])
         if not any(map(is_passed_over, file.parts)):
             if file.suffix.lower() in UNREAD_SUFFIXES:
-                self.passed_over[f"{file.suffix.lower()} file{{s}}"] += 1
+                self.passed_over[f"{file.suffix.lower()} files"] += 1
             return is_image(file.name)
         if is_image(file.name.lstrip("._")):
-            self.passed_over["hidden image{s}"] += 1
+            self.passed_over["hidden images"] += 1
         return False
 
 

@@ -340,7 +340,7 @@ def test_what_is_done_needs_no_data_any_more(run_all, tmp_path):
     done = run_all(*command)
     assert done.returncode == 0, done.stderr
     for split in ("train", "test"):
-        counts = "1 folder .ipynb_checkpoints, 1 hidden image"
+        counts = "folder .ipynb_checkpoints, hidden images (1)"
         assert f"  passed over in {tmp_path}/data/{split}: {counts}\n" in done.stderr
     assert "  validated on the split 'test': there is none for validation\n" in done.stderr
     (record,) = (tmp_path / "runs").glob("*/record.json")

@@ -204,8 +204,8 @@ def test_hidden_files_and_folders_are_neither_images_nor_classes(tmp_path):
     assert images.classes == ["a", "b"]
     assert [os.path.relpath(path, tmp_path / "train") for path, _ in images.samples] == ["a/0.png", "b/0.png"]
     assert data.notes(images) == [
-        f"passed over in {tmp_path}/train: 2 .gif files, 1 folder ._b, 1 folder .ipynb_checkpoints, 1 folder __MACOSX, "
-        "4 hidden images, 1 image in no class folder"
+        f"passed over in {tmp_path}/train: .gif files (2), folder ._b, folder .ipynb_checkpoints, folder __MACOSX, "
+        "hidden images (4), images in no class folder (1)"
     ]
 
 

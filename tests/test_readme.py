@@ -26,7 +26,7 @@ def test_options_are_the_programs():
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"\]\(([^)#:]+)\)|`(?!DIR/|hfds/)([\w/]+/(?:[\w.]+)?)`", README)))
+    "path", sorted(set(re.findall(r"\]\(([^)#:]+)\)|`(?!DIR/|hfds/|torch/)([\w/]+/(?:[\w.]+)?)`", README)))
 )
 def test_paths_exist(path):
     name = path[0] or path[1]
