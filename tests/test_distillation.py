@@ -73,7 +73,7 @@ def test_the_loss_is_the_mean_of_both_cross_entropies(teacher, tmp_path):
     training.state.network.train()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        loss = training._loss(images, targets)
+        loss = training.step.loss(images, targets)
         torch.manual_seed(0)
         logits, distilled = training.state.network(images)
     expected = functional.cross_entropy(logits, targets) / 2
@@ -103,12 +103,12 @@ def test_the_teacher_decides_on_the_students_images_as_it_was_trained_to_see_the
     here = trainer.World(rank=0, size=1, device=torch.device("cpu"))
     given = resources(files={weights.sha256: str(path)}, precision="float32")
     training = trainer.Training(student(by_file), given, here, None, None, None, job._Nothing(), Stop())
-    torch.testing.assert_close(training.teacher(images), net(images))
+    torch.testing.assert_close(training.step.teacher(images), net(images))
     assert len(set(net(images).argmax(1).tolist())) > 1
     training.state.network.train()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        loss = training._loss(images, torch.arange(8))
+        loss = training.step.loss(images, torch.arange(8))
         torch.manual_seed(0)
         logits, distilled = training.state.network(images)
     smoothing = training.recipe.label_smoothing
