@@ -12,6 +12,7 @@ import functools
 import hashlib
 import random
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,9 @@ from bench.findings import EvaluationSpec
 from bench.images import AnnotatedImages, ClassFolders, ReaderImages
 from bench.pixels import no_warnings, to_rgb
 from bench.specs import DATASETS, Contents, Recipe, RequestError, RunSpec
+
+# More loading processes than cores: whoever asked for them is told so once, by ``crowding``, and not by each loader.
+warnings.filterwarnings("ignore", message="This DataLoader will create")
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """yitu-opensource/T2T-ViT, commit 0f63dc9, transfer_learning.py"""

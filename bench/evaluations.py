@@ -118,6 +118,7 @@ def _evaluate_all(found: "Sequence[Found]", args: argparse.Namespace) -> list[st
 
     from bench.data import Unreadable
     from bench.evaluate import EvaluationFailed
+    from bench.world import crowding
     from models.checkpoints import CheckpointError
 
     resources = Resources(
@@ -128,6 +129,8 @@ def _evaluate_all(found: "Sequence[Found]", args: argparse.Namespace) -> list[st
         precision="float32" if args.precision == "auto" else args.precision,
         save_every_s=SAVE_EVERY_S,
     )
+    if crowded := crowding(resources.workers or 0):
+        print(f"run_all.py: {crowded}", file=sys.stderr)
     failures: list[str] = []
     images = _open_all(found, resources, failures)
     console = Console(stderr=True)

@@ -46,7 +46,7 @@ from bench.specs import RequestError, Resources, RunSpec
 from bench.stop import Interrupted, Stop
 from bench.store import sha256_of
 from bench.training_step import TrainingStep
-from bench.world import World, automatic_workers, device_name
+from bench.world import World, automatic_workers, crowding, device_name
 from models.checkpoints import CheckpointError, Fit, load_into, read_checkpoint
 
 SYNC_STEPS_GPU = 10
@@ -226,6 +226,8 @@ class Training:
                 "choose more data, or a smaller batch with --set global_batch=N lr=..."
             )
         workers = automatic_workers(here) if resources.workers is None else resources.workers
+        if here.leads and (crowded := crowding(workers)):
+            watch.note(crowded)
         self.train_loader = self._train_loader(train_images, workers)
         self.eval_loader = self._eval_loader(choosing, workers)
         self.test_loader = self._eval_loader(val_images, workers) if self.recipe.held_out else None

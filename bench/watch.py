@@ -26,6 +26,7 @@ class Lines:
 
     def __init__(self, run_id: str) -> None:
         self._progress: Progress | None = None
+        self._warned: set[str] = set()
         self._over = threading.Event()
         self._clock = threading.Thread(target=self._break_silence, daemon=True)
         self._print(run_id)
@@ -63,7 +64,10 @@ class Lines:
         self._print(f"  {text}")
 
     def _warning(self, message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-        self.note(f"{category.__name__}: {' '.join(str(message).split())}")
+        text = f"{category.__name__}: {' '.join(str(message).split())}"
+        if text not in self._warned:
+            self._warned.add(text)
+            self.note(text)
 
     def _print(self, line: str) -> None:
         self._spoke = time.monotonic()

@@ -57,6 +57,14 @@ def automatic_workers(here: World) -> int:
     return max(1, min(8, cores - 1 if bound else cores // on_this_node))
 
 
+def crowding(workers: int) -> str:
+    """One line where more loading processes were asked for than there are cores for them; else empty."""
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"{workers} loading processes share {cores} cores; --workers {cores} may be faster" if workers > cores else ""
+    )
+
+
 def device_name(device: torch.device) -> str:
     """Of a GPU as its driver has it, or cpu."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -108,7 +108,7 @@ RULES = {
     "bench.evaluate": (EVALUATE | {"models", "torch"},) * 2,
     "bench.evaluations": (
         EVALUATIONS,
-        EVALUATIONS | bench("weights", "evaluate", "data") | {"models", "torch", "rich"},
+        EVALUATIONS | bench("weights", "evaluate", "data", "world") | {"models", "torch", "rich"},
     ),
     "bench.world": ({"torch"},) * 2,
     "bench.scoring": (bench("data") | {"torch"},) * 2,

@@ -1,6 +1,9 @@
 """What a run tells its log, and what a command tells of its runs."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 import time
 import warnings
 
@@ -14,6 +17,8 @@ from bench.evaluations import _told
 from bench.live import Pace, _bar
 from bench.progress import Phase, Progress, Teller
 from bench.watch import Lines
+from bench.world import crowding
+from tests.conftest import ROOT
 
 T2T, TUNED, RESNET = SUITES["smoke"].values()
 FAR = Progress(
@@ -111,9 +116,20 @@ def test_what_a_library_warns_of_is_a_line(capsys):
     before = warnings.showwarning
     with warnings.catch_warnings(), Lines("a-run"):
         warnings.simplefilter("always")
-        warnings.warn("corrupt\n  EXIF data", UserWarning, stacklevel=1)
+        for _ in range(2):
+            warnings.warn("corrupt\n  EXIF data", UserWarning, stacklevel=1)
     assert capsys.readouterr().err == "a-run\n  UserWarning: corrupt EXIF data\n"
     assert warnings.showwarning is before
+
+
+def test_more_loading_processes_than_cores_are_a_line_of_ours(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    assert crowding(4) == "4 loading processes share 2 cores; --workers 2 may be faster"
+    assert crowding(2) == ""
+    loader = "data._eval_loader(data.Samples([], None, 0, training=False), [], 999, torch.device('cpu'))"
+    code = f"import torch; from bench import data; {loader}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_time_left_is_at_the_pace_of_this_attempt(monkeypatch):
