@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from models.formulation import Formulated, is_plain, is_plain_mlp
 from models.fused_block import attention_branch, mlp_branch
-from models.performer import autocast_disabled
 
 __all__ = ["DenseBlock", "GhostAttention", "GhostMlp", "SEAttention", "Transition", "create_blocks"]
 
@@ -166,14 +165,12 @@ class Block(Formulated, vision_transformer.Block):
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         dtype = self.fused_dtype(x, self.norm1.weight)
         if dtype is not None and attn_mask is None and not is_causal and self._has_plain_attention():
-            with autocast_disabled(x.device.type):
-                y = attention_branch(x, self.norm1, self.attn, dtype)
+            y = attention_branch(x, self.norm1, self.attn, dtype)
         else:
             y = self.attn(self.norm1(x), attn_mask=attn_mask, is_causal=is_causal)
         x = x + self.drop_path1(self.ls1(y))
         if dtype is not None and is_plain((self.norm2, nn.LayerNorm)) and is_plain_mlp(self.mlp):
-            with autocast_disabled(x.device.type):
-                y = mlp_branch(x, self.norm2, self.mlp, dtype)
+            y = mlp_branch(x, self.norm2, self.mlp, dtype)
         else:
             y = self.mlp(self.norm2(x))
         return x + self.drop_path2(self.ls2(y))
@@ -200,11 +197,11 @@ class Block(Formulated, vision_transformer.Block):
         return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
 
     def _has_plain_attention(self) -> bool:
-        """Whether it is timm's attention without norms, gate and, in training, dropout."""
+        """Whether it is timm's attention without norms, gate and active dropout."""
         attn = self.attn
         parts = (attn, Attention), (self.norm1, nn.LayerNorm), (attn.qkv, nn.Linear), (attn.proj, nn.Linear)
         norms = [(norm, nn.Identity) for norm in (attn.q_norm, attn.k_norm, attn.norm)]
-        dropout = attn.training and (attn.attn_drop.p or attn.proj_drop.p)
+        dropout = any(drop.p and (drop.training or attn.training) for drop in (attn.attn_drop, attn.proj_drop))
         return is_plain(*parts, *norms) and attn.gate is None and not dropout
 
 

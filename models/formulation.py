@@ -8,6 +8,7 @@ The literal one always runs where modules are looked at: in ``torch.jit.trace``,
 meta tensors, where a module inside has a hook, and where one was replaced or has dropout that the other lacks.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as _module
 
-__all__ = ["FORMULATIONS", "Formulated", "choose_formulation", "is_plain", "is_plain_mlp"]
+__all__ = ["FORMULATIONS", "Formulated", "autocast_disabled", "choose_formulation", "is_plain", "is_plain_mlp"]
 
 FORMULATIONS = ("literal", "fused")
 
@@ -91,11 +92,11 @@ def is_plain(*layers: tuple[nn.Module, type[nn.Module]]) -> bool:
 
 
 def is_plain_mlp(mlp: nn.Module) -> bool:
-    """Whether it is timm's MLP with an exact GELU and, in training, no dropout on its hidden features."""
+    """Whether it is timm's MLP with an exact GELU and no active dropout."""
     return isinstance(mlp, Mlp) and (
         is_plain((mlp, Mlp), (mlp.fc1, nn.Linear), (mlp.act, nn.GELU), (mlp.norm, nn.Identity), (mlp.fc2, nn.Linear))
         and mlp.act.approximate == "none"
-        and not (mlp.training and (mlp.drop1.p or mlp.drop2.p))
+        and not any(drop.training and drop.p for drop in (mlp.drop1, mlp.drop2))
     )
 
 
@@ -108,3 +109,11 @@ def has_hooks(layer: nn.Module) -> bool:
         layer._backward_pre_hooks,
     )
     return any(hooks)
+
+
+def autocast_disabled(device_type: str) -> AbstractContextManager[object]:
+    """No autocast inside, on any device."""
+    # torch.autocast refuses devices that have none, meta tensors among them.
+    if torch.amp.is_autocast_available(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from models.formulation import autocast_disabled
+
 __all__ = ["attention_branch", "mlp_branch"]
 
 _aten = torch.ops.aten
@@ -25,7 +27,8 @@ def attention_branch(x: Tensor, norm: nn.LayerNorm, attn: Attention, dtype: torc
     """attn(norm(x)), its map written out: (B, N, C) to (B, N, C) in ``dtype``."""
     layers = (norm, attn.qkv, attn.proj)
     parameters = (each for layer in layers for each in (layer.weight, layer.bias))
-    y: Tensor = _AttentionBranch.apply(x, *parameters, norm.eps, attn.num_heads, attn.scale, dtype)
+    with autocast_disabled(x.device.type):
+        y: Tensor = _AttentionBranch.apply(x, *parameters, norm.eps, attn.num_heads, attn.scale, dtype)
     return y
 
 
@@ -33,7 +36,8 @@ def mlp_branch(x: Tensor, norm: nn.LayerNorm, mlp: Mlp, dtype: torch.dtype) -> T
     """mlp(norm(x)): (B, N, C) to (B, N, C) in ``dtype``."""
     layers = (norm, mlp.fc1, mlp.fc2)
     parameters = (each for layer in layers for each in (layer.weight, layer.bias))
-    y: Tensor = _MlpBranch.apply(x, *parameters, norm.eps, dtype)
+    with autocast_disabled(x.device.type):
+        y: Tensor = _MlpBranch.apply(x, *parameters, norm.eps, dtype)
     return y
 
 
@@ -58,7 +62,7 @@ class _AttentionBranch(torch.autograd.Function):
         qkv = _linear(normed.to(dtype), qkv_weight, qkv_bias)
         qkv = qkv.view(images, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4).flatten(1, 2)  # (3, B H, N, C / H), a copy
         q, k, v = qkv.unbind()
-        weights = torch.bmm(q, k.transpose(1, 2)).mul_(scale).softmax(-1)  # (B H, N, N)
+        weights = _scaled_product(q, k.transpose(1, 2), scale).softmax(-1)  # (B H, N, N)
         y = torch.bmm(weights, v).view(images, heads, tokens, -1).transpose(1, 2).flatten(2)  # (B, N, C)
         ctx.save_for_backward(x, gain, shift, mean, rstd, qkv_weight, qkv_bias, proj_weight, proj_bias, qkv, weights, y)
         ctx.heads, ctx.scale, ctx.eps = heads, scale, eps
@@ -73,10 +77,10 @@ class _AttentionBranch(torch.autograd.Function):
         dy, d_proj_weight, d_proj_bias = _linear_backward(g, y, proj_weight, proj_bias)
         dy = dy.view(images, tokens, ctx.heads, -1).transpose(1, 2).flatten(0, 1)
         d_weights = torch.bmm(dy, v.transpose(1, 2))
-        d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype).mul_(ctx.scale)
+        d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
         d_qkv = torch.empty_like(qkv)
-        torch.bmm(d_scores, k, out=d_qkv[0])
-        torch.bmm(d_scores.transpose(1, 2), q, out=d_qkv[1])
+        d_qkv[0].baddbmm_(d_scores, k, beta=0, alpha=ctx.scale)
+        d_qkv[1].baddbmm_(d_scores.transpose(1, 2), q, beta=0, alpha=ctx.scale)
         torch.bmm(weights.transpose(1, 2), dy, out=d_qkv[2])
         d_qkv = d_qkv.view(3, images, ctx.heads, tokens, -1).permute(1, 3, 0, 2, 4).reshape(images, tokens, 3 * width)
         normed = torch.native_layer_norm(x, gain.shape, gain, shift, ctx.eps)[0].to(y.dtype)
@@ -121,12 +125,14 @@ class _MlpBranch(torch.autograd.Function):
         return *d_norm, d_weight1, d_bias1, d_weight2, d_bias2, None, None
 
 
+def _scaled_product(x: Tensor, y: Tensor, scale: float) -> Tensor:
+    product = x.new_empty(len(x), x.shape[1], y.shape[2])
+    return product.baddbmm_(x, y, beta=0, alpha=scale)
+
+
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The layer in the type of its input."""
-    if weight.dtype != x.dtype:
-        # Converted to columns: bfloat16 products with them are a tenth faster.
-        weight = weight.t().to(x.dtype, memory_format=torch.contiguous_format).t()
-    return functional.linear(x, weight, None if bias is None else bias.to(x.dtype))
+    return functional.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
 
 
 def _linear_backward(g: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

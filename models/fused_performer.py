@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from models.formulation import autocast_disabled
 from models.performer import TokenPerformer
 from models.soft_split import image_groups
 
@@ -38,7 +39,8 @@ def performer_layer(kqv: Tensor, layer: TokenPerformer, epsilon: float = 1e-8) -
     drops = [each.p if each.training else 0.0 for each in (layer.dp, drop)]
     kept = [_draw_kept((*kqv.shape[:2], layer.w.shape[1]), rate, layer.w) if rate else None for rate in drops]
     parameters = [each for part in (layer.proj, layer.norm2, fc1, fc2) for each in (part.weight, part.bias)]
-    y: Tensor = _PerformerLayer.apply(kqv, layer.w, *kept, drops, layer.norm2.eps, epsilon, *parameters)
+    with autocast_disabled(kqv.device.type):
+        y: Tensor = _PerformerLayer.apply(kqv, layer.w, *kept, drops, layer.norm2.eps, epsilon, *parameters)
     return y
 
 

@@ -7,12 +7,13 @@ that the T2T-ViT authors trained (yitu-opensource/T2T-ViT). Parameter names and 
 """
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["TokenPerformer", "autocast_disabled", "performer_attention", "positive_random_features"]
+from models.formulation import autocast_disabled
+
+__all__ = ["TokenPerformer", "performer_attention", "positive_random_features"]
 
 
 def positive_random_features(x: Tensor, w: Tensor) -> Tensor:
@@ -92,11 +93,3 @@ class TokenPerformer(nn.Module):
             y = performer_attention(q, k, v, self.w).to(v.dtype)
             x = v + self.dp(self.proj(y))
             return x + self.mlp(self.norm2(x))
-
-
-def autocast_disabled(device_type: str) -> AbstractContextManager[object]:
-    """No autocast inside, on any device."""
-    # torch.autocast refuses devices that have none, meta tensors among them.
-    if torch.amp.is_autocast_available(device_type):
-        return torch.autocast(device_type, enabled=False)
-    return nullcontext()

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from models.formulation import autocast_disabled
+
 __all__ = ["image_groups", "split_linear", "split_norm_linear"]
 
 _aten = torch.ops.aten
@@ -29,7 +31,7 @@ _aten = torch.ops.aten
 Split = tuple[int, int, int]
 """kernel, stride and padding of a soft split, the same along both axes"""
 
-GROUP_BYTES = 2**23
+GROUP_BYTES = 2**22
 """of a tensor that is handled at once: a few of them fit into a processor's last cache"""
 
 FEW_CHANNELS = 8
@@ -37,8 +39,9 @@ FEW_CHANNELS = 8
 
 
 def image_groups(images: int, bytes_per_image: int) -> Iterator[slice]:
-    """Slices of a batch with about GROUP_BYTES each."""
-    size = max(1, GROUP_BYTES // bytes_per_image)
+    """Slices of a batch, as even as can be, with up to GROUP_BYTES each."""
+    groups = max(1, min(images, math.ceil(images * bytes_per_image / GROUP_BYTES)))
+    size = math.ceil(images / groups)
     return (slice(first, first + size) for first in range(0, images, size))
 
 
@@ -61,7 +64,8 @@ def split_norm_linear(x: Tensor, split: nn.Unfold, norm: nn.LayerNorm, linear: n
     """
     operation = _CopiedPatches if x.shape[1] <= FEW_CHANNELS else _ConvolvedPatches
     bias = linear.weight.new_zeros(len(linear.weight)) if linear.bias is None else linear.bias
-    y: Tensor = operation.apply(x, norm.weight, norm.bias, linear.weight, bias, _sides(split), norm.eps, dtype)
+    with autocast_disabled(x.device.type):
+        y: Tensor = operation.apply(x, norm.weight, norm.bias, linear.weight, bias, _sides(split), norm.eps, dtype)
     return y
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from models.formulation import Formulated, is_plain, is_plain_mlp
 from models.fused_block import mlp_branch
 from models.fused_performer import performer_layer
-from models.performer import TokenPerformer, autocast_disabled
+from models.performer import TokenPerformer
 from models.soft_split import split_linear, split_norm_linear
 
 __all__ = ["ConvolutionTokens", "T2TModule", "TokenTransformer", "create_tokens", "grid_size", "to_map"]
@@ -158,15 +158,11 @@ class T2TModule(Formulated):
 def _fused_layer(x: Tensor, split: nn.Unfold, layer: nn.Module, dtype: torch.dtype) -> Tensor:
     """layer(patches): (B, C, H, W) to (B, N, token_dim)."""
     if isinstance(layer, TokenPerformer):
-        with autocast_disabled(x.device.type):
-            kqv = split_norm_linear(x, split, layer.norm1, layer.kqv, dtype)
-            return performer_layer(kqv, layer)
+        return performer_layer(split_norm_linear(x, split, layer.norm1, layer.kqv, dtype), layer)
     assert isinstance(layer, TokenTransformer)
-    with autocast_disabled(x.device.type):
-        qkv = split_norm_linear(x, split, layer.norm1, layer.attn.qkv, dtype)
+    qkv = split_norm_linear(x, split, layer.norm1, layer.attn.qkv, dtype)
     x = layer.attn.attend(qkv).to(x.dtype)
-    with autocast_disabled(x.device.type):
-        return x + mlp_branch(x, layer.norm2, layer.mlp, dtype)
+    return x + mlp_branch(x, layer.norm2, layer.mlp, dtype)
 
 
 def _is_plain_layer(layer: nn.Module) -> bool:
