@@ -46,6 +46,8 @@ LOADING = bench(
     "specs", "findings", "recipes", "data", "in_memory", "complexity", "report.evidence", "run_folder", "store"
 )
 LOADING |= bench("batch_layout")
+SPEED = bench("specs", "recipes", "build", "compilation", "complexity", "formulation", "scoring", "training_step")
+STEP_SPEED = bench("specs", "complexity", "report.evidence", "run_folder", "scoring", "speed", "store")
 REPORT = bench(
     "specs", "findings", "costs", "paper", "suites", "store", "report", "experiments", "run_folder", "predictions"
 )
@@ -103,6 +105,8 @@ RULES = {
     "bench.predictions": (bench("findings", "store") | {"numpy"},) * 2,
     "bench.fingerprints": (bench("specs", "findings", "store"),) * 2,
     "bench.loading": (LOADING | {"torch", "numpy", "PIL"},) * 2,
+    "bench.speed": (SPEED | {"torch", "timm"},) * 2,
+    "bench.step_speed": (STEP_SPEED | {"torch"},) * 2,
     "bench.stop": (set(), set()),
     "bench.weights": (WEIGHTS, WEIGHTS | {"huggingface_hub"}),
     "bench.evaluate": (EVALUATE | {"models", "torch"},) * 2,

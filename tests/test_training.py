@@ -51,8 +51,8 @@ def start(folder, **kwargs):
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
-def finish(process):
-    _, err = process.communicate(timeout=120)
+def finish(process, timeout=120):
+    _, err = process.communicate(timeout=timeout)
     return process.returncode, err
 
 
