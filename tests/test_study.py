@@ -12,6 +12,7 @@ from bench.experiments.study import chosen, tried
 from bench.specs import DATASETS, RequestError
 from bench.study_costs import images
 from bench.study_plan import next_stage, stages
+from tests.conftest import ROOT
 
 SMALL = STUDIES["small"]
 GRID = Grid(lrs=(1.0, 2.0, 4.0), weight_decays=(0.1, 0.2))
@@ -108,6 +109,22 @@ def test_arms_of_a_study_differ_in_nothing_but_network_and_what_their_grid_chose
     specs = [SMALL.final_run(arm, points, 1) for arm in SMALL.core]
     assert len({spec.run_id for spec in specs}) == len(specs)
     assert len({(spec.recipe, spec.img_size, spec.seed, spec.dataset) for spec in specs}) == 1  # all grids chose alike
+
+
+def test_ids_of_all_runs_are_what_they_were(request):
+    """Of every arm's first seed for a fixed choice, and of every point that a grid may come to, edges included."""
+    specs = []
+    for study in (*STUDIES.values(), *(on(SMALL, dataset) for dataset in SECOND_OPINIONS)):
+        lrs = (2.5e-4, *study.grid.lrs, 4e-3) if study.grid else ()
+        points = [Point(lr=lr, weight_decay=decay) for lr in lrs for decay in study.grid.weight_decays]
+        specs += [study.grid_run(family, each) for family in study.tuned_on for each in points]
+        choice = dict.fromkeys(study.tuned_on, point(1e-3, 0.05))
+        specs += [study.final_run(arm, choice, study.seeds[0]) for arm in study.arms]
+    path = ROOT / "tests/golden/study_run_ids.txt"
+    ids = sorted({spec.run_id for spec in specs})
+    if request.config.getoption("--update-golden"):
+        path.write_text("\n".join(ids) + "\n")
+    assert ids == path.read_text().split()
 
 
 @pytest.mark.parametrize("scale", STUDIES)
