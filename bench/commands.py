@@ -22,6 +22,7 @@ from bench.paper.ideas import IDEAS
 from bench.run_folder import RunRecords
 from bench.specs import Edition, RecipeTable, Resources, Row, RunSpec, Table, networks
 from bench.store import require_writable
+from bench.study_report import read_begun, write_study
 from bench.suites import Entry, Suite, suites
 
 if TYPE_CHECKING:
@@ -146,13 +147,17 @@ def _report_index(
     from bench.report.ideas import ideas_frame, ideas_markdown, ideas_pictures
     from bench.report.index import index_markdown, total_counts
     from bench.report.missing import missing_markdown, untrained
+    from bench.report.study_frames import study_verdicts
 
     counting = write_report(args.reports, "counting", {"md": counting_markdown(found.measurements)})
     by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
     drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
     figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
     evidence.keep(args.runs, args.reports, (file for one in drawn.values() for file in one.evidence))
-    tried = claims_frame(CLAIMS, by_table, known_feature_maps(records))
+    studies = read_begun(args.runs)
+    by_study = [paths for study in studies for paths in write_study(study, args.runs, args.reports)]
+    unused = [problem for study in studies for problem in study.problems]
+    tried = claims_frame(CLAIMS, by_table, known_feature_maps(records), study_verdicts(studies))
     claims = write_report(
         args.reports,
         "claims",
@@ -181,11 +186,12 @@ def _report_index(
             tables, edition, frames, found.measurements, estimates, features_tried=has_dead_channels(tried)
         ),
         apart=_apart(args.reports),
-        problems=sorted({*found.problems, *below(args.runs, records.problems)}),
+        problems=sorted({*found.problems, *below(args.runs, records.problems), *unused}),
     )
     index = write_report(args.reports, "README", {"md": text})
     page = write_report(args.reports, "index", {"html": html_page(read_reports(args.reports))})
-    pages = {"counting": counting, "claims": claims, "ideas": ideas, **figures, "index": index | page}
+    pages = {"counting": counting, "claims": claims, "ideas": ideas, **figures}
+    pages |= {next(iter(paths.values())).stem: paths for paths in by_study} | {"index": index | page}
     if not args.json:
         for paths in pages.values():
             tell(paths)

@@ -21,7 +21,7 @@ from bench.run_folder import RunRecords
 from bench.specs import RequestError, Resources, matching, unknown
 from bench.store import require_writable
 from bench.study_plan import Stage, has_gpu, make_plan, next_stage, stages
-from bench.study_report import read_study, report_study, summary
+from bench.study_report import read_study, summary, write_study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,8 @@ def _report(request: StudyRequest, failures: list[str]) -> int:
     runs, as_json = request.launch.runs, request.launch.as_json
     networks = read_study(request.study, runs).networks()
     failures = [*failures, *measure_missing(networks, runs)]
-    found, written = report_study(request.study, runs, request.reports)
+    found = read_study(request.study, runs)
+    written = write_study(found, runs, request.reports)
     tell_problems(found.problems)
     if as_json:
         answers = {a.question.key: {"verdict": a.verdict, "text": a.question.text} for a in found.answers}
@@ -94,7 +95,8 @@ def _train(request: StudyRequest) -> list[str]:
         nonlocal shown
         if time.monotonic() - shown > _PAGE_EVERY_S:
             with contextlib.suppress(OSError):  # training goes on; the command's end says what is wrong with the folder
-                report_study(request.study, request.launch.runs, request.reports)
+                found = read_study(request.study, request.launch.runs)
+                write_study(found, request.launch.runs, request.reports)
             shown = time.monotonic()
 
     launch = dataclasses.replace(request.launch, ended=ended)

@@ -1,10 +1,12 @@
 """Writes the page of a study, with the evidence that it is made of."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import evidence
 from bench.collect import below, known_measurements
+from bench.experiments.scales import answering
 from bench.experiments.study import Study
 from bench.output import write_report
 from bench.run_folder import RunRecords
@@ -19,20 +21,21 @@ def read_study(study: Study, runs: Path) -> "StudyResults":
     from bench.report.study_results import study_results
 
     measurements, problems = known_measurements(map(study.network, study.arms), runs)
-    return study_results(study, RunRecords(runs), measurements, below(runs, problems))
+    found = study_results(study, RunRecords(runs), measurements, problems)
+    return dataclasses.replace(found, problems=tuple(below(runs, found.problems)))
 
 
-def report_study(study: Study, runs: Path, reports: Path) -> "tuple[StudyResults, list[dict[str, Path]]]":
-    """Copy the evidence of a study and write its page.
+def read_begun(runs: Path) -> "list[StudyResults]":
+    """What a folder of runs holds of each study of which there is a run, the nearest to the paper first."""
+    return [found for study in answering() if (found := read_study(study, runs)).is_begun]
 
-    Returns:
-        What the page is made of, and the files that were written.
-    """
+
+def write_study(found: "StudyResults", runs: Path, reports: Path) -> list[dict[str, Path]]:
+    """Copy the evidence of a study and write its page; returns the files that were written."""
     from bench.report.study import study_markdown
     from bench.report.study_frames import arms_frame, contests_frame, study_name
     from bench.report.study_pictures import study_pictures
 
-    found = read_study(study, runs)
     keep_evidence(found, runs, reports)
     name, pictures = study_name(found), study_pictures(found)
     contents: dict[str, str | bytes] = {
@@ -42,7 +45,7 @@ def report_study(study: Study, runs: Path, reports: Path) -> "tuple[StudyResults
     }
     contests = contests_frame(found).to_csv(index=False, lineterminator="\n")
     written = [write_report(reports, name, contents), write_report(reports, f"{name}_contests", {"csv": contests})]
-    return found, written + [write_report(reports, f"{name}{suffix}", each) for suffix, each in pictures.items()]
+    return written + [write_report(reports, f"{name}{suffix}", each) for suffix, each in pictures.items()]
 
 
 def keep_evidence(found: "StudyResults", runs: Path, reports: Path) -> None:

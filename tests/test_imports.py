@@ -42,6 +42,7 @@ SOURCES = bench("specs", "findings", "paper", "budgets", "store", "run_folder", 
 MAPS = bench("specs", "findings", "complexity", "source_hash")
 FIGURES = bench("specs", "findings", "paper", "store", "run_folder", "collect", "evidence", "feature_sources", "output")
 COMMANDS = FIGURES | bench("budgets", "costs", "suites", "figures", "evidence", "dispatch", "evaluations")
+COMMANDS |= bench("study_report")
 LOADING = bench(
     "specs", "findings", "recipes", "data", "in_memory", "complexity", "report.evidence", "run_folder", "store"
 )

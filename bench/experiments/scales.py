@@ -141,6 +141,11 @@ SECOND_OPINIONS = ("imagenette", "imagewoof", "tiny-imagenet-200")
 """data sets that the scales on CIFAR-100 can be repeated on"""
 
 
+def answering() -> list[Study]:
+    """Every study whose runs say something of the paper's claims, the nearest to the paper first."""
+    return [IMAGENET, FULL, SMALL, *(on(study, dataset) for study in (FULL, SMALL) for dataset in SECOND_OPINIONS)]
+
+
 def on(study: Study, dataset: str) -> Study:
     """The study on other data, in as many steps: so many more epochs, or fewer.
 

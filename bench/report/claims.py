@@ -7,7 +7,9 @@ import pandas as pd
 
 from bench.findings import FeatureMaps
 from bench.paper import TABLES
+from bench.report.evidence import link
 from bench.report.misprints import between_tables, printed_changes
+from bench.report.study_frames import ClaimVerdict
 from bench.report.text import DASH, escape, pipe
 from bench.specs import DATASETS, Claim, Comparison, DeadChannels, Edition, Pair
 
@@ -24,7 +26,7 @@ _COLUMNS = {
     **dict.fromkeys(("published", "published_se"), "Float64"),
     "published_status": "string",
     **dict.fromkeys(("ours", "ours_se"), "Float64"),
-    **dict.fromkeys(("ours_status", "ours_from", "note"), "string"),
+    **dict.fromkeys(("ours_status", "ours_from", "note", "study_verdict", "study_page"), "string"),
 }
 """of the CSV: a line a comparison"""
 
@@ -49,7 +51,10 @@ def judge(comparison: Comparison | DeadChannels, value: float | None, error: flo
 
 
 def claims_frame(
-    claims: Iterable[Claim], frames: Mapping[int, pd.DataFrame], features: Mapping[str, FeatureMaps] | None = None
+    claims: Iterable[Claim],
+    frames: Mapping[int, pd.DataFrame],
+    features: Mapping[str, FeatureMaps] | None = None,
+    in_study: Mapping[int, ClaimVerdict] | None = None,
 ) -> pd.DataFrame:
     """A line a comparison of each claim.
 
@@ -57,11 +62,15 @@ def claims_frame(
         claims: the paper's.
         frames: from ``table_frame``, by table.
         features: feature maps on one photograph, by the name that Figure 2 has for the network.
+        in_study: what the study says of a claim, by its number.
     """
     lines: list[dict[str, object]] = []
     for claim in claims:
-        lines += [{"claim": claim.number} | _line(one, frames[one.table]) for one in claim.comparisons]
-        lines += [{"claim": claim.number} | _dead(one, features or {}) for one in claim.dead_channels]
+        of_claim: dict[str, object] = {"claim": claim.number}
+        if found := (in_study or {}).get(claim.number):
+            of_claim |= {"study_verdict": found.verdict, "study_page": found.page}
+        lines += [of_claim | _line(one, frames[one.table]) for one in claim.comparisons]
+        lines += [of_claim | _dead(one, features or {}) for one in claim.dead_channels]
     return pd.DataFrame(lines, columns=list(_COLUMNS)).astype(_COLUMNS)
 
 
@@ -217,9 +226,15 @@ def claims_overview(claims: Sequence[Claim], frame: pd.DataFrame) -> str:
             "Claim": [escape(claim.text) for claim in claims],
             "on printed figures": [_verdict(frame, claim.number, "published") for claim in claims],
             "on ours": [_verdict(frame, claim.number, "ours") for claim in claims],
+            "in the study": [_in_study(frame, claim.number) for claim in claims],
         }
     )
-    return pipe(shown, text=("", "Claim", "on printed figures", "on ours"))
+    return pipe(shown, text=("", "Claim", "on printed figures", "on ours", "in the study"))
+
+
+def _in_study(frame: pd.DataFrame, claim: int) -> str:
+    line = frame[frame["claim"] == claim].iloc[0]
+    return DASH if pd.isna(line["study_verdict"]) else link(line["study_verdict"], line["study_page"])
 
 
 def _disagreements(claims: Sequence[str], edition: Edition) -> list[str]:
@@ -284,6 +299,9 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         f"better known than that. So taken, {_IMAGENET.val_images:,} images tell 80 % from nothing nearer than "
         f"{_tellable(80.0):.1f} points: claims of smaller differences stay too close to tell. What was trained here is "
         "never compared with released weights.",
+        "*In the study*, small networks that are trained alike stand for those of the claim: its direction *agrees* "
+        "with the paper's, *disagrees*, or the study *cannot tell*; *not yet* is said while seeds are missing, and a "
+        f"{DASH} of a claim that nothing is trained for. The study fills no cell of the tables.",
         "Dead channels are counted over all layers, on the one photograph of [Figure 2](figure_2.md), which says what "
         "dead means; how other photographs differ is not known. Features of a ResNet come from a ReLU and may be zero; "
         "those of a ViT are sums along its skip connections, and hardly can.",

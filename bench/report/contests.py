@@ -58,11 +58,12 @@ class Answer:
 
     @property
     def verdict(self) -> str:
-        """Of the claim by itself; "cannot tell" while a contest is untested, unless another one disagrees."""
+        """Of the claim by itself; untested while one of its contests is, unless another one disagrees."""
         own = [one for one in self.outcomes if not one.contest.beside]
-        if not own or all(one.verdict == UNTESTED for one in own):
+        verdict = _verdict(self.p_agrees, self.p_disagrees)
+        if verdict != DISAGREES and (not own or any(one.verdict == UNTESTED for one in own)):
             return UNTESTED
-        return _verdict(self.p_agrees, self.p_disagrees)
+        return verdict
 
 
 def judge(study: Study, hits: Mapping[str, Hits]) -> list[Answer]:

@@ -1,5 +1,8 @@
 """A study's results as data frames: its arms, its contests, and its verdicts on the paper's claims."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import pandas as pd
 
 from bench.report.contests import UNTESTED, Answer, Outcome, family_wise
@@ -125,10 +128,35 @@ def _contest_line(answer: Answer, outcome: Outcome, together: str) -> dict[str, 
     return line
 
 
-def study_verdicts(results: StudyResults) -> dict[int, str]:
-    """The verdict on each of the paper's claims, by number; of those that are untested none."""
-    return {
-        int(answer.question.key): answer.verdict
-        for answer in results.answers
-        if answer.question.key.isdecimal() and answer.verdict != UNTESTED
-    }
+NOT_YET = "not yet"
+"""instead of a verdict on a claim whose arms are trained with too few seeds, or not all"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimVerdict:
+    """What a study says of one of the paper's claims."""
+
+    verdict: str
+    """"agrees", "disagrees", "cannot tell" or "not yet\""""
+    page: str
+    """file of the study's page"""
+
+
+def study_verdicts(studies: Iterable[StudyResults]) -> dict[int, ClaimVerdict]:
+    """What studies say of each of the paper's claims, by number; of a claim whose own arms are untrained nothing.
+
+    Args:
+        studies: the one that counts most first: another one's verdict counts where it has none.
+    """
+    found: dict[int, ClaimVerdict] = {}
+    for results in studies:
+        trained = {one.arm.key for one in results.arms if one.whole}
+        for answer in results.answers:
+            own = {outcome.contest.arm for outcome in answer.outcomes}  # whom they meet may be the core's
+            if not answer.question.key.isdecimal() or not own & trained:
+                continue
+            number, is_untested = int(answer.question.key), answer.verdict == UNTESTED
+            verdict = NOT_YET if is_untested else answer.verdict
+            if number not in found or (found[number].verdict == NOT_YET and not is_untested):
+                found[number] = ClaimVerdict(verdict=verdict, page=f"{study_name(results)}.md")
+    return found

@@ -80,6 +80,11 @@ class StudyResults:
     """a line on each file that is damaged and counts as none"""
 
     @property
+    def is_begun(self) -> bool:
+        """Whether there is any run of it."""
+        return bool(self.grid_records) or any(one.records for one in self.arms)
+
+    @property
     def begun(self) -> list[ArmResult]:
         """Arms of which there is a run, and those of the core."""
         return [one for one in self.arms if one.records or one.arm.core]
