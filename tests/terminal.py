@@ -123,7 +123,7 @@ class Terminal:
     def end(self, timeout: float = 300) -> int:
         """Read to the end; returns the exit code."""
         self._read(lambda: False, timeout)
-        return self.process.wait(timeout=1)
+        return self.process.wait(timeout)
 
     def _read(self, enough: Callable[[], bool], timeout: float) -> None:
         deadline = time.monotonic() + timeout
