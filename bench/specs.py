@@ -484,12 +484,13 @@ class Resources:
     """images that may fail to load before the run does"""
     precision: str = "auto"
     """of autocast: auto takes bfloat16 where the hardware has it, else float16 on a GPU, else float32"""
-    compile: bool = False
-    """train by torch.compile"""
     beat_s: float = 15
     """seconds between two signs of life, which tell how far the run is"""
     files: Mapping[str, str] = field(default_factory=dict)
     """where files of weights lie, by their sha256, and timm's pretrained ones, by name with tag"""
+    # Jobs queued before bench.entry hold the values of the fields above by place: a new field goes below.
+    compile: bool = False
+    """train by torch.compile"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,9 @@ from filelock import FileLock
 # take ten times as long. Read by torch when it is imported, here and in the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# Hundreds of processes are started, and each would compile the suite anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 from bench.findings import Complexity
 from bench.specs import Network
 
@@ -28,13 +31,17 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; then read the diff")
 
 
-LONG = ("slurm/test_faults", "slurm/", "test_training", "test_evaluate", "test_fine_tuning", "test_distillation")
-LONG += ("test_networks", "test_cli", "test_executors")
+LONG = ("slurm/test_faults", "test_training", "slurm/", "test_evaluate", "test_fine_tuning", "test_distillation")
+LONG += ("test_networks", "test_cli", "test_study_runs", "test_local_batch", "test_executors", "test_terminal")
 
 
 def pytest_collection_modifyitems(items):
-    """Files that train come first, and those that wait for a cluster first of all: two processes share the work."""
-    items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
+    """Put the longest files first, so that none is left over for one process.
+
+    A file that waits for a cluster runs beside one that trains: two of them would wait for each other, since some of
+    their tests need the cluster to themselves.
+    """
+    items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.location[0]), len(LONG)))
 
 
 @pytest.fixture(scope="session")
