@@ -87,12 +87,16 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
     assert f"no folder '{tmp_path}/nowhere'" in refused("imagenet", tmp_path / "nowhere")
 
 
-def test_flat_validation_images_of_imagenet_are_refused_with_the_way_to_sort_them(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("imagenet", "1.JPEG"), ("torch/image_folder", "ILSVRC2012_val_00000001.JPEG")],
+)
+def test_flat_validation_images_of_imagenet_are_refused_with_the_way_to_sort_them(tmp_path, name, file):
+    """Known by the data set's name, or by the files'."""
     folders(tmp_path / "imagenet" / "train", "n01440764", "n01443537")
-    for i in (1, 2):
-        draw(tmp_path / "imagenet" / "val" / f"ILSVRC2012_val_0000000{i}.JPEG")
-    text = refused("imagenet", tmp_path)
-    assert f"'{tmp_path}/imagenet/val' holds 2 images and no class folders" in text
+    draw(tmp_path / "imagenet" / "val" / file)
+    text = refused(name, tmp_path / "imagenet")
+    assert f"'{tmp_path}/imagenet/val' holds 1 images and no class folders" in text
     assert f"cd {tmp_path}/imagenet/val && wget -qO- https://raw.githubusercontent.com/" in text
     assert "valprep.sh | bash" in text
 
