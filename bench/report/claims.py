@@ -300,8 +300,8 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         f"{_tellable(80.0):.1f} points: claims of smaller differences stay too close to tell. What was trained here is "
         "never compared with released weights.",
         "*In the study*, small networks that are trained alike stand for those of the claim: its direction *agrees* "
-        "with the paper's, *disagrees*, or the study *cannot tell*; *not yet* is said while seeds are missing, and a "
-        f"{DASH} of a claim that nothing is trained for. The study fills no cell of the tables.",
+        "with the paper's, *disagrees*, or the study *cannot tell*. *Not yet*: seeds or arms are still to be trained; "
+        f"{DASH}: nothing is trained for this claim. The study fills no cell of the tables.",
         "Dead channels are counted over all layers, on the one photograph of [Figure 2](figure_2.md), which says what "
         "dead means; how other photographs differ is not known. Features of a ResNet come from a ReLU and may be zero; "
         "those of a ViT are sums along its skip connections, and hardly can.",

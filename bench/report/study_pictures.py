@@ -50,7 +50,9 @@ def effects_figure(results: StudyResults) -> Figure | None:
     axes.set_yticks(range(len(rows)), labels, fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(-limit, limit)
-    axes.set_xlabel("difference of top-1 in points, with its 95 % interval (shaded: as the paper has it)")
+    axes.tick_params(axis="y", length=0)
+    hollow = "; hollow: beside the claim" if any(outcome.contest.beside for _, outcome in rows) else ""
+    axes.set_xlabel(f"difference of top-1 in points, with its 95 % interval\nshaded: as the paper has it{hollow}")
     axes.grid(axis="x", alpha=0.25)
     axes.spines[["top", "right", "left"]].set_visible(False)
     handles = [
@@ -92,7 +94,8 @@ def curves_figure(results: StudyResults) -> Figure | None:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(*top1.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    handles = top1.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3.5)
     return figure
 
 
@@ -107,8 +110,8 @@ def speed_figure(results: StudyResults) -> Figure | None:
         style = {**_style(arms, one), "linestyle": ""}
         x, y = one.images_per_s or np.nan, one.mean or np.nan
         axes.errorbar([x], [y], [one.std or 0.0], label=one.arm.name, capsize=3, elinewidth=1.2, **style)
-    axes.set_xlabel("images a second in training, measured in these runs")
-    axes.set_ylabel("top-1 on the test images (%), mean and standard deviation over the seeds")
+    axes.set_xlabel("images a second in training, measured in these runs (bars: standard deviation over the seeds)")
+    axes.set_ylabel("top-1 on the test images (%)")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.1)
