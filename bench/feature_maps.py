@@ -99,6 +99,7 @@ def _figures(
 
     from bench import data
     from bench.build import create_network
+    from bench.formulation import LITERAL, use_formulation
     from models.checkpoints import Fit, load_into, read_checkpoint
 
     checkpoint = read_checkpoint(weights) if isinstance(weights, Path) else weights
@@ -108,6 +109,7 @@ def _figures(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(source.seed or 0)
             network = create_network(source.network, num_classes=0).eval()
+        use_formulation(network, LITERAL)  # as in every figure
         fit = load_into(network, checkpoint) if checkpoint else Fit()
         known = data.KNOWN.get(dataset, data.KNOWN["imagenet"])
         cfg = timm.get_pretrained_cfg(source.network.model)

@@ -123,19 +123,7 @@ def _rows(found: Iterable[Measured]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every combination of what was asked for, print the page and write it with its evidence."""
-    parser = argparse.ArgumentParser(prog="python -m bench.step_speed", description=(__doc__ or "").partition(":")[0])
-    add = parser.add_argument
-    add("--models", nargs="+", default=["t2t_vit_7", "t2t_vit_14"], metavar="NAME", help="default: %(default)s")
-    add("--img-size", nargs="+", type=int, default=[224], metavar="PX", help="default: %(default)s")
-    add("--batch", nargs="+", type=int, default=[8], metavar="N", help="images of a batch (default: %(default)s)")
-    add("--precision", nargs="+", choices=tuple(PRECISIONS), default=["float32", "bfloat16"], help="of autocast")
-    add("--mode", nargs="+", choices=MODES, default=list(MODES), help="default: both")
-    add("--compile", action="store_true", help="ours under torch.compile; the other one never is")
-    devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
-    add("--device", default=devices[0], choices=devices, help="default: %(default)s")
-    add("--rounds", type=int, default=9, metavar="N", help="default: %(default)s")
-    add("--against", metavar="MODULE:FUNCTION", help="builds the other implementation, as tests.literal_t2t:create")
-    add("--reports", type=Path, default=Path("reports"), metavar="DIR", help="default: %(default)s")
+    parser = _parser()
     asked = parser.parse_args(arguments)
     if asked.rounds < 1 or min(asked.batch) < 2:
         parser.error("choose --rounds 1 or more, and --batch 2 or more")
@@ -169,6 +157,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = report(found, against=asked.against, rounds=asked.rounds)
     write_atomically(asked.reports / "step.md", text)
     print(text, end="")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.step_speed", description=(__doc__ or "").partition(":")[0])
+    add = parser.add_argument
+    add("--models", nargs="+", default=["t2t_vit_7", "t2t_vit_14"], metavar="NAME", help="default: %(default)s")
+    add("--img-size", nargs="+", type=int, default=[224], metavar="PX", help="default: %(default)s")
+    add("--batch", nargs="+", type=int, default=[8], metavar="N", help="images of a batch (default: %(default)s)")
+    add("--precision", nargs="+", choices=tuple(PRECISIONS), default=["float32", "bfloat16"], help="of autocast")
+    add("--mode", nargs="+", choices=MODES, default=list(MODES), help="default: both")
+    add("--compile", action="store_true", help="ours under torch.compile; the other one never is")
+    devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    add("--device", default=devices[0], choices=devices, help="default: %(default)s")
+    add("--rounds", type=int, default=9, metavar="N", help="default: %(default)s")
+    add("--against", metavar="MODULE:FUNCTION", help="builds the other implementation, as tests.literal_t2t:create")
+    add("--reports", type=Path, default=Path("reports"), metavar="DIR", help="default: %(default)s")
+    return parser
 
 
 if __name__ == "__main__":

@@ -134,7 +134,10 @@ RULES = {
         bench("specs", "findings", "source_hash"),
         bench("specs", "findings", "source_hash", "build", "structure") | {"torch", "timm", "fvcore"},
     ),
-    "bench.feature_maps": (MAPS, MAPS | bench("build", "data") | {"models", "torch", "timm", "numpy", "PIL"}),
+    "bench.feature_maps": (
+        MAPS,
+        MAPS | bench("build", "data", "formulation", "scoring") | {"models", "torch", "timm", "numpy", "PIL"},
+    ),
     "bench.feature_sources": (SOURCES, SOURCES | bench("pixels") | {"models", "matplotlib", "PIL"}),
     "bench.structure": (set(), {"torch"}),
     "bench.outline": (
