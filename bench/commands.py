@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import io
 import re
+import shutil
 import sys
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
@@ -370,15 +371,16 @@ def _print_grid(title: str, shown: "pd.DataFrame") -> None:
     from rich.console import Console
     from rich.table import Table as Grid
 
-    # Wide: a narrow terminal wraps the lines rather than lose a name or a figure.
     terminal = sys.stdout is not None and sys.stdout.isatty()
     text = io.StringIO()
-    console = Console(file=text, width=200, force_terminal=terminal)
+    # On a narrow terminal cells fold, so that columns stay columns and no name or number is cut.
+    width = shutil.get_terminal_size().columns if terminal else 200
+    console = Console(file=text, width=width, force_terminal=terminal)
     grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in map(str, shown.columns):
         is_text = name in ("Group", "Model", "Setting", "status") or name.startswith("T2T") or name.endswith("verdict")
         header = name.replace(": ", "\n")
-        grid.add_column(header, justify="left" if is_text else "right", no_wrap=True)
+        grid.add_column(header, justify="left" if is_text else "right", overflow="fold")
     for line in shown.itertuples(index=False):
         grid.add_row(*line, style="yellow" if "differs" in line else None)
     console.print(title, style="bold", markup=False)

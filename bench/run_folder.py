@@ -157,7 +157,15 @@ class Owner:
         """Whether it may still write, as far as this machine can tell without the lock."""
         if self.released or time.time() - self.last_beat > 3 * HEARTBEAT_S:
             return False
-        return self.host != socket.gethostname() or Path(f"/proc/{self.pid}").exists()
+        return self.host != socket.gethostname() or _runs(self.pid)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process of this machine runs: one that was killed and that its parent has yet to reap does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
 
 
 class RunRecords:

@@ -276,7 +276,7 @@ def one_line(done, code, *parts):
         (["--budget", "smoke", "--run", "local", "--workers", "-1"], ["--workers", "'-1'", "whole number from 0"]),
         (["--budget", "smoke", "--micro-batch", "0"], ["--micro-batch", "'0'", "whole number from 1"]),
         (
-            ["--table", "3", "--run", "slurm", "--dry-run", "--slurm", "gpus_per_node=3", "nodes=2"],
+            ["--table", "3", "--run", "slurm", "--dry-run", "--data-on-nodes", "--slurm", "gpus_per_node=3", "nodes=2"],
             ["cannot be split over 6 processes", "choose 1, 2, 4,", "gpus_per_node=N"],
         ),
         ([], ["nothing to do", "--list", "--table N"]),
@@ -435,9 +435,9 @@ def smoke(run_all, tmp_path_factory):
 def test_smoke_trains_a_tiny_t2t_vit_and_a_tiny_resnet(smoke):
     done, options = smoke
     lines = done.stderr.splitlines()
-    assert sum(line.startswith("  epoch    4/4  lr ") for line in lines) == 2
-    assert sum(line.startswith("  epoch    2/2  lr ") for line in lines) == 1
-    assert len({line.index("loss") for line in lines if "epoch" in line}) == 1  # aligned
+    assert sum(line.startswith("  epoch    4/4  loss ") for line in lines) == 2
+    assert sum(line.startswith("  epoch    2/2  loss ") for line in lines) == 1
+    assert len({line.index("loss") for line in lines if line.startswith("  epoch  ")}) == 1  # aligned
     with (options[-1] / "smoke.csv").open() as file:
         rows = {row["model"]: row for row in csv.DictReader(file)}
     assert set(rows) == {"tiny T2T-ViT", "tiny T2T-ViT, tuned", "tiny ResNet"}
@@ -505,7 +505,10 @@ def test_a_sweep_reports_the_runs_that_there_are_with_a_picture(smoke, run_all):
         (["--table", "3", "--run", "local", "--slurm", "nodes=2"], ["--slurm does nothing without --run slurm"]),
         (["--table", "3", "--follow"], ["--follow does nothing without --status"]),
         (["--cancel", "x", "--runs", "nowhere"], ["no runs in 'nowhere'", "--runs DIR"]),
-        (["--table", "3", "--run", "slurm", "--dry-run", "--slurm", "partitoin=a"], ["did you mean 'partition'"]),
+        (
+            ["--table", "3", "--run", "slurm", "--dry-run", "--data-on-nodes", "--slurm", "partitoin=a"],
+            ["did you mean 'partition'"],
+        ),
         (["--table", "3", "--seeds", "-1"], ["--seeds", "whole number from 0"]),
         (["--table", "3", "--sweep", "lr"], ["FIELD=VALUE,VALUE"]),
     ],

@@ -469,6 +469,16 @@ def test_progress_is_told_at_once_in_a_new_phase_and_else_with_the_beat(tmp_path
 OWNER = Owner(token="0", attempt=1, host="here", pid=1, since="", released=False)
 
 
+def test_a_killed_owner_that_nobody_has_reaped_is_dead():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    owner = dataclasses.replace(OWNER, host=socket.gethostname(), pid=child.pid, last_beat=time.time())
+    assert owner.alive
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # a zombie until it is waited for
+    assert not owner.alive
+    child.wait()
+
+
 def test_progress_from_before_phases_is_of_training(tmp_path):
     older = {"attempt": 1, "epoch": 3, "step": 5, "steps": 8, "loss": 2.5, "images_per_s": 64.0}
     (tmp_path / "progress.json").write_text(json.dumps(older))

@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from bench.experiments.scales import STUDIES
-from bench.run_folder import last_owner
 from tests.conftest import ROOT
 
 SMOKE = STUDIES["smoke"]
@@ -47,10 +47,22 @@ def killed(folder):
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    for path in final:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(last_owner(path).pid, signal.SIGKILL)
+        while trainings := processes_in(folder):  # which have sessions of their own
+            for pid in trainings:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
     return final
+
+
+def processes_in(folder):
+    """Pids of processes with the folder on their command line; of those that are dead nothing is left there."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -26,17 +26,18 @@ def only(runs):
 
 
 def test_a_sweep_from_its_first_line_to_its_last(tmp_path):
-    options = ("--set", "epochs=1", "warmup_epochs=0", "--sweep", "lr=1e-3,2e-3")
-    with Terminal(*training(tmp_path, *options)) as terminal:
+    # Batches of 4, so that the fastest machine takes a second or two for an epoch.
+    options = ("--set", "epochs=1", "warmup_epochs=0", "global_batch=4", "--sweep", "lr=1e-3,2e-3")
+    with Terminal(*training(tmp_path, *options, network="tiny T2T-ViT")) as terminal:
         seen = terminal.see("run 1 of 2")
         assert seen.splitlines() == [
-            "run 1 of 2  test_resnet lr=1e-3",
+            "run 1 of 2  t2t_vit_7 lr=1e-3",
             "  starting",
             "0 of 2 runs done; Ctrl-C saves and stops",
         ]
-        terminal.see(r"epoch 1 of 1 .*━.* [1-8]/8  loss \d\.\d{4}  [\d.,]+ images/s  \d+ s left")
+        terminal.see(r"epoch 1 of 1 .*━.* \d+/128  loss \d\.\d{4}  [\d.,]+ images/s  \d+ s left")
         terminal.see(r"0 of 2 runs done, about \d+ (s|min) left; Ctrl-C saves and stops")
-        terminal.see("run 2 of 2  test_resnet lr=2e-3")
+        terminal.see("run 2 of 2  t2t_vit_7 lr=2e-3")
         waiting = terminal.see("1 of 2 runs done, about")
         assert re.search(
             r"^  epoch    1/1  loss  \d\.\d{4}  top-1 +[\d.]+ %  EMA +[\d.]+ % +[\d.,]+ images/s$", waiting, re.M
@@ -47,9 +48,9 @@ def test_a_sweep_from_its_first_line_to_its_last(tmp_path):
     assert not re.search("warn|submitit|Traceback", terminal.said, re.IGNORECASE)
     left = terminal.all.partition("Smoke")[0].splitlines()  # the bars are gone, and the lines have stayed
     assert [line.split("loss")[0].strip() for line in left] == [
-        "run 1 of 2  test_resnet lr=1e-3",
+        "run 1 of 2  t2t_vit_7 lr=1e-3",
         "epoch    1/1",
-        "run 2 of 2  test_resnet lr=2e-3",
+        "run 2 of 2  t2t_vit_7 lr=2e-3",
         "epoch    1/1",
     ]
 

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+
+# scipy.stats is imported where it computes: it takes a second, and most reports hold no study.
 
 Hits = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -70,6 +71,8 @@ class Effect:
         """Confidence interval of the difference at 1 - level; all numbers where no error is known."""
         if not self.is_known:
             return -math.inf, math.inf
+        from scipy import stats
+
         half = float(stats.t.ppf(1 - level / 2, self.df)) * self.se_pct
         return self.difference_pct - half, self.difference_pct + half
 
@@ -82,6 +85,8 @@ class Effect:
         return self._p(bound - self.difference_pct)
 
     def _p(self, beyond: float) -> float:
+        from scipy import stats
+
         return float(stats.t.sf(beyond / self.se_pct, self.df)) if self.is_known else 1.0
 
     def least_visible(self, level: float = LEVEL, *, alike: bool = False) -> float:
@@ -93,6 +98,8 @@ class Effect:
         """
         if not self.is_known:
             return math.inf
+        from scipy import stats
+
         power = (1 + POWER) / 2 if alike else POWER  # both of two tests must reject
         return float(stats.t.ppf(1 - level / 2, self.df) + stats.t.ppf(power, self.df)) * self.se_pct
 
@@ -149,6 +156,8 @@ def homogeneity(pool: Sequence[Hits]) -> float | None:
         return None
     if any(np.ptp(each) == 0 for each in accuracies):  # a variance of zero: alike only if all are
         return 1.0 if all(np.ptp(each) == 0 for each in accuracies) else 0.0
+    from scipy import stats
+
     return float(stats.bartlett(*accuracies).pvalue)
 
 
@@ -188,6 +197,8 @@ def mcnemar(first: Hits, second: Hits) -> float:
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     if not only_first + only_second:
         return 1.0
+    from scipy import stats
+
     return float(stats.binomtest(only_first, only_first + only_second).pvalue)
 
 

@@ -179,7 +179,7 @@ def test_a_thousand_runs_are_one_array_and_more_than_slurm_takes_are_split(clust
     )
     done = run_all(code=code)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].endswith("2100 queued")
+    assert done.stdout.splitlines()[-1].endswith("2,100 queued")
 
     unasked = run_all("--cancel", "test_resnet", "--runs", cluster.runs, stdin=subprocess.DEVNULL)
     assert unasked.returncode == 2
@@ -344,7 +344,7 @@ def test_a_job_may_submit_others(cluster, run_all):
 
 
 def test_data_that_the_node_cannot_see(cluster, run_all):
-    command = (*RESNET, "--dataset", "cifar10", "--data", "/nowhere", *CPU)
+    command = (*RESNET, "--dataset", "cifar10", "--data", "/nowhere", "--data-on-nodes", *CPU)
     (job,) = cluster.submit(*command)["submitted"]
     (run_id,) = job["runs"].values()
     line = cluster.wait_for("failed", run_id)[run_id]
