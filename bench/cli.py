@@ -406,11 +406,7 @@ def _require_fine_tuning(args: argparse.Namespace, tables: Sequence[Table]) -> N
 def _planned(specs: Sequence[RunSpec], args: argparse.Namespace) -> int | None:
     """The exit code, if the command ends with a plan or a submission; None if it goes on to a report."""
     if args.run and not args.data_on_nodes:
-        try:
-            require_data(with_seeds(specs, args.seeds), launch(args))
-        except RequestError as error:
-            nodes = "; or add --data-on-nodes, if only the compute nodes see it" if args.run == "slurm" else ""
-            raise RequestError(f"{error}{nodes}") from error
+        require_data(with_seeds(specs, args.seeds), launch(args), on_slurm=args.run == "slurm")
     if args.dry_run:
         return dry_run(with_seeds(specs, args.seeds), launch(args), on_slurm=args.run == "slurm")
     if args.run == "slurm":

@@ -47,7 +47,7 @@ SHOWN = 20
 """lines of a plan that starts something; a dry run shows all"""
 
 
-def require_data(specs: Sequence[RunSpec], launch: Launch) -> None:
+def require_data(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> None:
     """Check that this machine sees the data of all runs that are not completed, before anything is planned or written.
 
     Raises:
@@ -55,7 +55,11 @@ def require_data(specs: Sequence[RunSpec], launch: Launch) -> None:
     """
     todo = _todo(plan(specs, lambda spec: known(launch.runs, spec.run_id, Queue({}, {}))))
     for name in dict.fromkeys(spec.dataset for spec in todo):
-        _require_images(name, launch.resources.data, launch.resources.download)
+        try:
+            _require_images(name, launch.resources.data, launch.resources.download)
+        except RequestError as error:
+            nodes = "; or add --data-on-nodes, if only the compute nodes see it" if on_slurm else ""
+            raise RequestError(f"{error}{nodes}") from error
 
 
 def _require_images(name: str, data: str, download: bool) -> None:

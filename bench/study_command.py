@@ -46,11 +46,8 @@ def study(arguments: Sequence[str]) -> int:
     if request.run and not request.data_on_nodes:
         records = RunRecords(request.launch.runs)
         foreseen = stages(request.study, request.arms, request.seeds, records)
-        try:
-            require_data([spec for stage in foreseen for spec in stage.specs], request.launch)
-        except RequestError as error:
-            nodes = "; or add --data-on-nodes, if only the compute nodes see it" if request.run == "slurm" else ""
-            raise RequestError(f"{error}{nodes}") from error
+        specs = [spec for stage in foreseen for spec in stage.specs]
+        require_data(specs, request.launch, on_slurm=request.run == "slurm")
     if request.dry_run:
         on_gpus = request.run == "slurm" or has_gpu()
         plan = make_plan(request.study, request.arms, request.seeds, request.launch.runs, on_gpus=on_gpus)
