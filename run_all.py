@@ -6,7 +6,7 @@ import sys
 def main() -> int:
     """Run the command line; returns the exit code, of Ctrl-C while modules are still being imported too."""
     try:
-        from bench.cli import main
+        from bench.cli.main import main
     except KeyboardInterrupt:
         print("run_all.py: interrupted before it began", file=sys.stderr)
         return 130

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.job import execute
+from bench.launch.job import execute
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission

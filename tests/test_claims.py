@@ -10,10 +10,10 @@ from bench.paper import TABLES
 from bench.paper.claims import CLAIMS
 from bench.paper.editions import ARXIV_V1, ICCV
 from bench.paper.released import RELEASED
-from bench.report.claims import claims_frame, claims_markdown, judge, status
 from bench.report.frame import table_frame
-from bench.report.misprints import between_tables, printed_changes
-from bench.specs import Claim, Comparison, Published
+from bench.report.pages.claims import claims_frame, claims_markdown, judge, status
+from bench.report.pages.misprints import between_tables, printed_changes
+from bench.spec.specs import Claim, Comparison, Published
 from tests.conftest import complexity
 from tests.test_feature_maps import feature_maps
 from tests.test_frame import evaluation, over_seeds

@@ -13,11 +13,11 @@ import sys
 
 import pytest
 
-import bench.cli
-from bench.figures import FIGURES
+import bench.cli.main
+from bench.cli.figure import FIGURES
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
-from bench.specs import Row, Table, imagenet
+from bench.spec.specs import Row, Table, imagenet
 from tests.conftest import ROOT
 
 IMPORTED = """
@@ -175,9 +175,9 @@ def test_list_leaves_out_what_no_pattern_matches(run_all):
 def test_a_row_of_ones_own_opens_no_edition_that_a_table_has_not(monkeypatch, tmp_path, capsys):
     table = TABLES[1]
     mine = dataclasses.replace(table.rows[0], name="Mine", published={})
-    monkeypatch.setitem(bench.cli.TABLES, 1, dataclasses.replace(table, rows=(*table.rows, mine)))
+    monkeypatch.setitem(bench.cli.main.TABLES, 1, dataclasses.replace(table, rows=(*table.rows, mine)))
     options = ["--runs", str(tmp_path), "--reports", str(tmp_path)]
-    assert bench.cli.main(["--table", "1", "--edition", "arxiv-v1", *options]) == 2
+    assert bench.cli.main.main(["--table", "1", "--edition", "arxiv-v1", *options]) == 2
     assert "no figures of Table 1" in capsys.readouterr().err
 
 
@@ -328,12 +328,12 @@ def with_table(monkeypatch, model):
         Row("A row", run=imagenet(model, recipe, img_size=32), published=published, curve="T2T-ViT", point="x"),
         Row("T2T-ViT-7", run=imagenet("t2t_vit_7", recipe, img_size=32), published={}, curve="T2T-ViT", point="7"),
     )
-    monkeypatch.setattr(bench.cli, "TABLES", {10: Table(number=10, title="A table", rows=rows)})
+    monkeypatch.setattr(bench.cli.main, "TABLES", {10: Table(number=10, title="A table", rows=rows)})
 
 
 def test_a_row_that_names_no_model(monkeypatch, tmp_path, capsys):
     with_table(monkeypatch, "t2t_vit_15")
-    assert bench.cli.main(["--table", "10", "--reports", str(tmp_path), "--runs", str(tmp_path)]) == 2
+    assert bench.cli.main.main(["--table", "10", "--reports", str(tmp_path), "--runs", str(tmp_path)]) == 2
     line = capsys.readouterr().err
     assert "unknown model 't2t_vit_15'" in line
     assert "t2t_vit_t_14" in line
@@ -353,7 +353,7 @@ def test_a_network_that_cannot_be_counted_fails_alone(monkeypatch, tmp_path, cap
 
     timm.models.register_model(uncountable)
     with_table(monkeypatch, "uncountable")
-    code = bench.cli.main(["--table", "10", "--reports", str(tmp_path), "--runs", str(tmp_path)])
+    code = bench.cli.main.main(["--table", "10", "--reports", str(tmp_path), "--runs", str(tmp_path)])
     printed = capsys.readouterr()
     assert code == 1
     assert "run_all.py: uncountable at 32 px: Uncountable runs aten::baddbmm" in printed.err
@@ -364,7 +364,7 @@ def test_a_network_that_cannot_be_counted_fails_alone(monkeypatch, tmp_path, cap
 
 def test_a_full_disk_is_one_line_and_keeps_the_old_report(measured_once, monkeypatch, tmp_path, capsys):
     arguments = ["--table", "3", "--reports", str(tmp_path), "--runs", str(measured_once[1])]
-    assert bench.cli.main(arguments) == 0
+    assert bench.cli.main.main(arguments) == 0
     before = (tmp_path / "table_3.md").read_bytes()
     capsys.readouterr()
 
@@ -372,7 +372,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_report(measured_once, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
-    assert bench.cli.main(arguments) == 1
+    assert bench.cli.main.main(arguments) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert (tmp_path / "table_3.md").read_bytes() == before
 

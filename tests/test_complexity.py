@@ -10,16 +10,16 @@ import torch
 from timm.layers import set_fused_attn
 from torch import nn
 
-import bench.complexity
-from bench.build import create_network
-from bench.complexity import CountError, count_macs, is_current, is_product
-from bench.source_hash import source_sha256
-from bench.specs import Network, RequestError
+import bench.measure.complexity
+from bench.measure.complexity import CountError, count_macs, is_current, is_product
+from bench.measure.source_hash import source_sha256
+from bench.spec.specs import Network, RequestError
+from bench.training.build import create_network
 from tests.conftest import ROOT, complexity
 
 AUTHORS = json.loads((ROOT / "tests/golden/authors_code.json").read_text())
 IMAGE = torch.zeros(1, 3, 224, 224)
-measure = functools.cache(bench.complexity.measure)
+measure = functools.cache(bench.measure.complexity.measure)
 
 
 @pytest.mark.parametrize("name", ["t2t_vit_7", "t2t_vit_14", "t2t_vit_t_14", "t2t_vit_24"])
@@ -176,7 +176,7 @@ def kept():
     """A measurement of one of our networks as this machine would keep it now."""
     measured = complexity("t2t_vit_7", 4_310_222, 1_156_470_316)
     versions = {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "timm", "fvcore")}
-    digest = source_sha256(bench.complexity._figures, "t2t_vit_7")
+    digest = source_sha256(bench.measure.complexity._figures, "t2t_vit_7")
     return dataclasses.replace(measured, versions=versions, source="models", source_sha256=digest)
 
 

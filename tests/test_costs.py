@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from bench.budgets import SUITES
-from bench.costs import STATED_MACS_PER_S, estimate, estimates, speeds, time_limit
+from bench.experiments.budgets import SUITES
+from bench.experiments.recipes import override
+from bench.measure.cost import STATED_MACS_PER_S, estimate, estimates, speeds, time_limit
 from bench.paper import TABLES
-from bench.recipes import override
 from tests.conftest import complexity
 from tests.test_frame import trained
 

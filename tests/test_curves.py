@@ -9,15 +9,15 @@ import matplotlib.image
 import pytest
 from matplotlib.colors import to_hex
 
-import bench.run_folder
-from bench.budgets import SUITES
-from bench.cli import main
-from bench.curves import entry_names
-from bench.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
-from bench.job import prepare
-from bench.recipes import override
-from bench.report.curves import ALONE, Curve, comparison_figure, curves_frame, curves_markdown, run_figure
-from bench.run_folder import own
+import bench.results.run_folder
+from bench.cli.curves import entry_names
+from bench.cli.main import main
+from bench.experiments.budgets import SUITES
+from bench.experiments.recipes import override
+from bench.launch.job import prepare
+from bench.report.pages.curves import ALONE, Curve, comparison_figure, curves_frame, curves_markdown, run_figure
+from bench.results.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
+from bench.results.run_folder import own
 
 TINY, TUNED, RESNET = SUITES["smoke"].values()
 
@@ -291,7 +291,7 @@ def test_runs_that_differ_in_their_seed_alone_share_a_name_and_others_tell_the_d
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     """(runs, reports): two runs with epochs, one that is begun, one that is not."""
-    monkeypatch.setattr(bench.run_folder, "SETTLE_S", 0)  # nobody else claims them
+    monkeypatch.setattr(bench.results.run_folder, "SETTLE_S", 0)  # nobody else claims them
     runs = tmp_path / "runs"
     for spec, done in ((TINY, 3), (TINY.with_seed(1), 4), (RESNET, 0)):
         with own(prepare(runs, spec)) as owned:
@@ -303,7 +303,9 @@ def folders(tmp_path, monkeypatch):
 
 def test_the_command_draws_what_it_is_asked_for_without_torch(folders, run_all):
     runs, reports = folders
-    without_torch = "import sys; sys.modules['torch'] = None; import bench.cli; sys.exit(bench.cli.main(sys.argv[1:]))"
+    without_torch = (
+        "import sys; sys.modules['torch'] = None; import bench.cli.main; sys.exit(bench.cli.main.main(sys.argv[1:]))"
+    )
     done = run_all("--curves", "t2t*", RESNET.run_id, "--runs", runs, "--reports", reports, code=without_torch)
     assert done.returncode == 0, done.stderr
     assert f"wrote {reports}/curves.md, {reports}/curves.csv, {reports}/curves.png, {reports}/curves.svg" in done.stdout

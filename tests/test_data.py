@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import data, identity
-from bench.batch_layout import lay_out
-from bench.recipes import T2T_LITE, override
-from bench.specs import RequestError, RunSpec
+from bench.experiments.recipes import T2T_LITE, override
+from bench.spec.batch_layout import lay_out
+from bench.spec.specs import RequestError, RunSpec
+from bench.training import data, identity
 
 CPU = torch.device("cpu")
 SPEC = RunSpec(model="t2t_vit_7", dataset="synthetic", recipe=T2T_LITE, img_size=32)

@@ -12,8 +12,10 @@ from PIL import Image
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, ImageNetInfo
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from bench import class_names, data, datasets, fingerprints, identity
-from bench.specs import RequestError, RunSpec
+from bench.results import fingerprints
+from bench.spec import class_names, datasets
+from bench.spec.specs import RequestError, RunSpec
+from bench.training import data, identity
 
 TINY = ("--budget", "smoke", "--only", "tiny T2T-ViT", "--set", "global_batch=8", "epochs=1", "warmup_epochs=0")
 

@@ -9,14 +9,15 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from bench import job, trainer
-from bench.budgets import SMOKE
-from bench.build import build_network, build_teacher
-from bench.cli import main
-from bench.recipes import override
-from bench.run_folder import checkpoints, load_record
-from bench.specs import RequestError, RunSpec, Teacher, Weights
-from bench.stop import Stop
+from bench.cli.main import main
+from bench.experiments.budgets import SMOKE
+from bench.experiments.recipes import override
+from bench.launch import job
+from bench.results.run_folder import checkpoints, load_record
+from bench.spec.specs import RequestError, RunSpec, Teacher, Weights
+from bench.training import trainer
+from bench.training.build import build_network, build_teacher
+from bench.training.signals import Stop
 from tests.test_checkpoints import save
 from tests.test_training import TINY, finish, resources, result, start, torchrun
 

@@ -8,12 +8,8 @@ import sys
 import pytest
 from submitit.core.utils import DelayedSubmission
 
-from bench.budgets import SUITES
 from bench.entry import Job
-from bench.job import prepare
-from bench.recipes import override
-from bench.run_folder import load_record
-from bench.specs import Resources
+from bench.spec.specs import Resources
 from tests.conftest import ROOT, names_in_pickle
 from tests.moved import move_suite
 
@@ -39,13 +35,16 @@ def test_a_pickle_names_the_entry_alone(job, tmp_path):
     for name in ("job.pkl", "again.pkl"):
         assert names_in_pickle(tmp_path / name) == {"submitit.core.utils.DelayedSubmission", "bench.entry.Job"}
         assert DelayedSubmission.load(tmp_path / name).function == job
-    assert "bench.specs.Resources" in names_in_pickle(OLD)
 
 
 def test_a_job_runs_where_all_but_the_entry_has_moved(job, tmp_path):
     """It gets as far as the run's folder, in which nothing lies."""
     DelayedSubmission(job).dump(tmp_path / "job.pkl")
-    moved = {"bench.job": "bench.launch.job", "bench.specs": "bench.spec.run", "bench.stop": "bench.training.signals"}
+    moved = {
+        "bench.launch.job": "bench.jobs.attempt",
+        "bench.spec.specs": "bench.vocabulary",
+        "bench.training.signals": "bench.signals",
+    }
     move_suite(tmp_path, moved)
     done = result(tmp_path / "job.pkl", tmp_path, suite=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -53,22 +52,10 @@ def test_a_job_runs_where_all_but_the_entry_has_moved(job, tmp_path):
     assert done.stdout.startswith("(1, ")
 
 
-def test_a_job_from_before_the_entry_still_runs(tmp_path):
-    (tiny,) = (spec for name, spec in SUITES["smoke"].items() if name == "tiny T2T-ViT")
-    tiny = dataclasses.replace(tiny, recipe=override(tiny.recipe, ["epochs=1", "warmup_epochs=0"]))
-    prepare(tmp_path, tiny).rename(tmp_path / "a-run")
+def test_a_job_from_before_the_entry_says_that_it_is_too_old(tmp_path):
     done = result(OLD, tmp_path)
-    assert (done.returncode, done.stdout) == (0, "(0, '')\n"), done.stderr
-    record = load_record(tmp_path / "a-run")
-    assert (record.status, record.epoch) == ("completed", 1)
-
-
-def test_a_job_from_before_the_entry_keeps_its_resources():
-    """Whose pickle has them by place: a new field of ``Resources`` goes last."""
-    held = DelayedSubmission.load(OLD).function.resources
-    names = ("data", "download", "workers", "micro_batch", "save_every_s", "max_unreadable", "precision", "beat_s")
-    assert [getattr(held, name) for name in names] == ["elsewhere", False, 0, 32, 7.5, 3, "float32", 2.5]
-    assert held.files == {"a" * 64: "weights.pth"}
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "bench: this job was queued by an older version of the suite; submit the run again\n"
 
 
 @pytest.mark.parametrize(

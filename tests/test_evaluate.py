@@ -16,17 +16,17 @@ from PIL import Image
 from safetensors.torch import save_file
 from timm.data import ImageNetInfo, create_transform
 
-from bench import evaluate
-from bench.data import CIFAR_CLASSES, Synthetic, require_all_classes
-from bench.findings import EvaluationSpec
-from bench.identity import identify
 from bench.paper import TABLES
 from bench.paper.released import RELEASED
-from bench.predictions import UNREAD, load_predictions
-from bench.specs import Network, Resources
-from bench.stop import Interrupted, Stop
-from bench.store import evaluations_folder, load_evaluation, load_evaluations
-from bench.weights import find
+from bench.results.findings import EvaluationSpec
+from bench.results.predictions import UNREAD, load_predictions
+from bench.results.store import evaluations_folder, load_evaluation, load_evaluations
+from bench.spec.specs import Network, Resources
+from bench.training import evaluation as evaluate
+from bench.training.data import CIFAR_CLASSES, Synthetic, require_all_classes
+from bench.training.identity import identify
+from bench.training.released_weights import find
+from bench.training.signals import Interrupted, Stop
 from models.checkpoints import read_checkpoint
 from tests.conftest import ROOT
 from tests.test_checkpoints import Malicious, save
@@ -385,7 +385,7 @@ def given(**kwargs):
 
 def start(path, runs, spec):
     part = [json.dumps(dataclasses.asdict(part)) for part in (spec, given())]
-    command = [sys.executable, "-m", "bench.evaluate", str(path), "tiny.pth", "name", str(runs), *part]
+    command = [sys.executable, "-m", "bench.training.evaluation", str(path), "tiny.pth", "name", str(runs), *part]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 

@@ -16,20 +16,20 @@ from urllib.parse import unquote
 
 import pytest
 
-import bench.commands
-from bench import evidence
-from bench.budgets import SUITES
-from bench.cli import _parser
-from bench.collect import collect
-from bench.commands import _report_budgets, _report_index
+import bench.cli.tables
+from bench.cli.main import _parser
+from bench.cli.tables import _report_budgets, _report_index
+from bench.experiments.budgets import SUITES
+from bench.measure.collect import collect
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.released import RELEASED
+from bench.report import evidence_files
 from bench.report.counting import SHOWN
 from bench.report.frame import table_frame
-from bench.run_folder import RunRecords
-from bench.specs import STRUCTURE
-from bench.store import complexity_path, save_complexity, save_evaluation, sealed, unsealed
+from bench.results.run_folder import RunRecords
+from bench.results.store import complexity_path, save_complexity, save_evaluation, sealed, unsealed
+from bench.spec.specs import STRUCTURE
 from tests.conftest import ROOT, complexity
 from tests.test_frame import evaluation, over_seeds, trained
 
@@ -562,7 +562,7 @@ def test_a_damaged_record_is_named_in_the_index(tmp_path, monkeypatch, capsys):
     tables, known = list(TABLES.values()), RunRecords(runs)
     found = collect([row for table in tables for row in table.rows_in(ICCV)], known)
     frames = [table_frame(table, ICCV, {}, found.records) for table in tables]
-    monkeypatch.setattr(bench.commands, "FIGURES", {})  # what they need is not measured here
+    monkeypatch.setattr(bench.cli.tables, "FIGURES", {})  # what they need is not measured here
     args = argparse.Namespace(runs=runs, reports=reports, json=True)
     _report_index(tables, [], ICCV, frames, found, known, args)
     name = damaged.relative_to(runs).as_posix()
@@ -572,7 +572,7 @@ def test_a_damaged_record_is_named_in_the_index(tmp_path, monkeypatch, capsys):
 
 def test_of_many_seeds_the_first_are_copied_and_those_of_every_run(tmp_path):
     many, few = over_seeds("many", *range(12)), over_seeds("few", 1.0, 2.0)
-    files = evidence.of_runs([many, few])
+    files = evidence_files.of_runs([many, few])
     assert len(files) == len(set(files))
     kept = [f"many-{seed}" for seed in range(10)] + ["few-0", "few-1"]
     assert list(dict.fromkeys(file.parent.name for file in files)) == kept
@@ -589,13 +589,13 @@ def test_copies_follow_their_originals_and_leave_what_is_the_same(tmp_path):
     found = collect([row for row in TABLES[3].rows if row.network == one.network], RunRecords(runs))
     assert not found.measurements  # made up, and so not of this suite's code
     files = [complexity_path(Path(), measured.network) for measured in (one, other)]
-    evidence.keep(runs, reports, files)
+    evidence_files.keep(runs, reports, files)
     first, second = (complexity_path(reports / "evidence", measured.network) for measured in (one, other))
     before = first.stat().st_mtime_ns
     save_complexity(runs, dataclasses.replace(other, macs=other.macs + 1))
-    evidence.keep(runs, reports, files)
+    evidence_files.keep(runs, reports, files)
     assert first.stat().st_mtime_ns == before
     assert json.loads(second.read_text())["macs"] == other.macs + 1
-    evidence.keep(reports / "evidence", reports, files)  # onto itself
+    evidence_files.keep(reports / "evidence", reports, files)  # onto itself
     assert json.loads(second.read_text())["macs"] == other.macs + 1
     assert not list((reports / "evidence").rglob("*.tmp"))

@@ -12,9 +12,8 @@ import timm
 import torch
 from PIL import Image
 
-from bench import data
-from bench.budgets import SMOKE
-from bench.feature_maps import (
+from bench.experiments.budgets import SMOKE
+from bench.measure.feature_maps import (
     Photograph,
     _figures,
     channel_states,
@@ -25,10 +24,11 @@ from bench.feature_maps import (
     measure,
     to_map,
 )
-from bench.findings import FeatureMaps, FeatureSource, LayerMaps
-from bench.source_hash import source_sha256
-from bench.specs import Network, RequestError, Weights
-from bench.store import load_feature_maps, save_feature_maps, sealed, unsealed
+from bench.measure.source_hash import source_sha256
+from bench.results.findings import FeatureMaps, FeatureSource, LayerMaps
+from bench.results.store import load_feature_maps, save_feature_maps, sealed, unsealed
+from bench.spec.specs import Network, RequestError, Weights
+from bench.training import data
 from models.checkpoints import CheckpointError, read_checkpoint
 
 TINY = Network("t2t_vit_7", model_args=(("embed_dim", 32), ("depth", 2), ("num_heads", 2)), img_size=32)

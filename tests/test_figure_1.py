@@ -5,10 +5,10 @@ import pytest
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.released import RELEASED
-from bench.report.figure_1 import figure_1
-from bench.report.plots import saved
-from bench.specs import networks
-from bench.store import load_complexity
+from bench.report.figures.figure_1 import figure_1
+from bench.report.figures.plots import saved
+from bench.results.store import load_complexity
+from bench.spec.specs import networks
 from tests.test_claims import frames
 from tests.test_frame import evaluation, over_seeds
 

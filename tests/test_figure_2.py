@@ -11,10 +11,10 @@ import timm
 import torch
 from PIL import Image
 
-import bench.cli
-import bench.feature_sources
-from bench.feature_maps import is_current
-from bench.feature_sources import (
+import bench.cli.main
+import bench.measure.feature_sources
+from bench.measure.feature_maps import is_current
+from bench.measure.feature_sources import (
     Missing,
     _default,
     _known,
@@ -24,12 +24,19 @@ from bench.feature_sources import (
     known_feature_maps,
     open_photograph,
 )
-from bench.findings import FeatureSource
 from bench.paper.figure_2 import SHOWN
-from bench.report.figure_2 import GRACE_HOPPER_SHA256, figure_2, figure_2_files, figure_2_markdown, name_of, names_of
-from bench.run_folder import RunRecords
-from bench.specs import Network, RequestError, Weights
-from bench.store import load_feature_maps, save_feature_maps, sealed
+from bench.report.figures.figure_2 import (
+    GRACE_HOPPER_SHA256,
+    figure_2,
+    figure_2_files,
+    figure_2_markdown,
+    name_of,
+    names_of,
+)
+from bench.results.findings import FeatureSource
+from bench.results.run_folder import RunRecords
+from bench.results.store import load_feature_maps, save_feature_maps, sealed
+from bench.spec.specs import Network, RequestError, Weights
 from models.checkpoints import Checkpoint, read_checkpoint
 from tests.test_cli import without
 from tests.test_evidence import read, rows_of, shows, tables_of
@@ -238,7 +245,7 @@ def test_weights_that_were_given_before_are_shown_again_if_they_are_for_the_same
 
 
 def test_the_maps_of_the_claims_are_those_of_the_figure(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench.feature_sources, "is_current", lambda one: True)
+    monkeypatch.setattr(bench.measure.feature_sources, "is_current", lambda one: True)
     bundled = open_photograph(None)
     here, elsewhere = (
         dataclasses.replace(feature_maps(trained=True), image_sha256=sha256) for sha256 in (bundled.sha256, "9" * 64)
@@ -249,7 +256,7 @@ def test_the_maps_of_the_claims_are_those_of_the_figure(tmp_path, monkeypatch):
 
 
 def test_of_weights_that_were_given_the_last_are_shown(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench.feature_sources, "is_current", lambda one: True)
+    monkeypatch.setattr(bench.measure.feature_sources, "is_current", lambda one: True)
     bundled = open_photograph(None)
     for digit, day in (("4", 2), ("5", 9), ("6", 5)):
         given = feature_maps(trained=True, image_sha256=bundled.sha256, measured_at=f"2026-01-{day:02}T03:04:05+00:00")
@@ -353,14 +360,14 @@ def test_a_finished_run_is_shown_by_its_id_or_folder_and_again_without_torch(tra
 def test_a_file_is_shown_too_and_what_was_edited_is_measured_again(t2t_file, picture, tmp_path, capsys):
     options = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path), "--image", str(picture), "--json"]
     command = ["--figure", "2", "--weights", str(t2t_file), *options]
-    assert bench.cli.main(command) == 0
+    assert bench.cli.main.main(command) == 0
     assert '"figure": 2' in capsys.readouterr().out
     page = (tmp_path / "figure_2.md").read_text()
     assert "T2T-ViT-7 at 32 px" in page
     (path,) = (tmp_path / "runs" / "feature_maps").iterdir()
     kept = path.read_text()
     path.write_text(kept.replace('"dead": 0', '"dead": 1', 1))
-    assert bench.cli.main(command) == 0
+    assert bench.cli.main.main(command) == 0
     told = capsys.readouterr().err
     assert f"not used: {path}: edited by hand" in told
     assert "[1/1] t2t_vit_7 at 32 px" in told
@@ -402,7 +409,7 @@ def test_a_photograph_of_16_bits_is_scaled_and_one_of_no_known_range_refused(tmp
 )
 def test_requests_that_cannot_be_met(arguments, parts, tmp_path, capsys):
     folders = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path)]
-    assert bench.cli.main([*arguments, *folders]) == 2
+    assert bench.cli.main.main([*arguments, *folders]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     for part in parts:
         assert part in line
@@ -415,10 +422,10 @@ def test_a_run_that_is_not_finished_is_refused(trained, tmp_path, capsys):
     for name in ("spec.json", "record.json"):
         (folder / name).write_bytes((runs / run_id / name).read_bytes())
     options = ["--runs", str(tmp_path), "--reports", str(tmp_path)]
-    assert bench.cli.main(["--figure", "2", "--weights", run_id, *options]) == 2
+    assert bench.cli.main.main(["--figure", "2", "--weights", run_id, *options]) == 2
     assert "its last checkpoint cannot be used (it is gone)" in capsys.readouterr().err
     (folder / "record.json").write_text((folder / "record.json").read_text().replace('"completed"', '"interrupted"'))
-    assert bench.cli.main(["--figure", "2", "--weights", run_id, *options]) == 2
+    assert bench.cli.main.main(["--figure", "2", "--weights", run_id, *options]) == 2
     assert "the run is interrupted; give a finished one" in capsys.readouterr().err
 
 

@@ -9,15 +9,15 @@ import re
 import pytest
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-import bench.cli
-from bench.figures import FIGURES, Drawn, Figure
-from bench.outline import read_outline
+import bench.cli.main
+from bench.cli.figure import FIGURES, Drawn, Figure
+from bench.measure.outline import read_outline
 from bench.paper import TABLES
-from bench.report.diagrams import SMALL
-from bench.report.figure_3 import figure_3, figure_3_files
-from bench.report.figure_4 import figure_4, figure_4_files
-from bench.report.figure_5 import figure_5, figure_5_files
-from bench.specs import Network
+from bench.report.figures.diagrams import SMALL
+from bench.report.figures.figure_3 import figure_3, figure_3_files
+from bench.report.figures.figure_4 import figure_4, figure_4_files
+from bench.report.figures.figure_5 import figure_5, figure_5_files
+from bench.spec.specs import Network
 from tests.test_cli import one_line, without
 
 
@@ -256,7 +256,7 @@ def test_what_is_not_kept_needs_torch(run_all, tmp_path):
 
 
 def call(capsys, tmp_path, *arguments):
-    code = bench.cli.main([*arguments, "--runs", str(tmp_path / "s"), "--reports", str(tmp_path / "r")])
+    code = bench.cli.main.main([*arguments, "--runs", str(tmp_path / "s"), "--reports", str(tmp_path / "r")])
     return code, capsys.readouterr()
 
 

@@ -11,14 +11,15 @@ import timm
 import torch
 from PIL import Image
 
-from bench import data, job, trainer
-from bench.budgets import SMOKE
-from bench.build import build_network
-from bench.cli import main
-from bench.recipes import CIFAR_TRANSFER, CIFAR_TRANSFER_CORRECTED, TRANSFER_RECIPES, override
-from bench.run_folder import checkpoints, load_record
-from bench.specs import RequestError, RunSpec, Weights
-from bench.stop import Stop
+from bench.cli.main import main
+from bench.experiments.budgets import SMOKE
+from bench.experiments.recipes import CIFAR_TRANSFER, CIFAR_TRANSFER_CORRECTED, TRANSFER_RECIPES, override
+from bench.launch import job
+from bench.results.run_folder import checkpoints, load_record
+from bench.spec.specs import RequestError, RunSpec, Weights
+from bench.training import data, trainer
+from bench.training.build import build_network
+from bench.training.signals import Stop
 from tests.test_checkpoints import save
 from tests.test_training import TINY, finish, resources, result, start
 

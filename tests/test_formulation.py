@@ -7,11 +7,11 @@ import pytest
 import timm
 import torch
 
-from bench import job
-from bench.formulation import CHANNELS_LAST, LITERAL, choose_formulation, formulations, use_formulation
-from bench.run_folder import load_record
-from bench.specs import RequestError
-from bench.stop import Stop
+from bench.launch import job
+from bench.results.run_folder import load_record
+from bench.spec.specs import RequestError
+from bench.training.formulation import CHANNELS_LAST, LITERAL, choose_formulation, formulations, use_formulation
+from bench.training.signals import Stop
 from tests.test_training import assert_same, resources, spec
 
 CNN = {"model": "test_resnet", "model_args": ()}
@@ -116,7 +116,7 @@ def test_a_resumed_run_has_the_same_bits_in_channels_last(undisturbed_cnn, tmp_p
 
 
 def test_a_run_from_before_formulations_goes_on_as_it_began(tmp_path):
-    from bench.store import sealed, unsealed
+    from bench.results.store import sealed, unsealed
 
     folder = job.prepare(tmp_path, small_run())
     interrupted(folder)

@@ -6,17 +6,17 @@ import re
 
 import pytest
 
-from bench.collect import collect
-from bench.findings import Evaluation, EvaluationSpec, RunRecord
+from bench.experiments.recipes import override
+from bench.experiments.suites import Entry
+from bench.measure.collect import collect
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
-from bench.recipes import override
 from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
-from bench.report.markdown import table_markdown
-from bench.run_folder import RunRecords
-from bench.specs import DATASETS, Network, Weights
-from bench.suites import Entry
+from bench.report.pages.table import table_markdown
+from bench.results.findings import Evaluation, EvaluationSpec, RunRecord
+from bench.results.run_folder import RunRecords
+from bench.spec.specs import DATASETS, Network, Weights
 
 PROMISED = (
     "model published_top1_pct top1_pct top1_std seeds published_params_m params_m trainable_params_m "

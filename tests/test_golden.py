@@ -5,17 +5,17 @@ import difflib
 
 import pytest
 
-from bench.findings import BROKEN_SEAL, NO_SEAL
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.claims import CLAIMS
 from bench.paper.editions import ICCV
 from bench.paper.ideas import IDEAS
 from bench.paper.released import RELEASED
-from bench.report.claims import claims_frame, claims_markdown
 from bench.report.frame import table_frame
-from bench.report.ideas import ideas_frame, ideas_markdown
-from bench.report.markdown import table_markdown
-from bench.report.recipes import recipes_markdown
+from bench.report.pages.claims import claims_frame, claims_markdown
+from bench.report.pages.ideas import ideas_frame, ideas_markdown
+from bench.report.pages.recipes import recipes_markdown
+from bench.report.pages.table import table_markdown
+from bench.results.findings import BROKEN_SEAL, NO_SEAL
 from tests.conftest import ROOT, complexity
 from tests.test_frame import evaluation, trained
 

@@ -10,8 +10,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from bench.output import read_reports
-from bench.report.html import html_page
+from bench.cli.output import read_reports
+from bench.report.html.page import html_page
 from tests.conftest import ROOT
 from tests.test_html import FILES
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import data, dispatch, hub_datasets
-from bench.specs import RequestError, RunSpec
+from bench.launch import dispatch
+from bench.spec.specs import RequestError, RunSpec
+from bench.training import data, hub_datasets
 
 datasets = pytest.importorskip("datasets", reason="pip install -c constraints.txt -e '.[hfds]'")
 
@@ -104,7 +105,7 @@ def test_an_image_that_does_not_load_is_named_and_one_of_16_bits_is_scaled(tmp_p
 
 
 def test_without_the_package_the_install_line_is_given(run_all, tmp_path):
-    code = "import sys; sys.modules['datasets'] = None; from bench.cli import main; sys.exit(main())"
+    code = "import sys; sys.modules['datasets'] = None; from bench.cli.main import main; sys.exit(main())"
     where = ("--runs", tmp_path / "runs", "--reports", tmp_path / "reports")
     done = run_all(*("--budget", "smoke", "--dataset", "hfds/uoft-cs/cifar10", *where, "--run", "local"), code=code)
     assert (done.returncode, done.stdout) == (2, "")
@@ -114,7 +115,7 @@ def test_without_the_package_the_install_line_is_given(run_all, tmp_path):
 
 
 def test_a_hub_that_cannot_be_reached_is_a_line(run_all, tmp_path):
-    code = "import os, sys; os.environ['HF_HUB_OFFLINE'] = '1'; from bench.cli import main; sys.exit(main())"
+    code = "import os, sys; os.environ['HF_HUB_OFFLINE'] = '1'; from bench.cli.main import main; sys.exit(main())"
     where = ("--data", tmp_path, "--runs", tmp_path / "runs")
     options = ("--budget", "smoke", "--dataset", "hfds/uoft-cs/cifar10", *where, "--run", "local", "--dry-run")
     done = run_all(*options, code=code)

@@ -6,8 +6,8 @@ import pytest
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.ideas import IDEAS
-from bench.report.ideas import ideas_figure, ideas_frame, ideas_markdown, ideas_pictures
-from bench.report.plots import BLUE, GREEN, VERMILLION
+from bench.report.figures.plots import BLUE, GREEN, VERMILLION
+from bench.report.pages.ideas import ideas_figure, ideas_frame, ideas_markdown, ideas_pictures
 from tests.test_claims import frames
 from tests.test_frame import over_seeds
 

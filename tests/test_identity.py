@@ -13,17 +13,19 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from bench import data, fingerprints, identity, in_memory, job
-from bench.batch_layout import lay_out
-from bench.budgets import PILOT, SMOKE
-from bench.dispatch import _plan
-from bench.fingerprints import DataFolder
-from bench.planner import Action
-from bench.recipes import override
-from bench.run_folder import checkpoints, load_record
-from bench.specs import RequestError, Resources, RunSpec
-from bench.standing import Queue
-from bench.stop import Stop
+from bench.experiments.budgets import PILOT, SMOKE
+from bench.experiments.recipes import override
+from bench.launch import job
+from bench.launch.dispatch import _plan
+from bench.launch.planner import Action
+from bench.launch.run_state import Queue
+from bench.results import fingerprints
+from bench.results.fingerprints import DataFolder
+from bench.results.run_folder import checkpoints, load_record
+from bench.spec.batch_layout import lay_out
+from bench.spec.specs import RequestError, Resources, RunSpec
+from bench.training import cifar_in_memory, data, identity
+from bench.training.signals import Stop
 
 CPU = torch.device("cpu")
 FOLDER = "torch/image_folder"
@@ -90,7 +92,9 @@ def test_class_folders_and_torchvisions_files_are_the_same_images_and_make_the_s
     batches = []
     for images in opened:
         order = data.TrainBatches(len(images), lay_out(override(PILOT, ["global_batch=8"]), 0, 1, 8), 0)
-        loader = in_memory.train_loader(in_memory.read(images, CPU), order, PILOT, 32, data.KNOWN["cifar10"], 0)
+        loader = cifar_in_memory.train_loader(
+            cifar_in_memory.read(images, CPU), order, PILOT, 32, data.KNOWN["cifar10"], 0
+        )
         batches.append([(batch.images.clone(), batch.labels) for batch in loader])
     for (ours, our_labels), (theirs, their_labels) in zip(*batches, strict=True):
         assert torch.equal(ours, theirs)
@@ -100,7 +104,7 @@ def test_class_folders_and_torchvisions_files_are_the_same_images_and_make_the_s
 def test_every_image_of_cifar_keeps_its_label_and_its_name_in_the_new_order(both):
     plain = data.open_images("cifar10", "train", str(both[0]))
     by_name = {path: (image.tobytes(), label) for (path, _), (image, label) in zip(plain.samples, plain, strict=True)}
-    held = in_memory.Held(plain)
+    held = cifar_in_memory.Held(plain)
     for (path, _), index in zip(held.samples, range(len(held)), strict=True):
         image, label = held[index]
         assert by_name.pop(path) == (image.tobytes(), label)
@@ -126,7 +130,7 @@ def test_an_image_of_cifar_that_does_not_load_comes_last_and_is_named(both):
     images = identity.open_split("cifar10", "train", str(both[0]))
     assert images.ids[-1] == "bird/2.png"
     assert images.targets[-1] == 2
-    pixels = in_memory.read(images, CPU)
+    pixels = cifar_in_memory.read(images, CPU)
     assert list(pixels.unreadable) == [len(images) - 1]
     assert pixels.unreadable[len(images) - 1].startswith(f"{broken}: UnidentifiedImageError")
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import data, datasets
-from bench.pixels import UnknownRange, decode, to_rgb
+from bench.spec import datasets
+from bench.training import data
+from bench.training.pixels import UnknownRange, decode, to_rgb
 
 
 def folder_of(tmp_path, **files):

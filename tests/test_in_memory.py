@@ -13,13 +13,15 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import data, in_memory, job, loading
-from bench.batch_layout import lay_out
-from bench.budgets import PILOT, SMOKE
-from bench.recipes import CIFAR_TRANSFER, T2T_LITE, override
-from bench.run_folder import checkpoints, load_record
-from bench.specs import RequestError, Resources, RunSpec
-from bench.stop import Stop
+from bench.cli import loading
+from bench.experiments.budgets import PILOT, SMOKE
+from bench.experiments.recipes import CIFAR_TRANSFER, T2T_LITE, override
+from bench.launch import job
+from bench.results.run_folder import checkpoints, load_record
+from bench.spec.batch_layout import lay_out
+from bench.spec.specs import RequestError, Resources, RunSpec
+from bench.training import cifar_in_memory, data
+from bench.training.signals import Stop
 from tests.conftest import ROOT
 from tests.test_evidence import follow_loading
 
@@ -55,17 +57,17 @@ def training(images, recipe, side, *, seed=3, epoch=2, local_batch=16, rank=0, w
         order.epoch, order.start_step = epoch, start
         loaders.append(order)
     samples = data.Samples(images, data.train_transform(recipe, side, KNOWN), seed, training=True)
-    pixels = in_memory.read(images, CPU)
+    pixels = cifar_in_memory.read(images, CPU)
     return list(data.train_loader(samples, loaders[0], 0, CPU)), list(
-        in_memory.train_loader(pixels, loaders[1], recipe, side, KNOWN, seed)
+        cifar_in_memory.train_loader(pixels, loaders[1], recipe, side, KNOWN, seed)
     )
 
 
 def evaluation(images, recipe, side, *, rank=0, world_size=1):
     samples = data.Samples(images, data.eval_transform(recipe, side, KNOWN), 0, training=False)
-    pixels = in_memory.read(images, CPU)
+    pixels = cifar_in_memory.read(images, CPU)
     return list(data.eval_loader(samples, 12, 0, rank, world_size, CPU)), list(
-        in_memory.eval_loader(pixels, 12, recipe, side, KNOWN, rank, world_size)
+        cifar_in_memory.eval_loader(pixels, 12, recipe, side, KNOWN, rank, world_size)
     )
 
 
@@ -81,7 +83,7 @@ def assert_same(one_by_one, from_memory):
 
 
 def test_memory_is_used_again_only_once_nobody_holds_it():
-    buffers = in_memory.Buffers(CPU)
+    buffers = cifar_in_memory.Buffers(CPU)
     first = buffers.empty((2, 3))
     part, place = first[1], first.data_ptr()
     assert buffers.empty((2, 3)).data_ptr() != place
@@ -95,9 +97,9 @@ def test_memory_is_used_again_only_once_nobody_holds_it():
 
 
 def test_batches_that_are_kept_stay_what_they_are():
-    pixels = in_memory.read(Images(), CPU)
+    pixels = cifar_in_memory.read(Images(), CPU)
     order = data.TrainBatches(len(pixels.labels), lay_out(override(PILOT, ["global_batch=8"]), 0, 1, 8), 0)
-    loader = in_memory.train_loader(pixels, order, CIFAR_TRANSFER, 32, KNOWN, 0)
+    loader = cifar_in_memory.train_loader(pixels, order, CIFAR_TRANSFER, 32, KNOWN, 0)
     kept = list(loader)
     copies = [batch.images.clone() for batch in loader]
     assert all(torch.equal(batch.images, copy) for batch, copy in zip(kept, copies, strict=True))
@@ -138,11 +140,11 @@ def test_images_need_not_be_square(height, width):
 
 
 def test_a_flip_is_exact_and_what_is_outside_is_black():
-    pixels = in_memory.read(Images(1), CPU)
-    views = in_memory.Views(source=(32, 32), resized=(48, 48), recipe=None, side=48)
-    loader = in_memory.Loader(pixels, [], views, "bilinear", KNOWN, 0)
+    pixels = cifar_in_memory.read(Images(1), CPU)
+    views = cifar_in_memory.Views(source=(32, 32), resized=(48, 48), recipe=None, side=48)
+    loader = cifar_in_memory.Loader(pixels, [], views, "bilinear", KNOWN, 0)
     out = torch.empty(2, 3, 48, 48)
-    loader._fill([0, 0], [in_memory.View(0, 0, 32, 32, -5, 6, flip) for flip in (0, 1)], out)
+    loader._fill([0, 0], [cifar_in_memory.View(0, 0, 32, 32, -5, 6, flip) for flip in (0, 1)], out)
     assert torch.equal(out[0].flip(-1), out[1])
     black = (-torch.tensor(KNOWN.mean) / torch.tensor(KNOWN.std))[:, None, None]
     torch.testing.assert_close(out[0, :, :5], black.expand(3, 5, 48))
@@ -202,17 +204,17 @@ def test_a_place_stays_empty_after_many_unreadable_images():
     assert sum(len(batch.labels) for batch in from_memory) < 128
     one_by_one, from_memory = evaluation(Images(20, unreadable=range(12)), PILOT, 24)  # none in the first batch
     assert [len(batch.labels) for batch in one_by_one] == [len(batch.labels) for batch in from_memory] == [0, 8]
-    assert in_memory.read(Images(unreadable=range(32)), CPU) == "no image could be read"
+    assert cifar_in_memory.read(Images(unreadable=range(32)), CPU) == "no image could be read"
 
 
 def test_what_does_not_fit_has_a_reason():
-    assert in_memory.obstacle(CIFAR_TRANSFER) == in_memory.obstacle(PILOT) == ""
-    assert in_memory.obstacle(T2T_LITE)
+    assert cifar_in_memory.obstacle(CIFAR_TRANSFER) == cifar_in_memory.obstacle(PILOT) == ""
+    assert cifar_in_memory.obstacle(T2T_LITE)
     for setting in ("interpolation=random", "color_jitter=0.4", "random_erasing=0.25", "auto_augment=rand-m9"):
-        assert in_memory.obstacle(override(PILOT, [setting])) == setting
+        assert cifar_in_memory.obstacle(override(PILOT, [setting])) == setting
     images = Images()
     images.arrays = [*images.arrays[:5], np.zeros((20, 30, 3), np.uint8)]
-    assert in_memory.read(images, CPU) == "image 5 is 30 x 20 px, others 32 x 32"
+    assert cifar_in_memory.read(images, CPU) == "image 5 is 30 x 20 px, others 32 x 32"
 
 
 # A run
@@ -247,7 +249,7 @@ def result(folder):
 
 
 def one_by_one(monkeypatch):
-    monkeypatch.setattr(in_memory, "DATASETS", ())
+    monkeypatch.setattr(cifar_in_memory, "DATASETS", ())
 
 
 def test_a_killed_run_from_memory_ends_with_the_same_bits_and_near_the_one_by_one(cifar, tmp_path, monkeypatch, capfd):
@@ -257,7 +259,7 @@ def test_a_killed_run_from_memory_ends_with_the_same_bits_and_near_the_one_by_on
         job.run(undisturbed, resources(cifar), Stop())
     assert "one by one" not in capfd.readouterr().err
     killed = job.prepare(tmp_path / "killed", spec())
-    command = [sys.executable, "-m", "bench.job", str(killed), json.dumps(dataclasses.asdict(resources(cifar)))]
+    command = [sys.executable, "-m", "bench.launch.job", str(killed), json.dumps(dataclasses.asdict(resources(cifar)))]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not checkpoints(killed):
         time.sleep(0.0005)

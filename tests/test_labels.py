@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from bench.budgets import SUITES
-from bench.labels import labels, number, settings
-from bench.recipes import override
+from bench.experiments.budgets import SUITES
+from bench.experiments.recipes import override
+from bench.launch.labels import labels, number, settings
 
 T2T, TUNED, RESNET = SUITES["smoke"].values()
 

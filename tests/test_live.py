@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress as Bars
 
-import bench.watch
-from bench.budgets import SUITES
-from bench.evaluations import _told
-from bench.live import Pace, _bar
-from bench.progress import Phase, Progress, Teller
-from bench.watch import Lines
-from bench.world import crowding
+import bench.launch.watch
+from bench.cli.evaluate import _told
+from bench.experiments.budgets import SUITES
+from bench.launch.live import Pace, _bar
+from bench.launch.watch import Lines
+from bench.results.progress import Phase, Progress, Teller
+from bench.training.distributed import crowding
 from tests.conftest import ROOT
 
 T2T, TUNED, RESNET = SUITES["smoke"].values()
@@ -68,7 +68,7 @@ def test_a_wide_bar_has_all_of_it_and_no_loss_before_there_is_one():
 
 
 def test_a_log_says_each_minute_how_far_its_run_is_whatever_it_does(monkeypatch, capsys):
-    monkeypatch.setattr(bench.watch, "SILENCE_S", 0.05)
+    monkeypatch.setattr(bench.launch.watch, "SILENCE_S", 0.05)
 
     def next_lines(progress):
         capsys.readouterr()
@@ -104,7 +104,7 @@ def test_lines_of_epochs_fit_80_columns(capsys):
 
 @pytest.mark.parametrize("piped", [True, False])
 def test_an_evaluation_that_is_piped_says_each_minute_how_far_it_is(monkeypatch, capsys, piped):
-    monkeypatch.setattr("bench.evaluations.SILENCE_S", 0)
+    monkeypatch.setattr("bench.cli.evaluate.SILENCE_S", 0)
     with Bars(disable=piped, console=Console(quiet=True)) as bar:
         tell = _told("81.5_T2T_ViT_14.pth.tar", 50_000, bar, bar.add_task("", total=50_000))
         tell(1_280)
@@ -134,7 +134,7 @@ def test_more_loading_processes_than_cores_are_a_line_of_ours(monkeypatch):
 
 def test_the_time_left_is_at_the_pace_of_this_attempt(monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("bench.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("bench.results.progress.time.monotonic", lambda: clock[0])
     told = []
     tell = Teller(told.append)
     tell(Phase.READING, epoch=2, epochs=4)

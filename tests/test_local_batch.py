@@ -13,14 +13,14 @@ from timm.layers import DropPath
 from torch import nn
 from torch.nn import functional
 
-from bench import job
-from bench.batch_layout import lay_out
-from bench.batch_statistics import batch_statistics
-from bench.local_draws import LocalDraws
-from bench.recipes import DEIT, T2T_MEDIUM, override
-from bench.run_folder import load_record
-from bench.specs import RequestError, divisors
-from bench.stop import Stop
+from bench.experiments.recipes import DEIT, T2T_MEDIUM, override
+from bench.launch import job
+from bench.results.run_folder import load_record
+from bench.spec.batch_layout import lay_out
+from bench.spec.specs import RequestError, divisors
+from bench.training.batch_statistics import batch_statistics
+from bench.training.local_draws import LocalDraws
+from bench.training.signals import Stop
 from tests.conftest import ROOT
 from tests.test_training import resources, spec
 

@@ -4,14 +4,14 @@ import re
 
 import pytest
 
+from bench.experiments.suites import Entry, Suite
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
 from bench.report.frame import table_frame
-from bench.report.index import index_markdown
-from bench.report.markdown import runs_markdown, table_markdown
-from bench.specs import Network
-from bench.suites import Entry, Suite
+from bench.report.pages.index import index_markdown
+from bench.report.pages.table import runs_markdown, table_markdown
+from bench.spec.specs import Network
 from tests.conftest import complexity
 from tests.test_frame import evaluation, over_seeds, trained
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from bench.costs import STATED_MACS_PER_S, Estimate, estimates
+from bench.measure.cost import STATED_MACS_PER_S, Estimate, estimates
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.released import RELEASED
 from bench.report.frame import table_frame
-from bench.report.missing import missing_markdown, untrained
+from bench.report.pages.missing import missing_markdown, untrained
 from tests.conftest import complexity
 from tests.test_frame import evaluation, over_seeds, trained
 

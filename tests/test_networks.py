@@ -7,9 +7,9 @@ import timm
 import torch
 from torch import nn
 
-from bench.build import OURS, create_network
 from bench.paper import TABLES
-from bench.specs import networks
+from bench.spec.specs import networks
+from bench.training.build import OURS, create_network
 
 NETWORKS = {
     str(network): dataclasses.replace(network, img_size=224)

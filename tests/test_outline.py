@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-import bench.outline
-from bench.collect import outline_of
-from bench.findings import LayerShape
-from bench.outline import is_current, read_outline
-from bench.specs import Network, RequestError
-from bench.store import load_outline, outline_path, save_outline, sealed
+import bench.measure.outline
+from bench.measure.collect import outline_of
+from bench.measure.outline import is_current, read_outline
+from bench.results.findings import LayerShape
+from bench.results.store import load_outline, outline_path, save_outline, sealed
+from bench.spec.specs import Network, RequestError
 from models import T2TViT
 
 SPLITS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))
@@ -106,7 +106,7 @@ def test_an_outline_comes_back_as_it_was_saved(kept):
 
 
 def test_what_is_kept_is_not_read_again(kept, monkeypatch):
-    monkeypatch.setattr(bench.outline, "read_outline", None)
+    monkeypatch.setattr(bench.measure.outline, "read_outline", None)
     assert outline_of(SEVEN, kept[0]) == kept[1]
 
 
@@ -166,5 +166,5 @@ def test_one_of_other_code_or_libraries_is_read_again(kept, change):
 
 
 def test_a_library_that_is_not_installed_contradicts_nothing(kept, monkeypatch):
-    monkeypatch.setattr(bench.outline, "_LIBRARIES", ("torch", "timm", "no-such-library"))
+    monkeypatch.setattr(bench.measure.outline, "_LIBRARIES", ("torch", "timm", "no-such-library"))
     assert is_current(kept[1])

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from bench.budgets import SUITES
-from bench.findings import RunRecord
-from bench.planner import Action, Known, plan
+from bench.experiments.budgets import SUITES
+from bench.launch.planner import Action, Known, plan
+from bench.results.findings import RunRecord
 
 PARENT, CHILD, OTHER = SUITES["smoke"].values()
 

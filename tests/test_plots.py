@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+from bench.experiments.suites import Entry, Suite
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
+from bench.report.figures.plots import seeds_figure, sweep_figure, sweep_picture, table_picture, tradeoff_figure
 from bench.report.frame import runs_frame, seeds_frame, table_frame
-from bench.report.plots import seeds_figure, sweep_figure, sweep_picture, table_picture, tradeoff_figure
-from bench.specs import Published, Row, networks
-from bench.store import load_complexity
-from bench.suites import Entry, Suite
+from bench.results.store import load_complexity
+from bench.spec.specs import Published, Row, networks
 from tests.conftest import complexity
 from tests.test_frame import over_seeds
 

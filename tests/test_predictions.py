@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench import evidence, job
-from bench.predictions import UNREAD, Predictions, load_predictions, packed, save_images
-from bench.run_folder import RunRecords, checkpoints, load_record
-from bench.specs import Resources
-from bench.stop import Stop
-from bench.store import sealed
+from bench.launch import job
+from bench.report import evidence_files
+from bench.results.predictions import UNREAD, Predictions, load_predictions, packed, save_images
+from bench.results.run_folder import RunRecords, checkpoints, load_record
+from bench.results.store import sealed
+from bench.spec.specs import Resources
+from bench.training.signals import Stop
 from tests import test_identity
 from tests.test_identity import folders
 
@@ -139,12 +140,12 @@ def test_damage_is_one_line_that_names_the_file(trained, tmp_path):
 def test_the_evidence_holds_it_and_older_evidence_nothing(trained, tmp_path):
     runs, folder = trained
     record = load_record(folder)
-    evidence.keep(runs, tmp_path, evidence.of_runs([[record]]))
+    evidence_files.keep(runs, tmp_path, evidence_files.of_runs([[record]]))
     kept = load_predictions(tmp_path / "evidence", RunRecords(tmp_path / "evidence").get(folder.name))
     kept.require_same_images(load_predictions(runs, record))
     older = dataclasses.replace(record, predictions_sha256="", fingerprint=None)
     assert load_predictions(runs, older) is None
-    assert [path.name for path in evidence.of_runs([[older]])] == ["spec.json", "record.json", "metrics.jsonl"]
+    assert [path.name for path in evidence_files.of_runs([[older]])] == ["spec.json", "record.json", "metrics.jsonl"]
 
 
 def test_only_what_was_said_of_the_same_images_is_compared():

@@ -5,15 +5,15 @@ import csv
 import pytest
 import torch
 
-from bench.build import create_network
-from bench.complexity import count_macs
+from bench.measure.complexity import count_macs
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.reasons import AUTHORS_CODE, FROZEN_LEFT_OUT, NORM_AT_5, NOT_EXPLAINED, VIT_S_MACS
 from bench.report.counting import FUSED
 from bench.report.verdict import verdict
-from bench.specs import Network
-from bench.store import load_complexity
+from bench.results.store import load_complexity
+from bench.spec.specs import Network
+from bench.training.build import create_network
 from tests.test_complexity import AUTHORS
 
 IMAGE = torch.zeros(1, 3, 224, 224)

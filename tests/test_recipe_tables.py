@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-from bench.data import CIFAR_MEAN, CIFAR_STD
+from bench.experiments.recipes import AUTHORS, T2T_MEDIUM
 from bench.paper import RECIPE_TABLES, TABLES
-from bench.recipes import AUTHORS, T2T_MEDIUM
 from bench.report.counting import SHOWN, counting_markdown
-from bench.report.recipes import recipes_comparison, recipes_frame, recipes_markdown
-from bench.specs import Network, Recipe, imagenet
+from bench.report.pages.recipes import recipes_comparison, recipes_frame, recipes_markdown
+from bench.spec.specs import Network, Recipe, imagenet
+from bench.training.data import CIFAR_MEAN, CIFAR_STD
 from tests.conftest import complexity
 
 

@@ -15,12 +15,9 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3
 
-from bench import recipes
-from bench.budgets import PILOT, SMOKE, SUITES, under
-from bench.build import build_network, build_optimizer, build_scheduler
-from bench.data import KNOWN, train_transform
-from bench.paper import RECIPE_TABLES, TABLES
-from bench.recipes import (
+from bench.experiments import recipes
+from bench.experiments.budgets import PILOT, SMOKE, SUITES, under
+from bench.experiments.recipes import (
     CIFAR_TRANSFER,
     CNN_T2T,
     CNN_T2T_NO_DROP_PATH,
@@ -32,7 +29,10 @@ from bench.recipes import (
     VIT_T2T,
     override,
 )
-from bench.specs import YOUNGER_FIELDS, Recipe, RequestError, RunSpec, imagenet
+from bench.paper import RECIPE_TABLES, TABLES
+from bench.spec.specs import YOUNGER_FIELDS, Recipe, RequestError, RunSpec, imagenet
+from bench.training.build import build_network, build_optimizer, build_scheduler
+from bench.training.data import KNOWN, train_transform
 from tests.conftest import ROOT
 
 AUTHORS = {  # the authors' README and main.py, transcribed

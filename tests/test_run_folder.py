@@ -13,12 +13,12 @@ import time
 
 import pytest
 
-import bench.run_folder
-from bench.findings import RunRecord
-from bench.job import _begin
+import bench.results.run_folder
+from bench.launch.job import _begin
 from bench.paper import TABLES
-from bench.progress import Phase, Progress
-from bench.run_folder import (
+from bench.results.findings import RunRecord
+from bench.results.progress import Phase, Progress
+from bench.results.run_folder import (
     Fenced,
     NoSoundCheckpoint,
     Owner,
@@ -32,8 +32,8 @@ from bench.run_folder import (
     load_record,
     own,
 )
-from bench.specs import RequestError
-from bench.store import sealed
+from bench.results.store import sealed
+from bench.spec.specs import RequestError
 from tests.conftest import ROOT
 
 
@@ -70,7 +70,7 @@ def test_a_record_edited_by_hand_says_so_and_one_from_before_checksums_too(tmp_p
 
 
 def test_an_attempt_after_an_edit_says_so_and_measures_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench.run_folder, "SETTLE_S", 0)  # nobody else claims it
+    monkeypatch.setattr(bench.results.run_folder, "SETTLE_S", 0)  # nobody else claims it
     run = TABLES[3].rows[2].run
     with own(tmp_path) as owned:
         owned.save_record(dataclasses.replace(record(), status="interrupted", epoch=1, epoch_images_per_s=[900.0]))
@@ -126,7 +126,7 @@ LINES = [{"epoch": i, "lr": 0.1, "raw_top1_pct": 10.0 + i} for i in range(4)]
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A folder after two of four epochs; (folder, its record)."""
-    monkeypatch.setattr(bench.run_folder, "SETTLE_S", 0)  # nobody else claims it
+    monkeypatch.setattr(bench.results.run_folder, "SETTLE_S", 0)  # nobody else claims it
     with own(tmp_path) as owned:
         owned.save_metrics(dataclasses.replace(record(), epochs=4), LINES[:2])
     return tmp_path, load_record(tmp_path)
@@ -153,7 +153,7 @@ def test_a_kill_between_metrics_and_record_is_no_edit(trained, monkeypatch, epoc
 
     with own(folder) as owned:
         with monkeypatch.context() as patch:
-            patch.setattr(bench.run_folder, "write_atomically", write)
+            patch.setattr(bench.results.run_folder, "write_atomically", write)
             with pytest.raises(OSError, match="killed"):
                 owned.save_metrics(found, LINES[:epochs])
         metrics = load_metrics(folder, load_record(folder))
@@ -364,7 +364,7 @@ def test_an_owner_on_another_machine_lives_as_long_as_its_heart_beats(tmp_path, 
     owner = {"token": "abc", "attempt": 4, "host": "node17", "pid": 99, "since": "today", "released": False}
     path = tmp_path / "owner.json"
     path.write_text(json.dumps(owner))
-    monkeypatch.setattr(bench.run_folder, "HEARTBEAT_S", 0.5)
+    monkeypatch.setattr(bench.results.run_folder, "HEARTBEAT_S", 0.5)
     beat = threading.Timer(0.3, path.touch)
     beat.start()
     with pytest.raises(RunBusy, match="pid 99 on node17"), own(tmp_path):
@@ -571,8 +571,8 @@ def test_the_weights_to_start_from_are_those_of_a_completed_run(tmp_path):
 
 def test_of_two_that_claim_at_once_one_gives_way(tmp_path, monkeypatch):
     """On two machines, whose locks do not meet and whose clocks agree to the millisecond."""
-    monkeypatch.setattr(bench.run_folder.fcntl, "flock", lambda *_: None)
-    monkeypatch.setattr(bench.run_folder, "SETTLE_S", 0.5)
+    monkeypatch.setattr(bench.results.run_folder.fcntl, "flock", lambda *_: None)
+    monkeypatch.setattr(bench.results.run_folder, "SETTLE_S", 0.5)
     outcomes = []
 
     def claim():

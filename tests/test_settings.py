@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from bench.settings import Settings
-from bench.slurm import minutes, plain
-from bench.specs import RequestError
+from bench.launch.slurm.client import minutes, plain
+from bench.launch.slurm.config import Settings
+from bench.spec.specs import RequestError
 from tests.conftest import ROOT
 
 

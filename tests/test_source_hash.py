@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-import bench.complexity
-import bench.feature_maps
-import bench.outline
-from bench import source_hash
+import bench.measure.complexity
+import bench.measure.feature_maps
+import bench.measure.outline
+from bench.measure import source_hash
 from tests.conftest import ROOT
 from tests.moved import move_suite
 
@@ -62,7 +62,7 @@ def edited(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("module", "folder"), [("complexity",) * 2, ("outline", "outlines"), ("feature_maps",) * 2])
 def test_no_committed_measurement_is_stale(module, folder):
-    figures = getattr(bench, module)._figures
+    figures = getattr(bench.measure, module)._figures
     for path in (ROOT / "reports" / "evidence" / folder).glob("*.json"):
         kept = json.loads(path.read_text())
         model = (kept["source"] if module == "feature_maps" else kept)["network"]["model"]
@@ -100,11 +100,11 @@ class Reworded(ast.NodeTransformer):
 
 
 MOVED = {
-    "bench.complexity": "bench.measure.counting",
-    "bench.outline": "bench.measure.outline",
-    "bench.build": "bench.training.build",
-    "bench.data": "bench.training.images",
-    "bench.findings": "bench.results.measurement",
+    "bench.measure.complexity": "bench.counting",
+    "bench.measure.outline": "bench.outline",
+    "bench.training.build": "bench.networks.build",
+    "bench.training.data": "bench.networks.data",
+    "bench.results.findings": "bench.measurement",
     "models.performer": "models.layers.attention",
     "models.t2t_vit": "models.networks.t2t",
 }
@@ -122,7 +122,7 @@ def test_a_suite_that_was_moved_and_reworded_has_no_stale_measurement(tmp_path, 
     move_suite(tmp_path, MOVED, reworded)
     code = (
         "import json, sys\n"
-        "from bench import feature_maps, source_hash\nfrom bench.measure import counting as complexity, outline\n"
+        "from bench import counting as complexity, outline\nfrom bench.measure import feature_maps, source_hash\n"
         f"networks = {NETWORKS}\n"
         "measuring = {'complexity': complexity, 'outline': outline, 'feature_maps': feature_maps}\n"
         "print(json.dumps({f'{module}: {model}': source_hash.source_sha256(measuring[module]._figures, model)\n"
@@ -144,9 +144,9 @@ def test_a_suite_that_was_moved_and_reworded_has_no_stale_measurement(tmp_path, 
         ("models/t2t_vit.py", [('_14: dict[str, Any] = {"embed', '_14 = {"embed')]),
         ("models/t2t_vit.py", [('"t2t_vit_19": cfg()', '"t2t_vit_19": cfg(crop_pct=1.0)')]),
         ("models/t2t_vit.py", [('"num_heads": 7,', '"num_heads": 8,')]),
-        ("bench/findings.py", [("\nSTATUSES = ", '\nOTHER = 1\n"""in words"""\n\nSTATUSES = ')]),
-        ("bench/build.py", [("correct_lam=True", "correct_lam=False")]),
-        ("bench/complexity.py", [('_LIBRARIES = ("torch", ', '_LIBRARIES = ("torch", "numpy", ')]),
+        ("bench/results/findings.py", [("\nSTATUSES = ", '\nOTHER = 1\n"""in words"""\n\nSTATUSES = ')]),
+        ("bench/training/build.py", [("correct_lam=True", "correct_lam=False")]),
+        ("bench/measure/complexity.py", [('_LIBRARIES = ("torch", ', '_LIBRARIES = ("torch", "numpy", ')]),
     ],
     ids=[
         "import",
@@ -193,13 +193,13 @@ MAPS = {"feature_maps: resnet50"}
         ("models/t2t_vit.py", '"t2t_vit_14": cfg()', '"t2t_vit_14": cfg(fixed_input_size=False)', T2T),
         ("models/t2t_vit.py", "@register_model\ndef t2t_vit_14(", "@once\n@register_model\ndef t2t_vit_14(", T2T),
         ("models/cnn.py", "(channels, 64, 3, stride", "(channels, 64, 5, stride", {"complexity: senet50"}),
-        ("bench/build.py", "cfg.fixed_input_size", "cfg.input_size", COUNTS | T2T | MAPS),
-        ("bench/complexity.py", '_LINEAR = ("conv", ', "_LINEAR = (", COUNTS),
-        ("bench/structure.py", "|AuxLogits", "", COUNTS),
-        ("bench/findings.py", "    output: tuple[int, ...]\n", "", {"outline: t2t_vit_14"}),
-        ("bench/outline.py", '    "groups": "groups",\n', "", {"outline: t2t_vit_14"}),
-        ("bench/feature_maps.py", "DEAD_BELOW = 0.01", "DEAD_BELOW = 0.02", MAPS),
-        ("bench/data.py", 'crop_mode="center"', 'crop_mode="squash"', MAPS),
+        ("bench/training/build.py", "cfg.fixed_input_size", "cfg.input_size", COUNTS | T2T | MAPS),
+        ("bench/measure/complexity.py", '_LINEAR = ("conv", ', "_LINEAR = (", COUNTS),
+        ("bench/measure/structure.py", "|AuxLogits", "", COUNTS),
+        ("bench/results/findings.py", "    output: tuple[int, ...]\n", "", {"outline: t2t_vit_14"}),
+        ("bench/measure/outline.py", '    "groups": "groups",\n', "", {"outline: t2t_vit_14"}),
+        ("bench/measure/feature_maps.py", "DEAD_BELOW = 0.01", "DEAD_BELOW = 0.02", MAPS),
+        ("bench/training/data.py", 'crop_mode="center"', 'crop_mode="squash"', MAPS),
         ("models/checkpoints.py", '_KEYS = ("state_dict_ema", "ema", ', "_KEYS = (", MAPS),
     ],
 )

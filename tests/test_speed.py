@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from bench import step_speed
-from bench.build import build_network
-from bench.complexity import count_macs
-from bench.recipes import T2T_MEDIUM
-from bench.specs import RequestError, imagenet
-from bench.speed import WARM_UP, Case, Measured, Side, matrix_gflops, measure, saved_bytes, time_in_turn
+from bench.cli import step_speed
+from bench.experiments.recipes import T2T_MEDIUM
+from bench.measure.complexity import count_macs
+from bench.measure.speed import WARM_UP, Case, Measured, Side, matrix_gflops, measure, saved_bytes, time_in_turn
+from bench.spec.specs import RequestError, imagenet
+from bench.training.build import build_network
 from tests.test_evidence import shows, tables_of
 
 CPU = torch.device("cpu")

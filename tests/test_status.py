@@ -9,16 +9,16 @@ import time
 
 import pytest
 
-from bench.budgets import SUITES
-from bench.findings import RunRecord
-from bench.job import prepare
-from bench.planner import Action, plan
-from bench.progress import Phase, Progress
-from bench.run_folder import own
-from bench.slurm import Task, tasks
-from bench.standing import Queue, known, look
-from bench.status import duration, status, table
-from bench.submissions import Submission, load_all, save
+from bench.cli.status import duration, status, table
+from bench.experiments.budgets import SUITES
+from bench.launch.job import prepare
+from bench.launch.planner import Action, plan
+from bench.launch.run_state import Queue, known, look
+from bench.launch.slurm.client import Task, tasks
+from bench.launch.slurm.submissions import Submission, load_all, save
+from bench.results.findings import RunRecord
+from bench.results.progress import Phase, Progress
+from bench.results.run_folder import own
 
 PARENT, CHILD, OTHER = SUITES["smoke"].values()
 NOTHING = Queue({}, {})
@@ -186,8 +186,8 @@ def test_submissions_survive_json_and_a_damaged_one_is_named(tmp_path):
 
 def test_a_submission_that_never_reached_slurm_holds_a_run_back_for_a_minute(folder, monkeypatch):
     runs = folder(OTHER)
-    monkeypatch.setattr("bench.slurm.cluster_name", lambda: "here")
-    monkeypatch.setattr("bench.slurm.find", lambda name: None)
+    monkeypatch.setattr("bench.launch.slurm.client.cluster_name", lambda: "here")
+    monkeypatch.setattr("bench.launch.slurm.client.find", lambda name: None)
     just_now = datetime.datetime.now(datetime.UTC).isoformat()
     save(runs, submission(OTHER, job="", created=just_now))
     (decision,) = plan([OTHER], lambda spec: known(runs, spec.run_id, look(runs)))
@@ -196,7 +196,7 @@ def test_a_submission_that_never_reached_slurm_holds_a_run_back_for_a_minute(fol
     save(runs, submission(OTHER, job=""))  # begun long ago
     (decision,) = plan([OTHER], lambda spec: known(runs, spec.run_id, look(runs)))
     assert decision.action is Action.SUBMIT
-    monkeypatch.setattr("bench.slurm.cluster_name", lambda: "elsewhere")
+    monkeypatch.setattr("bench.launch.slurm.client.cluster_name", lambda: "elsewhere")
     assert known(runs, OTHER.run_id, look(runs)).unsure  # this Slurm cannot know
 
 
@@ -260,7 +260,7 @@ def test_what_only_the_accounting_remembers_has_ended(monkeypatch):
         "12_[2-6:2,7,9-...%2]|t2t-a|CANCELLED by 0|None assigned\n"
         "13|t2t-b|FAILED|n2\n",
     }
-    monkeypatch.setattr("bench.slurm._ask", lambda command, *_: said[command])
+    monkeypatch.setattr("bench.launch.slurm.client._ask", lambda command, *_: said[command])
     found = tasks(["12", "13"])
     assert {task: found[task].state for task in found} == {
         "12_0": "RUNNING",

@@ -6,14 +6,14 @@ import io
 import pytest
 from rich.console import Console
 
-from bench.budgets import SUITES
-from bench.findings import RunRecord
-from bench.job import prepare
-from bench.recipes import override
-from bench.run_folder import own
-from bench.status import STATES, Look, Status
-from bench.status_table import Counted, StatusTable, fitting, shortened
-from bench.store import write_atomically
+from bench.cli.status import STATES, Look, Status
+from bench.cli.status_table import Counted, StatusTable, fitting, shortened
+from bench.experiments.budgets import SUITES
+from bench.experiments.recipes import override
+from bench.launch.job import prepare
+from bench.results.findings import RunRecord
+from bench.results.run_folder import own
+from bench.results.store import write_atomically
 from tests.terminal import Terminal
 
 LOG = "/scratch/of/a/cluster/with/long/names/t2t-bench/runs/jobs/local-20260101-120000-12345/23456_0_log.err"
@@ -144,7 +144,7 @@ def test_nothing_to_show_and_a_silent_slurm():
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
     """A sweep of three on disk, of which one failed."""
-    monkeypatch.setattr("bench.run_folder.SETTLE_S", 0)
+    monkeypatch.setattr("bench.results.run_folder.SETTLE_S", 0)
     base = SUITES["smoke"]["tiny ResNet"]
     for lr, state in (("5e-4", "completed"), ("1e-3", "failed"), ("2e-3", None)):
         spec = dataclasses.replace(base, recipe=override(base.recipe, [f"lr={lr}"]))

@@ -8,10 +8,9 @@ import stat
 
 import pytest
 
-from bench.findings import BROKEN_SEAL, NO_SEAL
 from bench.paper.released import RELEASED
-from bench.specs import Network, RequestError
-from bench.store import (
+from bench.results.findings import BROKEN_SEAL, NO_SEAL
+from bench.results.store import (
     complexity_path,
     evaluations_folder,
     load_complexity,
@@ -24,6 +23,7 @@ from bench.store import (
     unsealed,
     write_atomically,
 )
+from bench.spec.specs import Network, RequestError
 from tests.conftest import complexity
 from tests.test_frame import FOURTEEN, evaluation
 

@@ -5,7 +5,7 @@ import timm
 import torch
 
 import models  # noqa: F401  (registers with timm)
-from bench.structure import read_structure
+from bench.measure.structure import read_structure
 
 
 @pytest.mark.parametrize(

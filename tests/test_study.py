@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from bench.build import create_network
 from bench.experiments.grid import Grid, Point
 from bench.experiments.scales import SECOND_OPINIONS, STUDIES, on
 from bench.experiments.study import chosen, tried
-from bench.specs import DATASETS, RequestError
-from bench.study_costs import images
-from bench.study_plan import next_stage, stages
+from bench.launch.study_plan import next_stage, stages
+from bench.measure.study_cost import images
+from bench.spec.specs import DATASETS, RequestError
+from bench.training.build import create_network
 from tests.conftest import ROOT
 
 SMALL = STUDIES["small"]

@@ -8,22 +8,22 @@ import json
 import numpy as np
 import pytest
 
-import bench.commands
-from bench.collect import collect
-from bench.commands import _report_index
+import bench.cli.tables
+from bench.cli.study_report import read_begun, read_study
+from bench.cli.tables import _report_index
 from bench.experiments.grid import Point
 from bench.experiments.scales import STUDIES
-from bench.findings import Fingerprint
+from bench.measure.collect import collect
 from bench.paper import TABLES
 from bench.paper.claims import CLAIMS
 from bench.paper.editions import ICCV
-from bench.predictions import packed, save_images
-from bench.report.claims import claims_frame, claims_markdown
 from bench.report.frame import table_frame
+from bench.report.pages.claims import claims_frame, claims_markdown
 from bench.report.study_frames import study_verdicts
-from bench.run_folder import RunRecords
-from bench.store import sealed
-from bench.study_report import read_begun, read_study
+from bench.results.findings import Fingerprint
+from bench.results.predictions import packed, save_images
+from bench.results.run_folder import RunRecords
+from bench.results.store import sealed
 from tests.test_evidence import rows_of, tables_of
 from tests.test_frame import trained
 
@@ -127,7 +127,7 @@ def report(runs, reports):
     frames = [table_frame(table, ICCV, {}, found.records) for table in tables]
     args = argparse.Namespace(runs=runs, reports=reports, json=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.commands, "FIGURES", {})  # what they need is not measured here
+        patch.setattr(bench.cli.tables, "FIGURES", {})  # what they need is not measured here
         return _report_index(tables, [], ICCV, frames, found, known, args)[0]
 
 

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from bench.budgets import under
+from bench.experiments.budgets import under
+from bench.experiments.recipes import CIFAR_TRANSFER_CORRECTED
+from bench.experiments.suites import grid, suites
 from bench.paper import TABLES
-from bench.recipes import CIFAR_TRANSFER_CORRECTED
-from bench.specs import RequestError, Teacher, Weights
-from bench.suites import grid, suites
+from bench.spec.specs import RequestError, Teacher, Weights
 
 
 def make(*tables, budget="paper", dataset=None, settings=(), sweep=()):

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from bench.budgets import SUITES
-from bench.progress import Phase
-from bench.run_folder import last_checkpoint, last_owner, load_progress, load_record
+from bench.experiments.budgets import SUITES
+from bench.results.progress import Phase
+from bench.results.run_folder import last_checkpoint, last_owner, load_progress, load_record
 from tests.terminal import Terminal
 
 CTRL_C = "\x03"

@@ -6,10 +6,11 @@ import re
 import pytest
 import torch
 
-from bench import data, job, trainer
-from bench.run_folder import load_record
-from bench.specs import RequestError
-from bench.stop import Stop
+from bench.launch import job
+from bench.results.run_folder import load_record
+from bench.spec.specs import RequestError
+from bench.training import data, trainer
+from bench.training.signals import Stop
 from tests.test_training import resources, spec
 
 

@@ -18,15 +18,15 @@ import pytest
 import torch
 from PIL import Image
 
-from bench import job
-from bench.budgets import SMOKE
-from bench.build import automatic_precision
-from bench.data import Synthetic
-from bench.predictions import UNREAD, load_predictions
-from bench.recipes import CIFAR_TRANSFER, override
-from bench.run_folder import checkpoints, load_metrics, load_record, own
-from bench.specs import RequestError, Resources, RunSpec, transfer
-from bench.stop import Stop
+from bench.experiments.budgets import SMOKE
+from bench.experiments.recipes import CIFAR_TRANSFER, override
+from bench.launch import job
+from bench.results.predictions import UNREAD, load_predictions
+from bench.results.run_folder import checkpoints, load_metrics, load_record, own
+from bench.spec.specs import RequestError, Resources, RunSpec, transfer
+from bench.training.build import automatic_precision
+from bench.training.data import Synthetic
+from bench.training.signals import Stop
 from tests.conftest import ROOT
 
 TINY = (("embed_dim", 32), ("depth", 1), ("num_heads", 2))
@@ -47,7 +47,13 @@ def resources(**kwargs):
 
 def start(folder, **kwargs):
     """A training process on a run's folder."""
-    command = [sys.executable, "-m", "bench.job", str(folder), json.dumps(dataclasses.asdict(resources(**kwargs)))]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.launch.job",
+        str(folder),
+        json.dumps(dataclasses.asdict(resources(**kwargs))),
+    ]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
@@ -270,7 +276,7 @@ def test_a_full_disk_keeps_the_last_sound_checkpoint(small_disk, undisturbed):
 
 def torchrun(folder, processes, **kwargs):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command += ["-m", "bench.job", str(folder), json.dumps(dataclasses.asdict(resources(**kwargs)))]
+    command += ["-m", "bench.launch.job", str(folder), json.dumps(dataclasses.asdict(resources(**kwargs)))]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
 
 
@@ -321,7 +327,13 @@ def test_a_signal_stops_all_processes_saved(tmp_path, monkeypatch, capfd):
 def test_a_signal_to_the_whole_group_takes_no_loader(undisturbed, tmp_path):
     """As Slurm and timeout send it; the loading processes must outlive the save."""
     folder = job.prepare(tmp_path, spec())
-    command = [sys.executable, "-m", "bench.job", str(folder), json.dumps(dataclasses.asdict(resources(workers=2)))]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.launch.job",
+        str(folder),
+        json.dumps(dataclasses.asdict(resources(workers=2))),
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_for_progress(process, folder, set())
     os.killpg(process.pid, signal.SIGTERM)
@@ -426,7 +438,7 @@ def test_weights_that_are_not_finite_after_the_last_step_are_no_result(tmp_path)
 
 
 def test_accuracy_counts_ties_and_nan_as_no_better_than_they_are():
-    from bench.scoring import count_hits, rank
+    from bench.training.metrics import count_hits, rank
 
     labels = torch.tensor([3, 0])
     assert count_hits(rank(torch.zeros(2, 1000)), labels)[0] <= 1  # all tied: one guess each

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.recipes import T2T_LITE, TORCHVISION, changed
-from bench.training_step import TrainingStep
+from bench.experiments.recipes import T2T_LITE, TORCHVISION, changed
+from bench.training.training_step import TrainingStep
 
 CPU = torch.device("cpu")
 RECIPES = {

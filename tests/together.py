@@ -9,9 +9,10 @@ import socket
 import sys
 from pathlib import Path
 
-from bench import job, trainer  # noqa: F401  # before the children are forked
-from bench.specs import RequestError, Resources
-from bench.stop import Stop
+from bench.launch import job  # before the children are forked
+from bench.spec.specs import RequestError, Resources
+from bench.training import trainer  # noqa: F401  # before the children are forked
+from bench.training.signals import Stop
 
 
 def train(folder: str, rank: int, size: int, port: int, resources: dict[str, object]) -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from bench.experiments.arms import IMAGENET_ARMS, SMALL_ARMS, SMOKE_ARMS, TUNED_ON, TUNED_ON_TINY
 from bench.experiments.grid import Grid
 from bench.experiments.questions import IMAGENET_QUESTIONS, SMALL_QUESTIONS, SMOKE_QUESTIONS
+from bench.experiments.recipes import CNN_T2T, T2T_LITE, T2T_MEDIUM, VIT_T2T, changed
 from bench.experiments.study import Study
-from bench.recipes import CNN_T2T, T2T_LITE, T2T_MEDIUM, VIT_T2T, changed
-from bench.specs import DATASETS, Recipe, unknown
+from bench.spec.specs import DATASETS, Recipe, unknown
 
 EPOCHS = 6
 """of the final runs at the small scale, the first of which warms up"""

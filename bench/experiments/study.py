@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bench.experiments.grid import Grid, Point, Tried
-from bench.recipes import changed
-from bench.specs import ModelArgs, Network, Recipe, RunSpec, unknown
+from bench.experiments.recipes import changed
+from bench.spec.specs import ModelArgs, Network, Recipe, RunSpec, unknown
 
 WARM_UP = 0.25
 """learning rate of the warm-up, as a part of the peak"""

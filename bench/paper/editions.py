@@ -1,6 +1,6 @@
 """The printings of the paper's numbers that the suite knows."""
 
-from bench.specs import Edition
+from bench.spec.specs import Edition
 
 ICCV = Edition(
     key="iccv",

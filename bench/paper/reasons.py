@@ -3,7 +3,7 @@
 What a reason says of other counts was measured: tests/test_reasons.py measures it again.
 """
 
-from bench.specs import Candidate, Network
+from bench.spec.specs import Candidate, Network
 
 NOT_EXPLAINED = "not explained"
 

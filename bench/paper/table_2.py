@@ -1,5 +1,6 @@
 """Table 2: T2T-ViT against ViT and DeiT, trained from scratch on ImageNet."""
 
+from bench.experiments.recipes import DEIT, DEIT_TEACHER, T2T_DEEP, T2T_MEDIUM, VIT_T2T
 from bench.paper.editions import ICCV, README
 from bench.paper.reasons import (
     AUTHORS_CODE,
@@ -10,8 +11,7 @@ from bench.paper.reasons import (
     VIT_S_MACS,
     WITHOUT_DISTILLATION,
 )
-from bench.recipes import DEIT, DEIT_TEACHER, T2T_DEEP, T2T_MEDIUM, VIT_T2T
-from bench.specs import Candidate, Network, Published, Row, Table, imagenet
+from bench.spec.specs import Candidate, Network, Published, Row, Table, imagenet
 
 _VIT_B_PARAMS = "the position table of 197 x 768 seems left out, which gives 86.416 M; Table 1 prints 86.8"
 

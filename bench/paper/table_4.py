@@ -1,9 +1,9 @@
 """Table 4: T2T-ViT against MobileNet, trained from scratch on ImageNet at 224 px."""
 
+from bench.experiments.recipes import CNN_T2T, T2T_LITE, T2T_TEACHER
 from bench.paper.editions import ICCV, README
 from bench.paper.reasons import DISTILLATION_HEAD, NOT_EXPLAINED, WITHOUT_DISTILLATION
-from bench.recipes import CNN_T2T, T2T_LITE, T2T_TEACHER
-from bench.specs import Candidate, Network, Published, Row, Table, imagenet
+from bench.spec.specs import Candidate, Network, Published, Row, Table, imagenet
 
 _MOBILENETV2_14 = (
     "6.9 is what the MobileNetV2 paper prints (Sandler et al. 2018, Table 4); the network that its authors released "

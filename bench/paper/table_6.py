@@ -1,5 +1,6 @@
 """Table 6: CNN designs carried over to ViT and to T2T-ViT, trained from scratch on ImageNet."""
 
+from bench.experiments.recipes import CNN_T2T, CNN_T2T_NO_DROP_PATH, T2T_MEDIUM, TORCHVISION, TORCHVISION_LR_01, VIT_T2T
 from bench.paper.editions import ICCV, README
 from bench.paper.reasons import (
     AUTHORS_CODE,
@@ -10,8 +11,7 @@ from bench.paper.reasons import (
     RESNET50_MACS,
     VIT_S_MACS,
 )
-from bench.recipes import CNN_T2T, CNN_T2T_NO_DROP_PATH, T2T_MEDIUM, TORCHVISION, TORCHVISION_LR_01, VIT_T2T
-from bench.specs import Candidate, Network, Published, Row, Table, imagenet
+from bench.spec.specs import Candidate, Network, Published, Row, Table, imagenet
 
 _DEEP_STEM = "the name counts the stem as one layer; the printed params and MACs fit a stem of three"
 _DEEP_STEM_WIDE = "the name counts the stem as one layer; the printed MACs fit a stem of three"

@@ -1,6 +1,6 @@
 """Table 8 (appendix): settings of the ImageNet experiments, as the authors' code and README give them."""
 
-from bench.recipes import (
+from bench.experiments.recipes import (
     AUTHORS,
     CNN_T2T,
     CNN_T2T_NO_DROP_PATH,
@@ -12,7 +12,7 @@ from bench.recipes import (
     TORCHVISION_LR_01,
     VIT_T2T,
 )
-from bench.specs import RecipeTable, Setting
+from bench.spec.specs import RecipeTable, Setting
 
 TABLE = RecipeTable(
     number=8,

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from bench.findings import Complexity
 from bench.report.evidence import link, measurement_file
 from bench.report.frame import Measurements
-from bench.report.markdown import measured_where, uncounted
+from bench.report.pages.table import measured_where, uncounted
 from bench.report.text import DASH, pipe
-from bench.specs import Network
+from bench.results.findings import Complexity
+from bench.spec.specs import Network
 
 SHOWN = {
     "ResNet50": Network("resnet50"),

@@ -3,9 +3,9 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.findings import Evaluation, FeatureMaps
-from bench.specs import Network
-from bench.store import complexity_path, evaluation_path, feature_maps_path, outline_path
+from bench.results.findings import Evaluation, FeatureMaps
+from bench.results.store import complexity_path, evaluation_path, feature_maps_path, outline_path
+from bench.spec.specs import Network
 
 FOLDER = "evidence"
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from bench.findings import BROKEN_SEAL, NO_SEAL, Complexity, Evaluation, RunRecord
+from bench.experiments.suites import Entry
 from bench.report.evidence import evaluation_file, measurement_file, record_file
 from bench.report.verdict import verdict, worst
-from bench.specs import STRUCTURE, Edition, Network, Row, RunSpec, Table
-from bench.suites import Entry
+from bench.results.findings import BROKEN_SEAL, NO_SEAL, Complexity, Evaluation, RunRecord
+from bench.spec.specs import STRUCTURE, Edition, Network, Row, RunSpec, Table
 
 _EVALUATED = {
     **dict.fromkeys(("top1_pct", "se_pct"), "Float64"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.run_folder import last_owner, load_record
+from bench.results.run_folder import last_owner, load_record
 
 RUN = ("--only", "tiny ResNet", "--set", "epochs=12")
 LONG = ("--only", "tiny ResNet", "--set", "epochs=40")

@@ -13,10 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from submitit.core.utils import DelayedSubmission
 
-from bench import job as before_the_entry
-from bench.specs import Resources
 from tests.conftest import ROOT, names_in_pickle
 
 RESNET = ("--only", "tiny ResNet")
@@ -72,17 +69,15 @@ def named_in_pickles(cluster):
     return {frozenset(names_in_pickle(path)) for path in cluster.runs.glob("jobs/*/*_submitted.pkl")}
 
 
-def test_a_job_from_before_the_entry_still_runs(cluster):
+def test_a_job_of_a_version_before_the_entry_says_that_it_is_too_old(cluster):
     (job,) = cluster.submit(*RESNET, *QUICK, *CLOSED)["submitted"]
     assert named_in_pickles(cluster) == {ENTRY}
     ((task, run_id),) = job["runs"].items()
     (path,) = cluster.runs.glob(f"jobs/*/{task}_submitted.pkl")
-    old = DelayedSubmission(before_the_entry.Job(str(cluster.runs / run_id), Resources(data="nowhere")))
-    old.set_timeout(60, 100)
-    old.dump(path)
-    assert "bench.specs.Resources" in names_in_pickle(path)
+    path.write_bytes((ROOT / "tests" / "golden" / "queued_job.pkl").read_bytes())
     cluster.ask("scontrol", "update", "job", task, "partition=gpu")
-    cluster.wait_for("completed", run_id)
+    line = cluster.wait_for("failed", run_id)[run_id]
+    assert "queued by an older version of the suite; submit the run again" in (ROOT / line["log"]).read_text()
 
 
 def test_a_run_waits_for_the_one_that_it_starts_from(cluster):

@@ -1,0 +1,88 @@
+"""``--cancel``: stop runs by name, on Slurm and on this machine."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.cli.status import matching
+from bench.launch.run_state import Queue, known, look
+from bench.launch.slurm import client as slurm
+from bench.results.run_folder import last_owner
+from bench.spec.specs import RequestError, RunSpec
+
+
+def cancel(args: argparse.Namespace) -> int:
+    """Stop the named runs, each after it has saved itself; asks first. 1 if one of them cannot be stopped from here."""
+    ids = matching(args.runs, args.cancel)
+    queue = look(args.runs)
+    jobs: dict[str, str] = {}
+    processes: dict[str, int] = {}
+    out_of_reach = []
+    for run_id in ids:
+        found, owner = known(args.runs, run_id, queue), last_owner(args.runs / run_id)
+        if found.job_alive:
+            jobs[run_id] = found.job
+        elif found.trained_by and owner and owner.host == socket.gethostname():
+            processes[run_id] = owner.pid
+        elif found.trained_by or found.unsure:
+            out_of_reach.append(f"{run_id}: {found.unsure or f'trained by {found.trained_by}: stop it there'}")
+    if bereft := _waiting_for(jobs, args.runs, queue):
+        raise RequestError(
+            f"{', '.join(bereft)} would start from what you cancel; name them too, as in --cancel "
+            + " ".join([*args.cancel, *bereft])
+        )
+    count = len(jobs) + len(processes)
+    if not args.json:
+        for run_id in ids:
+            if run_id in jobs or run_id in processes:
+                print(f"{run_id}  " + (f"job {jobs[run_id]}" if run_id in jobs else f"pid {processes[run_id]}"))
+    if count and not args.yes:
+        if args.json or not sys.stdin or not sys.stdin.isatty():
+            raise RequestError("nothing was cancelled: there is nobody to ask; add --yes")
+        if input(f"cancel these {count}? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("nothing was cancelled")
+            return 0
+    if jobs:
+        out_of_reach += _cancel_jobs(jobs)
+    for pid in processes.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    if args.json:
+        print(json.dumps({"jobs": jobs, "pids": processes, "failures": out_of_reach}, indent=2))
+    else:
+        print(
+            "cancelled; the command that began them resumes them" if count else "none of them is queued or running here"
+        )
+    for line in out_of_reach:
+        print(f"run_all.py: {line}", file=sys.stderr)
+    return 1 if out_of_reach else 0
+
+
+def _cancel_jobs(jobs: Mapping[str, str]) -> list[str]:
+    """Cancel the jobs, by run id; returns a line for each that still waits in the queue."""
+    waiting = dict(jobs)
+    for _ in range(3):
+        slurm.cancel(waiting.values())
+        found = slurm.tasks(job.partition("_")[0] for job in waiting.values())
+        waiting = {run: job for run, job in waiting.items() if job in found and found[job].state == "PENDING"}
+        if not waiting:
+            break
+    return [f"{run_id}: job {job} is still in the queue" for run_id, job in waiting.items()]
+
+
+def _waiting_for(jobs: Mapping[str, str], runs: Path, queue: Queue) -> list[str]:
+    """Ids of queued runs that start from one of these and are none of them: Slurm may let them go without it."""
+    found = []
+    for run_id in queue.by_run.keys() - jobs.keys():
+        if known(runs, run_id, queue).job_state == "PENDING":
+            with contextlib.suppress(OSError, ValueError):
+                parent = RunSpec.from_json((runs / run_id / "spec.json").read_text()).start_from
+                if parent and parent.run_id in jobs:
+                    found.append(run_id)
+    return sorted(found)

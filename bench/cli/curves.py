@@ -1,0 +1,138 @@
+"""``--curves``: training curves of any runs, one by one and compared; neither torch nor Slurm."""
+
+import argparse
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.output import finish, tell, texts, write_report
+from bench.cli.status import matching
+from bench.measure.collect import below
+from bench.report import evidence_files
+from bench.results.run_folder import load_metrics, load_own_record
+from bench.results.store import require_writable
+from bench.spec.specs import RunSpec
+
+if TYPE_CHECKING:
+    from bench.report.pages.curves import Curve
+
+
+def report_curves(args: argparse.Namespace) -> int:
+    """Draw the curves of the runs that ``args.curves`` names into ``args.reports``.
+
+    Returns:
+        The exit code: 1 if files of one of them are damaged.
+
+    Raises:
+        RequestError: a name is no run's, or a folder cannot be written.
+    """
+    from bench.report.figures.plots import saved
+    from bench.report.pages.curves import (
+        PICTURES,
+        by_name,
+        curves_frame,
+        curves_markdown,
+        curves_pictures,
+        pictured,
+        run_figure,
+    )
+
+    ids = matching(args.runs, args.curves)
+    require_writable(args.reports, "--reports")
+    curves, damaged = _load(args.runs, ids)
+    shown = {curve.record.run_id: curve.record for curve in curves}
+    waiting = [run_id for run_id in ids if run_id not in shown and run_id not in damaged]
+    problems = below(args.runs, damaged.values())
+    by_seed = [[curve.record for curve in seeds] for seeds in by_name(curves).values()]
+    evidence_files.keep(args.runs, args.reports, evidence_files.of_runs(by_seed))
+    contents: dict[str, str | bytes] = {
+        "md": curves_markdown(curves, waiting, problems),
+        "csv": curves_frame(curves).to_csv(index=False, lineterminator="\n"),
+        **curves_pictures(curves),
+    }
+    written = {"curves": write_report(args.reports, "curves", contents)}
+    for curve in pictured(curves):
+        run_id = curve.record.run_id
+        written[run_id] = write_report(args.reports, f"{PICTURES}/{run_id}", saved(run_figure(curve)))
+    if args.json:
+        lines = [
+            {
+                "run_id": curve.record.run_id,
+                "status": curve.record.status,
+                "epoch": curve.record.epoch,
+                "epochs": curve.record.epochs,
+                "restarts": curve.restarts,
+                "checksum": curve.metrics.seal or None,
+            }
+            for curve in curves
+        ]
+        reports = {name: texts(paths) for name, paths in written.items()}
+        return finish({"runs": lines, "waiting": waiting, "reports": reports}, [*damaged.values()])
+    for paths in written.values():
+        tell(paths)
+    if waiting:
+        print(f"without a finished epoch: {', '.join(waiting)}")
+    return finish(None, [*damaged.values()])
+
+
+def _load(runs: Path, ids: Sequence[str]) -> "tuple[list[Curve], dict[str, str]]":
+    """The curves of the runs that have a finished epoch; and by id a line on each whose files are damaged."""
+    from bench.report.pages.curves import Curve
+
+    found, damaged = [], {}
+    for run_id in ids:
+        try:
+            record = load_own_record(runs / run_id)
+            if record and record.epoch:
+                found.append((_spec(runs / run_id), record, load_metrics(runs / run_id, record)))
+        except ValueError as error:
+            damaged[run_id] = str(error)
+    names = entry_names([spec for spec, _, _ in found])
+    curves = [
+        Curve(name=name, record=record, metrics=metrics)
+        for name, (_, record, metrics) in zip(names, found, strict=True)
+    ]
+    return curves, damaged
+
+
+def _spec(folder: Path) -> RunSpec:
+    path = folder / "spec.json"
+    try:
+        return RunSpec.from_json(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def entry_names(specs: Sequence[RunSpec]) -> list[str]:
+    """A name for each run, shared by those that differ in their seed only: network, data, recipe, and what differs."""
+    entries = {spec: spec.with_seed(0).run_id for spec in specs}
+    alike: dict[str, dict[str, RunSpec]] = {}
+    for spec, entry in entries.items():
+        alike.setdefault(_plain_name(spec), {})[entry] = spec
+    names = {}
+    for name, others in alike.items():
+        traits = {entry: _traits(spec) for entry, spec in others.items()}
+        for entry, own in traits.items():
+            differing = [trait for key, trait in own.items() if len({t[key] for t in traits.values()}) > 1]
+            names[entry] = ", ".join([name, *differing])
+    taken = Counter(names.values())  # by several where a parent of theirs differs
+    names = {entry: name if taken[name] == 1 else f"{name}, {entry[-8:]}" for entry, name in names.items()}
+    return [names[entries[spec]] for spec in specs]
+
+
+def _plain_name(spec: RunSpec) -> str:
+    return f"{spec.network}, {spec.dataset}, {spec.recipe.name}"
+
+
+def _traits(spec: RunSpec) -> dict[str, str]:
+    """What runs of one plain name may differ in."""
+    parent = spec.start_from and spec.start_from.run_id.rpartition("-s")[0]
+    recipe = {f.name: getattr(spec.recipe, f.name) for f in dataclasses.fields(spec.recipe) if f.compare}
+    return {
+        "img_size": f"{spec.img_size} px",
+        "start": f"from {parent or spec.weights or 'random weights'}",
+        "teacher": f"taught by {spec.teacher}" if spec.teacher else "without a teacher",
+        **{field: f"{field} {value}" for field, value in recipe.items()},
+    }

@@ -1,0 +1,233 @@
+"""``--evaluate``: the released weights of the rows that are asked for, found, evaluated, and told of."""
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.launch.watch import INSIDE, SILENCE_S
+from bench.paper.released import RELEASED
+from bench.results.findings import Evaluation
+from bench.results.store import evaluations_folder, load_evaluation, load_evaluations, require_writable, save_evaluation
+from bench.spec.specs import Released, RequestError, Resources, RunSpec
+from bench.training.signals import Interrupted, Stop
+
+if TYPE_CHECKING:
+    from bench.training.released_weights import Findings, Found
+
+SAVE_EVERY_S = 10.0
+"""what an interruption without warning costs at most"""
+
+
+def known_evaluations(runs: Path) -> tuple[dict[str, list[Evaluation]], list[str]]:
+    """Evaluations that are done, by the id of the run that they are of, and a line on each damaged one."""
+    done, problems = load_evaluations(runs)
+    by_run = {
+        run.run_id: [found for found in done if found.spec.released == released.name and found.spec.is_of(run)]
+        for run, released in RELEASED.items()
+    }
+    return by_run, problems
+
+
+def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Released]:
+    """Those of the runs whose weights were released.
+
+    Raises:
+        RequestError: there are none, or the folder is none.
+    """
+    if not folder.is_dir():
+        raise RequestError(f"--evaluate {str(folder)!r} is no folder; choose one that holds released weights")
+    wanted = {run: RELEASED[run] for run in runs if run in RELEASED}
+    if not wanted:
+        raise RequestError(
+            "--evaluate: no weights were released of these rows; choose T2T-ViTs, DeiTs, or CNNs without a "
+            "star but MobileNetV3 and Inception v3"
+        )
+    return wanted
+
+
+def evaluate_released(wanted: Mapping[RunSpec, Released], args: argparse.Namespace) -> list[str]:
+    """Evaluate what is there of the wanted weights; returns a line for each file that could not be.
+
+    Raises:
+        RequestError: nothing of them is there, or no data set to evaluate on.
+        KeyboardInterrupt: a signal came; what was evaluated is kept.
+    """
+    from bench.training.released_weights import find
+
+    require_writable(evaluations_folder(args.runs), "--runs")
+    findings = find(args.evaluate, wanted, RELEASED)
+    for line in findings.unwanted:
+        print(f"run_all.py: not evaluated: {line}", file=sys.stderr)
+    if not findings.settled and not findings.failures and not any(weights.tag for weights in wanted.values()):
+        files = ", ".join(weights.files[0] for weights in wanted.values())
+        raise RequestError(
+            f"--evaluate {str(args.evaluate)!r} holds no weights of these rows; looked for {files}, and for the same "
+            "under other names"
+        )
+    _tell_missing(wanted, findings, args.evaluate)
+    from_hub, missing = _from_hub(wanted, findings, args.evaluate)
+    found = [*findings.found, *from_hub]
+    if missing and not found and not findings.failures:
+        raise RequestError(f"--evaluate: {missing}")
+    if missing:
+        print(f"run_all.py: not evaluated: {missing}", file=sys.stderr)
+    return [*findings.failures, *_evaluate_all(found, args)]
+
+
+def _tell_missing(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: Path) -> None:
+    """A line on the files that only their authors' pages have."""
+    missing = [weights for run, weights in wanted.items() if run not in findings.settled and not weights.tag]
+    if missing:
+        where = sorted({weights.source.rpartition("/")[0] for weights in missing})
+        print(
+            f"run_all.py: not evaluated: {', '.join(weights.files[0] for weights in missing)}: not in {str(folder)!r}; "
+            f"they are at {' and '.join(where)}",
+            file=sys.stderr,
+        )
+
+
+def _from_hub(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: Path) -> "tuple[list[Found], str]":
+    """timm's weights that the folder does not hold, and a line on those that cannot be had, if there are any."""
+    from bench.training.released_weights import Found, Hub, NotToBeHad, hub_repository
+
+    hub, found, missing, why = Hub(), [], [], ""
+    for run, weights in wanted.items():
+        if not weights.tag or run in findings.settled:
+            continue
+        try:
+            found.append(Found(run=run, released=weights, path=hub.path(weights.tag), by="hub"))
+        except NotToBeHad as error:
+            missing.append(weights.tag)
+            why = why or str(error)
+    if not missing:
+        return found, ""
+    return found, (
+        f"{', '.join(missing)}: not in {str(folder)!r}, and {why}; on a network, `hf download "
+        f"{hub_repository(missing[0])} model.safetensors` fetches the file into its cache; or put it there as "
+        f"{folder / missing[0]}.safetensors"
+    )
+
+
+def _evaluate_all(found: "Sequence[Found]", args: argparse.Namespace) -> list[str]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from bench.training.data import Unreadable
+    from bench.training.distributed import crowding
+    from bench.training.evaluation import EvaluationFailed
+    from models.checkpoints import CheckpointError
+
+    resources = Resources(
+        data=str(args.data.resolve()),
+        download=args.download,
+        workers=args.workers,
+        micro_batch=args.micro_batch,
+        precision="float32" if args.precision == "auto" else args.precision,
+        save_every_s=SAVE_EVERY_S,
+    )
+    if crowded := crowding(resources.workers or 0):
+        print(f"run_all.py: {crowded}", file=sys.stderr)
+    failures: list[str] = []
+    images = _open_all(found, resources, failures)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        Stop().listening() as stop,
+        Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar,
+    ):
+        todo = [one for one in found if one.run.dataset in images]
+        for i, one in enumerate(todo, start=1):
+            place = f"[{i}/{len(todo)}]"
+            task = bar.add_task(f"{place} {one.file}", total=None)
+            try:
+                line = _evaluate_one(one, images[one.run.dataset], resources, args.runs, stop, bar, task)
+            except Interrupted as error:
+                raise KeyboardInterrupt(
+                    f"{one.file}: interrupted: {error}; the same command goes on from there"
+                ) from error
+            except (CheckpointError, EvaluationFailed, Unreadable) as error:
+                failures.append(str(error))
+                continue
+            except (OSError, RuntimeError) as error:  # a full disk; a GPU out of memory
+                failures.append(f"{one.path}: {' '.join(str(error).split())[:300]}")
+                continue
+            finally:
+                bar.remove_task(task)
+            bar.console.print(f"{place} {line}", markup=False, highlight=False, soft_wrap=True)
+    return failures
+
+
+def _open_all(found: "Sequence[Found]", resources: Resources, failures: list[str]) -> dict[str, Any]:
+    """The validation images of each data set that there are weights for.
+
+    Raises:
+        RequestError: none of them can be opened.
+    """
+    from bench.training.data import notes
+    from bench.training.evaluation import open_val
+
+    images, refusals = {}, []
+    for dataset in dict.fromkeys(one.run.dataset for one in found):
+        try:
+            images[dataset] = open_val(dataset, resources)
+            for line in notes(images[dataset]):
+                print(f"run_all.py: {line}", file=sys.stderr)
+        except RequestError as error:
+            refusals.append(error)
+    if refusals and not images:
+        raise refusals[0]
+    failures += map(str, refusals)
+    return images
+
+
+def _told(file: str, images: int, bar: Any, task: Any) -> Callable[[int], None]:
+    """What an evaluation tells of the images it has seen: to the bar, or where there is none a line a minute."""
+    spoke = time.monotonic()
+
+    def tell(seen: int) -> None:
+        nonlocal spoke
+        bar.update(task, completed=seen)
+        if bar.disable and time.monotonic() - spoke >= SILENCE_S:
+            spoke = time.monotonic()
+            print(f"{INSIDE}{file}: {seen:,} of {images:,} images", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _evaluate_one(one: "Found", images: Any, resources: Resources, runs: Path, stop: Stop, bar: Any, task: Any) -> str:
+    """Evaluate a file unless it is done; returns what came out."""
+    import torch
+
+    from bench.training.evaluation import evaluate_on, load_weights, spec_of
+
+    checkpoint = one.read()
+    spec = spec_of(one.run, one.released.name, checkpoint.sha256, images, resources.precision)
+    done, again = load_evaluation(runs, spec), "already evaluated: "
+    if done is not None and done.is_done and not done.unreadable:
+        if (done.file, done.found_by) != (one.file, one.by) and one.by != "content":  # its name is known by now
+            done = dataclasses.replace(done, file=one.file, found_by=one.by)
+            save_evaluation(runs, done)
+    else:
+        again = ""
+        weights = load_weights(one.path, one.file, one.by, checkpoint, one.run.network, one.run.dataset)
+        bar.update(task, total=spec.images)
+        done = evaluate_on(
+            max(1, torch.cuda.device_count()),
+            spec,
+            weights,
+            images,
+            runs,
+            resources,
+            stop,
+            _told(one.file, spec.images, bar, task),
+        )
+    resized = f"; {', '.join(done.resized)} resized to fit" if done.resized else ""
+    return (
+        f"{one.file}: {again}{spec.network} at {spec.network.img_size} px on {spec.dataset}: top-1 "
+        f"{done.top1_pct:.2f} ± {done.top1_se:.2f} %, top-5 {done.top5_pct:.2f} % of {done.images:,} images"
+        f" (of {done.expected_images:,}){resized}"
+    )

@@ -1,0 +1,56 @@
+"""Reports on disk, where the terminal says they are, and how a command ends."""
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from bench.report.evidence import FOLDER
+from bench.results.store import write_atomically
+
+
+def write_report(folder: Path, name: str, contents: Mapping[str, str | bytes]) -> dict[str, Path]:
+    """Write a report's files; returns their paths by suffix."""
+    paths = {suffix: folder / f"{name}.{suffix}" for suffix in contents}
+    for suffix, content in contents.items():
+        write_atomically(paths[suffix], content)
+    return paths
+
+
+def read_reports(folder: Path) -> dict[str, bytes]:
+    """The files of a reports folder that one page is made of, by path relative to it: reports, pictures, evidence."""
+    suffixes = (".md", ".csv", ".png", ".svg")
+    paths = [path for path in (*folder.glob("*.*"), *folder.glob("curves/*.*")) if path.suffix in suffixes]
+    paths += (folder / FOLDER).rglob("*.json*")
+    files = sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def texts(paths: Mapping[str, Path]) -> dict[str, str]:
+    """For JSON."""
+    return {suffix: str(path) for suffix, path in paths.items()}
+
+
+def at_words(line: str, stream: TextIO) -> str:
+    """A line broken at words, where a terminal would break it inside of one; as it is for whatever else reads it."""
+    if stream is None or not stream.isatty():
+        return line
+    columns = shutil.get_terminal_size().columns
+    return textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def tell(paths: Mapping[str, Path]) -> None:
+    """A line on what was written."""
+    print(at_words("wrote " + ", ".join(str(path) for path in paths.values()), sys.stdout))
+
+
+def finish(document: Mapping[str, object] | None, failures: Sequence[str]) -> int:
+    """Print the JSON, if it was asked for, and a line on what failed; returns the exit code."""
+    if document is not None:
+        print(json.dumps({**document, "failures": failures}, indent=2))
+    for failure in failures:
+        print(at_words(f"run_all.py: {failure}", sys.stderr), file=sys.stderr)
+    return 1 if failures else 0

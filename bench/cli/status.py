@@ -1,0 +1,295 @@
+"""``--status``: a line a run, from its folder and from Slurm; neither torch nor pandas."""
+
+import argparse
+import collections
+import contextlib
+import dataclasses
+import fnmatch
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bench.launch.labels import settings
+from bench.launch.planner import Known
+from bench.launch.run_state import Queue, known, look
+from bench.launch.slurm.submissions import Submission
+from bench.results.findings import RunRecord
+from bench.results.progress import Phase, duration
+from bench.results.run_folder import last_owner, load_progress
+from bench.spec.specs import RequestError, RunSpec, unknown
+
+STATES = (
+    "failed",
+    "diverged",
+    "killed",
+    "blocked",
+    "interrupted",
+    "running",
+    "queued",
+    "completed",
+    "not begun",
+)
+"""what a person should see to comes first"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One line."""
+
+    run_id: str
+    model: str
+    state: str
+    """running, queued, blocked, interrupted, killed, failed, diverged, completed or not begun: ``blocked`` would start
+    from a run that failed; the command that began them resumes ``interrupted``, ``killed`` and ``failed`` ones"""
+    why: str = ""
+    """one line, where the state is not as it should be; of a run that is under way, what it does beside training"""
+    settings: str = ""
+    """what tells it from other runs of its network, data set and recipe, such as ``lr=1e-3``"""
+    epoch: float | None = None
+    """finished ones, and the part of the one that runs"""
+    epochs: int | None = None
+    best_top1_pct: float | None = None
+    images_per_s: float | None = None
+    left_s: float | None = None
+    """at the pace so far"""
+    restarts: int = 0
+    node: str = ""
+    job: str = ""
+    """Slurm's id"""
+    log: str = ""
+
+
+def run_ids(runs: Path) -> list[str]:
+    """All runs that have a folder."""
+    return sorted(path.parent.name for path in runs.glob("*/spec.json"))
+
+
+def status(runs: Path, run_id: str, queue: Queue) -> Status:
+    """How one run stands."""
+    found = known(runs, run_id, queue)
+    record, submission = found.record, queue.by_run.get(run_id)
+    spec = _spec(runs, run_id)
+    state, why = _state(runs, run_id, found, spec, queue)
+    line = Status(
+        run_id=run_id,
+        model=spec.model if spec else "",
+        state=state,
+        why=why,
+        epochs=spec.recipe.total_epochs if spec else None,
+        job=found.job,
+        node=_node(found, queue),
+        log=_log(runs, run_id, record, submission),
+    )
+    if record is None:
+        return line
+    owner = last_owner(runs / run_id)
+    told = load_progress(runs / run_id, owner) if owner and state == "running" else None
+    speed = (told.images_per_s if told else None) or record.images_per_s
+    epoch: float = record.epoch
+    if told and told.epoch == record.epoch:
+        epoch += told.part_of_epoch
+    images = record.data.get("train_images")
+    left = told.left_s if told else None
+    if left is None and speed and isinstance(images, int) and state != "completed":
+        left = (record.epochs - epoch) * images / speed
+    return dataclasses.replace(
+        line,
+        why=line.why or (told.phase if told and told.phase is not Phase.TRAINING else ""),
+        epoch=epoch,
+        epochs=record.epochs or line.epochs,
+        best_top1_pct=record.top1_pct("best") or record.top1_pct("best", "held_out_"),
+        images_per_s=speed,
+        left_s=left,
+        restarts=owner.attempt - 1 if owner else 0,
+    )
+
+
+def _spec(runs: Path, run_id: str) -> RunSpec | None:
+    try:
+        return RunSpec.from_json((runs / run_id / "spec.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _state(runs: Path, run_id: str, found: Known, spec: RunSpec | None, queue: Queue) -> tuple[str, str]:
+    record = found.record
+    if found.problem:
+        return "failed", found.problem
+    if record and record.status == "completed":
+        return "completed", ""
+    if found.job_alive and found.job_state != "RUNNING":
+        return "queued", " ".join(filter(None, [found.job_state.lower(), found.job_reason]))
+    if found.trained_by or found.job_alive:
+        return "running", "" if found.trained_by else "starting"
+    if record and record.status in ("failed", "diverged", "interrupted"):
+        last = str(record.history[-1].get("note", "")) if record.history else ""
+        return record.status, record.error or last
+    if record:  # says running, and nobody is
+        return "killed", f"its job ended as {found.job_state.lower()}" if found.job_state else "its process is gone"
+    parent = spec and spec.start_from
+    if parent and found.job:
+        state, why = _state(runs, parent.run_id, known(runs, parent.run_id, queue), parent, queue)
+        if state in ("failed", "diverged", "killed", "interrupted", "blocked", "not begun"):
+            return "blocked", f"starts from {parent.run_id}, {state}" + (f": {why}" if why else "")
+    if found.unsure:
+        return "queued", found.unsure
+    if found.job_state == "CANCELLED":
+        return "interrupted", f"job {found.job} was cancelled before the run began"
+    if found.job_state:
+        log = queue.by_run[run_id].log(runs, run_id)
+        return "failed", f"job {found.job} ended as {found.job_state.lower()} before the run began: {last_words(log)}"
+    return "not begun", ""
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log, or that there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4000))
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    except OSError as error:
+        return f"no log at {log} ({error.strerror}); can the node see that folder?"
+    ours = [line.removeprefix("bench: ") for line in lines if line.startswith("bench: ")]
+    rest = [line for line in lines if line and not line.startswith(("srun: ", "slurmstepd: "))]
+    return next(iter(reversed(ours or rest or list(filter(None, lines)))), "its log is empty")
+
+
+def _node(found: Known, queue: Queue) -> str:
+    task = queue.tasks.get(found.job)
+    if task and task.node and found.job_alive:
+        return task.node
+    events = found.record.history if found.record else []
+    return next((str(e.get("node", e.get("host", ""))) for e in reversed(events) if e["what"] == "running"), "")
+
+
+def _log(runs: Path, run_id: str, record: RunRecord | None, submission: Submission | None) -> str:
+    started = next((e for e in reversed(record.history) if "log" in e), None) if record else None
+    if submission and submission.job and (started is None or str(started["when"]) < submission.created):
+        return str(submission.log(runs, run_id))
+    return str(runs / str(started["log"])) if started else ""
+
+
+def table(lines: Sequence[Status]) -> str:
+    """The lines in aligned columns, as programs that read text want them; what is not known is a dash."""
+    from tabulate import tabulate
+
+    names = [name for name in _COLUMNS if name != "settings" or any(line.settings for line in lines)]
+    rows = []
+    for line in lines:
+        row = cells(line)
+        log = row["log"] if line.state in ("running", "killed", "failed", "diverged") else ""
+        row["why, and its log"] = "; ".join(filter(None, [row["why"], log]))
+        rows.append([row[name] or "-" for name in names])
+    align = ["right" if name in _NUMBERS else "left" for name in names]
+    return tabulate(rows, headers=names, tablefmt="plain", disable_numparse=True, colalign=align if rows else None)
+
+
+_NUMBERS = ("epoch", "top-1 %", "images/s", "left", "restarts")
+_COLUMNS = ("run", "state", *_NUMBERS, "node", "job", "settings", "why, and its log")
+
+
+def cells(line: Status) -> dict[str, str]:
+    """The line in words, by column; what is not known is a dash."""
+    epoch = "-" if line.epoch is None else f"{line.epoch:.1f}".removesuffix(".0")
+    return {
+        "run": line.run_id,
+        "settings": line.settings,
+        "state": line.state,
+        "epoch": f"{epoch}/{line.epochs or '-'}",
+        "top-1 %": "-" if line.best_top1_pct is None else f"{line.best_top1_pct:.2f}",
+        "images/s": "-" if line.images_per_s is None else f"{line.images_per_s:,.0f}",
+        "left": duration(line.left_s),
+        "restarts": str(line.restarts),
+        "node": line.node or "-",
+        "job": line.job or "-",
+        "why": line.why,
+        "log": line.log,
+    }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How the runs stood at one moment."""
+
+    lines: Sequence[Status]
+    silence: str
+    """why Slurm did not answer, if there was something to ask"""
+    at: str
+    """hours, minutes and seconds, local"""
+    pause_s: float
+    """until it is worth looking again"""
+
+
+def look_at(runs: Path, patterns: Sequence[str] | None) -> Look:
+    """How the runs stand that a pattern matches, or all.
+
+    Raises:
+        RequestError: a pattern matches nothing, or a submission is damaged.
+    """
+    ids = matching(runs, patterns)
+    queue = look(runs, ids)
+    own = settings(spec for run_id in ids if (spec := _spec(runs, run_id)))
+    lines = [dataclasses.replace(status(runs, run_id, queue), settings=own.get(run_id, "")) for run_id in ids]
+    pause_s = FOLLOW_SLURM_S if queue.by_run else FOLLOW_S
+    return Look(lines=lines, silence=queue.silence, at=time.strftime("%H:%M:%S"), pause_s=pause_s)
+
+
+FOLLOW_S = 1
+"""between two looks of ``--follow``"""
+
+FOLLOW_SLURM_S = 5
+"""the same where Slurm is asked each time"""
+
+
+def show_status(args: argparse.Namespace) -> int:
+    """Print how the runs stand: once, or again and again until Ctrl-C."""
+    if sys.stdout.isatty() and not args.json:
+        from bench.cli.status_table import follow, print_table
+
+        show = follow if args.follow else print_table
+        return show(lambda: look_at(args.runs, args.only), args.runs, grouped=not args.only)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            now = look_at(args.runs, args.only)
+            _print(now, args)
+            if not args.follow:
+                break
+            time.sleep(max(now.pause_s, FOLLOW_SLURM_S))
+    return 0
+
+
+def _print(now: Look, args: argparse.Namespace) -> None:
+    if args.json:
+        shown = [dataclasses.asdict(line) for line in now.lines]
+        # A document a look; on one line if there will be several.
+        print(json.dumps({"runs": shown, "slurm": now.silence or None}, indent=None if args.follow else 2))
+    else:
+        print(table(now.lines) if now.lines else f"no runs in {args.runs}")
+        print(f"{now.at}  {counts(now.lines)}")
+    if now.silence:
+        print(f"run_all.py: Slurm does not answer, the states are the runs' own: {now.silence}", file=sys.stderr)
+    sys.stdout.flush()
+
+
+def counts(lines: Iterable[Status]) -> str:
+    """How many are in each state."""
+    found = collections.Counter(line.state for line in lines)
+    return ", ".join(f"{found[state]:,} {state}" for state in STATES if state in found)
+
+
+def matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:
+    """Ids of the runs that a pattern matches by id or network, or of all."""
+    ids = run_ids(runs)
+    if not patterns:
+        return ids
+    if not ids:
+        raise RequestError(f"no runs in {str(runs)!r}; choose their folder with --runs DIR")
+    chosen: set[str] = set()
+    for pattern in patterns:
+        matches = [i for i in ids if fnmatch.fnmatchcase(i, pattern) or fnmatch.fnmatchcase(i.split("-")[0], pattern)]
+        if not matches:
+            raise unknown("run", pattern, ids[:20], f"--status lists what is in {runs}; * and ? are wildcards")
+        chosen.update(matches)
+    return [run_id for run_id in ids if run_id in chosen]

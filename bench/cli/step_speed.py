@@ -1,0 +1,182 @@
+"""The speed of the training step, beside another implementation's: ``python -m bench.cli.step_speed``."""
+
+import argparse
+import csv
+import io
+import itertools
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from bench.measure.complexity import machine
+from bench.measure.speed import MODES, Case, Measured, measure
+from bench.report.evidence import FOLDER, link
+from bench.results.run_folder import now
+from bench.results.store import sealed, write_atomically
+from bench.spec.specs import RequestError
+from bench.training.metrics import PRECISIONS
+
+_EVIDENCE = "step.json"
+
+
+def report(found: Sequence[Measured], *, against: str | None, rounds: int) -> str:
+    """Markdown: what was measured, beside what, and on what."""
+    versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
+    loads = [each.load for each in found]
+    beside = f", beside `{against}`" if against else ""
+    lines = [
+        "# Speed of a step",
+        "",
+        f"Images per second in training and inference{beside}: medians of {rounds} rounds"
+        + (", each of which runs both in turn in one process." if against else "."),
+        "",
+        "A training step is forward pass, loss, backward pass, AdamW and averaged weights, without loading and "
+        "augmenting images. Ours is the trainer's (`bench/training/training_step.py`); the other one uses timm's "
+        "averaged weights and an optimizer that loops over the parameters. A ratio is ours over the other, with its "
+        "quartiles. Saved is what autograd keeps for the backward pass, parameters excluded. A multiply-add counts as "
+        "two operations and a backward pass as two forward passes; the share is relative to the fastest product of two "
+        "large matrices on this machine in the same precision.",
+        "",
+        *_table(found),
+        "",
+        f"- machine: {machine()}; {', '.join(sorted({_device(each.case) for each in found}))}; load average before the "
+        f"first round: {min(loads):.1f} to {max(loads):.1f}",
+        f"- versions: {versions}",
+        *(f"- matrix product in {name}: {rate:.0f} GFLOP/s" for name, rate in _matrix_rates(found)),
+        "",
+        f"`python -m bench.cli.step_speed{f' --against {against}' if against else ''}` measures it again. For "
+        f"programs: [step.csv](step.csv); every round: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(found: Sequence[Measured]) -> list[str]:
+    names = ["Network", "px", "Batch", "Precision", "Mode", "Formulation", "Images/s", "Other images/s", "Ratio"]
+    names += ["Saved MB", "Other saved MB", "GFLOP/s", "Share"]
+    lines = [f"| {' | '.join(names)} |", f"|---|---:|---:|---|---|---|{'---:|' * (len(names) - 6)}"]
+    for each in found:
+        case, ours, theirs = each.case, each.ours, each.theirs
+        cells = [case.model, case.img_size, case.batch, case.precision, case.mode, _formulation(each)]
+        cells += [f"{each.images_per_s(ours):.1f}", f"{each.images_per_s(theirs):.1f}" if theirs else "-"]
+        cells += [_spread(each.ratios) if theirs else "-"]
+        cells += [_megabytes(ours.saved_bytes), _megabytes(theirs.saved_bytes if theirs else None)]
+        cells += [f"{each.gflops(ours):.0f}", f"{100 * each.gflops(ours) / each.matrix_gflops:.0f} %"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines
+
+
+def _formulation(each: Measured) -> str:
+    return f"{each.formulation}, compiled" if each.case.compile else each.formulation
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    low, _, high = statistics.quantiles([*ratios, *ratios[:1]] if len(ratios) == 1 else ratios, method="inclusive")
+    return f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})"
+
+
+def _megabytes(count: int | None) -> str:
+    return "-" if count is None else f"{count / 1e6:.0f}"
+
+
+def _matrix_rates(found: Iterable[Measured]) -> list[tuple[str, float]]:
+    rates: dict[str, list[float]] = {}
+    for each in found:
+        rates.setdefault(each.case.precision, []).append(each.matrix_gflops)
+    return [(name, statistics.median(values)) for name, values in rates.items()]
+
+
+def _device(case: Case) -> str:
+    if case.device == "cpu":
+        return f"{torch.get_num_threads()} threads"
+    return torch.cuda.get_device_name(case.device)
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "timm")}
+
+
+def _rows(found: Iterable[Measured]) -> str:
+    """CSV with a line a case."""
+    lines = []
+    for each in found:
+        line: dict[str, object] = {**asdict(each.case), "formulation": each.formulation}
+        line |= {"images_per_s": each.images_per_s(each.ours), "saved_bytes": each.ours.saved_bytes}
+        if each.theirs:
+            line |= {
+                "other_images_per_s": each.images_per_s(each.theirs),
+                "other_saved_bytes": each.theirs.saved_bytes,
+                "ratio": statistics.median(each.ratios),
+                "ratio_min": min(each.ratios),
+                "ratio_max": max(each.ratios),
+            }
+        lines.append(line | {"gflops": each.gflops(each.ours), "matrix_gflops": each.matrix_gflops})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, lines[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure every combination of what was asked for, print the page and write it with its evidence."""
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if asked.rounds < 1 or min(asked.batch) < 2:
+        parser.error("choose --rounds 1 or more, and --batch 2 or more")
+    found = []
+    try:
+        for model, img_size, batch, precision, mode in itertools.product(
+            asked.models, asked.img_size, asked.batch, asked.precision, asked.mode
+        ):
+            case = Case(
+                model=model,
+                img_size=img_size,
+                batch=batch,
+                precision=precision,
+                mode=mode,
+                device=asked.device,
+                compile=asked.compile,
+            )
+            found.append(measure(case, asked.against, rounds=asked.rounds))
+    except RequestError as error:
+        parser.error(str(error))
+    evidence = {
+        "against": asked.against,
+        "measured": [asdict(each) for each in found],
+        "machine": machine(),
+        "threads": torch.get_num_threads(),
+        "versions": _versions(),
+        "measured_at": now(),
+    }
+    write_atomically(asked.reports / FOLDER / _EVIDENCE, sealed(evidence))
+    write_atomically(asked.reports / "step.csv", _rows(found))
+    text = report(found, against=asked.against, rounds=asked.rounds)
+    write_atomically(asked.reports / "step.md", text)
+    print(text, end="")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.cli.step_speed", description=(__doc__ or "").partition(":")[0]
+    )
+    add = parser.add_argument
+    add("--models", nargs="+", default=["t2t_vit_7", "t2t_vit_14"], metavar="NAME", help="default: %(default)s")
+    add("--img-size", nargs="+", type=int, default=[224], metavar="PX", help="default: %(default)s")
+    add("--batch", nargs="+", type=int, default=[8], metavar="N", help="images of a batch (default: %(default)s)")
+    add("--precision", nargs="+", choices=tuple(PRECISIONS), default=["float32", "bfloat16"], help="of autocast")
+    add("--mode", nargs="+", choices=MODES, default=list(MODES), help="default: both")
+    add("--compile", action="store_true", help="ours under torch.compile; the other one never is")
+    devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    add("--device", default=devices[0], choices=devices, help="default: %(default)s")
+    add("--rounds", type=int, default=9, metavar="N", help="default: %(default)s")
+    add("--against", metavar="MODULE:FUNCTION", help="builds the other implementation, as tests.literal_t2t:create")
+    add("--reports", type=Path, default=Path("reports"), metavar="DIR", help="default: %(default)s")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Writes the page of a study, with the evidence that it is made of."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.output import write_report
+from bench.experiments.scales import answering
+from bench.experiments.study import Study
+from bench.measure.collect import below, known_measurements
+from bench.report import evidence_files
+from bench.results.run_folder import RunRecords
+from bench.results.store import complexity_path
+
+if TYPE_CHECKING:
+    from bench.report.study_results import StudyResults
+
+
+def read_study(study: Study, runs: Path) -> "StudyResults":
+    """What a folder of runs holds of a study."""
+    from bench.report.study_results import study_results
+
+    measurements, problems = known_measurements(map(study.network, study.arms), runs)
+    found = study_results(study, RunRecords(runs), measurements, problems)
+    return dataclasses.replace(found, problems=tuple(below(runs, found.problems)))
+
+
+def read_begun(runs: Path) -> "list[StudyResults]":
+    """What a folder of runs holds of each study of which there is a run, the nearest to the paper first."""
+    return [found for study in answering() if (found := read_study(study, runs)).is_begun]
+
+
+def write_study(found: "StudyResults", runs: Path, reports: Path) -> list[dict[str, Path]]:
+    """Copy the evidence of a study and write its page; returns the files that were written."""
+    from bench.report.figures.study import study_pictures
+    from bench.report.pages.study import study_markdown
+    from bench.report.study_frames import arms_frame, contests_frame, study_name
+
+    keep_evidence(found, runs, reports)
+    name, pictures = study_name(found), study_pictures(found)
+    contents: dict[str, str | bytes] = {
+        "md": study_markdown(found, pictures=list(pictures)),
+        "csv": arms_frame(found).to_csv(index=False, lineterminator="\n"),
+        **pictures.pop("", {}),
+    }
+    contests = contests_frame(found).to_csv(index=False, lineterminator="\n")
+    written = [write_report(reports, name, contents), write_report(reports, f"{name}_contests", {"csv": contests})]
+    return written + [write_report(reports, f"{name}{suffix}", each) for suffix, each in pictures.items()]
+
+
+def keep_evidence(found: "StudyResults", runs: Path, reports: Path) -> None:
+    """Copy what the page of a study is made of beside it."""
+    here = Path()
+    records = [*([record] for record in found.grid_records), *(one.records for one in found.arms)]
+    measured = [complexity_path(here, network) for network in found.measurements]
+    evidence_files.keep(runs, reports, [*evidence_files.of_runs(records), *measured])
+
+
+def summary(found: "StudyResults") -> str:
+    """A line an answer, for the terminal."""
+    from tabulate import tabulate
+
+    rows = [
+        (f"claim {a.question.key}" if a.question.key.isdecimal() else "", a.verdict, a.question.text)
+        for a in found.answers
+    ]
+    return tabulate(rows, tablefmt="plain", disable_numparse=True)

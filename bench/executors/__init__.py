@@ -1,1 +1,0 @@
-"""Where runs go: to Slurm, or to this machine; both through submitit."""

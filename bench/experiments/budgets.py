@@ -1,0 +1,124 @@
+"""Smaller budgets: what stands in for a paper's run where there are minutes instead of days.
+
+A pilot or smoke run has another recipe, data set and resolution than the paper's, so another run id: it can never
+fill one of the paper's cells, and reports into tables of its own.
+"""
+
+import dataclasses
+
+from bench.experiments.recipes import CIFAR_TRANSFER, CIFAR_TRANSFER_CORRECTED, T2T_LITE, changed
+from bench.spec.specs import Network, Recipe, RequestError, Row, RunSpec, transfer
+
+BUDGETS = ("paper", "pilot", "transfer", "smoke")
+
+_CHOSEN = "this suite, chosen on 5,000 images of CIFAR-10 for T2T-ViT-7"
+_OFF = "this suite: off, the budget is too short for it"
+_SHORT = "this suite: for runs of minutes"
+
+
+PILOT = dataclasses.replace(
+    changed(
+        changed(T2T_LITE, _OFF, mixup=0.0, cutmix=0.0, auto_augment="", random_erasing=0.0, drop_path=0.0),
+        _CHOSEN,
+        epochs=16,
+        cooldown_epochs=0,
+        warmup_epochs=2,
+        warmup_lr=1e-5,
+        global_batch=64,
+        lr=5e-4,
+        weight_decay=0.05,
+        color_jitter=0.0,
+        crop_scale_min=0.6,
+        interpolation="bicubic",
+        crop_pct=1.0,
+        ema_decay=0.99,
+    ),
+    name="pilot",
+    summary="AdamW for 16 epochs at 96 px, learning rate 5e-4 at batch 64, crops and flips only: one recipe for all",
+)
+
+SMOKE = dataclasses.replace(
+    changed(PILOT, _SHORT, epochs=4, warmup_epochs=1, lr=2e-3, ema_decay=0.9),
+    name="smoke",
+    summary="4 epochs on generated images at 32 px, learning rate 2e-3: shows that everything runs, and no more",
+)
+
+
+def under(budget: str, row: Row) -> RunSpec | None:
+    """The run that stands in for a row's under a budget; under "paper" its own, if it has one.
+
+    Raises:
+        RequestError: the budget has runs of its own alone.
+    """
+    if budget == "transfer":
+        raise RequestError("--budget transfer has runs of its own; leave out --table, or choose pilot or smoke")
+    return row.run if budget == "paper" else _stand_in(budget, row.network)
+
+
+_LEAST_PX = {"alexnet": 64, "inception_v3_auxiliary": 96}
+"""what networks need whose pooling leaves nothing of a smoke run's 32 pixels"""
+
+
+def _stand_in(budget: str, network: Network) -> RunSpec:
+    dataset, img_size, recipe = {
+        "pilot": ("cifar10", 96, PILOT),
+        "smoke": ("synthetic", _LEAST_PX.get(network.model, 32), SMOKE),
+    }[budget]
+    return RunSpec(
+        model=network.model, model_args=network.model_args, dataset=dataset, img_size=img_size, recipe=recipe
+    )
+
+
+_TINY_T2T = _stand_in("smoke", Network("t2t_vit_7", model_args=(("embed_dim", 64), ("depth", 2), ("num_heads", 2))))
+_TUNED = dataclasses.replace(
+    changed(SMOKE, "this suite: half of the smoke run that it starts from", epochs=2, lr=1e-3),
+    name="smoke_tune",
+    summary="2 epochs on generated images at 32 px, learning rate 1e-3, from the weights of another run",
+)
+
+_PILOT_T2T = _stand_in("pilot", Network("t2t_vit_7"))
+_PILOT_TUNE = dataclasses.replace(
+    changed(PILOT, "this suite: a third of the pilot run", epochs=5, warmup_epochs=1, warmup_lr=1e-4),
+    name="pilot_tune",
+    summary="as pilot, 5 epochs: the same from random weights and from those of another run",
+)
+
+
+def _short(recipe: Recipe) -> Recipe:
+    return dataclasses.replace(
+        changed(recipe, _SHORT, epochs=_PILOT_TUNE.epochs),
+        name=f"{recipe.name}_short",
+        summary=f"as {recipe.name} of Table 5, {_PILOT_TUNE.epochs} epochs at 96 px",
+    )
+
+
+SUITES = {
+    "pilot": {
+        "T2T-ViT-7": _stand_in("pilot", Network("t2t_vit_7")),
+        "ViT (DeiT-tiny)": _stand_in("pilot", Network("deit_tiny_patch16_224")),
+        "ResNet50": _stand_in("pilot", Network("resnet50")),
+        "MobileNetV2 1.0x": _stand_in("pilot", Network("mobilenetv2_100")),
+    },
+    "transfer": {
+        "T2T-ViT-7 from scratch": dataclasses.replace(_PILOT_T2T, dataset="cifar100", recipe=_PILOT_TUNE),
+        "T2T-ViT-7 transferred": transfer(_PILOT_T2T, "cifar100", _PILOT_TUNE),
+        "T2T-ViT-7 transferred, authors' recipe": transfer(_PILOT_T2T, "cifar100", _short(CIFAR_TRANSFER)),
+        "T2T-ViT-7 transferred, corrected recipe": transfer(_PILOT_T2T, "cifar100", _short(CIFAR_TRANSFER_CORRECTED)),
+    },
+    "smoke": {
+        "tiny T2T-ViT": _TINY_T2T,
+        "tiny T2T-ViT, tuned": dataclasses.replace(_TINY_T2T, recipe=_TUNED, start_from=_TINY_T2T),
+        "tiny ResNet": _stand_in("smoke", Network("test_resnet")),
+    },
+}
+"""what a budget trains where no table is named, by row"""
+
+RESULTS = tuple(budget for budget in SUITES if budget != "smoke")
+"""budgets whose own runs say something: smoke's show that everything runs"""
+
+QUESTIONS = {
+    "transfer": "Does T2T-ViT-7 reach more on CIFAR-100, at 96 px and in the same number of steps, from the weights of "
+    "its pilot run on CIFAR-10 than from random ones? A seed is one of the whole chain, pilot run included. The "
+    "corrected recipe holds a tenth of the images out, and so takes a tenth fewer steps.",
+}
+"""what a budget's own runs are to answer, for the reader"""

@@ -1,0 +1,1 @@
+"""Plan runs, hand them over, watch them."""

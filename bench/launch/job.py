@@ -1,0 +1,352 @@
+"""One attempt at a run: its folder in, its record out. Whatever starts it again, it resumes from the folder.
+
+``execute`` is a job's whole work. ``python -m bench.launch.job FOLDER RESOURCES`` is what torchrun starts on each GPU.
+"""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.launch.slurm import client as slurm
+from bench.results.findings import BROKEN_SEAL, RunRecord
+from bench.results.progress import Progress
+from bench.results.run_folder import (
+    Fenced,
+    NoSoundCheckpoint,
+    OwnedRun,
+    RunBusy,
+    final_checkpoint,
+    given_file,
+    load_record,
+    now,
+    own,
+)
+from bench.results.store import write_atomically
+from bench.spec.specs import RequestError, Resources, RunSpec
+from bench.training.signals import Stop
+
+_LIBRARIES = ("torch", "torchvision", "timm", "numpy")
+
+
+class RunFailed(Exception):
+    """The run ended otherwise than completed; one line says how. Its folder is ready for another attempt."""
+
+
+class RunInterrupted(RunFailed):
+    """A signal stopped it, after it had saved itself."""
+
+    def __init__(self, line: str, received: signal.Signals) -> None:
+        super().__init__(line)
+        self.signal = received
+
+
+def execute(folder: Path, resources: Mapping[str, Any], environment: Mapping[str, str | None]) -> tuple[int, str]:
+    """Train as a job; on Slurm as one of its tasks, and back into the queue if Slurm took the node away.
+
+    Args:
+        folder: of the run.
+        resources: ``Resources`` as JSON has them, perhaps those of another version of this suite.
+        environment: variables to set, or with None to remove, before torch is imported.
+
+    Returns:
+        The exit code, as ``run_all.py`` has them, and a line on what went wrong; 0 and nothing once completed.
+
+    Raises:
+        SystemExit: what it would return were not 0, on Slurm, where other jobs may wait for this one's success.
+    """
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    on_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
+    received = None
+    with Stop().listening() as stop:  # before torch is imported, which takes seconds
+        try:
+            if on_slurm:
+                _join_tasks()
+                attempt(folder, _resources(resources), stop)
+            else:
+                run(folder, _resources(resources), stop)
+            return 0, ""
+        except RunInterrupted as error:
+            ending, received = (130, str(error)), error.signal
+        except (RunFailed, RunBusy) as error:
+            ending = 1, str(error)
+        except RequestError as error:
+            ending = 2, str(error)
+        except OSError as error:
+            ending = 1, f"{error.filename or 'writing'}: {error.strerror or error}"
+        _say(ending[1])
+        if on_slurm:
+            if received and slurm.wants_requeue(received):
+                _say(_stands_still(folder, received) or slurm.requeue())
+            sys.exit(ending[0])
+        return ending
+
+
+def _resources(values: Mapping[str, Any]) -> Resources:
+    try:
+        return Resources(**values)
+    except TypeError as error:
+        why = str(error).partition("() ")[2].removeprefix("got an ")
+        raise RequestError(
+            f"this job was submitted by another version of the suite ({why}); submit the run again"
+        ) from error
+
+
+def _stands_still(folder: Path, received: signal.Signals) -> str:
+    """A line, if the job met its time limit in the same place for the third time: it would for ever."""
+    record = load_record(folder)
+    if record is None or received != signal.SIGUSR2 or slurm.is_preempted():
+        return ""
+    places: list[object] = []  # of the interruptions, since this job began
+    for event in record.history:
+        if event["what"] == "running" and event.get("job") != _job(folder.parent).get("job"):
+            places.clear()
+        elif event["what"] == "interrupted":
+            places.append(event.get("note"))
+    if len(places) < 3 or len(set(places[-3:])) > 1:
+        return ""
+    return f"no step was made between three time limits ({places[-1]}); give it more with --slurm time="
+
+
+def _join_tasks() -> None:
+    """Tell torch of the job's other tasks."""
+    from submitit.helpers import TorchDistributedEnvironment
+
+    # Submitit would draw a port among those that the kernel hands to anyone, srun included. Jobs that share a node have
+    # other ids.
+    os.environ["MASTER_PORT"] = str(10_000 + int(os.environ["SLURM_JOB_ID"]) % 20_000)
+    TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+
+
+def _say(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr, flush=True)
+
+
+def prepare(runs: Path, spec: RunSpec) -> Path:
+    """The run's folder, with its spec in it."""
+    path = runs / spec.run_id / "spec.json"
+    if not path.exists() or path.read_bytes() != spec.to_json().encode():  # damaged, or a source in other words
+        write_atomically(path, spec.to_json())
+    return path.parent
+
+
+def run(folder: Path, resources: Resources, stop: Stop) -> None:
+    """Train the run of a folder to its end, on every GPU of this machine.
+
+    Raises:
+        RequestError: the folder is owned by a live process, or the data do not fit.
+        RunFailed: it diverged, was interrupted or failed; the record says so.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count()
+    if gpus > 1:
+        run_processes(folder, resources, gpus, stop)
+    else:
+        attempt(folder, resources, stop)
+
+
+def run_processes(folder: Path, resources: Resources, processes: int, stop: Stop) -> None:
+    """Train in several processes of this machine, started by torchrun; a signal here stops them, saved.
+
+    Raises:
+        RequestError: as ``run``.
+        RunFailed: likewise.
+    """
+    before = load_record(folder)
+    code = torchrun(["bench.launch.job", str(folder), json.dumps(dataclasses.asdict(resources))], processes, stop)
+    record = load_record(folder)
+    if record and record.status == "interrupted":
+        received = signal.Signals(stop.signal or signal.SIGTERM)
+        raise RunInterrupted(f"{folder.name}: interrupted; the same command resumes it", received)
+    if record and record.history[-1].get("refused") and (before is None or record.history != before.history):
+        raise RequestError(record.error)
+    if code or record is None or record.status != "completed":
+        why = record.error if record and record.error else f"torchrun ended with {code}"
+        raise RunFailed(f"{folder.name}: {why}")
+
+
+def torchrun(
+    module: Sequence[str], processes: int, stop: Stop, while_it_runs: Callable[[], None] = lambda: None
+) -> int:
+    """Start a module with its arguments in several processes of this machine, and wait; returns the exit code.
+
+    Args:
+        module: its name and its arguments.
+        processes: how many.
+        stop: a signal to it is handed on, once.
+        while_it_runs: called ten times a second.
+    """
+    start = [sys.executable, "-m", "bench.training.torchrun", "--standalone", f"--nproc-per-node={processes}"]
+    # In a session of its own: Ctrl-C reaches it once, through us.
+    with subprocess.Popen([*start, "-m", *module], start_new_session=True) as children:
+        told = False
+        while children.poll() is None:
+            if stop.signal and not told:
+                children.terminate()  # torchrun hands it on as SIGTERM, at which each process saves and leaves
+                told = True
+            while_it_runs()
+            time.sleep(0.1)
+    return children.returncode
+
+
+def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
+    """This process's part in training the run of a folder; joins the others if there are any.
+
+    Raises:
+        RequestError: the folder is owned by a live process, the data do not fit, or what it starts from is not there.
+        RunFailed: as ``run``.
+    """
+    try:
+        spec = RunSpec.from_json((folder / "spec.json").read_text())
+    except (OSError, ValueError) as error:
+        raise RunFailed(f"{folder / 'spec.json'}: {' '.join(str(error).split())}") from error
+
+    from bench.launch.watch import Lines
+    from bench.training import trainer
+    from bench.training.distributed import world
+
+    with world() as here:
+        if not here.leads:
+            # The first process says why a run ends.
+            with contextlib.suppress(trainer.Diverged, trainer.Interrupted, trainer.Unreadable):
+                trainer.Training(spec, resources, here, None, None, None, _Nothing(), stop).train()
+            return
+        weights = None
+        if not (folder / "saved").exists():  # without what it starts from the run has not even begun
+            if spec.start_from:
+                weights = final_checkpoint(folder.parent / spec.start_from.run_id)
+            elif spec.weights:
+                weights = given_file(spec.weights, resources.files, "--weights")
+        with _fenced_is_failed(), own(folder, resources.beat_s) as owned, Lines(spec.run_id) as lines:
+            record = _begin(owned, spec)
+            try:
+                trainer.Training(spec, resources, here, weights, owned, record, lines, stop).train()
+            except Fenced:
+                raise
+            except trainer.Interrupted as error:
+                line = f"{record.run_id}: interrupted: {error}; the same command resumes it"
+                why = RunInterrupted(line, error.signal)
+                _end(owned, record, "interrupted", str(error), raises=why)
+            except trainer.Diverged as error:
+                _end(owned, record, "diverged", str(error))
+            except (RequestError, trainer.Unreadable, NoSoundCheckpoint) as error:
+                _end(owned, record, "failed", str(error), raises=error if isinstance(error, RequestError) else None)
+            except OSError as error:
+                _end(owned, record, "failed", f"{error.filename or 'writing'}: {error.strerror or error}")
+            except Exception as error:  # a GPU out of memory, a dead loader: one line here, the rest in a file
+                write_atomically(folder / "traceback.txt", traceback.format_exc())
+                first = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                _end(owned, record, "failed", f"{first} (see {folder / 'traceback.txt'})")
+            else:
+                _end(owned, record, "completed", "")
+
+
+@contextlib.contextmanager
+def _fenced_is_failed() -> Iterator[None]:
+    """Whenever a newer owner shows up, in training or while the record is written, the attempt is over."""
+    try:
+        yield
+    except Fenced as error:
+        raise RunFailed(str(error)) from error
+
+
+class _Nothing:
+    """Watches for a process that does not talk."""
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def epoch(self, line: dict[str, float], *, images_per_s: float, epochs: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
+    try:
+        record = load_record(owned.folder)
+    except ValueError as error:
+        raise RequestError(f"{error}; restore the record, or remove the run's folder to train it anew") from error
+    if record is None:
+        record = RunRecord(run_id=spec.run_id, spec=spec.identity(), status="running", history=[], git={}, versions={})
+    elif record.status == "running":
+        record.history.append({"what": "killed", "when": now(), "note": "found running without a process"})
+    if record.seal == BROKEN_SEAL:  # what counts is made anew, from the checkpoint
+        record.history.append({"what": BROKEN_SEAL, "when": now(), "note": "its checksum did not hold"})
+        record.results, record.epoch_images_per_s, record.images_per_s = {}, [], None
+        record.unreadable, record.wall_time_s, record.predictions_sha256 = [], 0.0, ""
+    record.run_id, record.spec = spec.run_id, spec.identity()
+    record.status, record.error = "running", ""
+    record.git = checkout()
+    record.versions = versions()
+    _note(owned, record, "running", "")
+    return record
+
+
+def _end(owned: OwnedRun, record: RunRecord, status: str, why: str, raises: Exception | None = None) -> None:
+    record.status = status
+    record.error = why if status in ("failed", "diverged") else ""
+    _note(owned, record, status, why, **({"refused": True} if isinstance(raises, RequestError) else {}))
+    if status != "completed":
+        raise raises or RunFailed(f"{record.run_id}: {status}: {why}")
+
+
+def _note(owned: OwnedRun, record: RunRecord, what: str, why: str, **more: object) -> None:
+    event: dict[str, object] = {"what": what, "when": now(), "host": socket.gethostname(), "pid": os.getpid()}
+    event |= {"attempt": owned.attempt, "epoch": record.epoch} | ({"note": why} if why else {}) | more
+    if what == "running":
+        event |= _job(owned.folder.parent)
+    record.history.append(event)
+    owned.save_record(record)
+
+
+def _job(runs: Path) -> dict[str, object]:
+    """What submitit knows of this job, if it started it; its log by the path below the folder of runs."""
+    if "SUBMITIT_EXECUTOR" not in os.environ:
+        return {}
+    from submitit import JobEnvironment
+
+    here = JobEnvironment()
+    log = os.path.relpath(here.paths.stderr, runs)
+    return {"job": here.job_id, "node": os.environ.get("SLURMD_NODENAME", here.hostname), "log": log}
+
+
+def versions() -> dict[str, str]:
+    """Of python and of the libraries that a result depends on."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def checkout() -> dict[str, object]:
+    """Commit of the suite's checkout and whether the tree is dirty; empty outside one."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True).stdout
+
+    try:
+        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(git("status", "--porcelain").strip())}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+if __name__ == "__main__":
+    try:
+        with Stop().listening() as stop:
+            attempt(Path(sys.argv[1]), Resources(**json.loads(sys.argv[2])), stop)
+    except (RunFailed, RequestError, OSError) as error:
+        _say(str(error))
+        sys.exit(1)

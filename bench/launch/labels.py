@@ -1,0 +1,65 @@
+"""What tells runs apart, in few words: the values of a sweep, say."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from bench.spec.specs import RunSpec
+
+
+def settings(specs: Iterable[RunSpec]) -> dict[str, str]:
+    """What tells each run from the others of its network, data set and recipe, but for its seed.
+
+    Returns:
+        By run id, ``lr=1e-3 weight_decay=0.05`` for example; empty where there is nothing.
+    """
+    groups: dict[tuple[str, str, str], dict[str, dict[str, object]]] = defaultdict(dict)
+    for spec in specs:
+        groups[spec.model, spec.dataset, spec.recipe.name][spec.run_id] = _values(spec)
+    found = {}
+    for group in groups.values():
+        names = dict.fromkeys(name for values in group.values() for name in values)
+        differ = [name for name in names if len({str(values.get(name)) for values in group.values()}) > 1]
+        for run_id, values in group.items():
+            found[run_id] = " ".join(f"{name}={number(values[name])}" for name in differ if name in values)
+    return found
+
+
+def labels(specs: Sequence[RunSpec]) -> dict[str, str]:
+    """A short name for each run: its network and whatever tells it from the others, by run id."""
+    own = settings(specs)
+    datasets, recipes = {spec.dataset for spec in specs}, {spec.recipe.name for spec in specs}
+    seeds = {spec.seed for spec in specs}
+    return {
+        spec.run_id: " ".join(
+            [
+                spec.model,
+                *([own[spec.run_id]] if own[spec.run_id] else []),
+                *([f"s{spec.seed}"] if len(seeds) > 1 else []),
+                *([spec.recipe.name] if len(recipes) > 1 else []),
+                *([spec.dataset] if len(datasets) > 1 else []),
+            ]
+        )
+        for spec in specs
+    }
+
+
+def number(value: object) -> str:
+    """The shorter of ``0.05`` and ``5e-2``; what is no number as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    mantissa, _, exponent = f"{value:e}".partition("e")
+    scientific = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    exact = float(scientific) == value and len(scientific) < len(f"{value:g}")
+    return scientific if exact else str(value)
+
+
+def _values(spec: RunSpec) -> dict[str, object]:
+    """All that may differ, by name."""
+    values = dict(spec.identity())
+    recipe, model_args = values.pop("recipe"), values.pop("model_args")
+    assert isinstance(recipe, dict)
+    assert isinstance(model_args, list)
+    del values["seed"]
+    if spec.start_from:  # whose seed is the run's own
+        values["start_from"] = spec.start_from.run_id.rpartition("-s")[0]
+    return {**values, **dict(model_args), **recipe}

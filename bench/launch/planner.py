@@ -1,0 +1,141 @@
+"""What to do about each run, from what is known of it. Pure: no torch, no submitit, no files, no clock."""
+
+import enum
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from bench.results.findings import BROKEN_SEAL, RunRecord
+from bench.spec.specs import RunSpec
+
+
+class Action(enum.StrEnum):
+    """What a plan has in store for a run."""
+
+    SUBMIT = "submit"
+    RESUME = "resume"
+    SKIP = "skip"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """All that is known of a run: from its folder, and from Slurm if it was ever submitted there."""
+
+    record: RunRecord | None = None
+    problem: str = ""
+    """of a record that cannot be read"""
+    trained_by: str = ""
+    """the live process that owns the folder, by pid and host"""
+    job: str = ""
+    """Slurm's id of its newest job"""
+    job_state: str = ""
+    """as Slurm has it, such as PENDING; empty if there is no job, or Slurm has forgotten it"""
+    job_reason: str = ""
+    job_alive: bool = False
+    """whether that job runs, or will run by itself"""
+    has_checkpoint: bool = False
+    """of its own, so that it needs no other run's weights"""
+    unsure: str = ""
+    """why nobody can tell whether that job is alive"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One line of a plan."""
+
+    spec: RunSpec
+    action: Action
+    reason: str
+    job: str = ""
+    """that has the run already"""
+    completed: bool = False
+    after: str = ""
+    """id of the run that it must wait for, since it starts from its weights"""
+
+
+def plan(wanted: Iterable[RunSpec], known: Callable[[RunSpec], Known]) -> list[Decision]:
+    """One decision for each run, and for each that one of them has yet to start from, which comes before it.
+
+    Args:
+        wanted: in any number of tables; a run that several of them share is decided on once.
+        known: what is known of a run.
+    """
+    decisions: dict[str, Decision] = {}
+
+    def decide(spec: RunSpec, needed_by: str) -> Decision:
+        if spec.run_id not in decisions:
+            found = known(spec)
+            decision = _decide(spec, found, needed_by)
+            if spec.start_from and not found.has_checkpoint:
+                if decision.action in (Action.SUBMIT, Action.RESUME):
+                    decision = _behind(decision, decide(spec.start_from, spec.run_id))
+                elif found.job_state == "PENDING" and _is_lost(known(spec.start_from)):
+                    why = f"job {found.job} waits for {spec.start_from.run_id}, whose job has ended"
+                    remedy = f"cancel it with --cancel {spec.run_id} and give the command again"
+                    decision = replace(decision, action=Action.BLOCKED, reason=f"{why}; {remedy}")
+            decisions[spec.run_id] = decision
+        return decisions[spec.run_id]
+
+    for spec in wanted:
+        decide(spec, "")
+    return list(decisions.values())
+
+
+def _decide(spec: RunSpec, known: Known, needed_by: str) -> Decision:
+    """What to do about a run, were there no other."""
+    record = known.record
+    completed = record is not None and record.status == "completed"
+
+    def decision(action: Action, reason: str) -> Decision:
+        purpose = f", for {needed_by}" if needed_by and action in (Action.SUBMIT, Action.RESUME) else ""
+        job = known.job if known.job_alive else ""
+        return Decision(spec=spec, action=action, reason=reason + purpose, job=job, completed=completed)
+
+    if known.problem:
+        return decision(Action.BLOCKED, f"{known.problem}; restore the record, or remove the run's folder")
+    if completed and record and record.seal == BROKEN_SEAL:
+        remedy = "restore the record, or remove the run's folder to train it anew"
+        return decision(Action.BLOCKED, f"completed, but its record was {BROKEN_SEAL}; {remedy}")
+    if completed:
+        return decision(Action.SKIP, "completed")
+    if known.job_state == "COMPLETING":
+        return decision(Action.BLOCKED, f"job {known.job} is ending; give the command again in a minute")
+    if known.job_alive:
+        why = f" ({known.job_reason})" if known.job_reason else ""
+        return decision(Action.SKIP, f"{known.job_state.lower()} as job {known.job}{why}")
+    if known.trained_by:
+        return decision(Action.SKIP, f"being trained by {known.trained_by}")
+    if known.unsure:
+        return decision(Action.BLOCKED, known.unsure)
+    if record is None:
+        ended = f"job {known.job} ended ({known.job_state.lower()}) before it began" if known.job_state else "not begun"
+        return decision(Action.SUBMIT, ended)
+    if record.status == "diverged":
+        return decision(
+            Action.BLOCKED,
+            f"diverged: {record.error}; it would again: change the recipe with --set, or remove the run's folder",
+        )
+    done = f"after {record.epoch} of {record.epochs or spec.recipe.total_epochs} epochs"
+    done += f" in {record.precision}" if record.precision else ""
+    what = {"running": "killed", "interrupted": "interrupted", "failed": "failed"}[record.status]
+    return decision(Action.RESUME, f"{what} {done}" + (f": {record.error}" if record.error else ""))
+
+
+def _behind(decision: Decision, parent: Decision) -> Decision:
+    """A decision to train, given that on the run that it starts from."""
+    if parent.completed:
+        return decision
+    first = parent.spec.run_id
+    if parent.action is Action.BLOCKED:
+        reason = f"starts from {first}, which is blocked: {parent.reason}"
+    elif parent.action is Action.SKIP and not parent.job:
+        reason = f"starts from {first}, which is {parent.reason}; wait for it"
+    else:
+        return replace(decision, reason=f"{decision.reason}, after {first}", after=first)
+    return replace(decision, action=Action.BLOCKED, reason=reason)
+
+
+def _is_lost(parent: Known) -> bool:
+    """Whether a job that waits for this run waits in vain."""
+    completed = parent.record is not None and parent.record.status == "completed"
+    return not (completed or parent.job_alive or parent.trained_by or parent.unsure)

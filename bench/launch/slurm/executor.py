@@ -1,0 +1,281 @@
+"""Runs as job arrays on Slurm, through submitit."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.entry import Job
+from bench.launch.job import prepare
+from bench.launch.slurm import client as slurm
+from bench.launch.slurm import submissions
+from bench.launch.slurm.config import tasks_per_node
+from bench.launch.slurm.submissions import Submission
+from bench.spec.specs import RequestError, Resources, RunSpec
+
+ROOT = Path(__file__).resolve().parents[3]
+
+_SIGNAL_S = 300
+"""ahead of the time limit: a signal waits for the end of a validation"""
+
+
+_MAX_TIMEOUTS = 10_000
+"""submitit counts requeues after a time limit, and a run of weeks may need many"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Array:
+    """Runs that ask Slurm for the same, and wait for the same run."""
+
+    specs: tuple[RunSpec, ...]
+    shape: Mapping[str, object]
+    """as ``Settings.shape`` has it, with a time"""
+    parent: str = ""
+    """id of the run that all of them start from, and wait for"""
+    level: int = 0
+    """0 if they wait for nothing that is submitted with them, else one more than what they wait for"""
+
+
+def arrays(
+    todo: Sequence[RunSpec], waits_for: Mapping[str, str], shape: Callable[[RunSpec], Mapping[str, object]], most: int
+) -> list[Array]:
+    """Runs grouped into as few arrays as their shapes, parents and Slurm's limit allow; parents come first.
+
+    Args:
+        todo: the runs, parents first.
+        waits_for: by run id, the id of the run that it must wait for; others need not wait.
+        shape: what a run asks for.
+        most: tasks that one array may have.
+    """
+    levels: dict[str, int] = {}
+    groups: dict[str, list[RunSpec]] = {}
+    empty: dict[str, Array] = {}
+    for spec in todo:
+        parent, asked = waits_for.get(spec.run_id, ""), shape(spec)
+        levels[spec.run_id] = levels.get(parent, -1) + 1
+        key = json.dumps([asked, parent], sort_keys=True)
+        groups.setdefault(key, []).append(spec)
+        empty[key] = Array(specs=(), shape=asked, parent=parent, level=levels[spec.run_id])
+    return [
+        dataclasses.replace(empty[key], specs=tuple(groups[key][i : i + most]))
+        for key in sorted(empty, key=lambda key: empty[key].level)
+        for i in range(0, len(groups[key]), most)
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """When an array may run, and how much of it at once."""
+
+    at_once: int
+    after: tuple[int, ...] = ()
+    """places of the arrays that must have ended before, however they did"""
+
+
+def turns(planned: Sequence[Array], max_parallel: int | None) -> list[Turn]:
+    """Turns such that never more than ``max_parallel`` runs are under way.
+
+    Arrays that may run side by side share the limit by their size; where there are more arrays than that, some wait for
+    others. Runs that start from others' weights come after all of those.
+    """
+    if max_parallel is None:
+        return [Turn(at_once=len(array.specs)) for array in planned]
+    found: dict[int, Turn] = {}
+    before: tuple[int, ...] = ()
+    for level in sorted({array.level for array in planned}):
+        places = [place for place, array in enumerate(planned) if array.level == level]
+        total = sum(len(planned[place].specs) for place in places)
+        spare = max_parallel - len(places)
+        for i, place in enumerate(places):
+            more = spare * len(planned[place].specs) // total if spare > 0 else 0
+            lane = (places[i - max_parallel],) if i >= max_parallel else before
+            found[place] = Turn(at_once=1 + more, after=lane)
+        before = tuple(places)
+    return [found[place] for place in range(len(planned))]
+
+
+def submit(
+    planned: Sequence[Array],
+    *,
+    runs: Path,
+    resources: Resources,
+    cluster: slurm.Cluster,
+    max_parallel: int | None,
+    tasks: dict[str, str],
+) -> Iterator[tuple[Array, Submission]]:
+    """Hand arrays to Slurm, one after another; each is on disk before the next is tried.
+
+    Args:
+        planned: from ``arrays``.
+        runs: the folder of all runs.
+        resources: of each.
+        cluster: where.
+        max_parallel: most of these runs at once.
+        tasks: Slurm's ids by run id, of runs that are alive already; those submitted here are added.
+
+    Raises:
+        RequestError: Slurm refuses, with its reason and the remedy; what was submitted before stays.
+        Unreachable: it does not answer; what may still reach it is taken up by ``mend``.
+    """
+    jobs: list[str] = []
+    for array, turn in zip(planned, turns(planned, max_parallel), strict=True):
+        ids = tuple(spec.run_id for spec in array.specs)
+        submission = submissions.begin(cluster.name, ids, dict(array.shape), dataclasses.asdict(resources))
+        for spec in array.specs:
+            prepare(runs, spec)
+        submissions.save(runs, submission)
+        waits = [f"afterok:{tasks[array.parent]}"] if array.parent else []
+        waits += [f"afterany:{':'.join(jobs[place] for place in turn.after)}"] if turn.after else []
+        parameters = _parameters(array, submission.name, turn.at_once, ",".join(waits))
+        try:
+            with _outside_of_any_job():
+                job = _sbatch(_folder(runs, submission), parameters, _calls(runs, submission))
+        except RequestError as refused:
+            # Under load sbatch may give up on a job that the controller has taken, or is about to take.
+            found = slurm.find(submission.name)
+            if found is None and slurm.is_silence(str(refused)):
+                raise slurm.Unreachable(f"{refused}; {submission.name} may still reach it") from None
+            if found is None:
+                submissions.drop(runs, submission)
+                raise _explained(refused, array.shape, cluster) from None
+            submission = _adopt(runs, submission, found)
+        else:
+            submission = dataclasses.replace(submission, job=job)
+            submissions.save(runs, submission)
+        jobs.append(submission.job)
+        tasks |= {run_id: submission.task(run_id) for run_id in ids}
+        yield array, submission
+
+
+def mend(runs: Path, cluster: slurm.Cluster) -> None:
+    """Find the jobs of submissions that were cut short between sbatch and its answer; forget those without one.
+
+    Only while nobody else submits (``submissions.planning``).
+
+    Raises:
+        Unreachable: the controller does not answer.
+    """
+    for submission in submissions.load_all(runs):
+        if submission.cluster == cluster.name and not submission.job:
+            found = slurm.find(submission.name)
+            if found:
+                _adopt(runs, submission, found)
+            elif submission.is_overdue:
+                submissions.drop(runs, submission)
+
+
+def _adopt(runs: Path, submission: Submission, job: str) -> Submission:
+    """Give a submission its job, and the job what each task will run, as submitit does once sbatch has answered."""
+    from submitit.core.utils import DelayedSubmission, JobPaths
+
+    submission = dataclasses.replace(submission, job=job)
+    for run_id, call in zip(submission.runs, _calls(runs, submission), strict=True):
+        path = JobPaths(_folder(runs, submission), submission.task(run_id)).submitted_pickle
+        if not path.exists():
+            delayed = DelayedSubmission(call)
+            delayed.set_timeout(int(str(submission.settings["time"])), _MAX_TIMEOUTS)
+            delayed.dump(path)
+    submissions.save(runs, submission)
+    return submission
+
+
+def _calls(runs: Path, submission: Submission) -> list[Job]:
+    return [Job(folder=str((runs / run_id).resolve()), resources=submission.resources) for run_id in submission.runs]
+
+
+def _folder(runs: Path, submission: Submission) -> Path:
+    return (runs / "jobs" / submission.name).resolve()
+
+
+def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[str, Any]:
+    """As submitit's SlurmExecutor takes them."""
+    shape = dict(array.shape)
+    limit = int(str(shape["time"]))
+    tasks = tasks_per_node(shape)
+    shape.pop("tasks_per_node", None)
+    # Those that submitit has no name for.
+    extra: dict[str, object] = {"requeue": True, "kill-on-invalid-dep": "yes"}
+    extra |= {key: shape.pop(key) for key in ("reservation",) if key in shape}
+    setup = [str(shape.pop("setup"))] if "setup" in shape else []
+    srun = ["--kill-on-bad-exit=1"]
+    if "cpus_per_task" in shape:  # srun does not ask sbatch's environment for it since Slurm 22.05
+        srun.append(f"--cpus-per-task={shape['cpus_per_task']}")
+    if "mem_gb" in shape:  # submitit would pass on a number with a point, which sbatch refuses
+        shape["mem"] = f"{round(float(str(shape.pop('mem_gb'))) * 1024)}M"
+    if not shape.get("exclusive", True):  # sbatch knows no --exclusive=False
+        del shape["exclusive"]
+    return {
+        **shape,
+        "job_name": name,
+        "ntasks_per_node": tasks,
+        "signal_delay_s": shape.get("signal_delay_s", min(_SIGNAL_S, limit * 15)),
+        "array_parallelism": at_once,
+        "dependency": dependency or None,
+        "additional_parameters": extra,
+        "srun_args": srun,
+        "setup": [*setup, *_SETUP],
+        "wckey": None,
+    }
+
+
+_PYTHON = shlex.quote(sys.executable)
+_SETUP = [
+    f"export PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
+    f'[ -x {_PYTHON} ] || {{ echo "bench: node $(hostname) has no Python at "{_PYTHON}"; install the environment where '
+    'every node sees it, and submit from there" >&2; exit 127; }',
+]
+
+
+def _sbatch(folder: Path, parameters: Mapping[str, Any], jobs: Sequence[Job]) -> str:
+    import submitit
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    try:
+        executor = submitit.SlurmExecutor(folder, max_num_timeout=_MAX_TIMEOUTS)
+        executor.update_parameters(**parameters)
+        with contextlib.redirect_stderr(io.StringIO()), executor.batch():  # submitit repeats what sbatch says
+            submitted = [executor.submit(job) for job in jobs]
+    except (FailedJobError, FailedSubmissionError) as error:
+        said = str(error).partition("stderr:")[2] or str(error)
+        raise RequestError(slurm.plain(said)) from None
+    return str(submitted[0].job_id).partition("_")[0]
+
+
+@contextlib.contextmanager
+def _outside_of_any_job() -> Iterator[None]:
+    """Where a job of Slurm's submits, the new one must not inherit what the old one was given."""
+    if "SLURM_JOB_ID" not in os.environ:
+        yield
+        return
+    from submitit.helpers import clean_env
+
+    where = {name: os.environ[name] for name in ("SLURM_CONF",) if name in os.environ}
+    with clean_env():
+        os.environ.update(where)
+        yield
+
+
+def _explained(refused: RequestError, shape: Mapping[str, object], cluster: slurm.Cluster) -> RequestError:
+    """Slurm's words, with the choices that it keeps to itself."""
+    said = str(refused)
+    partition = str(shape.get("partition", cluster.default_partition))
+    if "partition" in said.lower() and partition not in cluster.time_limits:
+        names = ", ".join(sorted(cluster.time_limits))
+        return RequestError(f"no partition {partition!r} on {cluster.name} (choose from {names})")
+    most = cluster.gpus.get(partition, 0)
+    if int(str(shape.get("gpus_per_node", 0))) > most:
+        remedy = f"ask for at most {most} with gpus_per_node=" if most else "choose a partition with GPUs"
+        return RequestError(
+            f"a node of partition {partition!r} has {most} GPUs, and gpus_per_node={shape['gpus_per_node']} was asked "
+            f"for; {remedy}"
+        )
+    if "node configuration" in said.lower():
+        asked = " ".join(f"{key}={value}" for key, value in shape.items())
+        return RequestError(f"no node of partition {partition!r} can give {asked}: {said}; ask for less with --slurm")
+    return RequestError(f"Slurm refused: {said}; see --slurm in README.md, or slurm.toml")

@@ -1,0 +1,116 @@
+"""What was handed to Slurm: a folder a job or job array, written before sbatch is called and completed after it.
+
+``<runs>/jobs/<name>/submission.json`` stands beside the job's script, pickles and logs; ``name`` is also the job's
+name in Slurm, so that a submission cut short between the two writes is found again.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.results.store import write_atomically
+from bench.spec.specs import RequestError
+
+CUT_SHORT_S = 60
+"""after which a job that the queue does not show was never taken"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One job, or one array with a task a run."""
+
+    name: str
+    cluster: str
+    runs: tuple[str, ...]
+    """run ids, in the order of the array"""
+    created: str
+    """UTC, ISO 8601"""
+    settings: dict[str, object] = field(default_factory=dict)
+    """what was asked of Slurm"""
+    resources: dict[str, Any] = field(default_factory=dict)
+    """of each run, ``Resources`` as JSON has them"""
+    job: str = ""
+    """Slurm's id; empty until sbatch has answered"""
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether Slurm will not take it any more, if its queue does not show it."""
+        age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(self.created)
+        return age.total_seconds() > CUT_SHORT_S
+
+    def task(self, run_id: str) -> str:
+        """Slurm's id of one run's task."""
+        return f"{self.job}_{self.runs.index(run_id)}" if len(self.runs) > 1 else self.job
+
+    def log(self, runs: Path, run_id: str) -> Path:
+        """Where the run's first process writes what it has to say."""
+        return runs / "jobs" / self.name / f"{self.task(run_id)}_0_log.err"
+
+
+def begin(cluster: str, runs: tuple[str, ...], settings: dict[str, object], resources: dict[str, Any]) -> Submission:
+    """A submission that is about to be made."""
+    created = datetime.datetime.now(datetime.UTC).isoformat()  # to the microsecond: of a run's jobs the newest counts
+    return Submission(
+        name=f"t2t-{uuid.uuid4().hex[:10]}",
+        cluster=cluster,
+        runs=runs,
+        created=created,
+        settings=settings,
+        resources=resources,
+    )
+
+
+def save(folder: Path, submission: Submission) -> None:
+    """Keep it under the folder of all runs."""
+    text = json.dumps(dataclasses.asdict(submission), indent=2) + "\n"
+    write_atomically(folder / "jobs" / submission.name / "submission.json", text)
+
+
+def drop(folder: Path, submission: Submission) -> None:
+    """Forget one that sbatch never took; what else lies in its folder stays for the reader."""
+    (folder / "jobs" / submission.name / "submission.json").unlink(missing_ok=True)
+
+
+def load_all(folder: Path) -> list[Submission]:
+    """All submissions, oldest first.
+
+    Raises:
+        RequestError: one of them is damaged: without it a live job could be submitted twice.
+    """
+    found = []
+    for path in (folder / "jobs").glob("*/submission.json"):
+        try:
+            values = json.loads(path.read_text())
+            found.append(Submission(**values | {"runs": tuple(values["runs"])}))
+        except (ValueError, TypeError, KeyError) as error:
+            raise RequestError(
+                f"{path}: {error}; without it nobody knows what is in the queue: restore it, or remove its folder once "
+                "squeue shows none of its jobs"
+            ) from error
+    return sorted(found, key=lambda submission: submission.created)
+
+
+@contextlib.contextmanager
+def planning(folder: Path) -> Iterator[None]:
+    """Alone from the plan to its last submission, so that two commands at once submit nothing twice.
+
+    Raises:
+        RequestError: another command plans or submits.
+    """
+    folder = folder / "jobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RequestError(
+                f"another command is submitting runs of {str(folder.parent)!r}; give this one again when it is done"
+            ) from None
+        yield

@@ -1,0 +1,114 @@
+"""Weights that the command line gives by file or by name: to fine-tune, and of teachers."""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bench.experiments.suites import fine_tunings
+from bench.results.store import sha256_of
+from bench.spec.specs import RequestError, Row, RunSpec, Table, Teacher, Weights, unknown
+
+
+def fitting_weights(args: argparse.Namespace, tables: Iterable[Table]) -> dict[str, Weights]:
+    """The files of --weights by the network of a row that is fine-tuned; where they lie is kept in ``args.files``.
+
+    Raises:
+        RequestError: a file cannot be read, or fits none of the rows, or two fit the same.
+    """
+    from models.checkpoints import CheckpointError, networks_of, read_checkpoint
+
+    wanted = dict.fromkeys(row.network.model for table in tables for row in table.rows if row.transfers)
+    found: dict[str, Weights] = {}
+    for path in args.weights:
+        try:
+            checkpoint = read_checkpoint(path)
+            weights = Weights(file=path.name, sha256=checkpoint.sha256)
+        except CheckpointError as error:
+            raise RequestError(f"--weights {error}") from error
+        except OSError as error:
+            raise RequestError(f"--weights {path}: {error.strerror}; give a file of weights") from error
+        names = networks_of(checkpoint)
+        fitting = [name for name in names if name in wanted]
+        if not fitting:
+            others = f"they fit {', '.join(names)}" if names else "they fit no network of this suite"
+            raise RequestError(f"--weights {path}: not of {', '.join(wanted)}, which are fine-tuned; {others}")
+        for name in fitting:
+            if name in found:
+                raise RequestError(f"--weights {found[name].file} and {path.name} are both of {name}; give one of them")
+            found[name] = weights
+        args.files[weights.sha256] = str(path.resolve())
+    return found
+
+
+def from_files(rows: Iterable[Row], weights: Mapping[str, Weights]) -> list[RunSpec]:
+    """The fine-tunings of the rows whose network the weights fit; says which rows are left out."""
+    listed = [row for row in rows if row.transfers]
+    if not any(row.network.model in weights for row in listed):
+        raise RequestError(f"--weights: none of the files fits {', '.join(row.name for row in listed) or 'these rows'}")
+    if stuck := [row.name for row in listed if row.network.model not in weights]:
+        print(f"run_all.py: not fine-tuned: {', '.join(stuck)}: no file of --weights fits", file=sys.stderr)
+    return [spec for row in listed for spec in fine_tunings(row, weights)]
+
+
+def named_teacher(args: argparse.Namespace) -> Teacher:
+    """The teacher of --teacher; where its file lies is kept in ``args.files``.
+
+    Raises:
+        RequestError: timm knows no such network, or no weights of it, or the file is not there.
+    """
+    import timm
+
+    import models  # noqa: F401  # registers ours with timm
+
+    name, equals, file = args.teacher.partition("=")
+    plain, dot, tag = name.partition(".")
+    if not timm.is_model(plain):
+        close = difflib.get_close_matches(plain.lower(), timm.list_models(), n=5)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ";"
+        raise RequestError(
+            f"--teacher: no model {plain!r}{hint} timm.list_models(pretrained=True) prints those with weights, or give "
+            "MODEL=FILE"
+        )
+    if not equals:
+        tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{plain}.*")]
+        if dot and tag not in tags:
+            raise unknown(f"weights of {plain}", tag, tags, "or give MODEL=FILE")
+        cfg = timm.get_pretrained_cfg(name)
+        if cfg is None or not cfg.hf_hub_id:
+            raise RequestError(f"--teacher {name}: timm has no weights of it; give {name}=FILE, or a name with a tag")
+        return Teacher(f"{cfg.architecture}.{cfg.tag}", source="--teacher on the command line")
+    try:
+        weights = Weights(file=Path(file).name, sha256=sha256_of(Path(file)))
+    except OSError as error:
+        raise RequestError(
+            f"--teacher {args.teacher}: {file or 'no file'}: {error.strerror}; give MODEL=FILE"
+        ) from error
+    args.files[weights.sha256] = str(Path(file).resolve())
+    return Teacher(plain, weights=weights, source="--teacher on the command line")
+
+
+def find_teachers(specs: Sequence[RunSpec]) -> tuple[dict[str, str], dict[str, str]]:
+    """Find the weights of timm's that teach the runs.
+
+    They are fetched here, where there may be a network, and not by each process of a job.
+
+    Returns:
+        Where they lie, by name with tag; and by run id, why a run's are not to be had.
+    """
+    taught = {spec.run_id: spec.teacher.model for spec in specs if spec.teacher and not spec.teacher.weights}
+    if not taught:
+        return {}, {}
+    from bench.training.released_weights import Hub, NotToBeHad, hub_repository
+
+    hub, found, missing = Hub(), {}, {}
+    for tag in sorted(set(taught.values())):
+        try:
+            found[tag] = str(hub.path(tag))
+        except NotToBeHad as error:
+            missing[tag] = (
+                f"no weights of its teacher, {tag}: {error}; on a network, `hf download {hub_repository(tag)} "
+                "model.safetensors` fetches them, or name another with --teacher"
+            )
+    return found, {run_id: missing[tag] for run_id, tag in taught.items() if tag in missing}

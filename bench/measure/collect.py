@@ -1,0 +1,143 @@
+"""What lies in ``runs/`` for the reports: measurements, records of runs, evaluations; measures what is missing."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cli.evaluate import known_evaluations
+from bench.results.findings import Complexity, Evaluation, Metrics, Outline, RunRecord
+from bench.results.run_folder import RunRecords, load_metrics
+from bench.results.store import load_complexity, load_outline, save_complexity, save_outline
+from bench.spec.specs import Network, Row, RunSpec, networks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """All that tables are made of."""
+
+    measurements: dict[Network, Complexity]
+    records: dict[str, list[RunRecord]]
+    """of every seed, by the id of the run that a row names"""
+    evaluations: dict[str, list[Evaluation]]
+    """of released weights, by the id of the run that a row names"""
+    problems: list[str]
+    """a line on each file that is damaged and counts as none, by its path in the folder of runs"""
+
+
+def collect(rows: Sequence[Row], records: RunRecords) -> Collected:
+    """What is known of the rows; says which files are damaged and count as none."""
+    found = {run.run_id: records.of(run) for run in runs_of(rows)}
+    for spec in dict.fromkeys(spec for row in rows for spec in row.transfers):
+        found[spec.run_id] += records.from_files(spec)
+    measurements, unmeasured = known_measurements(networks(rows), records.runs)
+    evaluations, unevaluated = known_evaluations(records.runs)
+    problems = [*unmeasured, *unevaluated, *records.problems]
+    tell_problems(problems)
+    return Collected(
+        measurements=measurements,
+        records=found,
+        evaluations=evaluations,
+        problems=below(records.runs, problems),
+    )
+
+
+def below(runs: Path, problems: Iterable[str]) -> list[str]:
+    """The lines, with paths told from the folder of runs on."""
+    return [problem.removeprefix(f"{runs}{os.sep}") for problem in problems]
+
+
+def tell_problems(problems: Iterable[str]) -> None:
+    """A line on each file that is not used."""
+    for problem in problems:
+        print(f"run_all.py: not used: {problem}", file=sys.stderr)
+
+
+def runs_of(rows: Iterable[Row]) -> list[RunSpec]:
+    """All runs that fill cells of the rows, each once."""
+    return list(dict.fromkeys(run for row in rows for run in row.runs))
+
+
+def metrics_of(records: Iterable[RunRecord], runs: Path) -> tuple[dict[str, Metrics], list[str]]:
+    """The metrics of each run, by its id, and a line on each damaged file, which counts as none."""
+    found, problems = {}, []
+    for record in records:
+        try:
+            found[record.run_id] = load_metrics(runs / record.run_id, record)
+        except ValueError as error:
+            problems.append(str(error))
+    return found, problems
+
+
+def known_measurements(wanted: Iterable[Network], runs: Path) -> tuple[dict[Network, Complexity], list[str]]:
+    """Measurements that still hold, and a line on each damaged file, which counts as none."""
+    from bench.measure.complexity import is_current
+
+    known, problems = {}, []
+    for network in dict.fromkeys(wanted):
+        try:
+            measured = load_complexity(runs, network)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if measured and is_current(measured):
+            known[network] = measured
+    return known, problems
+
+
+def measure_missing(wanted: Sequence[Network], runs: Path) -> list[str]:
+    """Measure and keep what is not known yet; returns a line for each network that could not be measured."""
+    known, problems = known_measurements(wanted, runs)
+    tell_problems(problems)
+    todo = [network for network in dict.fromkeys(wanted) if network not in known]
+    if not todo:
+        return []
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from bench.measure.complexity import CountError, measure
+
+    failures = []
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("", total=len(todo))
+        for i, network in enumerate(todo, start=1):
+            name = f"{network} at {network.img_size} px"
+            progress.update(task, description=f"measuring {name}")
+            try:
+                measured = measure(network)
+            except CountError as error:
+                failures.append(f"{name}: {error}")
+                continue
+            save_complexity(runs, measured)
+            progress.advance(task)
+            if not console.is_terminal:
+                print(
+                    f"[{i}/{len(todo)}] {name}: {measured.params / 1e6:.2f} M params, {measured.macs / 1e9:.2f} G MACs",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    return failures
+
+
+def outline_of(network: Network, runs: Path) -> Outline:
+    """What is kept of the network's layers, if it still holds; else the network is built, read and kept.
+
+    A file that is damaged or was edited is named, and read off the network again.
+
+    Raises:
+        RequestError: no such network.
+    """
+    from bench.measure.outline import is_current, read_outline
+
+    try:
+        outline = load_outline(runs, network)
+    except ValueError as error:
+        print(f"run_all.py: read again: {error}", file=sys.stderr)
+        outline = None
+    if outline is None or not is_current(outline):
+        outline = read_outline(network)
+        save_outline(runs, outline)
+    return outline

@@ -1,0 +1,99 @@
+"""What a run will cost: GPU hours estimated from throughput that was measured or stated, and so called."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.results.findings import BROKEN_SEAL, Complexity, RunRecord
+from bench.spec.specs import DATASETS, Network, RunSpec
+
+STATED_MACS_PER_S = 13.3e12
+"""multiply-adds a second in training (three times the forward pass), on one V100: DeiT-B, of 17.58 G MACs, takes 53
+hours on 8 GPUs for 300 epochs of 1,281,167 images (Touvron et al. 2021, arXiv 2012.12877, section 5.6)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the rest of a run costs."""
+
+    gpu_hours: float
+    basis: str
+    """where the throughput comes from"""
+
+
+Speeds = Mapping[str, tuple[float, str]]
+"""images a second and GPU in training, and which GPU, by ``what`` was trained"""
+
+
+def speeds(records: Iterable[RunRecord]) -> Speeds:
+    """Throughput that runs had on GPUs: of several alike, the first's."""
+    found: dict[str, tuple[float, str]] = {}
+    for record in records:
+        if record.images_per_s and record.device not in ("", "cpu") and record.seal != BROKEN_SEAL:
+            per_gpu = record.images_per_s / max(1, record.world_size)
+            found.setdefault(what(record.spec), (per_gpu, record.device))
+    return found
+
+
+def what(identity: Mapping[str, object]) -> str:
+    """The same for runs whose throughput compares: of the same network, at the same resolution, with the same teacher.
+
+    A teacher costs as well: the speed of a run without it says nothing of one with it.
+    """
+    return json.dumps([identity.get(name) for name in ("model", "model_args", "img_size", "teacher")], sort_keys=True)
+
+
+def estimates(
+    specs: Iterable[RunSpec], measured: Mapping[Network, Complexity], newest_first: Sequence[RunRecord]
+) -> dict[str, Estimate | None]:
+    """What is left of each run, by its id.
+
+    Args:
+        specs: the runs.
+        measured: networks.
+        newest_first: all records that there are: how far a run is, and how fast others were.
+    """
+    epochs = {record.run_id: record.epoch for record in newest_first}
+    known = speeds(newest_first)
+    return {spec.run_id: estimate(spec, epochs.get(spec.run_id, 0), measured, known) for spec in specs}
+
+
+def estimate(spec: RunSpec, epochs_done: int, measured: Mapping[Network, Complexity], known: Speeds) -> Estimate | None:
+    """GPU hours for the epochs that are left; None where neither throughput nor data set is known.
+
+    Args:
+        spec: the run.
+        epochs_done: of it.
+        measured: networks, of which its own and its teacher's count.
+        known: how fast others were.
+    """
+    contents = DATASETS.get(spec.dataset)
+    if contents is None:
+        return None
+    recipe = spec.recipe
+    an_epoch = contents.train_images * (1 - recipe.held_out) * recipe.train_fraction
+    images = max(0, recipe.total_epochs - epochs_done) * an_epoch
+    if found := known.get(what(spec.identity())):
+        per_gpu, device = found
+        return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {device}")
+    student, teacher = measured.get(spec.network), spec.teacher_network
+    if student is None:
+        return None
+    basis = "DeiT-B's stated speed on a V100, by MACs"
+    macs = 3 * student.macs
+    if teacher and teacher in measured:
+        macs += measured[teacher].macs  # it decides in one forward pass
+    elif teacher:
+        basis += ", its teacher not counted"
+    return Estimate(gpu_hours=images * macs / STATED_MACS_PER_S / 3600, basis=basis)
+
+
+def time_limit(hours: float | None, most_minutes: float) -> int:
+    """Minutes to ask Slurm for: half as long again as the run should take, in steps that schedulers fill gaps with.
+
+    A run that needs longer saves itself ahead of the limit and goes back into the queue, so a day is enough to ask for
+    a run of unknown length, and three days are for any.
+    """
+    wanted = 24 * 60 if hours is None else hours * 1.5 * 60
+    steps = [60, 120, 240, 480, 720, 1440, 2880, 4320]
+    return int(min(next((step for step in steps if step >= wanted), steps[-1]), most_minutes))

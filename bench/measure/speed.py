@@ -1,0 +1,260 @@
+"""How fast a network trains and infers, beside another implementation of it.
+
+Both run in one process, in turn, so that whatever else the machine does slows both. Ours takes the trainer's own step;
+the other one takes timm's averaged weights and an optimizer that goes from parameter to parameter.
+
+Legend: B images of a batch, S their side in pixels, K classes.
+"""
+
+import importlib
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from bench.experiments.recipes import T2T_MEDIUM, changed
+from bench.measure.complexity import count_macs
+from bench.spec.specs import Recipe, RequestError, RunSpec, imagenet
+from bench.training.build import build_network, build_optimizer
+from bench.training.compilation import compiled
+from bench.training.formulation import LITERAL, choose_formulation, use_formulation
+from bench.training.metrics import PRECISIONS, autocast
+from bench.training.training_step import TrainingStep
+
+CLASSES = 1000
+WARM_UP = 2
+"""calls that are not timed"""
+
+MODES = ("train", "infer")
+"""a training step, or a forward pass in evaluation mode"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is timed."""
+
+    model: str
+    img_size: int
+    batch: int
+    precision: str
+    """of autocast: one of PRECISIONS"""
+    mode: str
+    """one of MODES"""
+    device: str = "cpu"
+    compile: bool = False
+    """whether ours runs under torch.compile; the other one never does"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One implementation's part of a measurement."""
+
+    seconds: tuple[float, ...]
+    """of a call, in each round"""
+    saved_bytes: int | None
+    """kept from the forward for the backward pass; None of inference"""
+
+    @property
+    def median_s(self) -> float:
+        """Seconds a call."""
+        return statistics.median(self.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Both implementations of a case."""
+
+    case: Case
+    formulation: str
+    """in which ours ran"""
+    macs: int
+    """multiply-adds of a forward pass over one image, as ``bench.measure.complexity`` counts them"""
+    ours: Side
+    theirs: Side | None
+    """None where ours was measured alone"""
+    matrix_gflops: float
+    """billions of operations a second in a product of two large matrices, in the case's precision"""
+    load: float
+    """load average before the first round"""
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """How many times as fast ours was, in each round; empty where it was measured alone."""
+        theirs = self.theirs.seconds if self.theirs else ()
+        return tuple(b / a for a, b in zip(self.ours.seconds, theirs, strict=False))
+
+    def images_per_s(self, side: Side) -> float:
+        """By the median."""
+        return self.case.batch / side.median_s
+
+    def gflops(self, side: Side) -> float:
+        """Billions of operations a second: two to a multiply-add, and a backward pass takes two forward passes'."""
+        passes = 3 if self.case.mode == "train" else 1
+        return 2 * passes * self.macs * self.images_per_s(side) / 1e9
+
+
+def measure(case: Case, against: str | None, *, rounds: int) -> Measured:
+    """Time a case.
+
+    Args:
+        case: what.
+        against: MODULE:FUNCTION that builds the other implementation from the arguments of ``timm.create_model``, and
+            whose network takes the state dict of ours; None to measure ours alone.
+        rounds: each calls both, in turn.
+
+    Raises:
+        RequestError: no such network, or the other one is missing or does not fit.
+    """
+    device = torch.device(case.device)
+    torch.manual_seed(0)
+    spec = _spec(case)
+    try:
+        networks = {"ours": build_network(spec, CLASSES).to(device)}
+    except ValueError as error:  # an image size that it does not take
+        raise RequestError(str(error)) from error
+    if against:
+        networks["theirs"] = _counterpart(spec, against, networks["ours"]).to(device)
+        use_formulation(networks["theirs"], LITERAL)
+    formulation = choose_formulation(networks["ours"], device.type, case.precision)
+    use_formulation(networks["ours"], formulation)
+    images = torch.randn(case.batch, 3, case.img_size, case.img_size, device=device)
+    labels = torch.randint(CLASSES, (case.batch,), device=device)
+    calls: dict[str, Callable[[], object]] = {}
+    saved: dict[str, int | None] = {}
+    for name, network in networks.items():
+        forward = compiled(network) if case.compile and name == "ours" else network
+        network.train(case.mode == "train")
+        if case.mode == "train":
+            step = _step(spec.recipe, network, device, case.precision, plain=name == "theirs")
+            step.forward = forward
+            calls[name] = _training(step, images, labels)
+            calls[name]()  # compiles, if it does, before the forward pass is looked into
+            saved[name] = saved_bytes(lambda step=step: step.loss(images, labels), network)  # type: ignore[misc]
+        else:
+            calls[name] = _inference(forward, images, case.precision)
+            saved[name] = None
+    load = os.getloadavg()[0]
+    seconds = time_in_turn(calls, rounds=rounds, device=device)
+    sides = {name: Side(seconds=seconds[name], saved_bytes=saved[name]) for name in networks}
+    return Measured(
+        case=case,
+        formulation=formulation,
+        macs=count_macs(build_network(spec, CLASSES).eval(), torch.zeros(1, *images.shape[1:])).macs,
+        ours=sides["ours"],
+        theirs=sides.get("theirs"),
+        matrix_gflops=matrix_gflops(device, case.precision),
+        load=load,
+    )
+
+
+def time_in_turn(
+    calls: Mapping[str, Callable[[], object]], *, rounds: int, device: torch.device
+) -> dict[str, tuple[float, ...]]:
+    """Seconds of each call in each round; every other round begins with the last.
+
+    Each is called ``WARM_UP`` times before.
+    """
+    for call in calls.values():
+        for _ in range(WARM_UP):
+            call()
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(rounds):
+        for name in reversed(list(calls)) if number % 2 else list(calls):
+            _finish(device)
+            began = time.perf_counter()
+            calls[name]()
+            _finish(device)
+            seconds[name].append(time.perf_counter() - began)
+    return {name: tuple(values) for name, values in seconds.items()}
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def saved_bytes(forward: Callable[[], object], network: nn.Module) -> int:
+    """Bytes kept from a forward for the backward pass: each storage once, parameters and buffers apart."""
+    known = {t.untyped_storage().data_ptr() for t in (*network.parameters(), *network.buffers())}
+    found: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = forward()  # held, so that no storage is freed and its place taken by another
+    del output
+    return sum(found.values())
+
+
+def matrix_gflops(device: torch.device, precision: str, *, seconds: float = 0.5) -> float:
+    """Billions of operations a second in the best of several products of two square matrices."""
+    side = 2048 if device.type == "cpu" else 8192
+    a, b = torch.randn(2, side, side, device=device).to(PRECISIONS[precision]).unbind()
+    best, until = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        _finish(device)
+        began = time.perf_counter()
+        a @ b
+        _finish(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best / 1e9
+
+
+def _spec(case: Case) -> RunSpec:
+    """The case's network by the scheme of T2T-ViT, by which the paper trains the CNNs beside it too."""
+    recipe = T2T_MEDIUM
+    if case.model.startswith(("alexnet", "vgg", "inception", "densenet")):
+        recipe = changed(recipe, "this benchmark: these have no residual branch to drop", drop_path=0.0)
+    return imagenet(case.model, recipe, img_size=case.img_size)
+
+
+def _counterpart(spec: RunSpec, against: str, ours: nn.Module) -> nn.Module:
+    module, _, function = against.partition(":")
+    try:
+        create = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RequestError(
+            f"--against {against!r}: {error}; choose MODULE:FUNCTION, as tests.literal_t2t:create"
+        ) from error
+    try:
+        network = build_network(spec, CLASSES, create)
+        network.load_state_dict(ours.state_dict())
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise RequestError(f"--against {against!r} does not implement {spec.network}: {reason}") from error
+    return network
+
+
+def _step(recipe: Recipe, network: nn.Module, device: torch.device, precision: str, *, plain: bool) -> TrainingStep:
+    step = TrainingStep(recipe, network, device, precision)
+    if plain:
+        step.optimizer = build_optimizer(recipe, network, fused=False)
+        step.ema = ModelEmaV3(network, decay=recipe.ema_decay)
+    return step
+
+
+def _training(step: TrainingStep, images: Tensor, labels: Tensor) -> Callable[[], object]:
+    def call() -> None:
+        step.backward(step.loss(images, labels))
+        step.update()
+
+    return call
+
+
+def _inference(forward: Callable[..., Any], images: Tensor, precision: str) -> Callable[[], object]:
+    @torch.no_grad()
+    def call() -> object:
+        with autocast(images.device, precision):
+            return forward(images)
+
+    return call

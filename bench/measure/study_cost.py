@@ -1,0 +1,90 @@
+"""What a study costs on this machine or on GPUs: images, and hours at speeds that were measured."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bench.experiments.speeds import CPU, IMAGES_PER_S, PX
+from bench.experiments.study import Study
+from bench.measure import cost
+from bench.results.findings import BROKEN_SEAL, Complexity
+from bench.results.run_folder import RunRecords
+from bench.spec.specs import DATASETS, Network, RunSpec
+
+EVALUATED = 1 / 3
+"""of a training step, what an image costs that is only evaluated"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What is left of some runs."""
+
+    runs: int
+    """all of them"""
+    completed: int
+    images: float
+    """still to be trained on, over all epochs"""
+    hours: float | None
+    """of this machine's CPU or of one GPU; None where a speed is not known"""
+    bases: tuple[str, ...]
+    """where the speeds come from"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """Images and hours of runs."""
+
+    study: Study
+    records: RunRecords
+    """on this machine"""
+    measured: Mapping[Network, Complexity]
+    """networks, to price by where no run on a GPU says how fast it was"""
+    threads: int | None
+    """that a run has on this machine's CPU; None to price in GPU hours"""
+
+    def left(self, specs: Iterable[RunSpec]) -> Cost:
+        """What is left of some runs."""
+        found = [self._left(spec) for spec in specs]
+        hours = [hours for _, hours, _ in found]
+        known = [one for one in hours if one is not None]
+        return Cost(
+            runs=len(found),
+            completed=sum(not images for images, _, _ in found),
+            images=sum(images for images, _, _ in found),
+            hours=sum(known) if len(known) == len(found) else None,
+            bases=tuple(dict.fromkeys(basis for images, _, basis in found if basis and images)),
+        )
+
+    def _left(self, spec: RunSpec) -> tuple[float, float | None, str]:
+        record = self.records.get(spec.run_id)
+        epochs = spec.recipe.total_epochs
+        part = 0.0 if record and record.status == "completed" else 1 - (record.epoch if record else 0) / epochs
+        trained, evaluated = images(spec)
+        if self.threads is None:
+            gpu = cost.estimates([spec], self.measured, self.records.all())[spec.run_id]
+            return part * trained, gpu.gpu_hours if gpu else None, gpu.basis if gpu else ""
+        speed, basis = self._images_per_s(spec)
+        hours = part * (trained + EVALUATED * evaluated) / speed / 3600 if speed else None
+        return part * trained, hours if part else 0.0, basis
+
+    def _images_per_s(self, spec: RunSpec) -> tuple[float | None, str]:
+        """On this machine's CPU, and how that is known."""
+        assert self.threads
+        what = cost.what(spec.identity())
+        for record in self.records.all():
+            measured = record.device == "cpu" and record.images_per_s and record.seal != BROKEN_SEAL
+            if measured and cost.what(record.spec) == what:
+                return record.images_per_s, "speeds of earlier runs here"
+        alike = [arm.key for arm in self.study.arms if (arm.model, arm.model_args) == (spec.model, spec.model_args)]
+        key = next((key for key in alike if key in IMAGES_PER_S), None)
+        if key is None:
+            return None, ""
+        speed = IMAGES_PER_S[key] * self.threads * (PX / spec.img_size) ** 2
+        return speed, f"speeds measured on {CPU}, {self.threads} thread{'s' * (self.threads > 1)} here"
+
+
+def images(spec: RunSpec) -> tuple[float, float]:
+    """Images that a run trains on, and those that it only evaluates, over all epochs."""
+    contents, recipe = DATASETS[spec.dataset], spec.recipe
+    trained = contents.train_images * (1 - recipe.held_out) * recipe.train_fraction * recipe.total_epochs
+    held_out = recipe.held_out * contents.train_images * recipe.total_epochs
+    return trained, held_out + contents.val_images * (1 if recipe.held_out else recipe.total_epochs)

@@ -1,0 +1,202 @@
+"""Pieces of the figures that show a network: boxes, bars, arrows and text, placed in inches from the top left."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
+from matplotlib.text import Text
+
+from bench.report.evidence import link, outline_file
+from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from bench.report.text import DASH, pipe
+from bench.results.findings import LayerShape, Outline
+
+SOFT_SPLIT, ATTENTION, MLP, LINEAR, GIVEN, CHEAP = VERMILLION, BLUE, GREEN, PURPLE, "#555555", ORANGE
+"""colours, by what a piece does; every piece is named in words too"""
+
+INK, LINES = "black", "#444444"
+SMALL, NORMAL, LARGE = 8, 9, 11
+"""points; nothing is smaller than the first at a width of 9 inches"""
+
+WIDTH = 9.0
+"""of a figure, inches"""
+
+
+def canvas(height: float, title: str) -> tuple[Figure, Axes]:
+    """An empty figure of ``WIDTH`` by ``height`` inches, whose coordinates are inches to the right and down."""
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, WIDTH)
+    axes.set_ylim(height, 0)
+    axes.set_axis_off()
+    write(axes, WIDTH / 2, 0.24, title, size=LARGE)
+    return figure, axes
+
+
+def write(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    size: float = SMALL,
+    bold: bool = False,
+    color: str = INK,
+    align: str = "center",
+) -> Text:
+    """A line of text about (x, y), or beginning or ending there with ``align`` "left" or "right"."""
+    weight = "bold" if bold else "normal"
+    # By the baseline, a third of the size below the middle: letters that reach below it shift no word.
+    return axes.text(x, y + 0.35 * size / 72, text, fontsize=size, weight=weight, color=color, ha=align, va="baseline")
+
+
+def tint(color: str, strength: float = 0.16) -> tuple[float, float, float]:
+    """The colour on white."""
+    red, green, blue = (1 - strength * (1 - part) for part in to_rgb(color))
+    return red, green, blue
+
+
+def box(
+    axes: Axes, x: float, y: float, width: float, height: float, lines: Sequence[str], color: str = GIVEN
+) -> tuple[float, float]:
+    """A box with its name in the first line; returns its centre."""
+    axes.add_patch(_rounded(x, y, width, height, facecolor=tint(color), edgecolor=color, linewidth=1.2))
+    centre = x + width / 2, y + height / 2
+    pitch = 0.155
+    for i, line in enumerate(lines):
+        write(axes, centre[0], centre[1] + (i - (len(lines) - 1) / 2) * pitch, line, bold=i == 0)
+    return centre
+
+
+def panel(axes: Axes, x: float, y: float, width: float, height: float) -> None:
+    """A frame behind what belongs together."""
+    look = {"facecolor": "#f7f7f7", "edgecolor": "#bbbbbb", "linewidth": 0.8, "zorder": 0}
+    axes.add_patch(_rounded(x, y, width, height, **look))
+
+
+def _rounded(x: float, y: float, width: float, height: float, **look: object) -> FancyBboxPatch:
+    return FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=0.06", **look)  # type: ignore[arg-type]
+
+
+def bar(axes: Axes, x: float, y: float, width: float, height: float, color: str, *, strength: float = 0.45) -> None:
+    """A plain rectangle, for something drawn to scale."""
+    axes.add_patch(Rectangle((x, y), width, height, facecolor=tint(color, strength), edgecolor=color, linewidth=0.9))
+
+
+def arrow(axes: Axes, *points: tuple[float, float], head: bool = True) -> None:
+    """A line through the points, upright and level, with a head at the last."""
+    (from_x, from_y), (x, y) = points[-2:]
+    length, half = 0.075, 0.035
+    right, down = ((x > from_x) - (x < from_x), (y > from_y) - (y < from_y))
+    if head:
+        base_x, base_y = x - right * length, y - down * length
+        corners = [(x, y), (base_x + down * half, base_y + right * half), (base_x - down * half, base_y - right * half)]
+        axes.add_patch(Polygon(corners, facecolor=LINES, edgecolor="none", zorder=2))
+        points = (*points[:-1], (base_x, base_y))
+    axes.plot(*zip(*points, strict=True), color=LINES, linewidth=1, solid_capstyle="butt", solid_joinstyle="miter")
+
+
+def plus(axes: Axes, x: float, y: float, radius: float = 0.09) -> None:
+    """A sum of what its arrows bring."""
+    axes.add_patch(Circle((x, y), radius, facecolor="white", edgecolor=LINES, linewidth=1))
+    arm = 0.6 * radius
+    axes.plot([x - arm, x + arm], [y, y], color=LINES, linewidth=1)
+    axes.plot([x, x], [y - arm, y + arm], color=LINES, linewidth=1)
+
+
+def sizes(shape: Sequence[int]) -> str:
+    """A shape in words, as "3136 × 147"."""
+    return " × ".join(map(str, shape))
+
+
+def params(*layers: LayerShape) -> str:
+    """How many params the layers hold, in words."""
+    return f"{sum(layer.params for layer in layers):,} params"
+
+
+def kind(layer: LayerShape) -> str:
+    """What a layer of the T2T module, an attention or an MLP is called."""
+    return {
+        "TokenPerformer": "Performer",
+        "TokenTransformer": "Transformer",
+        "SEAttention": "Attention, SE",
+        "GhostAttention": "Ghost attention",
+        "GhostMlp": "Ghost MLP",
+        "Mlp": "MLP",
+    }.get(layer.kind, layer.kind)
+
+
+def layers_frame(outlines: Sequence[Outline], names: Sequence[str]) -> pd.DataFrame:
+    """A line a layer that is among the names, with its shapes, settings and params."""
+    return pd.DataFrame(
+        [
+            {
+                "network": str(outline.network),
+                "img_size": outline.network.img_size,
+                "layer": layer.name,
+                "kind": layer.kind,
+                "input": sizes(layer.inputs),
+                "output": sizes(layer.output),
+                "settings": ", ".join(f"{name} {value}" for name, value in layer.settings.items()),
+                "params": layer.params,
+                "trainable_params": layer.trainable_params,
+                "evidence": outline_file(outline.network),
+            }
+            for outline in outlines
+            for layer in outline.layers
+            if layer.name in names
+        ]
+    )
+
+
+def layers_markdown(
+    number: int, title: str, caption: str, alt: str, outlines: Sequence[Outline], frame: pd.DataFrame
+) -> str:
+    """The page of a figure that shows networks.
+
+    Args:
+        number: of the figure.
+        title: likewise.
+        caption: what the picture shows.
+        alt: the picture in words.
+        outlines: that it was drawn from.
+        frame: from ``layers_frame``.
+    """
+    shown = pd.DataFrame(
+        {
+            **({"Network": [f"`{name}`" for name in frame["network"]]} if len(outlines) > 1 else {}),
+            "Layer": [f"`{name}`" for name in frame["layer"]],
+            "kind": frame["kind"],
+            "input": frame["input"].replace("", DASH),
+            "output": frame["output"],
+            "settings": frame["settings"].replace("", DASH),
+            "params": [f"{count:,}" for count in frame["params"]],
+            "trainable": [f"{count:,}" for count in frame["trainable_params"]],
+        }
+    )
+    name, splits = f"figure_{number}", (frame["kind"] == "Unfold").any()
+    sections = [
+        f"# Figure {number}: {title}",
+        f"![{alt}]({name}.png)",
+        caption,
+        "## Layers",
+        "As the built network has them, batch left out"
+        + ("; a soft split (`Unfold`) gives features × windows, whose transpose is the tokens." if splits else "."),
+        pipe(shown, text=("Network", "Layer", "kind", "input", "output", "settings")),
+        "\n".join(_read_off(outline) for outline in outlines),
+        f"The same for programs: [{name}.csv]({name}.csv), and the picture for print: [{name}.svg]({name}.svg).",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _read_off(outline: Outline) -> str:
+    network = outline.network
+    versions = ", ".join(f"{name} {version}" for name, version in outline.versions.items())
+    return (
+        f"- `{network}` at {network.img_size} px, {outline.params:,} params: read off the built network on "
+        f"{outline.measured_at[:10]} on {outline.machine}, with {versions} "
+        f"({link('evidence', outline_file(network))})."
+    )

@@ -1,0 +1,75 @@
+"""Figure 1: top-1 against MACs and params, for all networks of Tables 2 to 4."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.paper import TABLES
+from bench.report.evidence import link
+from bench.report.figures.plots import saved, tradeoff_figure
+from bench.report.pages.table import comparison
+from bench.report.text import DASH, escape, pipe
+from bench.spec.specs import Edition, Row
+
+TABLES_SHOWN = (2, 3, 4)
+"""numbers of the tables whose networks it shows"""
+
+
+TITLE = "Figure 1: top-1 on ImageNet against MACs and params"
+
+
+def figure_1(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> Figure:
+    """The figure: published accuracies hollow, ours filled with their errors, on logarithmic axes.
+
+    Args:
+        edition: whose printed accuracies to show.
+        frames: from ``table_frame``, by table.
+    """
+    rows, frame = _shown(edition, frames)
+    return tradeoff_figure(rows, edition, frame, TITLE, log=True)
+
+
+def figure_1_files(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> dict[str, str | bytes]:
+    """The figure, its page and its CSV, by suffix."""
+    rows, frame = _shown(edition, frames)
+    columns = ["model", "network", "img_size", "published_top1_pct", "top1_pct", "top1_std", "seeds", "run_ids"]
+    columns += ["evaluated_se_pct", "evaluated_evidence", "params_m", "macs_g", "measured_in"]
+    numbered = frame[["table", *columns]].assign(curve=[row.curve for row in rows])
+    cells = comparison(frame)
+    shown = pd.DataFrame(
+        {
+            "Curve": [escape(row.curve) for row in rows],
+            "Model": cells["Model"].map(escape),
+            "Table": [f"[{number}](table_{number}.md)" for number in frame["table"]],
+            "Top-1 %: paper": cells["Top-1 %: paper"],
+            "Top-1 %: ours": cells["Top-1 %: ours"],
+            "Params M: ours": cells["Params M: ours"],
+            "MACs G: ours": cells["MACs G: ours"],
+            "evidence": [DASH if pd.isna(file) else link("measurement", file) for file in frame["measured_in"]],
+        }
+    )
+    sections = [
+        f"# {TITLE}",
+        f"![{TITLE}](figure_1.png)",
+        f"Every network of Tables 2 to 4 that has a curve, once. Accuracies are those that the {edition.name} edition "
+        "prints, as hollow marks, and ours, where there are any, as filled ones with two standard errors; params and "
+        "MACs are those measured here. A row that is not measured has no mark.",
+        pipe(shown, text=("Curve", "Model", "evidence")),
+        "For programs: [figure_1.csv](figure_1.csv); for print: [figure_1.svg](figure_1.svg).",
+    ]
+    files: dict[str, str | bytes] = {"md": "\n\n".join(sections) + "\n"}
+    files |= {"csv": numbered.to_csv(index=False, lineterminator="\n")}
+    return files | saved(figure_1(edition, frames))
+
+
+def _shown(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> tuple[list[Row], pd.DataFrame]:
+    """The rows with a mark, and their lines, with the number of the first table that has them."""
+    lines: dict[tuple[str, str], tuple[Row, int, int]] = {}  # a network that several tables print has one mark
+    for number in TABLES_SHOWN:
+        for i, row in enumerate(TABLES[number].rows_in(edition)):
+            if row.curve:
+                lines.setdefault((row.curve, row.point), (row, number, i))
+    rows = [row for row, _, _ in lines.values()]
+    frame = pd.concat([frames[number].iloc[[i]].assign(table=number) for _, number, i in lines.values()])
+    return rows, frame.reset_index(drop=True)

@@ -1,0 +1,131 @@
+"""Pictures of a study: effects with their intervals, learning curves, accuracy against training speed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.report.contests import AGREES, CANNOT_TELL, DISAGREES, Outcome
+from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
+from bench.report.study_results import ArmResult, StudyResults
+
+_VERDICTS = {AGREES: (BLUE, "o"), DISAGREES: (VERMILLION, "s"), CANNOT_TELL: ("0.45", "D")}
+_FAMILIES = {"T2T-ViT": BLUE, "ViT": VERMILLION, "ResNet": GREEN, "MobileNet": PURPLE}
+_DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+_MARKERS = "os^Dv"
+
+
+def study_pictures(results: StudyResults) -> dict[str, dict[str, bytes]]:
+    """Every picture that there is something for, by the end of its name, as ``saved`` gives it."""
+    found = {"": effects_figure(results), "_curves": curves_figure(results), "_speed": speed_figure(results)}
+    return {name: saved(figure) for name, figure in found.items() if figure}
+
+
+def effects_figure(results: StudyResults) -> Figure | None:
+    """Difference and 95 % interval of each contest, claim by claim; the paper's side is shaded."""
+    names = {one.arm.key: one.arm.name for one in results.arms}
+    rows = [
+        (answer.question.key, outcome)
+        for answer in results.answers
+        for outcome in answer.outcomes
+        if outcome.effect and outcome.effect.is_known
+    ]
+    if not rows:
+        return None
+    figure = Figure(figsize=(9, 1.4 + 0.42 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    ends = [end for _, outcome in rows if outcome.effect for end in outcome.effect.interval()]
+    limit = 1.08 * max(abs(end) for end in ends)
+    for y, (_, outcome) in enumerate(rows):
+        _effect(axes, y, outcome, limit, results.study.margin)
+    axes.axvline(0, color="black", linewidth=0.8)
+    labels = [
+        f"{f'claim {key}' if key.isdecimal() else key}: {names[o.contest.arm]}\nagainst {names[o.contest.against]}"
+        for key, o in rows
+    ]
+    axes.set_yticks(range(len(rows)), labels, fontsize=8)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(-limit, limit)
+    axes.tick_params(axis="y", length=0)
+    hollow = "; hollow: beside the claim" if any(outcome.contest.beside for _, outcome in rows) else ""
+    axes.set_xlabel(f"difference of top-1 in points, with its 95 % interval\nshaded: as the paper has it{hollow}")
+    axes.grid(axis="x", alpha=0.25)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    handles = [
+        Line2D([], [], color=color, marker=marker, label=verdict) for verdict, (color, marker) in _VERDICTS.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def _effect(axes: Axes, y: int, outcome: Outcome, limit: float, margin: float) -> None:
+    assert outcome.effect
+    low, high = outcome.effect.interval()
+    color, marker = _VERDICTS[outcome.verdict]
+    expected = {"better": (0, limit), "worse": (-limit, 0), "alike": (-margin, margin)}[outcome.contest.expects]
+    axes.fill_betweenx([y - 0.38, y + 0.38], *expected, color=BLUE, alpha=0.08, linewidth=0)
+    face = "white" if outcome.contest.beside else color
+    axes.plot([low, high], [y, y], color=color, linewidth=1.6)
+    axes.plot(outcome.effect.difference_pct, y, color=color, marker=marker, markerfacecolor=face, markersize=7)
+
+
+def curves_figure(results: StudyResults) -> Figure | None:
+    """Held-out accuracy and training loss over the epochs, the mean over the seeds of each core arm."""
+    arms = [one for one in results.arms if one.arm.core and any(m.lines for m in one.metrics.values())]
+    if not arms:
+        return None
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    top1, loss = figure.subplots(1, 2)
+    for one in arms:
+        lines = [line for metrics in one.metrics.values() for line in metrics.lines]
+        frame = pd.DataFrame(lines)
+        accuracy = frame["ema_top1_pct"] if "ema_top1_pct" in frame else frame["raw_top1_pct"]
+        for axes, values in ((top1, accuracy), (loss, frame["train_loss"])):
+            by_epoch = values.groupby(frame["epoch"] + 1).mean()
+            axes.plot(by_epoch.index, by_epoch, label=one.arm.name, **_style(arms, one))
+    held_out = ", held-out images" if results.study.recipe.held_out else ""
+    for axes, label in ((top1, f"top-1{held_out} (%)"), (loss, "training loss")):
+        axes.set_xlabel("epochs finished")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    handles = top1.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3.5)
+    return figure
+
+
+def speed_figure(results: StudyResults) -> Figure | None:
+    """Accuracy on the test images against measured training speed, with the deviation of the seeds."""
+    arms = [one for one in results.arms if one.arm.core and one.mean is not None and one.images_per_s]
+    if not arms:
+        return None
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    for one in arms:
+        style = {**_style(arms, one), "linestyle": ""}
+        x, y = one.images_per_s or np.nan, one.mean or np.nan
+        axes.errorbar([x], [y], [one.std or 0.0], label=one.arm.name, capsize=3, elinewidth=1.2, **style)
+    axes.set_xlabel("images a second in training, measured in these runs (bars: standard deviation over the seeds)")
+    axes.set_ylabel("top-1 on the test images (%)")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(0.1)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return figure
+
+
+def _style(arms: Sequence[ArmResult], one: ArmResult) -> dict[str, Any]:
+    """A colour a family, dashes and a mark an arm of it."""
+    place = [other for other in arms if other.arm.family == one.arm.family].index(one)
+    return {
+        "color": _FAMILIES.get(one.arm.family, ORANGE),
+        "linestyle": _DASHES[place % len(_DASHES)],
+        "marker": _MARKERS[place % len(_MARKERS)],
+        "markersize": 6,
+        "linewidth": 1.4,
+    }

@@ -1,0 +1,1 @@
+"""What was found, as it lies on disk."""

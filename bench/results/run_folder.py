@@ -1,0 +1,578 @@
+"""A run's folder: who owns it, what it remembers, and checkpoints that are sound or not used.
+
+``<runs>/<run_id>/`` holds spec.json, record.json, metrics.jsonl, predictions.npz, owner.json, progress.json and
+``checkpoints/epoch-EEEEE-step-SSSSSSS.pt`` with a ``.sha256`` beside each.
+
+One process owns a folder at a time. A kernel lock (flock) keeps out a second process of the same machine and dies
+with its owner. A token in owner.json, new with each owner, keeps out an older copy wherever it runs: every write is
+preceded by a look at the token, and a copy that finds another one stops without writing. Where the file system shares
+no locks between machines, a heartbeat (the age of owner.json) tells a live owner from a dead one. A Slurm job that was
+restarted takes the folder from its own older copy, dead or alive: Slurm has given that one up.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.results.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
+from bench.results.progress import Progress
+from bench.results.store import (
+    fingerprint,
+    replace,
+    run_predictions_path,
+    sealed,
+    sha256_of,
+    unsealed,
+    write_atomically,
+)
+from bench.spec.specs import RequestError, RunSpec, Weights
+
+HEARTBEAT_S = 15.0
+"""an owner touches owner.json this often; one on another machine is dead after three missed beats"""
+
+SETTLE_S = 0.3
+"""after which a process that claimed a folder looks whether another one claimed it at the same moment"""
+
+KEPT_CHECKPOINTS = 2
+
+
+class RunBusy(RequestError):
+    """Another process owns the run's folder."""
+
+
+class Fenced(Exception):
+    """A newer owner has taken the run's folder: this copy must not write any more."""
+
+
+class NoSoundCheckpoint(Exception):
+    """Checkpoints are there, and none is sound: starting from zero would hide that."""
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def load_record(folder: Path) -> RunRecord | None:
+    """A run's record, or None where there is none.
+
+    Raises:
+        ValueError: the file cannot be read, or is not a whole record.
+    """
+    path = folder / "record.json"
+    try:
+        values, seal = unsealed(path.read_text())
+        if seal == NO_SEAL and values.get("metrics_sha256"):
+            seal = BROKEN_SEAL  # it is no older than checksums, so its own was taken out
+        return RunRecord(**values | {"fingerprint": fingerprint(values.get("fingerprint")), "seal": seal})
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def load_own_record(folder: Path) -> RunRecord | None:
+    """The record of the run that the folder is named for, or None where there is none.
+
+    Raises:
+        ValueError: the file cannot be read, is not a whole record, or is another run's.
+    """
+    record = load_record(folder)
+    if record and record.run_id != folder.name:
+        raise ValueError(f"{folder / 'record.json'}: holds {record.run_id}")
+    return record
+
+
+def load_metrics(folder: Path, record: RunRecord) -> Metrics:
+    """What a run's metrics.jsonl holds of the epochs that its record speaks of.
+
+    Raises:
+        ValueError: the file is not there, or not made of lines of numbers.
+    """
+    path = folder / "metrics.jsonl"
+    if not record.epoch:
+        return Metrics(lines=())
+    try:
+        text = path.read_text().splitlines(keepends=True)[: record.epoch]
+        whole = _sha256_of_lines(text) == record.metrics_sha256
+        if record.seal == BROKEN_SEAL or (record.metrics_sha256 and not whole):
+            seal = BROKEN_SEAL
+        else:
+            seal = "" if whole and not record.seal else NO_SEAL
+        found = Metrics(lines=tuple(_numbers(number, line) for number, line in enumerate(text, start=1)), seal=seal)
+        if len(text) < record.epoch and seal != BROKEN_SEAL:
+            raise ValueError(f"{len(text)} lines, though {record.epoch} epochs are finished")
+        return found
+    except FileNotFoundError:
+        raise ValueError(f"{path}: not there, though {record.epoch} epochs are finished") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _numbers(number: int, line: str) -> dict[str, float]:
+    try:
+        return dict(json.loads(line))
+    except (ValueError, TypeError, RecursionError):
+        raise ValueError(f"line {number}: not JSON of an epoch's numbers") from None
+
+
+def _sha256_of_lines(lines: Iterable[str]) -> str:
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Who owned a run's folder last, as owner.json has it."""
+
+    token: str
+    attempt: int
+    """counts the owners"""
+    host: str
+    pid: int
+    since: str
+    released: bool
+    """whether it signed off"""
+    job: str = ""
+    """Slurm's id of the job it was part of, "12" or "12_3"; empty outside one"""
+    restart: int = 0
+    """how often Slurm had restarted that job"""
+    last_beat: float = 0.0
+    """seconds since the epoch, by the file's own clock"""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if type(getattr(self, field.name)) is not field.type:
+                raise TypeError(f"{field.name} of an owner: {getattr(self, field.name)!r}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still write, as far as this machine can tell without the lock."""
+        if self.released or time.time() - self.last_beat > 3 * HEARTBEAT_S:
+            return False
+        return self.host != socket.gethostname() or _runs(self.pid)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process of this machine runs: one that was killed and that its parent has yet to reap does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
+
+
+class RunRecords:
+    """The records below a folder of runs, each read at most once; a damaged one counts as none.
+
+    Args:
+        runs: the folder.
+    """
+
+    def __init__(self, runs: Path) -> None:
+        self.runs = runs
+        self.problems: list[str] = []
+        """a line on each damaged record that was read"""
+        self._found: dict[str, RunRecord | None] = {}
+        self._of: dict[str, list[RunRecord]] = {}
+        self._alike: dict[str, list[str]] = defaultdict(list)  # ids by all but seed and digits
+        if runs.is_dir():
+            for run_id in sorted(entry.name for entry in os.scandir(runs) if entry.is_dir()):
+                self._alike[_without_seed(run_id)].append(run_id)
+
+    def get(self, run_id: str) -> RunRecord | None:
+        """One run's."""
+        if run_id not in self._found:
+            self._found[run_id] = None
+            try:
+                self._found[run_id] = load_own_record(self.runs / run_id)
+            except ValueError as error:
+                self.problems.append(str(error))
+        return self._found[run_id]
+
+    def of(self, spec: RunSpec) -> list[RunRecord]:
+        """A run's with all seeds that were begun."""
+        if spec.run_id not in self._of:  # of ten thousand seeds the ids alone take a while
+            seeds = spec.seeds_in(self._alike.get(_without_seed(spec.run_id), ()))
+            self._of[spec.run_id] = [record for seed in seeds if (record := self.get(seed.run_id))]
+        return list(self._of[spec.run_id])
+
+    def from_files(self, spec: RunSpec) -> list[RunRecord]:
+        """Those of a fine-tuning that started from a file instead of from another run."""
+        alike = map(self.get, self._alike.get(_without_seed(spec.run_id), ()))
+        return [record for record in alike if record and record.is_from_a_file(spec)]
+
+    def all(self) -> list[RunRecord]:
+        """Every run's, the one that was heard of last first: an estimate takes the first that fits."""
+        every = [record for ids in self._alike.values() for record in map(self.get, ids) if record]
+        return sorted(every, key=lambda r: str(r.history[-1].get("when")) if r.history else "", reverse=True)
+
+
+def _without_seed(run_id: str) -> str:
+    return run_id.rpartition("-s")[0]
+
+
+class OwnedRun:
+    """A run's folder in the hands of this process; made by ``own``."""
+
+    def __init__(self, folder: Path, attempt: int) -> None:
+        self.folder = folder
+        self.attempt = attempt
+        """counts the owners, as far as owner.json remembers them"""
+        self.token = uuid.uuid4().hex
+        self.job, self.restart = _slurm_job()
+        self._progress: Progress | None = None
+        self._told: Progress | None = None  # the newest on disk
+        self._telling = threading.Lock()
+
+    def check(self) -> None:
+        """Before every write.
+
+        Raises:
+            Fenced: the token on disk is not ours.
+        """
+        owner = last_owner(self.folder)
+        if owner is None or owner.token != self.token:
+            newer = f"pid {owner.pid} on {owner.host}" if owner else "it signed off"
+            raise Fenced(
+                f"{self.folder.name}: a newer process owns the run ({newer}); this one, pid {os.getpid()}, stops "
+                "without writing"
+            )
+
+    def tell(self, progress: Progress) -> None:
+        """Say how far the run is to whoever watches: at once in a new phase, else with the next beat."""
+        new_phase = self._progress is None or self._progress.phase is not progress.phase
+        self._progress = progress
+        if new_phase:
+            with contextlib.suppress(Fenced, OSError):  # the next write that matters says so
+                self.check()
+                self.write_progress()
+
+    def write_progress(self) -> None:
+        """Write progress.json, if there is news."""
+        with self._telling:
+            progress = self._progress
+            if progress is not None and progress is not self._told:
+                text = json.dumps({"attempt": self.attempt, **dataclasses.asdict(progress)}) + "\n"
+                write_atomically(self.folder / "progress.json", text)
+                self._told = progress
+
+    def save_record(self, record: RunRecord) -> None:
+        """Write record.json whole."""
+        self._write("record.json", sealed(dataclasses.asdict(record)))
+
+    def save_metrics(self, record: RunRecord, lines: Sequence[Mapping[str, float]]) -> None:
+        """Write metrics.jsonl whole, so that no line of an abandoned attempt survives, and the record with its sha256.
+
+        Whoever reads in between, or after a kill in between, finds at least the lines that the record speaks of.
+
+        Args:
+            record: gets the number of lines as its finished epochs, and their checksum.
+            lines: one an epoch.
+        """
+        text = [json.dumps(line) + "\n" for line in lines]
+        goes_back = len(text) < record.epoch  # to an older checkpoint
+        record.epoch, record.metrics_sha256 = len(text), _sha256_of_lines(text)
+        if goes_back:
+            self.save_record(record)
+        self._write("metrics.jsonl", "".join(text))
+        if not goes_back:
+            self.save_record(record)
+
+    def save_predictions(self, record: RunRecord, content: bytes) -> None:
+        """Write what the last epoch said of every image, and its checksum into the record, which the caller saves."""
+        self.check()
+        write_atomically(run_predictions_path(self.folder.parent, self.folder.name), content)
+        record.predictions_sha256 = hashlib.sha256(content).hexdigest()
+
+    def _write(self, name: str, text: str) -> None:
+        self.check()
+        write_atomically(self.folder / name, text)
+
+    def save_checkpoint(self, epoch: int, step: int, content: bytes | memoryview) -> Path:
+        """Save a checkpoint with its checksum, and drop all but the newest two.
+
+        The checksum lands before the checkpoint: a process killed in between leaves a checksum without a
+        file, never a file without a checksum.
+
+        Raises:
+            OSError: no room, for example; the checkpoints that were there stay.
+        """
+        folder = self.folder / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"epoch-{epoch:05d}-step-{step:07d}.pt"
+        temporary = folder / f".{path.name}.tmp"
+        self.check()
+        for stale in folder.glob(".*.tmp"):
+            stale.unlink()
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            self.check()
+            write_atomically(_checksum_path(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+            replace(temporary, path)
+            (self.folder / "saved").touch()
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self.check()
+        for old in checkpoints(self.folder)[KEPT_CHECKPOINTS:]:
+            old.unlink()
+            _checksum_path(old).unlink(missing_ok=True)
+        return path
+
+    def newest_sound_checkpoint(self) -> tuple[Path | None, list[str]]:
+        """The newest checkpoint whose checksum holds, and a line on each newer one that is not sound.
+
+        The unsound ones are set aside under another name, so that they neither count as kept nor get lost.
+
+        Raises:
+            NoSoundCheckpoint: there are checkpoints, and no sound one.
+        """
+        problems: list[str] = []
+        unsound: list[Path] = []
+        for path in checkpoints(self.folder):
+            problem = _unsound(path)
+            if not problem:
+                self.check()
+                for bad in unsound:
+                    bad.replace(bad.with_suffix(".unsound"))
+                    _checksum_path(bad).unlink(missing_ok=True)
+                return path, problems
+            unsound.append(path)
+            problems.append(f"{path.name}: {problem}")
+        if not problems and (self.folder / "saved").exists():
+            problems.append("there were some, and they are gone")
+        if problems:
+            raise NoSoundCheckpoint(
+                f"no sound checkpoint in {self.folder / 'checkpoints'} ({'; '.join(problems)}); restore one, or remove "
+                "the run's folder to train it anew"
+            )
+        return None, problems
+
+
+def final_checkpoint(folder: Path) -> Path:
+    """The checkpoint at the end of a completed run, for another that starts from its weights.
+
+    Raises:
+        RequestError: it is not completed, or its checkpoint is not there, or not sound.
+    """
+    record = load_record(folder)
+    if record is None or record.status != "completed":
+        state = record.status if record else "not begun"
+        raise RequestError(f"it starts from the weights of {folder.name}, which is {state}; train that one first")
+    if record.seal == BROKEN_SEAL:
+        raise RequestError(
+            f"it starts from the weights of {folder.name}, whose record was {BROKEN_SEAL}; restore the record, or "
+            "remove that run's folder to train it anew"
+        )
+    newest, problem = last_checkpoint(folder)
+    if newest is None:
+        raise RequestError(
+            f"it starts from the weights of {folder.name}, and its last checkpoint cannot be used ({problem}); restore "
+            "it, or remove that run's folder to train it anew"
+        )
+    return newest
+
+
+def last_checkpoint(folder: Path) -> tuple[Path | None, str]:
+    """A run's newest checkpoint if it is sound, and else why there is none to use."""
+    newest = next(iter(checkpoints(folder)), None)
+    problem = _unsound(newest) if newest else "it is gone"
+    return (None, problem) if problem else (newest, "")
+
+
+def last_checksum(folder: Path) -> str:
+    """That of a run's newest checkpoint as it was recorded; empty where it was not, or there is no checkpoint."""
+    newest = next(iter(checkpoints(folder)), None)
+    return (_recorded_checksum(newest) or "") if newest else ""
+
+
+def given_file(weights: Weights, files: Mapping[str, str], option: str) -> Path:
+    """Where a file of weights lies.
+
+    Args:
+        weights: what is in it.
+        files: by sha256.
+        option: that gives such a file.
+
+    Raises:
+        RequestError: it is not given, not there, or holds something else by now.
+    """
+    path = files.get(weights.sha256)
+    name = f"{weights.file or 'a file of weights'} (sha256 {weights.sha256[:8]}...)"
+    if path is None:
+        raise RequestError(f"the run needs {name}; give it with {option}")
+    try:
+        found = sha256_of(Path(path))
+    except OSError as error:
+        raise RequestError(f"the run needs {name}, and {path}: {error.strerror}; give it with {option}") from error
+    if found != weights.sha256:
+        raise RequestError(
+            f"the run needs {name}, and {path} holds another by now (sha256 {found[:8]}...); restore it, or give the "
+            "command again"
+        )
+    return Path(path)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """A run's checkpoints, newest first."""
+    found = (folder / "checkpoints").glob("epoch-*-step-*.pt")
+    return sorted(found, key=lambda path: [int(part) for part in path.stem.split("-")[1::2]], reverse=True)
+
+
+def _checksum_path(checkpoint: Path) -> Path:
+    return checkpoint.with_suffix(".pt.sha256")
+
+
+def _recorded_checksum(checkpoint: Path) -> str | None:
+    try:
+        return _checksum_path(checkpoint).read_text().split()[0]
+    except (OSError, IndexError, UnicodeDecodeError):
+        return None
+
+
+def _unsound(path: Path) -> str:
+    """Why a checkpoint is not sound; empty if it is."""
+    expected = _recorded_checksum(path)
+    if expected is None:
+        return "its checksum is missing"
+    found = sha256_of(path)
+    return "" if found == expected else f"checksum {found[:8]} is not the recorded {expected[:8]}"
+
+
+@contextlib.contextmanager
+def own(folder: Path, beat_s: float = HEARTBEAT_S) -> Iterator[OwnedRun]:
+    """Own a run's folder, made if need be, until the block ends.
+
+    Args:
+        folder: the run's.
+        beat_s: seconds between two signs of life, at most ``HEARTBEAT_S``.
+
+    Raises:
+        RunBusy: a live process owns it, named by host and pid.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    overtaken = _is_older_copy(last_owner(folder))
+    if overtaken:
+        (folder / "lock").unlink(missing_ok=True)  # it may hold that one for ever; the token keeps it from writing
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _busy(folder, last_owner(folder)) from None
+        owner = last_owner(folder)
+        if not overtaken and _alive_elsewhere(folder, owner):
+            raise _busy(folder, owner)
+        run = OwnedRun(folder, (owner.attempt if owner else 0) + 1)
+        _write_owner(run, released=False)
+        time.sleep(SETTLE_S)
+        owner = last_owner(folder)
+        if owner is None or owner.token != run.token:
+            raise _busy(folder, owner)
+        for stale in folder.glob(".*.tmp"):  # of an owner that was killed
+            stale.unlink(missing_ok=True)
+        stop = threading.Event()
+        heart = threading.Thread(target=_beat, args=(run, beat_s, stop), daemon=True)
+        heart.start()
+        try:
+            yield run
+        finally:
+            stop.set()
+            heart.join()
+            with contextlib.suppress(Fenced, OSError):  # a full disk: the lock's end says enough on this machine
+                run.check()
+                _write_owner(run, released=True)
+
+
+def last_owner(folder: Path) -> Owner | None:
+    """Who owned the folder last; None where nobody did, or the file is damaged."""
+    path = folder / "owner.json"
+    try:
+        return Owner(**json.loads(path.read_text()), last_beat=path.stat().st_mtime)
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def load_progress(folder: Path, owner: Owner) -> Progress | None:
+    """How far the owner said it is; None until it has said so, or where the file is damaged or another's."""
+    try:
+        with (folder / "progress.json").open("rb") as file:
+            values = json.loads(file.read(10_000))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return Progress.from_json(values) if isinstance(values, dict) and values.get("attempt") == owner.attempt else None
+
+
+def _slurm_job() -> tuple[str, int]:
+    env = os.environ
+    array = f"{env.get('SLURM_ARRAY_JOB_ID')}_{env.get('SLURM_ARRAY_TASK_ID')}" if "SLURM_ARRAY_JOB_ID" in env else ""
+    return array or env.get("SLURM_JOB_ID", ""), int(env.get("SLURM_RESTART_COUNT", 0))
+
+
+def _is_older_copy(owner: Owner | None) -> bool:
+    """Whether Slurm has restarted the owner's job as ours: then the owner is lost, whatever it still does."""
+    job, restart = _slurm_job()
+    return owner is not None and not owner.released and owner.job == job != "" and owner.restart < restart
+
+
+def _busy(folder: Path, owner: Owner | None) -> RunBusy:
+    who = f"pid {owner.pid} on {owner.host} since {owner.since}" if owner else "another process"
+    return RunBusy(
+        f"run {folder.name} is being trained by {who}; wait for it, or stop that process and give the same command "
+        "again"
+    )
+
+
+def _alive_elsewhere(folder: Path, owner: Owner | None) -> bool:
+    """Whether the last owner is on another machine and its heart beats; waits for a beat if need be.
+
+    A job that is submitted again comes seconds after its predecessor died.
+    """
+    if owner is None or owner.released or owner.host == socket.gethostname():
+        return False  # on this machine the kernel's lock has answered already
+    while time.time() - owner.last_beat < 3 * HEARTBEAT_S:
+        time.sleep(HEARTBEAT_S / 15)
+        if (folder / "owner.json").stat().st_mtime != owner.last_beat:
+            return True
+    return False
+
+
+def _write_owner(run: OwnedRun, *, released: bool) -> None:
+    owner = {
+        "token": run.token,
+        "attempt": run.attempt,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": now(),
+        "released": released,
+        "job": run.job,
+        "restart": run.restart,
+    }
+    write_atomically(run.folder / "owner.json", json.dumps(owner) + "\n")
+
+
+def _beat(run: OwnedRun, beat_s: float, stop: threading.Event) -> None:
+    while not stop.wait(beat_s):
+        with contextlib.suppress(OSError):
+            owner = last_owner(run.folder)
+            if owner is None or owner.token != run.token:
+                return
+            os.utime(run.folder / "owner.json")
+            run.write_progress()

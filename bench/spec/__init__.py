@@ -1,0 +1,1 @@
+"""What can be asked: rows, tables, claims, recipes and runs. Standard library only."""

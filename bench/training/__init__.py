@@ -1,0 +1,1 @@
+"""The loops: training and evaluation, and what they are made of."""
