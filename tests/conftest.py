@@ -18,8 +18,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # Hundreds of processes are started, and each would compile the suite anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-from bench.results.findings import Complexity
-from bench.spec.specs import Network
+from bench.results.measurement import Complexity
+from bench.spec.run import Network
 
 ROOT = Path(__file__).resolve().parent.parent
 

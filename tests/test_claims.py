@@ -13,7 +13,8 @@ from bench.paper.released import RELEASED
 from bench.report.frame import table_frame
 from bench.report.pages.claims import claims_frame, claims_markdown, judge, status
 from bench.report.pages.misprints import between_tables, printed_changes
-from bench.spec.specs import Claim, Comparison, Published
+from bench.spec.claim import Claim, Comparison
+from bench.spec.table import Published
 from tests.conftest import complexity
 from tests.test_feature_maps import feature_maps
 from tests.test_frame import evaluation, over_seeds

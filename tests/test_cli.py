@@ -17,7 +17,8 @@ import bench.cli.main
 from bench.cli.figure import FIGURES
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
-from bench.spec.specs import Row, Table, imagenet
+from bench.spec.run import imagenet
+from bench.spec.table import Row, Table
 from tests.conftest import ROOT
 
 IMPORTED = """

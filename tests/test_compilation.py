@@ -10,7 +10,7 @@ import torch
 
 from bench.launch import job
 from bench.results.run_folder import load_record
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 from bench.training.signals import Stop
 from tests.conftest import ROOT
 from tests.test_training import TINY, finish, resources, result, spec, start
@@ -40,8 +40,8 @@ def test_without_a_compiler_a_run_ends_before_it_begins(tmp_path):
     """In a process of its own: torch keeps what it found."""
     folder = job.prepare(tmp_path, spec())
     environment = os.environ | {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
-    code = "import sys; from bench.launch.job import Job; from bench.spec.specs import Resources; "
-    code += "sys.exit(Job(sys.argv[1], Resources(data='nowhere', compile=True))()[0])"
+    code = "import sys; from bench.entry import Job; "
+    code += "sys.exit(Job(folder=sys.argv[1], resources={'data': 'nowhere', 'compile': True})()[0])"
     command = [sys.executable, "-c", code, str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr

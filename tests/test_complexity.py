@@ -13,7 +13,8 @@ from torch import nn
 import bench.measure.complexity
 from bench.measure.complexity import CountError, count_macs, is_current, is_product
 from bench.measure.source_hash import source_sha256
-from bench.spec.specs import Network, RequestError
+from bench.spec.errors import RequestError
+from bench.spec.run import Network
 from bench.training.build import create_network
 from tests.conftest import ROOT, complexity
 

@@ -16,7 +16,7 @@ from bench.experiments.budgets import SUITES
 from bench.experiments.recipes import override
 from bench.launch.job import prepare
 from bench.report.pages.curves import ALONE, Curve, comparison_figure, curves_frame, curves_markdown, run_figure
-from bench.results.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
+from bench.results.record import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
 from bench.results.run_folder import own
 
 TINY, TUNED, RESNET = SUITES["smoke"].values()

@@ -10,7 +10,8 @@ from PIL import Image
 
 from bench.experiments.recipes import T2T_LITE, override
 from bench.spec.batch_layout import lay_out
-from bench.spec.specs import RequestError, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import RunSpec
 from bench.training import data, identity
 
 CPU = torch.device("cpu")

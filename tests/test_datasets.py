@@ -14,7 +14,8 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from bench.results import fingerprints
 from bench.spec import class_names, datasets
-from bench.spec.specs import RequestError, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import RunSpec
 from bench.training import data, identity
 
 TINY = ("--budget", "smoke", "--only", "tiny T2T-ViT", "--set", "global_batch=8", "epochs=1", "warmup_epochs=0")

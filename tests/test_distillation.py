@@ -14,7 +14,8 @@ from bench.experiments.budgets import SMOKE
 from bench.experiments.recipes import override
 from bench.launch import job
 from bench.results.run_folder import checkpoints, load_record
-from bench.spec.specs import RequestError, RunSpec, Teacher, Weights
+from bench.spec.errors import RequestError
+from bench.spec.run import RunSpec, Teacher, Weights
 from bench.training import trainer
 from bench.training.build import build_network, build_teacher
 from bench.training.signals import Stop

@@ -9,7 +9,7 @@ import pytest
 from submitit.core.utils import DelayedSubmission
 
 from bench.entry import Job
-from bench.spec.specs import Resources
+from bench.spec.run import Resources
 from tests.conftest import ROOT, names_in_pickle
 from tests.moved import move_suite
 
@@ -42,7 +42,7 @@ def test_a_job_runs_where_all_but_the_entry_has_moved(job, tmp_path):
     DelayedSubmission(job).dump(tmp_path / "job.pkl")
     moved = {
         "bench.launch.job": "bench.jobs.attempt",
-        "bench.spec.specs": "bench.vocabulary",
+        "bench.spec.run": "bench.vocabulary",
         "bench.training.signals": "bench.signals",
     }
     move_suite(tmp_path, moved)

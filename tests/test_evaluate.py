@@ -18,10 +18,10 @@ from timm.data import ImageNetInfo, create_transform
 
 from bench.paper import TABLES
 from bench.paper.released import RELEASED
-from bench.results.findings import EvaluationSpec
+from bench.results.evaluation import EvaluationSpec
 from bench.results.predictions import UNREAD, load_predictions
 from bench.results.store import evaluations_folder, load_evaluation, load_evaluations
-from bench.spec.specs import Network, Resources
+from bench.spec.run import Network, Resources
 from bench.training import evaluation as evaluate
 from bench.training.data import CIFAR_CLASSES, Synthetic, require_all_classes
 from bench.training.identity import identify

@@ -29,7 +29,7 @@ from bench.report.counting import SHOWN
 from bench.report.frame import table_frame
 from bench.results.run_folder import RunRecords
 from bench.results.store import complexity_path, save_complexity, save_evaluation, sealed, unsealed
-from bench.spec.specs import STRUCTURE
+from bench.spec.table import STRUCTURE
 from tests.conftest import ROOT, complexity
 from tests.test_frame import evaluation, over_seeds, trained
 

@@ -14,7 +14,7 @@ from bench.experiments.budgets import SUITES
 from bench.launch.local import shares
 from bench.launch.slurm.executor import Turn, arrays, turns
 from bench.results.run_folder import last_owner, load_record
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 from tests.conftest import ROOT, names_in_pickle
 
 T2T, TUNED, RESNET = SUITES["smoke"].values()

@@ -25,9 +25,10 @@ from bench.measure.feature_maps import (
     to_map,
 )
 from bench.measure.source_hash import source_sha256
-from bench.results.findings import FeatureMaps, FeatureSource, LayerMaps
+from bench.results.feature_maps import FeatureMaps, FeatureSource, LayerMaps
 from bench.results.store import load_feature_maps, save_feature_maps, sealed, unsealed
-from bench.spec.specs import Network, RequestError, Weights
+from bench.spec.errors import RequestError
+from bench.spec.run import Network, Weights
 from bench.training import data
 from models.checkpoints import CheckpointError, read_checkpoint
 

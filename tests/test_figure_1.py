@@ -8,7 +8,7 @@ from bench.paper.released import RELEASED
 from bench.report.figures.figure_1 import figure_1
 from bench.report.figures.plots import saved
 from bench.results.store import load_complexity
-from bench.spec.specs import networks
+from bench.spec.table import networks
 from tests.test_claims import frames
 from tests.test_frame import evaluation, over_seeds
 

@@ -33,10 +33,11 @@ from bench.report.figures.figure_2 import (
     name_of,
     names_of,
 )
-from bench.results.findings import FeatureSource
+from bench.results.feature_maps import FeatureSource
 from bench.results.run_folder import RunRecords
 from bench.results.store import load_feature_maps, save_feature_maps, sealed
-from bench.spec.specs import Network, RequestError, Weights
+from bench.spec.errors import RequestError
+from bench.spec.run import Network, Weights
 from models.checkpoints import Checkpoint, read_checkpoint
 from tests.test_cli import without
 from tests.test_evidence import read, rows_of, shows, tables_of

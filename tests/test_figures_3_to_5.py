@@ -17,7 +17,7 @@ from bench.report.figures.diagrams import SMALL
 from bench.report.figures.figure_3 import figure_3, figure_3_files
 from bench.report.figures.figure_4 import figure_4, figure_4_files
 from bench.report.figures.figure_5 import figure_5, figure_5_files
-from bench.spec.specs import Network
+from bench.spec.run import Network
 from tests.test_cli import one_line, without
 
 

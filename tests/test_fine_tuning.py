@@ -16,7 +16,8 @@ from bench.experiments.budgets import SMOKE
 from bench.experiments.recipes import CIFAR_TRANSFER, CIFAR_TRANSFER_CORRECTED, TRANSFER_RECIPES, override
 from bench.launch import job
 from bench.results.run_folder import checkpoints, load_record
-from bench.spec.specs import RequestError, RunSpec, Weights
+from bench.spec.errors import RequestError
+from bench.spec.run import RunSpec, Weights
 from bench.training import data, trainer
 from bench.training.build import build_network
 from bench.training.signals import Stop

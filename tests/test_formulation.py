@@ -9,7 +9,7 @@ import torch
 
 from bench.launch import job
 from bench.results.run_folder import load_record
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 from bench.training.formulation import CHANNELS_LAST, LITERAL, choose_formulation, formulations, use_formulation
 from bench.training.signals import Stop
 from tests.test_training import assert_same, resources, spec

@@ -14,9 +14,11 @@ from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
 from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
 from bench.report.pages.table import table_markdown
-from bench.results.findings import Evaluation, EvaluationSpec, RunRecord
+from bench.results.evaluation import Evaluation, EvaluationSpec
+from bench.results.record import RunRecord
 from bench.results.run_folder import RunRecords
-from bench.spec.specs import DATASETS, Network, Weights
+from bench.spec.contents import DATASETS
+from bench.spec.run import Network, Weights
 
 PROMISED = (
     "model published_top1_pct top1_pct top1_std seeds published_params_m params_m trainable_params_m "

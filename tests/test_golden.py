@@ -15,7 +15,7 @@ from bench.report.pages.claims import claims_frame, claims_markdown
 from bench.report.pages.ideas import ideas_frame, ideas_markdown
 from bench.report.pages.recipes import recipes_markdown
 from bench.report.pages.table import table_markdown
-from bench.results.findings import BROKEN_SEAL, NO_SEAL
+from bench.results.record import BROKEN_SEAL, NO_SEAL
 from tests.conftest import ROOT, complexity
 from tests.test_frame import evaluation, trained
 

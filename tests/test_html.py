@@ -23,7 +23,7 @@ PNG = base64.b64decode(
 INDEX = """# Reports
 
 Raw <script>alert("no")</script> & [the claims](claims.md#what-holds) and [Table 10](table_10.md), as
-[data](table_9.csv), once [more](table_9.csv), [elsewhere](https://example.org/a?b=c), [code](../bench/spec/specs.py).
+[data](table_9.csv), once [more](table_9.csv), [elsewhere](https://example.org/a?b=c), [code](../bench/spec/run.py).
 
 ![Figure 1: a picture](figure_1.png)
 
@@ -200,7 +200,7 @@ def test_links_lead_to_places_inside_or_say_that_they_do_not(page, parsed):
     assert by_text["the record"] == "#evidence/a%20run/record.json"
     assert by_text["all"] == "#evidence/"
     assert by_text["elsewhere"] == "https://example.org/a?b=c"
-    assert '<span class="outside" title="not in this page: ../bench/spec/specs.py">code</span>' in page
+    assert '<span class="outside" title="not in this page: ../bench/spec/run.py">code</span>' in page
     assert '<span class="outside" title="not in this page: no.png">none</span>' in page
     (data,) = [link for link in parsed.links if "download" in link]
     assert data["download"] == "table_9.csv"

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from bench.launch import dispatch
-from bench.spec.specs import RequestError, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import RunSpec
 from bench.training import data, hub_datasets
 
 datasets = pytest.importorskip("datasets", reason="pip install -c constraints.txt -e '.[hfds]'")

@@ -23,7 +23,8 @@ from bench.results import fingerprints
 from bench.results.fingerprints import DataFolder
 from bench.results.run_folder import checkpoints, load_record
 from bench.spec.batch_layout import lay_out
-from bench.spec.specs import RequestError, Resources, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import Resources, RunSpec
 from bench.training import cifar_in_memory, data, identity
 from bench.training.signals import Stop
 

@@ -19,7 +19,8 @@ from bench.experiments.recipes import CIFAR_TRANSFER, T2T_LITE, override
 from bench.launch import job
 from bench.results.run_folder import checkpoints, load_record
 from bench.spec.batch_layout import lay_out
-from bench.spec.specs import RequestError, Resources, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import Resources, RunSpec
 from bench.training import cifar_in_memory, data
 from bench.training.signals import Stop
 from tests.conftest import ROOT

@@ -17,7 +17,8 @@ from bench.experiments.recipes import DEIT, T2T_MEDIUM, override
 from bench.launch import job
 from bench.results.run_folder import load_record
 from bench.spec.batch_layout import lay_out
-from bench.spec.specs import RequestError, divisors
+from bench.spec.errors import RequestError
+from bench.spec.recipe import divisors
 from bench.training.batch_statistics import batch_statistics
 from bench.training.local_draws import LocalDraws
 from bench.training.signals import Stop

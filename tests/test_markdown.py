@@ -11,7 +11,7 @@ from bench.paper.released import RELEASED
 from bench.report.frame import table_frame
 from bench.report.pages.index import index_markdown
 from bench.report.pages.table import runs_markdown, table_markdown
-from bench.spec.specs import Network
+from bench.spec.run import Network
 from tests.conftest import complexity
 from tests.test_frame import evaluation, over_seeds, trained
 

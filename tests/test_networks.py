@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bench.paper import TABLES
-from bench.spec.specs import networks
+from bench.spec.table import networks
 from bench.training.build import OURS, create_network
 
 NETWORKS = {

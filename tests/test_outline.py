@@ -8,9 +8,10 @@ import pytest
 import bench.measure.outline
 from bench.measure.collect import outline_of
 from bench.measure.outline import is_current, read_outline
-from bench.results.findings import LayerShape
+from bench.results.measurement import LayerShape
 from bench.results.store import load_outline, outline_path, save_outline, sealed
-from bench.spec.specs import Network, RequestError
+from bench.spec.errors import RequestError
+from bench.spec.run import Network
 from models import T2TViT
 
 SPLITS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))

@@ -7,7 +7,7 @@ import pytest
 
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, EDITIONS, ICCV, README
-from bench.spec.specs import Published, Row
+from bench.spec.table import Published, Row
 
 # Table 3 of the ICCV edition: network, top-1 %, params M, MACs G.
 ICCV_TABLE_3 = """

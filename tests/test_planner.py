@@ -6,7 +6,7 @@ import pytest
 
 from bench.experiments.budgets import SUITES
 from bench.launch.planner import Action, Known, plan
-from bench.results.findings import RunRecord
+from bench.results.record import RunRecord
 
 PARENT, CHILD, OTHER = SUITES["smoke"].values()
 

@@ -14,7 +14,7 @@ from bench.paper.editions import ICCV
 from bench.report.figures.plots import seeds_figure, sweep_figure, sweep_picture, table_picture, tradeoff_figure
 from bench.report.frame import runs_frame, seeds_frame, table_frame
 from bench.results.store import load_complexity
-from bench.spec.specs import Published, Row, networks
+from bench.spec.table import Published, Row, networks
 from tests.conftest import complexity
 from tests.test_frame import over_seeds
 

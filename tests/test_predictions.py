@@ -14,7 +14,7 @@ from bench.report import evidence_files
 from bench.results.predictions import UNREAD, Predictions, load_predictions, packed, save_images
 from bench.results.run_folder import RunRecords, checkpoints, load_record
 from bench.results.store import sealed
-from bench.spec.specs import Resources
+from bench.spec.run import Resources
 from bench.training.signals import Stop
 from tests import test_identity
 from tests.test_identity import folders

@@ -12,7 +12,7 @@ from bench.paper.reasons import AUTHORS_CODE, FROZEN_LEFT_OUT, NORM_AT_5, NOT_EX
 from bench.report.counting import FUSED
 from bench.report.verdict import verdict
 from bench.results.store import load_complexity
-from bench.spec.specs import Network
+from bench.spec.run import Network
 from bench.training.build import create_network
 from tests.test_complexity import AUTHORS
 

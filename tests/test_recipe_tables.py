@@ -9,7 +9,8 @@ from bench.experiments.recipes import AUTHORS, T2T_MEDIUM
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.report.counting import SHOWN, counting_markdown
 from bench.report.pages.recipes import recipes_comparison, recipes_frame, recipes_markdown
-from bench.spec.specs import Network, Recipe, imagenet
+from bench.spec.recipe import Recipe
+from bench.spec.run import Network, imagenet
 from bench.training.data import CIFAR_MEAN, CIFAR_STD
 from tests.conftest import complexity
 

@@ -30,7 +30,9 @@ from bench.experiments.recipes import (
     override,
 )
 from bench.paper import RECIPE_TABLES, TABLES
-from bench.spec.specs import YOUNGER_FIELDS, Recipe, RequestError, RunSpec, imagenet
+from bench.spec.errors import RequestError
+from bench.spec.recipe import YOUNGER_FIELDS, Recipe
+from bench.spec.run import RunSpec, imagenet
 from bench.training.build import build_network, build_optimizer, build_scheduler
 from bench.training.data import KNOWN, train_transform
 from tests.conftest import ROOT

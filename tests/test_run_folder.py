@@ -16,8 +16,8 @@ import pytest
 import bench.results.run_folder
 from bench.launch.job import _begin
 from bench.paper import TABLES
-from bench.results.findings import RunRecord
 from bench.results.progress import Phase, Progress
+from bench.results.record import RunRecord
 from bench.results.run_folder import (
     Fenced,
     NoSoundCheckpoint,
@@ -33,7 +33,7 @@ from bench.results.run_folder import (
     own,
 )
 from bench.results.store import sealed
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 from tests.conftest import ROOT
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bench.launch.slurm.client import minutes, plain
 from bench.launch.slurm.config import Settings
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 from tests.conftest import ROOT
 
 

@@ -12,7 +12,8 @@ from bench.cli import step_speed
 from bench.experiments.recipes import T2T_MEDIUM
 from bench.measure.complexity import count_macs
 from bench.measure.speed import WARM_UP, Case, Measured, Side, matrix_gflops, measure, saved_bytes, time_in_turn
-from bench.spec.specs import RequestError, imagenet
+from bench.spec.errors import RequestError
+from bench.spec.run import imagenet
 from bench.training.build import build_network
 from tests.test_evidence import shows, tables_of
 

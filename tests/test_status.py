@@ -16,8 +16,8 @@ from bench.launch.planner import Action, plan
 from bench.launch.run_state import Queue, known, look
 from bench.launch.slurm.client import Task, tasks
 from bench.launch.slurm.submissions import Submission, load_all, save
-from bench.results.findings import RunRecord
 from bench.results.progress import Phase, Progress
+from bench.results.record import RunRecord
 from bench.results.run_folder import own
 
 PARENT, CHILD, OTHER = SUITES["smoke"].values()

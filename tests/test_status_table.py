@@ -11,7 +11,7 @@ from bench.cli.status_table import Counted, StatusTable, fitting, shortened
 from bench.experiments.budgets import SUITES
 from bench.experiments.recipes import override
 from bench.launch.job import prepare
-from bench.results.findings import RunRecord
+from bench.results.record import RunRecord
 from bench.results.run_folder import own
 from bench.results.store import write_atomically
 from tests.terminal import Terminal

@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from bench.paper.released import RELEASED
-from bench.results.findings import BROKEN_SEAL, NO_SEAL
+from bench.results.record import BROKEN_SEAL, NO_SEAL
 from bench.results.store import (
     complexity_path,
     evaluations_folder,
@@ -23,7 +23,8 @@ from bench.results.store import (
     unsealed,
     write_atomically,
 )
-from bench.spec.specs import Network, RequestError
+from bench.spec.errors import RequestError
+from bench.spec.run import Network
 from tests.conftest import complexity
 from tests.test_frame import FOURTEEN, evaluation
 

@@ -10,7 +10,8 @@ from bench.experiments.scales import SECOND_OPINIONS, STUDIES, on
 from bench.experiments.study import chosen, tried
 from bench.launch.study_plan import next_stage, stages
 from bench.measure.study_cost import images
-from bench.spec.specs import DATASETS, RequestError
+from bench.spec.contents import DATASETS
+from bench.spec.errors import RequestError
 from bench.training.build import create_network
 from tests.conftest import ROOT
 

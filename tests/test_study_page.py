@@ -20,8 +20,8 @@ from bench.paper.editions import ICCV
 from bench.report.frame import table_frame
 from bench.report.pages.claims import claims_frame, claims_markdown
 from bench.report.study_frames import study_verdicts
-from bench.results.findings import Fingerprint
 from bench.results.predictions import packed, save_images
+from bench.results.record import Fingerprint
 from bench.results.run_folder import RunRecords
 from bench.results.store import sealed
 from tests.test_evidence import rows_of, tables_of

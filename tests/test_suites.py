@@ -8,7 +8,8 @@ from bench.experiments.budgets import under
 from bench.experiments.recipes import CIFAR_TRANSFER_CORRECTED
 from bench.experiments.suites import grid, suites
 from bench.paper import TABLES
-from bench.spec.specs import RequestError, Teacher, Weights
+from bench.spec.errors import RequestError
+from bench.spec.run import Teacher, Weights
 
 
 def make(*tables, budget="paper", dataset=None, settings=(), sweep=()):

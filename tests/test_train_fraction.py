@@ -8,7 +8,7 @@ import torch
 
 from bench.launch import job
 from bench.results.run_folder import load_record
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 from bench.training import data, trainer
 from bench.training.signals import Stop
 from tests.test_training import resources, spec

@@ -23,7 +23,8 @@ from bench.experiments.recipes import CIFAR_TRANSFER, override
 from bench.launch import job
 from bench.results.predictions import UNREAD, load_predictions
 from bench.results.run_folder import checkpoints, load_metrics, load_record, own
-from bench.spec.specs import RequestError, Resources, RunSpec, transfer
+from bench.spec.errors import RequestError
+from bench.spec.run import Resources, RunSpec, transfer
 from bench.training.build import automatic_precision
 from bench.training.data import Synthetic
 from bench.training.signals import Stop

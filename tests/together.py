@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from bench.launch import job  # before the children are forked
-from bench.spec.specs import RequestError, Resources
+from bench.spec.errors import RequestError
+from bench.spec.run import Resources
 from bench.training import trainer  # noqa: F401  # before the children are forked
 from bench.training.signals import Stop
 

@@ -14,7 +14,8 @@ from bench.cli.status import matching
 from bench.launch.run_state import Queue, known, look
 from bench.launch.slurm import client as slurm
 from bench.results.run_folder import last_owner
-from bench.spec.specs import RequestError, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import RunSpec
 
 
 def cancel(args: argparse.Namespace) -> int:

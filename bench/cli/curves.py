@@ -13,7 +13,7 @@ from bench.measure.collect import below
 from bench.report import evidence_files
 from bench.results.run_folder import load_metrics, load_own_record
 from bench.results.store import require_writable
-from bench.spec.specs import RunSpec
+from bench.spec.run import RunSpec
 
 if TYPE_CHECKING:
     from bench.report.pages.curves import Curve

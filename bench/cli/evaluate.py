@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from bench.launch.watch import INSIDE, SILENCE_S
 from bench.paper.released import RELEASED
-from bench.results.findings import Evaluation
+from bench.results.evaluation import Evaluation
 from bench.results.store import evaluations_folder, load_evaluation, load_evaluations, require_writable, save_evaluation
-from bench.spec.specs import Released, RequestError, Resources, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import Resources, RunSpec
+from bench.spec.table import Released
 from bench.training.signals import Interrupted, Stop
 
 if TYPE_CHECKING:

@@ -16,7 +16,9 @@ from bench.paper import TABLES
 from bench.report import evidence_files
 from bench.results.run_folder import RunRecords
 from bench.results.store import feature_maps_path, outline_path, require_writable
-from bench.spec.specs import Edition, Network, RequestError, Row, matching, networks, unknown
+from bench.spec.errors import RequestError, matching, unknown
+from bench.spec.run import Network
+from bench.spec.table import Edition, Row, networks
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ from bench.report.evidence import FOLDER, link
 from bench.results.run_folder import now
 from bench.results.store import sealed, write_atomically
 from bench.spec.batch_layout import lay_out
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 from bench.training import cifar_in_memory, data
 
 IMG_SIZE, BATCH, SEED = 224, 64, 0

@@ -29,8 +29,11 @@ from bench.launch.teachers import fitting_weights, from_files, named_teacher
 from bench.measure.collect import runs_of
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
+from bench.spec.contents import DATASETS
 from bench.spec.datasets import require_name
-from bench.spec.specs import DATASETS, Edition, RecipeTable, RequestError, Row, RunSpec, Table, matching, unknown
+from bench.spec.errors import RequestError, matching, unknown
+from bench.spec.run import RunSpec
+from bench.spec.table import Edition, RecipeTable, Row, Table
 
 _INSTALL = "pip install -c constraints.txt -e ."
 _DEPENDENCIES = (

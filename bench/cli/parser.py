@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import NoReturn
 
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 
 
 class Parser(argparse.ArgumentParser):

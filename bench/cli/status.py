@@ -15,10 +15,11 @@ from bench.launch.labels import settings
 from bench.launch.planner import Known
 from bench.launch.run_state import Queue, known, look
 from bench.launch.slurm.submissions import Submission
-from bench.results.findings import RunRecord
 from bench.results.progress import Phase, duration
+from bench.results.record import RunRecord
 from bench.results.run_folder import last_owner, load_progress
-from bench.spec.specs import RequestError, RunSpec, unknown
+from bench.spec.errors import RequestError, unknown
+from bench.spec.run import RunSpec
 
 STATES = (
     "failed",

@@ -17,7 +17,7 @@ from bench.measure.speed import MODES, Case, Measured, measure
 from bench.report.evidence import FOLDER, link
 from bench.results.run_folder import now
 from bench.results.store import sealed, write_atomically
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 from bench.training.metrics import PRECISIONS
 
 _EVIDENCE = "step.json"

@@ -21,7 +21,8 @@ from bench.launch.study_plan import Stage, has_gpu, make_plan, next_stage, stage
 from bench.measure.collect import measure_missing, tell_problems
 from bench.results.run_folder import RunRecords
 from bench.results.store import require_writable
-from bench.spec.specs import RequestError, Resources, matching, unknown
+from bench.spec.errors import RequestError, matching, unknown
+from bench.spec.run import Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

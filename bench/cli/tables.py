@@ -25,7 +25,8 @@ from bench.paper.ideas import IDEAS
 from bench.report import evidence_files
 from bench.results.run_folder import RunRecords
 from bench.results.store import require_writable
-from bench.spec.specs import Edition, RecipeTable, Resources, Row, RunSpec, Table, networks
+from bench.spec.run import Resources, RunSpec
+from bench.spec.table import Edition, RecipeTable, Row, Table, networks
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ T2T-ViT-14 in claim 1.
 """
 
 from bench.experiments.study import Arm
-from bench.spec.specs import ModelArgs
+from bench.spec.run import ModelArgs
 
 _T2T, _VIT, _RESNET, _MOBILENET = "T2T-ViT", "ViT", "ResNet", "MobileNet"
 

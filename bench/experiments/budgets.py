@@ -7,7 +7,10 @@ fill one of the paper's cells, and reports into tables of its own.
 import dataclasses
 
 from bench.experiments.recipes import CIFAR_TRANSFER, CIFAR_TRANSFER_CORRECTED, T2T_LITE, changed
-from bench.spec.specs import Network, Recipe, RequestError, Row, RunSpec, transfer
+from bench.spec.errors import RequestError
+from bench.spec.recipe import Recipe
+from bench.spec.run import Network, RunSpec, transfer
+from bench.spec.table import Row
 
 BUDGETS = ("paper", "pilot", "transfer", "smoke")
 

@@ -7,7 +7,9 @@ leaves nothing to them. Learning rate and global batch belong together: fewer GP
 import dataclasses
 from collections.abc import Iterable
 
-from bench.spec.specs import UNUSED, YOUNGER_FIELDS, Recipe, RequestError, Teacher, unknown
+from bench.spec.errors import RequestError, unknown
+from bench.spec.recipe import UNUSED, YOUNGER_FIELDS, Recipe
+from bench.spec.run import Teacher
 
 AUTHORS = "https://github.com/yitu-opensource/T2T-ViT, commit 0f63dc9"
 """the source of most values"""

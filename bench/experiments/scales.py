@@ -7,7 +7,9 @@ from bench.experiments.grid import Grid
 from bench.experiments.questions import IMAGENET_QUESTIONS, SMALL_QUESTIONS, SMOKE_QUESTIONS
 from bench.experiments.recipes import CNN_T2T, T2T_LITE, T2T_MEDIUM, VIT_T2T, changed
 from bench.experiments.study import Study
-from bench.spec.specs import DATASETS, Recipe, unknown
+from bench.spec.contents import DATASETS
+from bench.spec.errors import unknown
+from bench.spec.recipe import Recipe
 
 EPOCHS = 6
 """of the final runs at the small scale, the first of which warms up"""

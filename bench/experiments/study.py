@@ -10,7 +10,9 @@ from typing import Protocol
 
 from bench.experiments.grid import Grid, Point, Tried
 from bench.experiments.recipes import changed
-from bench.spec.specs import ModelArgs, Network, Recipe, RunSpec, unknown
+from bench.spec.errors import unknown
+from bench.spec.recipe import Recipe
+from bench.spec.run import ModelArgs, Network, RunSpec
 
 WARM_UP = 0.25
 """learning rate of the warm-up, as a part of the peak"""

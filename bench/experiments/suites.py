@@ -9,7 +9,10 @@ from types import MappingProxyType
 
 from bench.experiments.budgets import BUDGETS, QUESTIONS, SUITES, under
 from bench.experiments.recipes import override
-from bench.spec.specs import Recipe, RequestError, Row, RunSpec, Table, Teacher, Weights
+from bench.spec.errors import RequestError
+from bench.spec.recipe import Recipe
+from bench.spec.run import RunSpec, Teacher, Weights
+from bench.spec.table import Row, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

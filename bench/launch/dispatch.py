@@ -22,7 +22,8 @@ from bench.results.run_folder import RunRecords
 from bench.results.store import load_complexity, require_writable
 from bench.spec.batch_layout import require_equal_shares
 from bench.spec.datasets import LAYOUTS, require_folders
-from bench.spec.specs import RequestError, Resources, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import Resources, RunSpec
 from bench.training import hub_datasets
 
 

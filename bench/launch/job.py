@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.launch.slurm import client as slurm
-from bench.results.findings import BROKEN_SEAL, RunRecord
 from bench.results.progress import Progress
+from bench.results.record import BROKEN_SEAL, RunRecord
 from bench.results.run_folder import (
     Fenced,
     NoSoundCheckpoint,
@@ -34,7 +34,8 @@ from bench.results.run_folder import (
     own,
 )
 from bench.results.store import write_atomically
-from bench.spec.specs import RequestError, Resources, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import Resources, RunSpec
 from bench.training.signals import Stop
 
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy")

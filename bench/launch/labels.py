@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from bench.spec.specs import RunSpec
+from bench.spec.run import RunSpec
 
 
 def settings(specs: Iterable[RunSpec]) -> dict[str, str]:

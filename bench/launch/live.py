@@ -17,7 +17,7 @@ from bench.launch.labels import labels
 from bench.launch.watch import INSIDE
 from bench.results.progress import Phase, Progress, duration, speed
 from bench.results.run_folder import last_owner, load_progress
-from bench.spec.specs import RunSpec
+from bench.spec.run import RunSpec
 
 REFRESH_S = 0.25
 

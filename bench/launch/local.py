@@ -17,7 +17,8 @@ from bench.entry import Job
 from bench.launch.job import prepare
 from bench.launch.live import LiveView
 from bench.launch.planner import Action, Decision
-from bench.spec.specs import RequestError, Resources, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import Resources, RunSpec
 from bench.training.signals import Stop
 
 
@@ -106,8 +107,9 @@ class LocalQueue:
     def _begin(self, executor: submitit.LocalExecutor, view: LiveView) -> None:
         """As many runs as there are shares, but none whose parent has yet to end."""
         for spec in list(self._waiting):
-            pending = {*self._active, *(other.run_id for other in self._waiting)}
-            if not self._shares or (spec.start_from and spec.start_from.run_id in pending):
+            if not self._shares:
+                return
+            if spec.start_from and spec.start_from.run_id in {*self._active, *(each.run_id for each in self._waiting)}:
                 continue
             self._waiting.remove(spec)
             decision = self.decide(spec)

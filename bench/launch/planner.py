@@ -4,8 +4,8 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from bench.results.findings import BROKEN_SEAL, RunRecord
-from bench.spec.specs import RunSpec
+from bench.results.record import BROKEN_SEAL, RunRecord
+from bench.spec.run import RunSpec
 
 
 class Action(enum.StrEnum):

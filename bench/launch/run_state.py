@@ -8,9 +8,9 @@ from bench.launch.planner import Known
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm import submissions
 from bench.launch.slurm.submissions import Submission
-from bench.results.findings import RunRecord
+from bench.results.record import RunRecord
 from bench.results.run_folder import Owner, last_owner, load_record
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

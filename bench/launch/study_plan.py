@@ -10,7 +10,7 @@ from bench.experiments.study import Arm, Study, chosen, families, tried
 from bench.measure.collect import known_measurements, measure_missing, tell_problems
 from bench.measure.study_cost import Cost, Prices
 from bench.results.run_folder import RunRecords
-from bench.spec.specs import RunSpec
+from bench.spec.run import RunSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

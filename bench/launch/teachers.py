@@ -8,7 +8,9 @@ from pathlib import Path
 
 from bench.experiments.suites import fine_tunings
 from bench.results.store import sha256_of
-from bench.spec.specs import RequestError, Row, RunSpec, Table, Teacher, Weights, unknown
+from bench.spec.errors import RequestError, unknown
+from bench.spec.run import RunSpec, Teacher, Weights
+from bench.spec.table import Row, Table
 
 
 def fitting_weights(args: argparse.Namespace, tables: Iterable[Table]) -> dict[str, Weights]:

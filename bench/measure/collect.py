@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cli.evaluate import known_evaluations
-from bench.results.findings import Complexity, Evaluation, Metrics, Outline, RunRecord
+from bench.results.evaluation import Evaluation
+from bench.results.measurement import Complexity, Outline
+from bench.results.record import Metrics, RunRecord
 from bench.results.run_folder import RunRecords, load_metrics
 from bench.results.store import load_complexity, load_outline, save_complexity, save_outline
-from bench.spec.specs import Network, Row, RunSpec, networks
+from bench.spec.run import Network, RunSpec
+from bench.spec.table import Row, networks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.measure.source_hash import source_sha256
-from bench.results.findings import Complexity
-from bench.spec.specs import Network
+from bench.results.measurement import Complexity
+from bench.spec.run import Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached table needs none of it
     from torch import Tensor, nn

@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.results.findings import BROKEN_SEAL, Complexity, RunRecord
-from bench.spec.specs import DATASETS, Network, RunSpec
+from bench.results.measurement import Complexity
+from bench.results.record import BROKEN_SEAL, RunRecord
+from bench.spec.contents import DATASETS
+from bench.spec.run import Network, RunSpec
 
 STATED_MACS_PER_S = 13.3e12
 """multiply-adds a second in training (three times the forward pass), on one V100: DeiT-B, of 17.58 G MACs, takes 53

@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench.measure.complexity import machine, other_versions, versions_of
 from bench.measure.source_hash import source_sha256
-from bench.results.findings import FeatureMaps, FeatureSource, LayerMaps
-from bench.spec.specs import Network, Recipe, RequestError
+from bench.results.feature_maps import FeatureMaps, FeatureSource, LayerMaps
+from bench.spec.errors import RequestError
+from bench.spec.recipe import Recipe
+from bench.spec.run import Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached figure needs none of it
     from PIL.Image import Image

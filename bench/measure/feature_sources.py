@@ -13,10 +13,14 @@ from bench.measure.feature_maps import Photograph, is_current, measure
 from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.paper.released import RELEASED
-from bench.results.findings import BROKEN_SEAL, FeatureMaps, FeatureSource
+from bench.results.feature_maps import FeatureMaps, FeatureSource
+from bench.results.record import BROKEN_SEAL
 from bench.results.run_folder import RunRecords, last_checkpoint, last_checksum, load_record
 from bench.results.store import load_feature_maps, save_feature_maps, sha256_of
-from bench.spec.specs import DATASETS, Network, Recipe, RequestError, RunSpec, Weights
+from bench.spec.contents import DATASETS
+from bench.spec.errors import RequestError
+from bench.spec.recipe import Recipe
+from bench.spec.run import Network, RunSpec, Weights
 
 if TYPE_CHECKING:
     from models.checkpoints import Checkpoint

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.measure.complexity import machine, other_versions, versions_of
 from bench.measure.source_hash import source_sha256
-from bench.results.findings import LayerShape, Outline
-from bench.spec.specs import Network
+from bench.results.measurement import LayerShape, Outline
+from bench.spec.run import Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a figure whose outline is kept needs none of it
     from torch import nn

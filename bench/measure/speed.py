@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from bench.experiments.recipes import T2T_MEDIUM, changed
 from bench.measure.complexity import count_macs
-from bench.spec.specs import Recipe, RequestError, RunSpec, imagenet
+from bench.spec.errors import RequestError
+from bench.spec.recipe import Recipe
+from bench.spec.run import RunSpec, imagenet
 from bench.training.build import build_network, build_optimizer
 from bench.training.compilation import compiled
 from bench.training.formulation import LITERAL, choose_formulation, use_formulation

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from bench.experiments.speeds import CPU, IMAGES_PER_S, PX
 from bench.experiments.study import Study
 from bench.measure import cost
-from bench.results.findings import BROKEN_SEAL, Complexity
+from bench.results.measurement import Complexity
+from bench.results.record import BROKEN_SEAL
 from bench.results.run_folder import RunRecords
-from bench.spec.specs import DATASETS, Network, RunSpec
+from bench.spec.contents import DATASETS
+from bench.spec.run import Network, RunSpec
 
 EVALUATED = 1 / 3
 """of a training step, what an image costs that is only evaluated"""

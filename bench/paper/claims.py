@@ -1,6 +1,6 @@
 """The claims of the paper's text, each with the comparisons of rows that it stands on."""
 
-from bench.spec.specs import Claim, Comparison, DeadChannels
+from bench.spec.claim import Claim, Comparison, DeadChannels
 
 LITTLE = 0.2
 """points that count as little: what retraining the same network changes (MMPretrain's T2T-ViT_t: +0.1 to +0.2)"""

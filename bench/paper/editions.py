@@ -1,6 +1,6 @@
 """The printings of the paper's numbers that the suite knows."""
 
-from bench.spec.specs import Edition
+from bench.spec.table import Edition
 
 ICCV = Edition(
     key="iccv",

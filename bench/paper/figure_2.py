@@ -1,7 +1,8 @@
 """Figure 2: the networks whose feature maps the paper shows."""
 
 from bench.paper import table_2, table_3
-from bench.spec.specs import RunSpec, Table
+from bench.spec.run import RunSpec
+from bench.spec.table import Table
 
 
 def _runs(table: Table, *names: str) -> tuple[RunSpec, ...]:

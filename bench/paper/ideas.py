@@ -1,6 +1,6 @@
 """The designs of Tables 6 and 7, each with the networks that it was tried on."""
 
-from bench.spec.specs import Idea, Pair
+from bench.spec.claim import Idea, Pair
 
 
 def _tried(table: int, *pairs: tuple[str, str]) -> tuple[Pair, ...]:

@@ -3,7 +3,8 @@
 What a reason says of other counts was measured: tests/test_reasons.py measures it again.
 """
 
-from bench.spec.specs import Candidate, Network
+from bench.spec.run import Network
+from bench.spec.table import Candidate
 
 NOT_EXPLAINED = "not explained"
 

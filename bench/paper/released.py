@@ -6,7 +6,8 @@ released weights the printed accuracy is of.
 """
 
 from bench.paper import table_2, table_3, table_4, table_5, table_6
-from bench.spec.specs import Released, Row, RunSpec, Table
+from bench.spec.run import RunSpec
+from bench.spec.table import Released, Row, Table
 
 _AUTHORS = "https://github.com/yitu-opensource/T2T-ViT/releases/download/main/"
 """where the README of yitu-opensource/T2T-ViT, commit 0f63dc9, has its files"""

@@ -3,7 +3,8 @@
 from bench.experiments.recipes import T2T_DEEP, T2T_LITE, T2T_MEDIUM, VIT_T2T
 from bench.paper.editions import ICCV, README
 from bench.paper.reasons import AUTHORS_CODE, FROZEN_LEFT_OUT, NOT_EXPLAINED, VIT_L_MACS, VIT_S_MACS
-from bench.spec.specs import Published, Row, Table, imagenet
+from bench.spec.run import imagenet
+from bench.spec.table import Published, Row, Table
 
 _HIDDEN_786 = "a misprint: Table 6 prints 768 for this network, and 786 is no multiple of its heads"
 _T2T_VIT_7_PARAMS = f"{FROZEN_LEFT_OUT}, and the rest cut off; Table 4 prints 4.3"

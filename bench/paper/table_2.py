@@ -11,7 +11,8 @@ from bench.paper.reasons import (
     VIT_S_MACS,
     WITHOUT_DISTILLATION,
 )
-from bench.spec.specs import Candidate, Network, Published, Row, Table, imagenet
+from bench.spec.run import Network, imagenet
+from bench.spec.table import Candidate, Published, Row, Table
 
 _VIT_B_PARAMS = "the position table of 197 x 768 seems left out, which gives 86.416 M; Table 1 prints 86.8"
 

@@ -3,7 +3,8 @@
 from bench.experiments.recipes import CNN_T2T, T2T_DEEP, T2T_MEDIUM, TORCHVISION
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.reasons import AUTHORS_CODE, NORM_AT_5, RESNET50_D, RESNET50_MACS
-from bench.spec.specs import Published, Row, Table, imagenet
+from bench.spec.run import imagenet
+from bench.spec.table import Published, Row, Table
 
 _RESNET101_MACS = f"{NORM_AT_5}7.88 G"
 _RESNET101_PARAMS = "44.549 M gives 44.6 only when rounded twice, by way of 44.55"

@@ -3,7 +3,8 @@
 from bench.experiments.recipes import CNN_T2T, T2T_LITE, T2T_TEACHER
 from bench.paper.editions import ICCV, README
 from bench.paper.reasons import DISTILLATION_HEAD, NOT_EXPLAINED, WITHOUT_DISTILLATION
-from bench.spec.specs import Candidate, Network, Published, Row, Table, imagenet
+from bench.spec.run import Network, imagenet
+from bench.spec.table import Candidate, Published, Row, Table
 
 _MOBILENETV2_14 = (
     "6.9 is what the MobileNetV2 paper prints (Sandler et al. 2018, Table 4); the network that its authors released "

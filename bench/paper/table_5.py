@@ -6,7 +6,8 @@ Params are of the ImageNet network, with its head for 1000 classes, as the paper
 from bench.experiments.recipes import CIFAR_TRANSFER, T2T_DEEP, T2T_MEDIUM, VIT_T2T
 from bench.paper.editions import ICCV, README
 from bench.paper.reasons import FROZEN_LEFT_OUT
-from bench.spec.specs import Published, Row, RunSpec, Table, imagenet, transfer
+from bench.spec.run import RunSpec, imagenet, transfer
+from bench.spec.table import Published, Row, Table
 
 
 def _on_cifar(run: RunSpec) -> tuple[RunSpec, ...]:

@@ -11,7 +11,8 @@ from bench.paper.reasons import (
     RESNET50_MACS,
     VIT_S_MACS,
 )
-from bench.spec.specs import Candidate, Network, Published, Row, Table, imagenet
+from bench.spec.run import Network, imagenet
+from bench.spec.table import Candidate, Published, Row, Table
 
 _DEEP_STEM = "the name counts the stem as one layer; the printed params and MACs fit a stem of three"
 _DEEP_STEM_WIDE = "the name counts the stem as one layer; the printed MACs fit a stem of three"

@@ -3,7 +3,8 @@
 from bench.experiments.recipes import T2T_MEDIUM
 from bench.paper.editions import ICCV, README
 from bench.paper.reasons import AUTHORS_CODE, FROZEN_LEFT_OUT
-from bench.spec.specs import Published, Row, Table, imagenet
+from bench.spec.run import imagenet
+from bench.spec.table import Published, Row, Table
 
 _BARE_PARAMS = "blocks, norm and head without any embedding or class token have 21.078 M"
 _BARE_MACS = "not explained: it is less than the blocks, norm and head take on their own, 4.495 G"

@@ -12,7 +12,7 @@ from bench.experiments.recipes import (
     TORCHVISION_LR_01,
     VIT_T2T,
 )
-from bench.spec.specs import RecipeTable, Setting
+from bench.spec.table import RecipeTable, Setting
 
 TABLE = RecipeTable(
     number=8,

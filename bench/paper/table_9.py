@@ -1,7 +1,7 @@
 """Table 9 (appendix): settings of the CIFAR experiments, as the authors' code and README give them."""
 
 from bench.experiments.recipes import AUTHORS, CIFAR_TRANSFER
-from bench.spec.specs import RecipeTable, Setting
+from bench.spec.table import RecipeTable, Setting
 
 _TRANSFER = f"{AUTHORS}: transfer_learning.py"
 

@@ -6,8 +6,8 @@ from bench.report.evidence import link, measurement_file
 from bench.report.frame import Measurements
 from bench.report.pages.table import measured_where, uncounted
 from bench.report.text import DASH, pipe
-from bench.results.findings import Complexity
-from bench.spec.specs import Network
+from bench.results.measurement import Complexity
+from bench.spec.run import Network
 
 SHOWN = {
     "ResNet50": Network("resnet50"),

@@ -3,9 +3,10 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.results.findings import Evaluation, FeatureMaps
+from bench.results.evaluation import Evaluation
+from bench.results.feature_maps import FeatureMaps
 from bench.results.store import complexity_path, evaluation_path, feature_maps_path, outline_path
-from bench.spec.specs import Network
+from bench.spec.run import Network
 
 FOLDER = "evidence"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from bench.measure.collect import Collected
 from bench.report.evidence import FOLDER, LISTED_SEEDS
-from bench.results.findings import Evaluation, RunRecord
+from bench.results.evaluation import Evaluation
+from bench.results.record import RunRecord
 from bench.results.store import (
     complexity_path,
     evaluation_path,

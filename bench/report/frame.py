@@ -7,8 +7,11 @@ import pandas as pd
 from bench.experiments.suites import Entry
 from bench.report.evidence import evaluation_file, measurement_file, record_file
 from bench.report.verdict import verdict, worst
-from bench.results.findings import BROKEN_SEAL, NO_SEAL, Complexity, Evaluation, RunRecord
-from bench.spec.specs import STRUCTURE, Edition, Network, Row, RunSpec, Table
+from bench.results.evaluation import Evaluation
+from bench.results.measurement import Complexity
+from bench.results.record import BROKEN_SEAL, NO_SEAL, RunRecord
+from bench.spec.run import Network, RunSpec
+from bench.spec.table import STRUCTURE, Edition, Row, Table
 
 _EVALUATED = {
     **dict.fromkeys(("top1_pct", "se_pct"), "Float64"),

@@ -10,10 +10,10 @@ from bench.experiments.study import Arm, Study, chosen, families, tried
 from bench.report.contests import Answer, judge
 from bench.report.frame import Measurements
 from bench.report.statistics import Hits
-from bench.results.findings import Metrics, RunRecord
 from bench.results.predictions import Predictions, load_predictions
+from bench.results.record import Metrics, RunRecord
 from bench.results.run_folder import RunRecords, load_metrics
-from bench.spec.specs import Network, RunSpec
+from bench.spec.run import Network, RunSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

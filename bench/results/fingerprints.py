@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench.results.findings import Fingerprint, RunRecord
+from bench.results.record import Fingerprint, RunRecord
 from bench.results.store import fingerprint, sealed, unsealed, write_atomically
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 
 MANY = 100_000
 """images of a data set whose signature is of folders alone"""

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.results.findings import BROKEN_SEAL, Evaluation, RunRecord
+from bench.results.evaluation import Evaluation
+from bench.results.record import BROKEN_SEAL, RunRecord
 from bench.results.store import evaluation_predictions_path, images_path, run_predictions_path, write_atomically
 
 Classes = np.ndarray[tuple[int], np.dtype[np.int64]]

@@ -26,8 +26,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.results.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
 from bench.results.progress import Progress
+from bench.results.record import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
 from bench.results.store import (
     fingerprint,
     replace,
@@ -37,7 +37,8 @@ from bench.results.store import (
     unsealed,
     write_atomically,
 )
-from bench.spec.specs import RequestError, RunSpec, Weights
+from bench.spec.errors import RequestError
+from bench.spec.run import RunSpec, Weights
 
 HEARTBEAT_S = 15.0
 """an owner touches owner.json this often; one on another machine is dead after three missed beats"""

@@ -19,20 +19,12 @@ from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.results.findings import (
-    BROKEN_SEAL,
-    NO_SEAL,
-    Complexity,
-    Evaluation,
-    EvaluationSpec,
-    FeatureMaps,
-    FeatureSource,
-    Fingerprint,
-    LayerMaps,
-    LayerShape,
-    Outline,
-)
-from bench.spec.specs import Network, RequestError, Weights
+from bench.results.evaluation import Evaluation, EvaluationSpec
+from bench.results.feature_maps import FeatureMaps, FeatureSource, LayerMaps
+from bench.results.measurement import Complexity, LayerShape, Outline
+from bench.results.record import BROKEN_SEAL, NO_SEAL, Fingerprint
+from bench.spec.errors import RequestError
+from bench.spec.run import Network, Weights
 
 M = TypeVar("M", Complexity, Outline)
 

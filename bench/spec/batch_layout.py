@@ -8,7 +8,8 @@ micro-batches, which belong to the machine: they change how much memory a step n
 import math
 from dataclasses import dataclass
 
-from bench.spec.specs import Recipe, RequestError, divisors
+from bench.spec.errors import RequestError
+from bench.spec.recipe import Recipe, divisors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

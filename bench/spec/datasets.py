@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.spec.class_names import WORDNET_IDS
-from bench.spec.specs import DATASETS, RequestError, unknown
+from bench.spec.contents import DATASETS
+from bench.spec.errors import RequestError, unknown
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """of the files that count as images: torchvision's IMG_EXTENSIONS"""

@@ -9,7 +9,7 @@ import torchvision.ops
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 
 _FROZEN = (timm.layers.FrozenBatchNormAct2d, torchvision.ops.FrozenBatchNorm2d)
 

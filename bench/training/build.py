@@ -13,7 +13,9 @@ from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from bench.spec.specs import Network, Recipe, RequestError, RunSpec, Teacher, unknown
+from bench.spec.errors import RequestError, unknown
+from bench.spec.recipe import Recipe
+from bench.spec.run import Network, RunSpec, Teacher
 from models.checkpoints import (  # importing models registers its networks with timm
     CheckpointError,
     head_parameters,

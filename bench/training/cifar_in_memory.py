@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import transforms
 
-from bench.spec.specs import Recipe
+from bench.spec.recipe import Recipe
 from bench.training import data
 
 Pages = np.ndarray[Any, np.dtype[np.float32]]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 
 
 def require_compiler(device: torch.device) -> None:

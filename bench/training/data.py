@@ -32,11 +32,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import datasets, transforms
 
-from bench.results.findings import EvaluationSpec
+from bench.results.evaluation import EvaluationSpec
 from bench.spec.batch_layout import BatchLayout
 from bench.spec.class_names import CIFAR_CLASSES
+from bench.spec.contents import DATASETS, Contents
 from bench.spec.datasets import LAYOUTS, is_annotated, is_test, require_name, require_same_classes, split_folder
-from bench.spec.specs import DATASETS, Contents, Recipe, RequestError, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.recipe import Recipe
+from bench.spec.run import RunSpec
 from bench.training import hub_datasets
 from bench.training.images import AnnotatedImages, ClassFolders, ReaderImages
 from bench.training.pixels import no_warnings, to_rgb

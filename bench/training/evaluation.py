@@ -23,10 +23,11 @@ from torch import nn
 
 from bench.launch import job
 from bench.results import predictions
-from bench.results.findings import Evaluation, EvaluationSpec
+from bench.results.evaluation import Evaluation, EvaluationSpec
 from bench.results.run_folder import now
 from bench.results.store import evaluation_spec, load_evaluation, save_evaluation
-from bench.spec.specs import Network, RequestError, Resources, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import Network, Resources, RunSpec
 from bench.training import data, identity
 from bench.training.build import create_network
 from bench.training.distributed import World, automatic_workers, device_name, world

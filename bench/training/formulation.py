@@ -7,7 +7,7 @@ never timed when a run begins, and a run keeps the one that it began with.
 import torch
 from torch import Tensor, nn
 
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 from bench.training.metrics import PRECISIONS
 from models import formulation as models_formulation
 from models.formulation import FORMULATIONS, Formulated

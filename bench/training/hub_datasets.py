@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.spec.datasets import TRAIN_NAMES, VAL_NAMES, first_named
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 
 INSTALL = "pip install -c constraints.txt -e '.[hfds]'"
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.results.findings import NAMED_CLASSES, Fingerprint
-from bench.spec.specs import RequestError
+from bench.results.record import NAMED_CLASSES, Fingerprint
+from bench.spec.errors import RequestError
 from bench.training import cifar_in_memory, data
 
 STATS_AT_ONCE = 16

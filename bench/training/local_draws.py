@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 
 _aten = torch.ops.aten
 

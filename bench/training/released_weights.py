@@ -8,7 +8,9 @@ from pathlib import Path
 import timm
 
 from bench.results.store import sha256_of
-from bench.spec.specs import DATASETS, Network, Released, RunSpec
+from bench.spec.contents import DATASETS
+from bench.spec.run import Network, RunSpec
+from bench.spec.table import Released
 from models.checkpoints import Checkpoint, CheckpointError, networks_of, read_checkpoint
 
 SUFFIXES = (".pth", ".pt", ".tar", ".bin", ".safetensors")

@@ -25,12 +25,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.results import fingerprints, predictions
-from bench.results.findings import Fingerprint, RunRecord
 from bench.results.progress import Phase, Progress, Teller
+from bench.results.record import Fingerprint, RunRecord
 from bench.results.run_folder import OwnedRun, given_file, now
 from bench.results.store import sha256_of
 from bench.spec.batch_layout import Part, lay_out, require_whole_local_batches
-from bench.spec.specs import RequestError, Resources, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import Resources, RunSpec
 from bench.training import cifar_in_memory, data, identity
 from bench.training.batch_statistics import SharedStatistics, batch_statistics
 from bench.training.build import automatic_precision, build_mixup, build_network, build_scheduler, build_teacher

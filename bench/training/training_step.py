@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.spec.specs import Recipe
+from bench.spec.recipe import Recipe
 from bench.training.build import build_ema, build_optimizer
 from bench.training.metrics import autocast
 

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 
 PATIENCE_S = 20
 """for an answer; Slurm's own patience with a controller that is down is about ten seconds"""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench.launch.slurm import client as slurm
-from bench.spec.specs import RequestError, unknown
+from bench.spec.errors import RequestError, unknown
 
 
 def _whole(least: int) -> Callable[[str], int]:

@@ -17,7 +17,8 @@ from bench.launch.slurm import client as slurm
 from bench.launch.slurm import submissions
 from bench.launch.slurm.config import tasks_per_node
 from bench.launch.slurm.submissions import Submission
-from bench.spec.specs import RequestError, Resources, RunSpec
+from bench.spec.errors import RequestError
+from bench.spec.run import Resources, RunSpec
 
 ROOT = Path(__file__).resolve().parents[3]
 

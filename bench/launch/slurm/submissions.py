@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.results.store import write_atomically
-from bench.spec.specs import RequestError
+from bench.spec.errors import RequestError
 
 CUT_SHORT_S = 60
 """after which a job that the queue does not show was never taken"""

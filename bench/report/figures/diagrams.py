@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from bench.report.evidence import link, outline_file
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from bench.report.text import DASH, pipe
-from bench.results.findings import LayerShape, Outline
+from bench.results.measurement import LayerShape, Outline
 
 SOFT_SPLIT, ATTENTION, MLP, LINEAR, GIVEN, CHEAP = VERMILLION, BLUE, GREEN, PURPLE, "#555555", ORANGE
 """colours, by what a piece does; every piece is named in words too"""

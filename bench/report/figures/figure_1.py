@@ -10,7 +10,7 @@ from bench.report.evidence import link
 from bench.report.figures.plots import saved, tradeoff_figure
 from bench.report.pages.table import comparison
 from bench.report.text import DASH, escape, pipe
-from bench.spec.specs import Edition, Row
+from bench.spec.table import Edition, Row
 
 TABLES_SHOWN = (2, 3, 4)
 """numbers of the tables whose networks it shows"""

@@ -14,8 +14,8 @@ from bench.paper.figure_2 import SHOWN
 from bench.report.evidence import feature_maps_file, link
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
 from bench.report.text import escape, pipe
-from bench.results.findings import FeatureMaps, LayerMaps
-from bench.spec.specs import Network
+from bench.results.feature_maps import FeatureMaps, LayerMaps
+from bench.spec.run import Network
 
 LAYERS_SHOWN = 5
 """of each network, evenly spaced from the first to the last"""

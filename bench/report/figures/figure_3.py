@@ -23,7 +23,7 @@ from bench.report.figures.diagrams import (
     write,
 )
 from bench.report.figures.plots import BLUE, saved
-from bench.results.findings import LayerShape, Outline
+from bench.results.measurement import LayerShape, Outline
 
 TITLE = "The Tokens-to-Token process"
 

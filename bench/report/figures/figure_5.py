@@ -25,7 +25,7 @@ from bench.report.figures.diagrams import (
     write,
 )
 from bench.report.figures.plots import saved
-from bench.results.findings import LayerShape, Outline
+from bench.results.measurement import LayerShape, Outline
 
 TITLE = "The Ghost block"
 

@@ -19,7 +19,7 @@ from matplotlib.transforms import Bbox, offset_copy
 from bench.experiments.suites import Suite
 from bench.report.frame import swept_columns, that_count
 from bench.report.pages.claims import accuracy
-from bench.spec.specs import Edition, Row, Table
+from bench.spec.table import Edition, Row, Table
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#9A6700"
 """from Okabe and Ito's palette, which colour-blind readers tell apart; its orange darker, to be read on white"""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from bench.report.text import DASH
-from bench.results.findings import BROKEN_SEAL, NO_SEAL
+from bench.results.record import BROKEN_SEAL, NO_SEAL
 
 _TONES = {
     "good": ("matches", "holds", "completed"),

@@ -10,8 +10,10 @@ from bench.report.evidence import link
 from bench.report.pages.misprints import between_tables, printed_changes
 from bench.report.study_frames import ClaimVerdict
 from bench.report.text import DASH, escape, pipe
-from bench.results.findings import FeatureMaps
-from bench.spec.specs import DATASETS, Claim, Comparison, DeadChannels, Edition, Pair
+from bench.results.feature_maps import FeatureMaps
+from bench.spec.claim import Claim, Comparison, DeadChannels, Pair
+from bench.spec.contents import DATASETS
+from bench.spec.table import Edition
 
 STATUSES = ("fails", "too close to tell", "untested", "holds")
 """of a claim or of one of its comparisons; a claim has the first that one of its comparisons has"""

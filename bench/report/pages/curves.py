@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.report.evidence import LISTED_SEEDS, link, record_file
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
 from bench.report.text import DASH, escape, pipe
-from bench.results.findings import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
+from bench.results.record import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
 
 ALONE = 8
 """most runs that are a line each in a comparison; of more, the seeds of an entry are a mean and a range"""

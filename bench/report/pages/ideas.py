@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from bench.report.figures.plots import BLUE, GREEN, VERMILLION, saved
 from bench.report.pages.claims import compare, figure_text
 from bench.report.text import escape, pipe
-from bench.spec.specs import Edition, Idea
+from bench.spec.claim import Idea
+from bench.spec.table import Edition
 
 _COLUMNS = {
     **dict.fromkeys(("idea", "model", "against"), "string"),

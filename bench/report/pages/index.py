@@ -8,7 +8,7 @@ from bench.report.evidence import FOLDER, LISTED_SEEDS, link
 from bench.report.pages.table import VERDICT_MEANINGS, verdict_counts
 from bench.report.text import escape, pipe
 from bench.report.verdict import VERDICTS
-from bench.spec.specs import Edition, RecipeTable, Table
+from bench.spec.table import Edition, RecipeTable, Table
 
 
 def index_markdown(

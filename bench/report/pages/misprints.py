@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bench.report.text import escape
-from bench.spec.specs import Edition, Table
+from bench.spec.table import Edition, Table
 
 _UNITS = {"params_m": ("params", "M"), "macs_g": ("MACs", "G"), "top1_pct": ("top-1", "%")}
 

@@ -8,7 +8,9 @@ from bench.measure.cost import STATED_MACS_PER_S, Estimate
 from bench.paper.released import RELEASED
 from bench.report.frame import Measurements
 from bench.report.text import DASH, escape, pipe
-from bench.spec.specs import DATASETS, Edition, RunSpec, Table
+from bench.spec.contents import DATASETS
+from bench.spec.run import RunSpec
+from bench.spec.table import Edition, Table
 
 Estimates = Mapping[str, Estimate | None]
 """by run id"""

@@ -6,7 +6,8 @@ from dataclasses import fields
 import pandas as pd
 
 from bench.report.text import DASH, escape, pipe
-from bench.spec.specs import UNUSED, Recipe, RecipeTable
+from bench.spec.recipe import UNUSED, Recipe
+from bench.spec.table import RecipeTable
 
 
 def recipes_frame(table: RecipeTable) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def recipes_markdown(table: RecipeTable) -> str:
     sections = [
         f"# Table {table.number}: {table.title}",
         "Not transcribed from the paper but read off the recipes that this suite holds; a dash is a setting that a "
-        "recipe does not use. What each field means: `Recipe` in `bench/spec/specs.py`.",
+        "recipe does not use. What each field means: `Recipe` in `bench/spec/recipe.py`.",
         pipe(recipes_comparison(table), text=("Setting",)),
         "\n".join(f"- `{recipe.name}`: {escape(recipe.summary)}." for recipe in table.recipes),
         "Beside the recipe the authors set:",

@@ -24,8 +24,10 @@ from bench.report.frame import (
 from bench.report.pages.misprints import printed_changes
 from bench.report.text import DASH, escape, pipe
 from bench.report.verdict import VERDICTS, decimals, verdict
-from bench.results.findings import BROKEN_SEAL, NO_SEAL, Complexity, RunRecord
-from bench.spec.specs import Edition, Published, Table, Teacher, networks
+from bench.results.measurement import Complexity
+from bench.results.record import BROKEN_SEAL, NO_SEAL, RunRecord
+from bench.spec.run import Teacher
+from bench.spec.table import Edition, Published, Table, networks
 
 
 def figure(value: float, printed: float) -> str:

@@ -1,0 +1,127 @@
+"""An evaluation of released weights."""
+
+import datetime
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from bench.results.record import BROKEN_SEAL
+from bench.spec.contents import DATASETS
+from bench.spec.run import Network, RunSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSpec:
+    """One evaluation of released weights: everything that changes its result, and nothing else."""
+
+    released: str
+    """``Released.name``: what the file is, or is taken for"""
+    sha256: str
+    """of the file"""
+    network: Network
+    dataset: str
+    crop_pct: float
+    eval_interpolation: str
+    precision: str
+    images: int
+    """that were found"""
+    classes: int
+    """likewise"""
+    images_sha256: str
+    """of the split, as a ``Fingerprint`` has it"""
+
+    @property
+    def evaluation_id(self) -> str:
+        """``<model>-<dataset>-<img_size>px-<8 hex of the file>-<8 hex of all that changes the result>``."""
+        identity = json.dumps(asdict(self), sort_keys=True).encode()
+        digest = hashlib.sha1(identity, usedforsecurity=False).hexdigest()[:8]
+        return f"{self.network.model}-{self.dataset}-{self.network.img_size}px-{self.sha256[:8]}-{digest}"
+
+    def is_of(self, run: RunSpec) -> bool:
+        """Whether it is of the run's network, on its data, by its protocol."""
+        protocol = run.network, run.dataset, run.recipe.crop_pct, run.recipe.eval_interpolation
+        return protocol == (self.network, self.dataset, self.crop_pct, self.eval_interpolation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What an evaluation of released weights found, as its file remembers it."""
+
+    spec: EvaluationSpec
+    file: str
+    """its name"""
+    found_by: str
+    """name, content, or hub"""
+    key: str
+    """where in the file the weights lay; empty if it is nothing but weights"""
+    resized: tuple[str, ...]
+    """parameters that did not fit and were resized"""
+    images: int
+    """evaluated so far"""
+    top1_hits: int
+    top5_hits: int
+    unreadable: tuple[str, ...]
+    """images that failed to load, each with its error"""
+    device: str
+    world_size: int
+    """processes"""
+    versions: Mapping[str, str]
+    git: Mapping[str, object]
+    """commit of the suite's checkout and whether the tree was dirty; empty outside a checkout"""
+    evaluated_at: str
+    """UTC, ISO 8601"""
+    wall_time_s: float
+    predictions_sha256: str = ""
+    """over the file of what was said of every image so far; empty for an evaluation of before this field"""
+    seal: str = field(default="", compare=False)
+    """what is wrong with the checksum of the file that it was read from, and nothing if it holds; not saved"""
+
+    def __post_init__(self) -> None:
+        counts = (0, self.top1_hits, self.top5_hits, self.images, self.images + len(self.unreadable), self.spec.images)
+        if not all(type(count) is int for count in counts) or sorted(counts) != list(counts):
+            raise ValueError(f"hits and images contradict each other: {counts}")
+        spec, network = self.spec, self.spec.network
+        texts = (spec.released, spec.sha256, network.model, spec.dataset, spec.precision, self.file, self.key)
+        lists = (*self.resized, *self.unreadable, *self.versions.values(), self.predictions_sha256)
+        if not all(type(text) is str for text in (*texts, *lists)):
+            raise ValueError("a text in it is none")
+        if not isinstance(self.git, Mapping) or not isinstance(self.wall_time_s, int | float):
+            raise ValueError("git or wall_time_s in it is none")
+        datetime.datetime.fromisoformat(self.evaluated_at)
+
+    @property
+    def top1_pct(self) -> float:
+        """Of the images that were evaluated."""
+        return 100 * self.top1_hits / self.images if self.images else math.nan
+
+    @property
+    def top5_pct(self) -> float:
+        """Likewise."""
+        return 100 * self.top5_hits / self.images if self.images else math.nan
+
+    @property
+    def top1_se(self) -> float:
+        """Binomial standard error of ``top1_pct``, in points."""
+        return (self.top1_pct * (100 - self.top1_pct) / self.images) ** 0.5 if self.images else math.nan
+
+    @property
+    def expected_images(self) -> int:
+        """Of the whole validation set."""
+        return DATASETS[self.spec.dataset].val_images
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has seen every image that was found."""
+        return self.images + len(self.unreadable) == self.spec.images
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is of every image of the validation set, in as many classes as that has."""
+        return (self.images, self.spec.classes) == (self.expected_images, DATASETS[self.spec.dataset].num_classes)
+
+    @property
+    def fills_a_cell(self) -> bool:
+        """Whether it is the accuracy of the weights as they were released."""
+        return self.is_whole and not self.resized and self.seal != BROKEN_SEAL

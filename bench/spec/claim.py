@@ -1,0 +1,79 @@
+"""The paper's claims, as comparisons of rows."""
+
+from dataclasses import dataclass, field
+
+from bench.spec.errors import unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two rows of a table, and the figure in which the one is set against the other."""
+
+    table: int
+    row: str
+    against: str
+    cell: str = "top1_pct"
+    """top1_pct, cifar10_pct, cifar100_pct, params_m or macs_g"""
+    of: str = "difference"
+    """in points (accuracies), M or G; or "ratio", in %"""
+
+    def __post_init__(self) -> None:
+        if self.of not in ("difference", "ratio"):
+            raise unknown("kind of comparison", self.of, ("difference", "ratio"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison(Pair):
+    """What a claim says of a pair."""
+
+    low: float | None = None
+    """least that it is claimed to be, None for no least; two bounds are values at their printed precision, of one digit
+    behind the point, and one is a threshold"""
+    high: float | None = None
+    note: str = ""
+    """where the printed figures may not bear it out, what the text may have been made of"""
+
+    def __post_init__(self) -> None:
+        Pair.__post_init__(self)
+        if self.low is None and self.high is None:
+            raise ValueError(f"{self.row!r} against {self.against!r}: a claim needs a bound")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadChannels:
+    """What a claim says of the channels of a trained network that are dead on Figure 2's photograph."""
+
+    network: str
+    """as Figure 2 names it"""
+    against: str = ""
+    """another, whose share is taken off"""
+    low: float
+    """least share of the channels of all layers, or least difference of the shares, in %"""
+    high: None = None
+
+    @property
+    def of(self) -> str:
+        """As a ``Pair`` has it."""
+        return "difference" if self.against else "ratio"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idea:
+    """A design that the paper tries on several networks, each against its baseline."""
+
+    name: str = field(kw_only=False)
+    pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One of the paper's claims, with what must hold for it."""
+
+    number: int
+    text: str
+    comparisons: tuple[Comparison, ...] = ()
+    dead_channels: tuple[DeadChannels, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (self.comparisons or self.dead_channels):
+            raise ValueError(f"claim {self.number} needs something that it can be tried on")
