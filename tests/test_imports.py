@@ -27,15 +27,6 @@ ROOMS["run_all"] = {"cli"}
 INSIDE_FUNCTIONS = {"launch": {"training", "models", "torch", "timm"}}
 """What it may import inside functions only: a thousand jobs are submitted without torch."""
 
-STILL = {
-    "bench.launch.dispatch": {"bench.training"},
-    "bench.launch.job": {"bench.training.signals"},
-    "bench.launch.local": {"bench.training.signals"},
-    "bench.measure.collect": {"bench.cli.evaluate"},
-    "bench.training.evaluation": {"bench.launch"},
-}
-"""What is left to untangle."""
-
 LIBRARIES = {
     "run_all": {"bench"},
     "models": TORCH,
@@ -96,7 +87,7 @@ def test_imports_run_one_way(path):
     name = module_name(path)
     if name == "bench":
         return
-    assert not set(violations(name, ast.parse(path.read_text()))) - STILL.get(name, set())
+    assert not set(violations(name, ast.parse(path.read_text())))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.launch.watch import INSIDE, SILENCE_S
 from bench.paper.released import RELEASED
-from bench.results.evaluation import Evaluation
-from bench.results.store import evaluations_folder, load_evaluation, load_evaluations, require_writable, save_evaluation
+from bench.results.store import evaluations_folder, load_evaluation, require_writable, save_evaluation
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
 from bench.spec.table import Released
@@ -22,16 +21,6 @@ if TYPE_CHECKING:
 
 SAVE_EVERY_S = 10.0
 """what an interruption without warning costs at most"""
-
-
-def known_evaluations(runs: Path) -> tuple[dict[str, list[Evaluation]], list[str]]:
-    """Evaluations that are done, by the id of the run that they are of, and a line on each damaged one."""
-    done, problems = load_evaluations(runs)
-    by_run = {
-        run.run_id: [found for found in done if found.spec.released == released.name and found.spec.is_of(run)]
-        for run, released in RELEASED.items()
-    }
-    return by_run, problems
 
 
 def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Released]:

@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from bench.experiments.recipes import CIFAR_TRANSFER
-from bench.measure.complexity import machine
 from bench.report.evidence import FOLDER, link
+from bench.results.provenance import machine
 from bench.results.run_folder import now
 from bench.results.store import sealed, write_atomically
 from bench.spec.batch_layout import lay_out

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from bench.measure.complexity import machine
 from bench.measure.speed import MODES, Case, Measured, measure
 from bench.report.evidence import FOLDER, link
+from bench.results.provenance import machine
 from bench.results.run_folder import now
 from bench.results.store import sealed, write_atomically
 from bench.spec.errors import RequestError

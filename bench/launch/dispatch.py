@@ -24,7 +24,6 @@ from bench.spec.batch_layout import require_equal_shares
 from bench.spec.datasets import LAYOUTS, require_folders
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
-from bench.training import hub_datasets
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +69,8 @@ def _require_images(name: str, data: str, download: bool) -> None:
     if name in LAYOUTS:
         require_folders(name, Path(data), download=download)
     elif name.startswith("hfds/"):
+        from bench.training import hub_datasets
+
         found = hub_datasets.look_up(name, data)
         for split in ("train", "val"):
             found.split(split)

@@ -5,22 +5,19 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
 import signal
 import socket
-import subprocess
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.launch.slurm import client as slurm
 from bench.results.progress import Progress
+from bench.results.provenance import TRAINING_LIBRARIES, checkout, versions_of
 from bench.results.record import BROKEN_SEAL, RunRecord
 from bench.results.run_folder import (
     Fenced,
@@ -36,9 +33,9 @@ from bench.results.run_folder import (
 from bench.results.store import write_atomically
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
-from bench.training.signals import Stop
 
-_LIBRARIES = ("torch", "torchvision", "timm", "numpy")
+if TYPE_CHECKING:
+    from bench.training.signals import Stop
 
 
 class RunFailed(Exception):
@@ -72,6 +69,8 @@ def execute(folder: Path, resources: Mapping[str, Any], environment: Mapping[str
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    from bench.training.signals import Stop
+
     on_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
     received = None
     with Stop().listening() as stop:  # before torch is imported, which takes seconds
@@ -146,7 +145,7 @@ def prepare(runs: Path, spec: RunSpec) -> Path:
     return path.parent
 
 
-def run(folder: Path, resources: Resources, stop: Stop) -> None:
+def run(folder: Path, resources: Resources, stop: "Stop") -> None:
     """Train the run of a folder to its end, on every GPU of this machine.
 
     Raises:
@@ -162,13 +161,15 @@ def run(folder: Path, resources: Resources, stop: Stop) -> None:
         attempt(folder, resources, stop)
 
 
-def run_processes(folder: Path, resources: Resources, processes: int, stop: Stop) -> None:
+def run_processes(folder: Path, resources: Resources, processes: int, stop: "Stop") -> None:
     """Train in several processes of this machine, started by torchrun; a signal here stops them, saved.
 
     Raises:
         RequestError: as ``run``.
         RunFailed: likewise.
     """
+    from bench.training.torchrun import torchrun
+
     before = load_record(folder)
     code = torchrun(["bench.launch.job", str(folder), json.dumps(dataclasses.asdict(resources))], processes, stop)
     record = load_record(folder)
@@ -182,31 +183,7 @@ def run_processes(folder: Path, resources: Resources, processes: int, stop: Stop
         raise RunFailed(f"{folder.name}: {why}")
 
 
-def torchrun(
-    module: Sequence[str], processes: int, stop: Stop, while_it_runs: Callable[[], None] = lambda: None
-) -> int:
-    """Start a module with its arguments in several processes of this machine, and wait; returns the exit code.
-
-    Args:
-        module: its name and its arguments.
-        processes: how many.
-        stop: a signal to it is handed on, once.
-        while_it_runs: called ten times a second.
-    """
-    start = [sys.executable, "-m", "bench.training.torchrun", "--standalone", f"--nproc-per-node={processes}"]
-    # In a session of its own: Ctrl-C reaches it once, through us.
-    with subprocess.Popen([*start, "-m", *module], start_new_session=True) as children:
-        told = False
-        while children.poll() is None:
-            if stop.signal and not told:
-                children.terminate()  # torchrun hands it on as SIGTERM, at which each process saves and leaves
-                told = True
-            while_it_runs()
-            time.sleep(0.1)
-    return children.returncode
-
-
-def attempt(folder: Path, resources: Resources, stop: Stop) -> None:
+def attempt(folder: Path, resources: Resources, stop: "Stop") -> None:
     """This process's part in training the run of a folder; joins the others if there are any.
 
     Raises:
@@ -293,7 +270,7 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
     record.run_id, record.spec = spec.run_id, spec.identity()
     record.status, record.error = "running", ""
     record.git = checkout()
-    record.versions = versions()
+    record.versions = versions_of(TRAINING_LIBRARIES)
     _note(owned, record, "running", "")
     return record
 
@@ -326,25 +303,9 @@ def _job(runs: Path) -> dict[str, object]:
     return {"job": here.job_id, "node": os.environ.get("SLURMD_NODENAME", here.hostname), "log": log}
 
 
-def versions() -> dict[str, str]:
-    """Of python and of the libraries that a result depends on."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _LIBRARIES}
-
-
-def checkout() -> dict[str, object]:
-    """Commit of the suite's checkout and whether the tree is dirty; empty outside one."""
-    root = Path(__file__).resolve().parents[2]
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True).stdout
-
-    try:
-        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(git("status", "--porcelain").strip())}
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-
-
 if __name__ == "__main__":
+    from bench.training.signals import Stop
+
     try:
         with Stop().listening() as stop:
             attempt(Path(sys.argv[1]), Resources(**json.loads(sys.argv[2])), stop)

@@ -19,7 +19,6 @@ from bench.launch.live import LiveView
 from bench.launch.planner import Action, Decision
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
-from bench.training.signals import Stop
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -54,6 +53,8 @@ class LocalQueue:
             RequestError: runs cannot be trained as asked.
             KeyboardInterrupt: a signal came; what ran has saved itself.
         """
+        from bench.training.signals import Stop
+
         # submitit starts what it is given at once, so it is given no more than may run; and its two minutes are short.
         executor = submitit.LocalExecutor(self.runs / "jobs" / f"local-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}")
         executor.update_parameters(timeout_min=60 * 24 * 365)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cli.evaluate import known_evaluations
+from bench.paper.released import RELEASED
 from bench.results.evaluation import Evaluation
 from bench.results.measurement import Complexity, Outline
 from bench.results.record import Metrics, RunRecord
 from bench.results.run_folder import RunRecords, load_metrics
-from bench.results.store import load_complexity, load_outline, save_complexity, save_outline
+from bench.results.store import load_complexity, load_evaluations, load_outline, save_complexity, save_outline
 from bench.spec.run import Network, RunSpec
 from bench.spec.table import Row, networks
 
@@ -44,6 +44,16 @@ def collect(rows: Sequence[Row], records: RunRecords) -> Collected:
         evaluations=evaluations,
         problems=below(records.runs, problems),
     )
+
+
+def known_evaluations(runs: Path) -> tuple[dict[str, list[Evaluation]], list[str]]:
+    """Evaluations that are done, by the id of the run that they are of, and a line on each damaged one."""
+    done, problems = load_evaluations(runs)
+    by_run = {
+        run.run_id: [found for found in done if found.spec.released == released.name and found.spec.is_of(run)]
+        for run, released in RELEASED.items()
+    }
+    return by_run, problems
 
 
 def below(runs: Path, problems: Iterable[str]) -> list[str]:

@@ -7,20 +7,16 @@ and unfused attention cost the same.
 """
 
 import datetime
-import functools
-import importlib.metadata
 import math
-import os
-import platform
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.measure.source_hash import source_sha256
 from bench.results.measurement import Complexity
+from bench.results.provenance import machine, other_versions, versions_of
 from bench.spec.run import Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached table needs none of it
@@ -177,31 +173,3 @@ def is_current(measured: Complexity) -> bool:
     """
     same_source = measured.source_sha256 == source_sha256(_figures, measured.network.model)
     return same_source and not other_versions(measured.versions, _LIBRARIES)
-
-
-def versions_of(libraries: Iterable[str]) -> dict[str, str]:
-    """Of python and of installed libraries."""
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in libraries}}
-
-
-def other_versions(versions: Mapping[str, str], libraries: Iterable[str]) -> bool:
-    """Whether a library here has another version than was measured with; one that is not installed has none."""
-    return any(_installed(name) not in (None, versions.get(name)) for name in libraries)
-
-
-def _installed(library: str) -> str | None:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-@functools.cache
-def machine() -> str:
-    """System, processor and number of cores, in words."""
-    cpu = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        named = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)
-        cpu = named[1].strip() if named else cpu
-    return f"{platform.system()} {platform.machine()}, {cpu}, {os.cpu_count()} cores"

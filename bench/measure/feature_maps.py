@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.measure.complexity import machine, other_versions, versions_of
 from bench.measure.source_hash import source_sha256
 from bench.results.feature_maps import FeatureMaps, FeatureSource, LayerMaps
+from bench.results.provenance import machine, other_versions, versions_of
 from bench.spec.errors import RequestError
 from bench.spec.recipe import Recipe
 from bench.spec.run import Network

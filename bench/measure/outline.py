@@ -7,9 +7,9 @@ takes and gives is what it takes and gives in training, at any resolution, witho
 import datetime
 from typing import TYPE_CHECKING, Any
 
-from bench.measure.complexity import machine, other_versions, versions_of
 from bench.measure.source_hash import source_sha256
 from bench.results.measurement import LayerShape, Outline
+from bench.results.provenance import machine, other_versions, versions_of
 from bench.spec.run import Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a figure whose outline is kept needs none of it

@@ -21,9 +21,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from bench.launch import job
 from bench.results import predictions
 from bench.results.evaluation import Evaluation, EvaluationSpec
+from bench.results.provenance import TRAINING_LIBRARIES, checkout, versions_of
 from bench.results.run_folder import now
 from bench.results.store import evaluation_spec, load_evaluation, save_evaluation
 from bench.spec.errors import RequestError
@@ -33,6 +33,7 @@ from bench.training.build import create_network
 from bench.training.distributed import World, automatic_workers, device_name, world
 from bench.training.metrics import score
 from bench.training.signals import Interrupted, Stop
+from bench.training.torchrun import torchrun
 from models.checkpoints import Checkpoint, CheckpointError, Fit, load_into, read_checkpoint
 
 
@@ -140,8 +141,8 @@ def evaluate(
         unreadable=(),
         device="",
         world_size=here.size,
-        versions=job.versions(),
-        git=job.checkout(),
+        versions=versions_of(TRAINING_LIBRARIES),
+        git=checkout(),
         evaluated_at=now(),
         wall_time_s=0.0,
     )
@@ -238,7 +239,7 @@ def evaluate_on(
             progress(part.images + len(part.unreadable))
 
     part = json.dumps(dataclasses.asdict(spec)), json.dumps(dataclasses.asdict(resources))
-    code = job.torchrun(
+    code = torchrun(
         ["bench.training.evaluation", str(weights.path), weights.file, weights.found_by, str(runs), *part],
         processes,
         stop,

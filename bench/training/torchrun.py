@@ -1,11 +1,40 @@
 """torchrun, silent about endings that its processes have spoken of: ``python -m bench.training.torchrun``."""
 
 import logging
+import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main
+
+from bench.training.signals import Stop
+
+
+def torchrun(
+    module: Sequence[str], processes: int, stop: Stop, while_it_runs: Callable[[], None] = lambda: None
+) -> int:
+    """Start a module with its arguments in several processes of this machine, and wait; returns the exit code.
+
+    Args:
+        module: its name and its arguments.
+        processes: how many.
+        stop: a signal to it is handed on, once.
+        while_it_runs: called ten times a second.
+    """
+    start = [sys.executable, "-m", "bench.training.torchrun", "--standalone", f"--nproc-per-node={processes}"]
+    # In a session of its own: Ctrl-C reaches it once, through us.
+    with subprocess.Popen([*start, "-m", *module], start_new_session=True) as children:
+        told = False
+        while children.poll() is None:
+            if stop.signal and not told:
+                children.terminate()  # torchrun hands it on as SIGTERM, at which each process saves and leaves
+                told = True
+            while_it_runs()
+            time.sleep(0.1)
+    return children.returncode
 
 
 def quietly(arguments: list[str]) -> int:
