@@ -31,8 +31,8 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; then read the diff")
 
 
-LONG = ("slurm/test_faults", "test_training", "slurm/", "test_evaluate", "test_fine_tuning", "test_distillation")
-LONG += ("test_networks", "test_cli", "test_study_runs", "test_local_batch", "test_executors", "test_terminal")
+LONG = ("slurm/test_faults", "test_trainer", "slurm/", "test_evaluation", "test_fine_tuning", "test_distillation")
+LONG += ("test_networks", "cli/test_main", "test_study_runs", "test_local_batch", "test_executors", "test_terminal")
 
 
 def pytest_collection_modifyitems(items):

@@ -1,6 +1,6 @@
 """Why a printed figure may differ from the measured one, where several rows share the reason.
 
-What a reason says of other counts was measured: tests/test_reasons.py measures it again.
+What a reason says of other counts was measured: tests/paper/test_reasons.py measures it again.
 """
 
 from bench.spec.run import Network

@@ -1,0 +1,148 @@
+"""The benchmark of a step: what it counts, how it takes turns, and what it writes."""
+
+import csv
+import json
+import statistics
+
+import pytest
+import torch
+from torch import nn
+
+from bench.cli import step_speed
+from bench.experiments.recipes import T2T_MEDIUM
+from bench.measure.complexity import count_macs
+from bench.measure.speed import WARM_UP, Case, Measured, Side, matrix_gflops, measure, saved_bytes, time_in_turn
+from bench.spec.errors import RequestError
+from bench.spec.run import imagenet
+from bench.training.build import build_network
+from tests.report.test_evidence import shows, tables_of
+
+CPU = torch.device("cpu")
+LITERAL = "tests.literal_t2t:create"
+TINY = ("--img-size", "32", "--batch", "2", "--rounds", "2")
+
+
+def case(**values):
+    return Case(**{"model": "t2t_vit_7", "img_size": 32, "batch": 2, "precision": "float32", "mode": "train"} | values)
+
+
+def test_saved_bytes_are_each_storage_once_without_parameters():
+    network = nn.Sequential(nn.Linear(4, 5), nn.Sigmoid())
+    x = torch.randn(3, 4)
+    assert saved_bytes(lambda: network(x), network) == x.nbytes + 3 * 5 * 4  # the input, and what the sigmoid gave
+    assert saved_bytes(lambda: network(x) + network(x), network) == x.nbytes + 2 * 3 * 5 * 4
+    rows = torch.randn(6, 4)
+    assert saved_bytes(lambda: network[0](rows[:3]), network) == rows.nbytes  # a view keeps all that it is of
+    with torch.no_grad():
+        assert saved_bytes(lambda: network(x), network) == 0
+
+
+def test_calls_take_turns_and_every_other_round_begins_with_the_last():
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in "ab"}
+    seconds = time_in_turn(calls, rounds=3, device=CPU)
+    assert "".join(order) == "a" * WARM_UP + "b" * WARM_UP + "ab" + "ba" + "ab"
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_rates_follow_from_seconds():
+    sides = {
+        "ours": Side(seconds=(1.0, 2.0, 4.0), saved_bytes=5),
+        "theirs": Side(seconds=(3.0, 3.0, 3.0), saved_bytes=9),
+    }
+    found = Measured(case=case(batch=10), formulation="fused", macs=10**9, matrix_gflops=100, load=0, **sides)
+    assert found.ratios == (3, 1.5, 0.75)
+    assert found.images_per_s(found.ours) == 5
+    assert found.gflops(found.ours) == 2 * 3 * 5  # operations a multiply-add, passes, images a second
+    inference = Measured(case=case(mode="infer"), formulation="", macs=10**9, matrix_gflops=1, load=0, **sides)
+    assert inference.gflops(inference.theirs) == pytest.approx(2 * 2 / 3)
+
+
+def test_both_implementations_are_measured():
+    found = measure(case(), LITERAL, rounds=2)
+    network = build_network(imagenet("t2t_vit_7", T2T_MEDIUM, img_size=32), 1000).eval()
+    assert found.formulation == "fused"
+    assert found.macs == count_macs(network, torch.zeros(1, 3, 32, 32)).macs
+    assert 0 < found.ours.saved_bytes < found.theirs.saved_bytes
+    assert len(found.ratios) == 2
+    assert found.matrix_gflops > 0
+    inference = measure(case(mode="infer", precision="bfloat16"), LITERAL, rounds=1)
+    assert inference.ours.saved_bytes is inference.theirs.saved_bytes is None
+
+
+def test_a_network_alone_has_no_ratio():
+    found = measure(case(model="test_resnet"), None, rounds=1)
+    assert found.formulation == "channels_last"
+    assert found.theirs is None
+    assert found.ratios == ()
+
+
+def test_the_matrix_rate_is_that_of_large_products():
+    assert matrix_gflops(CPU, "float32", seconds=0.01) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("against", "model", "message"),
+    [
+        ("nowhere:create", "t2t_vit_7", "No module named 'nowhere'; choose MODULE:FUNCTION"),
+        ("tests.literal_t2t", "t2t_vit_7", "choose MODULE:FUNCTION"),
+        (LITERAL, "t2t_vit_14_se", "'t2t_vit_14_se' has no literal counterpart"),
+        ("tests.measure.test_speed:other", "t2t_vit_7", "does not implement t2t_vit_7.*Missing key"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(against, model, message):
+    with pytest.raises(RequestError, match=message):
+        measure(case(model=model), against, rounds=1)
+
+
+def other(model, **arguments):
+    return nn.Linear(1, 1)
+
+
+def test_the_page_follows_from_its_evidence(tmp_path, capsys):
+    step_speed.main(["--models", "t2t_vit_7", *TINY, "--against", LITERAL, "--reports", str(tmp_path)])
+    assert capsys.readouterr().out == (tmp_path / "step.md").read_text()
+    lines = follow_step(tmp_path)
+    asked = [(precision, mode) for precision in ("float32", "bfloat16") for mode in ("train", "infer")]
+    assert [(line["precision"], line["mode"]) for line in lines] == asked
+
+
+def follow_step(reports):
+    """From the page and its CSV to the rounds."""
+    page = (reports / "step.md").read_text()
+    evidence = json.loads((reports / "evidence/step.json").read_text())
+    with (reports / "step.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    (table,) = tables_of(reports / "step.md")
+    for cells, line, one in zip(table, lines, evidence["measured"], strict=True):
+        ours, theirs = one["ours"]["seconds"], one["theirs"]["seconds"]
+        ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+        low, ratio, high = statistics.quantiles(ratios, method="inclusive")
+        batch = one["case"]["batch"]
+        assert float(line["ratio"]) == pytest.approx(ratio)
+        assert shows(cells["Ratio"], ratio, low, high)
+        assert shows(cells["Images/s"], batch / statistics.median(ours))
+        assert shows(cells["Other images/s"], batch / statistics.median(theirs))
+        assert cells["Formulation"].startswith(line["formulation"])
+        assert (cells["Saved MB"] == "-") == (line["mode"] == "infer")
+    assert evidence["machine"] in page
+    assert f"beside `{evidence['against']}`" in page
+    assert f"torch {evidence['versions']['torch']}" in page
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--models", "t2t_vit_77"], "'t2t_vit_77'"),
+        (["--rounds", "0"], "--rounds 1 or more"),
+        (["--batch", "1"], "--batch 2 or more"),
+        (["--img-size", "33"], "divisible by 16"),
+        (["--device", "abacus"], "abacus"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(arguments, message, capsys, tmp_path):
+    with pytest.raises(SystemExit, match="2"):
+        step_speed.main([*arguments, "--reports", str(tmp_path)])
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

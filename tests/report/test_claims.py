@@ -1,0 +1,248 @@
+"""The paper's claims: what each stands on, and when it is borne out."""
+
+import dataclasses
+import re
+
+import pandas as pd
+import pytest
+
+from bench.paper import TABLES
+from bench.paper.claims import CLAIMS
+from bench.paper.editions import ARXIV_V1, ICCV
+from bench.paper.released import RELEASED
+from bench.report.frame import table_frame
+from bench.report.pages.claims import claims_frame, claims_markdown, judge, status
+from bench.report.pages.misprints import between_tables, printed_changes
+from bench.spec.claim import Claim, Comparison
+from bench.spec.table import Published
+from tests.conftest import complexity
+from tests.measure.test_feature_maps import feature_maps
+from tests.report.test_frame import evaluation, over_seeds
+
+GAIN = Comparison(table=3, row="T2T-ViT-14", against="ResNet50", low=3.0)
+ROWS = {row.name: row.run for row in TABLES[3].rows}
+
+
+def frames(records=None, evaluations=None, measurements=None):
+    return {
+        number: table_frame(table, ICCV, measurements or {}, records or {}, evaluations or {})
+        for number, table in TABLES.items()
+    }
+
+
+def one(comparison, **kwargs):
+    return claims_frame([Claim(number=1, text="", comparisons=(comparison,))], frames(**kwargs)).iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value", "error", "expected"),
+    [
+        ({"low": 3.0}, 3.4, 0.1, "holds"),
+        ({"low": 3.0}, 3.4, 0.25, "too close to tell"),
+        ({"low": 3.0}, 2.4, 0.25, "fails"),
+        ({"high": 0.0}, -0.9, 0.25, "holds"),
+        ({"high": 0.0}, 0.2, 0.25, "too close to tell"),
+        ({"low": 0.9, "high": 0.9}, 0.9, 0.0, "holds"),
+        ({"low": 0.9, "high": 0.9}, 0.949, 0.0, "holds"),  # as it would be printed
+        ({"low": 0.9, "high": 0.9}, 0.96, 0.0, "fails"),
+        ({"low": 0.9, "high": 0.9}, 1.2, 0.25, "holds"),  # agrees, and is not zero
+        ({"low": 0.9, "high": 0.9}, 0.4, 0.25, "too close to tell"),
+        ({"low": 0.9, "high": 0.9}, 1.6, 0.25, "fails"),
+        ({"low": -8.2, "high": -8.2}, -8.0, 0.3, "holds"),
+        ({"low": 1.4, "high": 2.7}, 3.3, 0.2, "fails"),
+        ({"low": -0.2, "high": 0.2}, 0.0, 0.1, "holds"),
+        ({"low": -0.2, "high": 0.2}, 0.0, 0.2, "too close to tell"),
+        ({"low": 51.5, "high": 51.5}, 47.5, 0.0, "fails"),
+        ({"low": 3.0}, None, 0.0, "untested"),
+    ],
+)
+def test_what_a_value_says_of_a_claim(bounds, value, error, expected):
+    assert judge(Comparison(table=3, row="a", against="b", **bounds), value, error) == expected
+
+
+def test_every_claim_of_the_text_stands_on_rows_that_are_there():
+    assert [claim.number for claim in CLAIMS] == list(range(1, 12))
+    found = claims_frame(CLAIMS, frames())
+    tested = found[found["claim"] != 11]
+    assert tested[["published", "published_status"]].notna().all(axis=None)
+    assert set(found["ours_status"]) == {"untested"}
+
+
+def test_the_papers_own_figures_contradict_its_text_where_they_do():
+    found = claims_frame(CLAIMS, frames())
+    assert {c.number: status(found, c.number, "published") for c in CLAIMS} == {
+        **dict.fromkeys((2, 3, 4, 5, 7, 9), "holds"),
+        **dict.fromkeys((6, 8, 10), "too close to tell"),
+        1: "fails",
+        11: "untested",
+    }
+    (failing,) = found[found["published_status"] == "fails"].to_dict("records")
+    assert (failing["cell"], failing["claimed"]) == ("macs_g", "51.5 %")
+    assert failing["published"] == pytest.approx(100 * 4.8 / 10.1)
+    text = claims_markdown(CLAIMS, ICCV, found)
+    assert "the text says 51.5 %, the printed figures give 47.5 %; 5.2 G, which arXiv v1 prints" in text
+    assert "T2T-ViT-Wide is printed -3.4, though the printed accuracies give -3.6." in text
+    assert "ViT-B/16 has params of 86.8 M in [Table 1](table_1.md), and 86.4 M in [Table 2](table_2.md)." in text
+    assert "| fails (MACs) " in text
+    assert text.count("the printed figures give") == 1
+
+
+def test_params_and_macs_of_ours_are_exact():
+    measured = {}
+    for model, params, macs in (("t2t_vit_14", 21_546_000, 4_800_000_000), ("vit_s_16", 48_754_000, 9_900_000_000)):
+        one_ = complexity(model, params, macs)
+        measured[one_.network] = one_
+    line = one(dataclasses.replace(CLAIMS[0].comparisons[1]), measurements=measured)
+    assert (line["ours_status"], line["ours_from"]) == ("holds", "measured")
+    assert line["ours"] == pytest.approx(44.193, abs=1e-3)
+    assert one(CLAIMS[0].comparisons[2], measurements=measured)["ours_status"] == "fails"
+
+
+def test_seeds_and_images_make_the_error_of_what_was_trained():
+    first, second = ROWS["T2T-ViT-14"], ROWS["ResNet50"]
+    records = {
+        first.run_id: over_seeds(first.run_id, 81.0, 82.0),
+        second.run_id: over_seeds(second.run_id, 76.0),
+    }
+    line = one(GAIN, records=records)
+    assert (line["ours"], line["ours_from"]) == (5.5, "trained")
+    seeds, images = 0.5 / 2, 81.5 * 18.5 / 50_000 + 76 * 24 / 50_000
+    assert line["ours_se"] == pytest.approx((seeds + images) ** 0.5)
+    assert line["ours_status"] == "holds"
+    records[first.run_id] = over_seeds(first.run_id, 78.0, 80.5)
+    assert one(GAIN, records=records)["ours_status"] == "too close to tell"
+
+
+def test_what_was_trained_is_not_compared_with_what_was_released():
+    first, second = ROWS["T2T-ViT-14"], ROWS["ResNet50"]
+    trained = {first.run_id: over_seeds(first.run_id, 81.0)}
+    released = {second.run_id: [evaluation(second, RELEASED[second], hits=0.76)]}
+    assert one(GAIN, records=trained, evaluations=released)["ours_status"] == "untested"
+    released[first.run_id] = [evaluation(first, RELEASED[first], hits=0.82)]
+    line = one(GAIN, records=trained, evaluations=released)
+    assert (line["ours"], line["ours_from"], line["ours_status"]) == (6.0, "evaluated", "holds")
+    assert line["ours_se"] == pytest.approx(((82 * 18 + 76 * 24) / 50_000) ** 0.5)
+
+
+def test_what_was_trained_counts_before_what_was_released():
+    first, second = ROWS["T2T-ViT-14"], ROWS["ResNet50"]
+    trained = {run.run_id: over_seeds(run.run_id, top1) for run, top1 in ((first, 81.0), (second, 76.5))}
+    released = {
+        run.run_id: [evaluation(run, RELEASED[run], hits=top1)] for run, top1 in ((first, 0.82), (second, 0.76))
+    }
+    line = one(GAIN, records=trained, evaluations=released)
+    assert (line["ours"], line["ours_from"]) == (4.5, "trained")
+
+
+def test_cifar_counts_on_its_own_images():
+    row, other = (TABLES[5].rows[i].transfers[0] for i in (1, 0))
+    (comparison,) = [c for c in CLAIMS[9].comparisons if c.row == "T2T-ViT-14" and c.cell == "cifar10_pct"]
+    line = one(comparison)
+    assert line["published_se"] == pytest.approx(((97.5 * 2.5 + 97.1 * 2.9) / 10_000) ** 0.5)
+    assert row.dataset == other.dataset == "cifar10"
+
+
+@pytest.mark.parametrize(
+    ("vit", "resnet", "statuses", "found"),
+    [
+        ((150, 50), (10, 0), ["fails", "holds"], [10.0, 9.5]),
+        ((151, 50), (10, 0), ["holds", "holds"], [10.05, 9.55]),
+        ((199, 0), (200, 0), ["fails", "fails"], [9.95, -0.05]),
+        ((201, 0), None, ["holds", "untested"], [10.05, None]),
+        (None, (10, 0), ["untested", "untested"], [None, None]),
+    ],
+)
+def test_dead_channels_of_trained_networks_are_what_claim_11_stands_on(vit, resnet, statuses, found):
+    """Two layers of 1000 channels each, with these many dead ones."""
+    features = {"ViT-L/16": vit, "ResNet50": resnet}
+    trained = {name: feature_maps(dead=dead, trained=True) for name, dead in features.items() if dead}
+    lines = claims_frame(CLAIMS[10:], frames(), trained)
+    assert lines["ours_status"].tolist() == statuses
+    assert [None if pd.isna(value) else value for value in lines["ours"]] == found
+    assert set(lines["published_status"]) == {"untested"}
+    assert lines["claimed"].tolist() == ["above 10.0 %", "above 0.0"]
+
+
+def test_random_weights_bear_out_no_claim():
+    features = {name: feature_maps(dead=(500, 500), trained=False) for name in ("ViT-L/16", "ResNet50")}
+    assert set(claims_frame(CLAIMS[10:], frames(), features)["ours_status"]) == {"untested"}
+    trained = features | {"ViT-L/16": feature_maps(dead=(500, 500), trained=True)}
+    lines = claims_frame(CLAIMS[10:], frames(), trained)
+    assert lines["ours_status"].tolist() == ["holds", "untested"]
+    text = claims_markdown(CLAIMS[10:], ICCV, lines)
+    cells = (
+        r"\| ViT-L/16, trained +\| \[Figure 2\]\(figure_2.md\) \| dead channels \| above 10.0 % .*\| +50.00 % \| holds"
+    )
+    assert re.search(cells, text)
+
+
+def test_a_claim_is_as_good_as_its_worst_comparison():
+    claim = Claim(number=1, text="*bold*", comparisons=(GAIN, dataclasses.replace(GAIN, low=99.0)))
+    found = claims_frame([claim], frames())
+    assert status(found, 1, "published") == "fails"
+    assert r"\*bold\*" in claims_markdown([claim], ICCV, found)
+
+
+def test_a_claim_can_be_tried():
+    with pytest.raises(ValueError, match="needs something that it can be tried on"):
+        Claim(number=1, text="")
+
+
+@pytest.mark.parametrize("change", [{"low": None}, {"of": "product"}])
+def test_what_is_no_comparison(change):
+    with pytest.raises(Exception, match=r"needs a bound|unknown kind of comparison"):
+        dataclasses.replace(GAIN, **change)
+
+
+def made_up(number, *rows):
+    """A table of rows given as name, group and printed figures; those with a name in capitals are baselines."""
+    first = TABLES[6].rows[0]
+    return dataclasses.replace(
+        TABLES[number],
+        rows=tuple(
+            dataclasses.replace(
+                first, name=name, group=group, baseline=name.isupper(), published={ICCV: Published(**figures)}
+            )
+            for name, group, figures in rows
+        ),
+    )
+
+
+def test_printed_changes_that_the_printed_accuracies_do_not_give():
+    table = made_up(
+        6,
+        ("small_*", "one", {"top1_pct": 78.5, "change_pct": -1.0}),
+        ("BASE", "one", {"top1_pct": 80.3}),
+        ("right", "one", {"top1_pct": 81.5, "change_pct": 1.2}),  # 81.5 - 80.3 is a little more in floating point
+        ("without", "one", {"top1_pct": 70.0}),
+        ("SECOND", "one", {"top1_pct": 90.0}),
+        ("alone", "two", {"top1_pct": 70.0, "change_pct": 9.0}),
+        ("OTHER", "three", {"top1_pct": 60.0}),
+        ("plus", "three", {"top1_pct": 62.0, "change_pct": -2.0}),
+        ("no accuracy", "three", {"change_pct": 1.0}),
+    )
+    assert printed_changes(table, ICCV) == [
+        r"small_\* is printed -1.0, though the printed accuracies give -1.8.",
+        "plus is printed -2.0, though the printed accuracies give +2.0.",
+    ]
+    assert printed_changes(table, ARXIV_V1) == []
+
+
+def test_networks_that_tables_print_differently():
+    tables = [
+        made_up(2, ("a*", "", {"top1_pct": 79.0, "params_m": 21.5, "macs_g": 4.8}), ("b", "", {"params_m": 5.0})),
+        made_up(3, ("a", "", {"top1_pct": 76.0, "params_m": 21.5, "macs_g": 5.2}), ("c", "", {"top1_pct": 70.0})),
+        made_up(
+            6,
+            ("a", "", {"top1_pct": 76.0, "macs_g": 5.2}),
+            ("b", "", {"params_m": 5.0}),
+            ("c", "", {"top1_pct": 70.5}),
+            ("c", "again", {"top1_pct": 70.5}),
+        ),
+    ]
+    two, three, six = (f"[Table {number}](table_{number}.md)" for number in (2, 3, 6))
+    assert between_tables(tables, ICCV) == [
+        f"a has MACs of 4.8 G in {two}, and 5.2 G in {three} and {six}.",  # a star is of the training alone
+        f"c has top-1 of 70.0 % in {three}, and 70.5 % in {six}.",
+    ]
+    assert between_tables(tables[:1], ICCV) == []

@@ -1,0 +1,601 @@
+"""Each number of a report, followed to its evidence: by its page's links and CSV to the files, and worked out again.
+
+What follows here reads the files of ``reports/evidence/`` as plain JSON and knows nothing of the code that wrote the
+pages. A column that nobody follows fails.
+"""
+
+import argparse
+import csv
+import dataclasses
+import json
+import re
+import shutil
+import statistics
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+import bench.cli.tables
+from bench.cli.main import _parser
+from bench.cli.tables import _report_budgets, _report_index
+from bench.experiments.budgets import SUITES
+from bench.measure.collect import collect
+from bench.paper import TABLES
+from bench.paper.editions import ICCV
+from bench.paper.released import RELEASED
+from bench.report import evidence_files
+from bench.report.counting import SHOWN
+from bench.report.frame import table_frame
+from bench.results.run_folder import RunRecords
+from bench.results.store import complexity_path, save_complexity, save_evaluation, sealed, unsealed
+from bench.spec.table import STRUCTURE
+from tests.conftest import ROOT, complexity
+from tests.report.test_frame import evaluation, over_seeds, trained
+
+NUMBER = re.compile(r"(?<![\w.-])[-+]?\d[\d,]*(?:\.\d+)?(?!\w)")
+
+
+def read(path):
+    """A file of evidence, whose checksum holds."""
+    values, seal = unsealed(path.read_text())
+    assert seal in ("", "no checksum"), path
+    return values
+
+
+def tables_of(page):
+    """The pipe tables of a page: for each a list of rows, by column."""
+    found = []
+    for block in re.findall(r"(?:^\|.*\|\n)+", page.read_text(), re.MULTILINE):
+        lines = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines()]
+        found.append([dict(zip(lines[0], line, strict=True)) for line in lines[2:]])
+    return found
+
+
+def rows_of(path):
+    with path.open() as file:
+        return [{name: value or None for name, value in line.items()} for line in csv.DictReader(file)]
+
+
+def shows(cell, *values):
+    """Whether a cell holds these values and no other number, each at the digits that it is shown with."""
+    plain = re.sub(r"\]\([^)]*\)", "]", cell).replace("n=", "")
+    numbers = NUMBER.findall(plain)
+    expected = [value for value in values if value is not None]
+    return len(numbers) == len(expected) and all(
+        abs(float(text.replace(",", "")) - float(value)) <= 0.5000001 * 10 ** -len(text.partition(".")[2])
+        for text, value in zip(numbers, expected, strict=True)
+    )
+
+
+def test_a_cell_that_shows_something_else_would_be_noticed():
+    assert shows("81.46 ± 0.12 (n=3)", 81.461, 0.119, 3)
+    assert not shows("81.46 ± 0.12 (n=3)", 81.47, 0.119, 3)
+    assert not shows("81.46", 81.46, 3)
+    assert shows("[2026](evidence/a-1.json)", 2026)
+    assert shows("-")
+    assert shows("T2T-ViT-14, -0.188", -0.1875)
+
+
+# What each number of a table's CSV is made of.
+
+
+def accuracy(reports, run_ids):
+    """The paper's protocol over the runs: each one's best epoch, of the averaged weights where there are any."""
+    paths = [reports / "evidence" / run_id / "record.json" for run_id in run_ids.split()]
+    records = [read(path) for path in paths]
+    assert all(record["status"] == "completed" and record["data"]["complete"] for record in records)
+    best = [r["results"].get("ema_best_top1_pct", r["results"].get("raw_best_top1_pct")) for r in records]
+    last = [r["results"].get("ema_last_top1_pct", r["results"].get("raw_last_top1_pct")) for r in records]
+    return {
+        "pct": statistics.fmean(best),
+        "std": statistics.stdev(best) if len(best) > 1 else None,
+        "last": statistics.fmean(last),
+        "seeds": len(records),
+        "unsealed": sum("checksum" not in json.loads(path.read_text()) for path in paths),
+    }
+
+
+def expected_line(reports, row, line):
+    """Every number that the CSV should hold of a row."""
+    printed = row.figures(ICCV)[0]
+    values = {f"published_{cell}": getattr(printed, cell) for cell in _PRINTED} | {"img_size": row.network.img_size}
+    if line["measured_in"]:
+        found = read(reports / line["measured_in"])
+        assert found["network"]["model"] == row.network.model
+        assert line["measured_on"] == found["measured_at"][:10]
+        assert {column: printed.structure.get(column) for column in STRUCTURE} == {
+            column: line[f"published_{column}"] for column in STRUCTURE
+        }
+        assert {column: found["structure"].get(column) for column in STRUCTURE} == {c: line[c] for c in STRUCTURE}
+        values |= {"params_m": found["params"] / 1e6, "trainable_params_m": found["trainable_params"] / 1e6}
+        values |= {f"{name}_g": found[name] / 1e9 for name in ("macs", "linear_macs", "torch_macs")}
+        for name, unit in (("params", "m"), ("macs", "g")):
+            if (figure := values[f"published_{name}_{unit}"]) is not None:
+                values[f"{name}_difference_{unit}"] = values[f"{name}_{unit}"] - figure
+    for name, pct, std, count in (
+        ("", "top1_pct", "top1_std", "seeds"),
+        ("cifar10_", "cifar10_pct", "cifar10_std", "cifar10_seeds"),
+        ("cifar100_", "cifar100_pct", "cifar100_std", "cifar100_seeds"),
+    ):
+        own = f"{name}evaluated_top1_pct" if not name else f"{name}evaluated_pct"
+        if file := line[f"{name}evaluated_evidence"]:
+            found = read(reports / file)
+            assert found["spec"]["sha256"] == line[f"{name}evaluated_sha256"]
+            images, share = found["images"], found["top1_hits"] / found["images"]
+            values |= {own: 100 * share, f"{name}evaluated_se_pct": 100 * (share * (1 - share) / images) ** 0.5}
+            values |= {f"{name}evaluated_images": images, pct: 100 * share}
+        if line[f"{name}run_ids"]:
+            found = accuracy(reports, line[f"{name}run_ids"])
+            values |= {pct: found["pct"], std: found["std"], count: found["seeds"]}
+            values |= {f"{name}unsealed": found["unsealed"]}
+            values |= {} if name else {"top1_last_pct": found["last"]}
+    return values
+
+
+_PRINTED = ("top1_pct", "cifar10_pct", "cifar100_pct", "params_m", "macs_g")
+_CHANGES = ("published_change_pct", "change_pct")  # made of other rows: followed on their own
+_FILES = ("measured_in", "evaluated_evidence", "cifar10_evaluated_evidence", "cifar100_evaluated_evidence")
+
+
+def is_number(text):
+    try:
+        float(text)
+        return True
+    except (TypeError, ValueError):
+        return False
+
+
+def follow_table_csv(reports, number):
+    rows, lines = TABLES[number].rows_in(ICCV), rows_of(reports / f"table_{number}.csv")
+    followed = 0
+    for row, line in zip(rows, lines, strict=True):
+        assert line["model"] == row.name
+        expected = expected_line(reports, row, line)
+        texts = {f"{whose}{column}" for whose in ("published_", "") for column in STRUCTURE}
+        for column, text in line.items():
+            if is_number(text) and column not in (*texts, *_CHANGES):
+                assert float(text) == pytest.approx(expected[column], abs=1e-9), (row.name, column)
+                followed += 1
+        missing = [name for name, value in expected.items() if value is not None and line[name] is None]
+        assert not missing, (row.name, missing)
+    for own, top1 in (("change_pct", "top1_pct"), ("published_change_pct", "published_top1_pct")):
+        baselines = {line["group"]: line for line in lines if line["baseline"] == "True"}
+        for row, line in zip(rows, lines, strict=True):
+            if line[own] is not None:
+                against = baselines[line["group"]]
+                printed = row.figures(ICCV)[0].change_pct if own.startswith("published") else None
+                one, other = line[top1], against[top1]
+                if own == "change_pct" and not (line["seeds"] and against["seeds"]):
+                    one, other = line["evaluated_top1_pct"], against["evaluated_top1_pct"]
+                change = printed if printed is not None else float(one) - float(other)
+                assert float(line[own]) == pytest.approx(change, abs=1e-9)
+    return followed
+
+
+# Which columns of the CSV a column of a page shows, and in which unit.
+
+_ACCURACY = {
+    f"{label}: ours": (pct, std, seeds, se)
+    for label, pct, std, seeds, se in (
+        ("Top-1 %", "top1_pct", "top1_std", "seeds", "evaluated_se_pct"),
+        ("CIFAR-10 %", "cifar10_pct", "cifar10_std", "cifar10_seeds", "cifar10_evaluated_se_pct"),
+        ("CIFAR-100 %", "cifar100_pct", "cifar100_std", "cifar100_seeds", "cifar100_evaluated_se_pct"),
+    )
+}
+_COLUMNS = {
+    "Top-1 %: paper": ("published_top1_pct", 1),
+    "CIFAR-10 %: paper": ("published_cifar10_pct", 1),
+    "CIFAR-100 %: paper": ("published_cifar100_pct", 1),
+    "Change: paper": ("published_change_pct", 1),
+    "Change: ours": ("change_pct", 1),
+    "Params M: paper": ("published_params_m", 1),
+    "Params M: ours": ("params_m", 1),
+    "Params M: difference": ("params_difference_m", 1),
+    "MACs G: paper": ("published_macs_g", 1),
+    "MACs G: ours": ("macs_g", 1),
+    "MACs G: difference": ("macs_difference_g", 1),
+    "px": ("img_size", 1),
+    "params": ("params_m", 1e6),
+    "trainable": ("trainable_params_m", 1e6),
+    "MACs": ("macs_g", 1e9),
+    "linear and convolution only": ("linear_macs_g", 1e9),
+    "torch's counter": ("torch_macs_g", 1e9),
+}
+_STRUCTURE = {"T2T layer": "tokens", "Depth": "depth", "Hidden": "hidden", "MLP": "mlp"}
+_TEXT = ("Group", "Model", "network", "recipe of the printed top-1", "Params: verdict", "MACs: verdict")
+
+
+def follow_row(cells, line):
+    """One row of a page's table, on the line of the CSV."""
+    for column, cell in cells.items():
+        label, _, whose = column.partition(": ")
+        if column in _ACCURACY:
+            pct, std, seeds, se = (line[name] for name in _ACCURACY[column])
+            unsealed = line[_ACCURACY[column][2].replace("seeds", "unsealed")]
+            trained_ = (std, seeds, None if unsealed == "0" else unsealed)
+            assert shows(cell, pct, *(trained_ if seeds else (se,))), (line["model"], column, cell)
+        elif column in _COLUMNS:
+            name, unit = _COLUMNS[column]
+            value = None if line[name] is None else float(line[name]) * unit
+            assert cell == "baseline" or shows(cell, value), (line["model"], column, cell)
+        elif label in _STRUCTURE:
+            prefix = "published_" if whose == "paper" else ""
+            assert cell in (line[prefix + _STRUCTURE[label]], "-"), (line["model"], column)
+        elif column == "evidence":
+            assert cell == f"[{line['measured_on']}]({line['measured_in']})", (line["model"], cell)
+        else:
+            assert column in _TEXT, f"nobody follows {column!r}"
+
+
+def follow_run(reports, cells):
+    """One run of a page, to its record."""
+    run_id, file = re.fullmatch(r"\[`(.+)`\]\((.+)\)", cells["run"]).groups()
+    path = reports / file
+    record, seal = unsealed(path.read_text())
+    assert (record["run_id"], path.parent.name) == (run_id, run_id)
+    assert ("edited by hand" in cells["status"]) == (seal == "edited by hand")
+    results, data = record["results"], record["data"]
+    expected = {
+        "seed": record["spec"]["seed"],
+        "images, train": data.get("train_images"),
+        "val": data.get("val_images"),
+        "best EMA top-1 %": results.get("ema_best_top1_pct"),
+        "last EMA": results.get("ema_last_top1_pct"),
+        "best raw": results.get("raw_best_top1_pct"),
+        "last raw": results.get("raw_last_top1_pct"),
+        "held out": results.get("held_out_ema_last_top1_pct", results.get("held_out_raw_last_top1_pct")),
+        "images/s, last epoch": record["images_per_s"],
+        "minutes": record["wall_time_s"] / 60,
+    }
+    for column, cell in cells.items():
+        if column in expected:
+            assert shows(cell, expected[column]), (run_id, column, cell)
+        elif column == "starts from":
+            weights = record["spec"].get("weights")
+            assert cell.strip("`") == record["spec"].get("start_from", f"sha256 {weights}" if weights else "-")
+        else:
+            assert column in ("Model", "status", "where", "teacher", "run", "data set"), f"nobody follows {column!r}"
+
+
+def follow_evaluation(reports, number, cells):
+    """One evaluation of a table's page, to its file."""
+    name, file = re.fullmatch(r"\[`(.+)`\]\((.+)\)", cells["file"]).groups()
+    found, seal = unsealed((reports / file).read_text())
+    spec, share = found["spec"], found["top1_hits"] / found["images"]
+    whole = {"imagenet": 50_000, "cifar10": 10_000, "cifar100": 10_000}[spec["dataset"]]
+    assert (found["file"], cells["sha256"]) == (name, f"`{spec['sha256'][:12]}`")
+    assert shows(cells["images"], found["images"], whole)
+    assert shows(cells["top-1 %"], 100 * share, 100 * (share * (1 - share) / found["images"]) ** 0.5)
+    assert shows(cells["top-5 %"], 100 * found["top5_hits"] / found["images"])
+    printed = next(
+        getattr(row.figures(ICCV)[0], "top1_pct" if run is row.run else f"{run.dataset}_pct")
+        for row in TABLES[number].rows_in(ICCV)
+        for run in row.runs
+        if run in RELEASED and RELEASED[run].name == spec["released"]
+    )
+    assert shows(cells["printed"], printed)
+    assert shows(cells["difference"], None if printed is None else 100 * share - printed)
+    assert shows(cells["protocol"], spec["network"]["img_size"], spec["crop_pct"])
+    known = ("Model", "data set", "file", "sha256", "key", "images", "top-1 %", "printed", "difference", "top-5 %")
+    assert set(cells) == {*known, "protocol"}
+    return seal
+
+
+def follow_table_page(reports, number):
+    lines = rows_of(reports / f"table_{number}.csv")
+    for table in tables_of(reports / f"table_{number}.md"):
+        if "run" in table[0]:
+            for cells in table:
+                follow_run(reports, cells)
+        elif "file" in table[0]:
+            for cells in table:
+                follow_evaluation(reports, number, cells)
+        else:
+            for cells, line in zip(table, lines, strict=True):
+                assert cells["Model"].replace("\\", "") == line["model"]
+                follow_row(cells, line)
+
+
+def compared(line, cells, cell):
+    """Difference of two rows, ours from the same source on both sides."""
+    one, other = cells
+    if cell.endswith("_pct"):
+        name = cell.removesuffix("_pct")
+        seeds = "seeds" if name == "top1" else f"{name}_seeds"
+        if not (one[seeds] and other[seeds]):
+            own = "evaluated_top1_pct" if name == "top1" else f"{name}_evaluated_pct"
+            one, other = ({cell: each[own]} for each in cells)
+    if one[cell] is None or other[cell] is None:
+        return None
+    a, b = float(one[cell]), float(other[cell])
+    return 100 * a / b if line.get("of") == "ratio" else a - b
+
+
+def follow_comparisons(reports, name, columns):
+    """A page of comparisons: each value from the two rows that it is of."""
+    tables = {number: {line["model"]: line for line in rows_of(reports / f"table_{number}.csv")} for number in TABLES}
+    lines = rows_of(reports / f"{name}.csv")
+    shown = next(table for table in tables_of(reports / f"{name}.md") if "Table" in table[0])
+    followed = 0
+    for line, cells in zip(lines, shown, strict=True):
+        if line["table"] is None:
+            assert [cells[column] for column in ("printed", "ours")] == ["-", "-"]
+            continue
+        cell = line.get("cell") or "top1_pct"
+        rows = [tables[int(line["table"])][line[column]] for column in columns]
+        printed = compared(line, [{"seeds": 1, cell: row[f"published_{cell}"], **_COUNTED} for row in rows], cell)
+        ours = compared(line, rows, cell)
+        for whose, value in (("published", printed), ("ours", ours)):
+            assert (line[whose] is None) == (value is None)
+            if value is not None:
+                assert float(line[whose]) == pytest.approx(value, abs=1e-8)
+                followed += 1
+            page = "printed" if whose == "published" else "ours"
+            assert shows(cells[page], line[whose], line[f"{whose}_se"]), (line, cells[page])
+        assert cells["Table"] == f"[{line['table']}](table_{line['table']}.md)"
+    return followed
+
+
+_COUNTED = {"cifar10_seeds": 1, "cifar100_seeds": 1}
+
+
+def follow_counting(reports):
+    page = reports / "counting.md"
+    (table,) = tables_of(page)
+    for name, network in SHOWN.items():
+        file = complexity_path(Path("evidence"), network).as_posix()
+        assert f"[{name}]({file})" in page.read_text()
+        found = read(reports / file)
+        by_operator = found["macs_by_operator"]
+        expected = [
+            found["macs"],
+            found["macs"] - by_operator.get("scaled_dot_product_attention", 0),
+            found["linear_macs"],
+            found["torch_macs"],
+            found["macs"] + by_operator.get("batch_norm", 0) * 3 / 2,
+        ]
+        for cells, value in zip(table, expected, strict=True):
+            assert shows(cells[name], value / 1e9), (name, cells)
+
+
+def follow_figure_1(reports):
+    lines = rows_of(reports / "figure_1.csv")
+    (table,) = tables_of(reports / "figure_1.md")
+    by_number = {number: rows_of(reports / f"table_{number}.csv") for number in (2, 3, 4)}
+    for line, cells in zip(lines, table, strict=True):
+        (origin,) = [one for one in by_number[int(line["table"])] if one["model"] == line["model"]]
+        assert all(origin[name] == value for name, value in line.items() if name not in ("table", "curve"))
+        for column in ("Top-1 %: paper", "Params M: ours", "MACs G: ours"):
+            assert shows(cells[column], line[_COLUMNS[column][0]])
+        assert line["measured_in"] in cells["evidence"]
+    assert len(lines) == 26
+
+
+def follow_loading(reports):
+    found = read(reports / "evidence/loading.json")
+    page = (reports / "loading.md").read_text()
+    (table,) = tables_of(reports / "loading.md")
+    ratios = [one["in_memory"] / one["one_by_one"] for one in found["rounds"]]
+    for cells, one, ratio in zip(table, found["rounds"], ratios, strict=True):
+        slow, fast = (next(cell for name, cell in cells.items() if name.startswith(w)) for w in ("Image", "From"))
+        assert shows(slow, one["one_by_one"])
+        assert shows(fast, one["in_memory"])
+        assert shows(cells["Ratio"], ratio)
+    text = re.search(r"From memory come .*", page)[0]
+    values = (statistics.median(ratios), len(ratios), min(ratios), max(ratios), found["cores"])
+    assert shows(text, *values), text
+    assert found["machine"] in page
+
+
+def follow_suite(reports, name):
+    """A budget's report: runs to their records, means to the runs."""
+    lines = rows_of(reports / f"{name}.csv")
+    for table in tables_of(reports / f"{name}.md"):
+        for cells in table:
+            if "run" in cells:
+                if cells["run"].startswith("["):
+                    follow_run(reports, cells)
+                continue
+            own = [line for line in lines if line["model"] == cells["Model"]]
+            counted = [line for line in own if line["status"] == "completed" and line["seal"] != "edited by hand"]
+            for column, figure in _MEANS.items():
+                if column not in cells:
+                    continue
+                values = [float(line[figure]) for line in counted if line[figure]]
+                mean = statistics.fmean(values) if values else None
+                assert shows(cells[column], mean, statistics.stdev(values) if len(values) > 1 else None)
+            assert set(cells) <= {"Model", "n", *_MEANS}
+            assert cells["n"].partition(" ")[0] == str(len(counted))
+    for line in lines:
+        if line["evidence"]:
+            record = read(reports / line["evidence"])
+            for name_, value in record["results"].items():
+                assert name_ not in line or float(line[name_]) == value
+
+
+_MEANS = {
+    "best EMA top-1 %": "ema_best_top1_pct",
+    "last EMA": "ema_last_top1_pct",
+    "best raw": "raw_best_top1_pct",
+    "last raw": "raw_last_top1_pct",
+    "held out": "held_out_last_top1_pct",
+}
+
+
+def follow_all(reports):
+    """Every page that ``--all`` writes."""
+    followed = 0
+    for number in TABLES:
+        followed += follow_table_csv(reports, number)
+        follow_table_page(reports, number)
+    followed += follow_comparisons(reports, "claims", ("row", "against"))
+    followed += follow_comparisons(reports, "ideas", ("model", "against"))
+    follow_counting(reports)
+    follow_figure_1(reports)
+    return followed
+
+
+def test_every_number_of_the_committed_reports():
+    assert follow_all(ROOT / "reports") > 800
+
+
+@pytest.mark.parametrize("name", ["pilot", "transfer"])
+def test_every_number_of_the_committed_runs(name):
+    follow_suite(ROOT / "reports", name)
+    listed = {entry.run_id for entry in (spec for spec in SUITES[name].values())}
+    assert any(line["run_id"] in listed for line in rows_of(ROOT / "reports" / f"{name}.csv"))
+
+
+def test_the_committed_evidence_makes_the_budgets_pages_whatever_seeds_the_tables_are_asked_for(tmp_path):
+    runs = ROOT / "reports" / "evidence"
+    args = _parser().parse_args(["--all", "--seeds", "5", "--runs", str(runs), "--reports", str(tmp_path), "--json"])
+    _report_budgets(RunRecords(runs), args)
+    for name in ("pilot.md", "pilot.csv", "transfer.md", "transfer.csv"):
+        assert (tmp_path / name).read_bytes() == (ROOT / "reports" / name).read_bytes(), name
+
+
+def test_every_number_of_the_committed_loading_page():
+    follow_loading(ROOT / "reports")
+
+
+def test_nothing_lies_in_the_evidence_that_no_page_names():
+    reports = ROOT / "reports"
+    named = unquote("\n".join(path.read_text() for path in [*reports.glob("*.md"), *reports.glob("*.csv")]))
+    for path in (reports / "evidence").rglob("*.json"):
+        page_names = path.with_name("record.json") if path.name == "spec.json" else path  # a record's lies beside it
+        assert page_names.relative_to(reports).as_posix() in named, path
+        assert read(path)
+
+
+def test_no_evidence_tells_how_a_machine_is_laid_out():
+    for path in (ROOT / "reports" / "evidence").rglob("*.json*"):
+        assert not re.search(r"(?<![\w.])/(tmp|home|root|work|mnt)/", path.read_text()), path
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory, measured_once):
+    """Runs of every kind that fills a cell, or does not: a folder for --runs."""
+    runs = tmp_path_factory.mktemp("filled")
+    for name in ("complexity", "feature_maps"):
+        shutil.copytree(measured_once[1] / name, runs / name)
+    rows = {row.name: row for number in (3, 5, 6) for row in TABLES[number].rows_in(ICCV)}
+
+    def record(run, top1, **changes):
+        made = trained(run.run_id)
+        made.spec = run.identity()
+        made.results = dict(made.results) | {"ema_best_top1_pct": top1}
+        made = dataclasses.replace(made, wall_time_s=3600.0, images_per_s=900.0, **changes)
+        folder = runs / run.run_id
+        folder.mkdir()
+        (folder / "record.json").write_text(sealed(dataclasses.asdict(made)))
+        (folder / "metrics.jsonl").write_text('{"epoch": 0}\n')
+
+    fourteen = rows["T2T-ViT-14"].run
+    for seed, top1 in enumerate((81.4, 81.61, 81.55)):
+        record(fourteen.with_seed(seed), top1)
+        for spec in rows["T2T-ViT-14"].transfers:
+            record(spec.with_seed(seed), 98.0 + seed / 10)
+    record(fourteen.with_seed(7), 99.0, status="running", epoch=3)
+    record(rows["T2T-ViT-SE"].run, 81.7)
+    record(rows["ResNet50*"].run, 79.2, data={"complete": False, "train_images": 5000, "val_images": 50_000})
+    for run, kwargs in (
+        (rows["T2T-ViT-19"].run, {"hits": 0.8193}),
+        (rows["ResNet50"].run, {"hits": 0.76134}),
+        (rows["T2T-ViT-24"].run, {"images": 49_000}),
+        (rows["T2T-ViT-19"].transfers[0], {"hits": 0.984}),
+    ):
+        save_evaluation(runs, evaluation(run, RELEASED[run], **kwargs))
+    return runs
+
+
+def test_every_number_of_reports_with_all_kinds_of_evidence(filled, run_all, tmp_path):
+    done = run_all("--all", "--runs", filled, "--reports", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    follow_all(tmp_path)
+    lines = {line["model"]: line for line in rows_of(tmp_path / "table_3.csv")}
+    assert {name: lines[name]["source"] for name in ("T2T-ViT-14", "T2T-ViT-19", "ResNet50*")} == {
+        "T2T-ViT-14": "trained",
+        "T2T-ViT-19": "evaluated",
+        "ResNet50*": "measured",
+    }
+    again = tmp_path / "again"
+    done = run_all("--all", "--runs", tmp_path / "evidence", "--reports", again)
+    assert (done.returncode, done.stderr) == (0, "")
+    pages = [path for path in tmp_path.glob("*.*") if path.suffix in (".md", ".csv", ".svg", ".png", ".html")]
+    assert len(pages) > 30
+    for page in pages:
+        assert (again / page.name).read_bytes() == page.read_bytes(), page.name
+
+
+def test_what_was_edited_by_hand_is_shown_as_such_and_fills_no_cell(filled, run_all, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(filled, runs)
+    run = next(row.run for row in TABLES[3].rows if row.name == "T2T-ViT-14").with_seed(1)
+    nineteen = next((runs / "evaluations").glob("t2t_vit_19-imagenet-*.json"))
+    for path, old, new in (
+        (runs / run.run_id / "record.json", "81.61", "89.61"),
+        (nineteen, '"top1_hits": 40965', '"top1_hits": 44965'),
+    ):
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+    done = run_all("--table", 3, "--runs", runs, "--reports", tmp_path)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "table_3.md").read_text()
+    lines = {line["model"]: line for line in rows_of(tmp_path / "table_3.csv")}
+    assert lines["T2T-ViT-14"]["seeds"] == "2"
+    assert run.run_id not in lines["T2T-ViT-14"]["run_ids"]
+    assert lines["T2T-ViT-19"]["top1_pct"] is None
+    assert f"(`{run.run_id}`) has a record that was edited by hand" in page
+    every = [cells for table in tables_of(tmp_path / "table_3.md") for cells in table]
+    (cells,) = [cells for cells in every if run.run_id in cells.get("run", "")]
+    assert (cells["status"], cells["best EMA top-1 %"]) == ("completed, edited by hand", "89.61")
+    assert "fills no cell: its file was edited by hand" in page
+    follow_table_page(tmp_path, 3)
+
+
+def test_a_damaged_record_is_named_in_the_index(tmp_path, monkeypatch, capsys):
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    damaged = runs / TABLES[3].rows[2].run.run_id / "record.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text('{"status": ')
+    tables, known = list(TABLES.values()), RunRecords(runs)
+    found = collect([row for table in tables for row in table.rows_in(ICCV)], known)
+    frames = [table_frame(table, ICCV, {}, found.records) for table in tables]
+    monkeypatch.setattr(bench.cli.tables, "FIGURES", {})  # what they need is not measured here
+    args = argparse.Namespace(runs=runs, reports=reports, json=True)
+    _report_index(tables, [], ICCV, frames, found, known, args)
+    name = damaged.relative_to(runs).as_posix()
+    assert f"run_all.py: not used: {damaged}: " in capsys.readouterr().err
+    assert (reports / "README.md").read_text().count(f"\n- not used: `{name}: ") == 1
+
+
+def test_of_many_seeds_the_first_are_copied_and_those_of_every_run(tmp_path):
+    many, few = over_seeds("many", *range(12)), over_seeds("few", 1.0, 2.0)
+    files = evidence_files.of_runs([many, few])
+    assert len(files) == len(set(files))
+    kept = [f"many-{seed}" for seed in range(10)] + ["few-0", "few-1"]
+    assert list(dict.fromkeys(file.parent.name for file in files)) == kept
+    assert {file.name for file in files if file.parent.name == "many-9"} == {
+        *("spec.json", "record.json", "metrics.jsonl")
+    }
+
+
+def test_copies_follow_their_originals_and_leave_what_is_the_same(tmp_path):
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    one, other = complexity("resnet50", 25_557_032, 4_111_512_576), complexity("resnet101", 44_549_160, 7_833_969_664)
+    for measured in (one, other):
+        save_complexity(runs, measured)
+    found = collect([row for row in TABLES[3].rows if row.network == one.network], RunRecords(runs))
+    assert not found.measurements  # made up, and so not of this suite's code
+    files = [complexity_path(Path(), measured.network) for measured in (one, other)]
+    evidence_files.keep(runs, reports, files)
+    first, second = (complexity_path(reports / "evidence", measured.network) for measured in (one, other))
+    before = first.stat().st_mtime_ns
+    save_complexity(runs, dataclasses.replace(other, macs=other.macs + 1))
+    evidence_files.keep(runs, reports, files)
+    assert first.stat().st_mtime_ns == before
+    assert json.loads(second.read_text())["macs"] == other.macs + 1
+    evidence_files.keep(reports / "evidence", reports, files)  # onto itself
+    assert json.loads(second.read_text())["macs"] == other.macs + 1
+    assert not list((reports / "evidence").rglob("*.tmp"))
