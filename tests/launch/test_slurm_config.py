@@ -4,8 +4,11 @@ import re
 
 import pytest
 
+from submitit.slurm.slurm import _make_sbatch_string
+
 from bench.launch.slurm.client import minutes, plain
-from bench.launch.slurm.config import Settings
+from bench.launch.slurm.config import SBATCH, Settings
+from bench.launch.slurm.executor import Array, _parameters
 from bench.spec.errors import RequestError
 from tests.conftest import ROOT
 
@@ -31,6 +34,22 @@ def test_the_readme_shows_a_file_that_is_taken(tmp_path):
     settings = Settings([], file)
     assert settings.shape("t2t_vit_14")["gpus_per_node"] == 8
     assert settings.shape("t2t_vit_24")["nodes"] == 2
+
+
+def sbatch_lines(*given):
+    shape = {"time": 60} | Settings(given).shape("t2t_vit_14")
+    script = _make_sbatch_string("true", "/folder", **_parameters(Array(specs=(), shape=shape), "name", 1, ""))
+    return re.findall("^#SBATCH (.*)$", script, re.MULTILINE)
+
+
+@pytest.mark.parametrize("key", SBATCH)
+def test_options_of_sbatch_reach_it(key):
+    value, flag = ("true", "") if key == "exclusive" else ("x1", "=x1")
+    assert f"--{key.replace('_', '-')}{flag}" in sbatch_lines(f"{key}={value}")
+
+
+def test_what_is_not_to_be_exclusive_does_not_say_so():
+    assert not [line for line in sbatch_lines("exclusive=false") if "exclusive" in line]
 
 
 @pytest.mark.parametrize(

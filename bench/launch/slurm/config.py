@@ -38,7 +38,7 @@ def _yes(text: str) -> bool:
     return text.lower() == "true"
 
 
-_KEYS: dict[str, Callable[[str], object]] = {
+SBATCH: dict[str, Callable[[str], object]] = {
     "partition": str,
     "account": str,
     "qos": str,
@@ -47,6 +47,13 @@ _KEYS: dict[str, Callable[[str], object]] = {
     "nodelist": str,
     "exclude": str,
     "exclusive": _yes,
+    "mail_user": str,
+    "mail_type": str,
+}
+"""sbatch's options, by name with underscores, that mean nothing to this program: they are passed on as they are"""
+
+_KEYS: dict[str, Callable[[str], object]] = {
+    **SBATCH,
     "nodes": _whole(1),
     "gpus_per_node": _whole(0),
     "tasks_per_node": _whole(1),
@@ -54,13 +61,11 @@ _KEYS: dict[str, Callable[[str], object]] = {
     "mem_gb": _gigabytes,
     "time": _minutes,
     "signal_delay_s": _whole(1),
-    "mail_user": str,
-    "mail_type": str,
     "setup": str,
     "max_parallel": _whole(1),
 }
-"""sbatch's names, with mem in GB; tasks_per_node is a process a GPU unless given, time minutes or D-HH:MM:SS, and setup
-a shell command to run before python"""
+"""tasks_per_node is a process a GPU unless given, time minutes or D-HH:MM:SS, and setup a shell command to run before
+python"""
 
 FILE = Path("slurm.toml")
 

@@ -15,7 +15,7 @@ from bench.entry import Job
 from bench.launch.job import prepare
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm import submissions
-from bench.launch.slurm.config import tasks_per_node
+from bench.launch.slurm.config import SBATCH, tasks_per_node
 from bench.launch.slurm.submissions import Submission
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
@@ -200,17 +200,15 @@ def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[
     limit = int(str(shape["time"]))
     tasks = tasks_per_node(shape)
     shape.pop("tasks_per_node", None)
-    # Those that submitit has no name for.
     extra: dict[str, object] = {"requeue": True, "kill-on-invalid-dep": "yes"}
-    extra |= {key: shape.pop(key) for key in ("reservation",) if key in shape}
+    passed_on = {key: shape.pop(key) for key in SBATCH if key in shape}
+    extra |= {key: value for key, value in passed_on.items() if value is not False}  # sbatch has no --exclusive=False
     setup = [str(shape.pop("setup"))] if "setup" in shape else []
     srun = ["--kill-on-bad-exit=1"]
     if "cpus_per_task" in shape:  # srun does not ask sbatch's environment for it since Slurm 22.05
         srun.append(f"--cpus-per-task={shape['cpus_per_task']}")
     if "mem_gb" in shape:  # submitit would pass on a number with a point, which sbatch refuses
         shape["mem"] = f"{round(float(str(shape.pop('mem_gb'))) * 1024)}M"
-    if not shape.get("exclusive", True):  # sbatch knows no --exclusive=False
-        del shape["exclusive"]
     return {
         **shape,
         "job_name": name,
