@@ -66,6 +66,9 @@ _CIFAR_FILES = {
 FETCHED = ("cifar10", "cifar100", "imagenette")
 """what torchvision downloads"""
 
+NAMES = tuple(dict.fromkeys([*DATASETS, *(name for name in LAYOUTS if "/" not in name)]))
+"""data sets that need no prefix; of those that only ``LAYOUTS`` has, classes and images are counted where they lie"""
+
 
 def require_name(name: str) -> None:
     """Check the name of a data set.
@@ -75,8 +78,8 @@ def require_name(name: str) -> None:
     """
     prefix, slash, rest = name.partition("/")
     if not slash:
-        if name not in DATASETS:
-            raise unknown("data set", name, DATASETS, "; ".join(["others have a prefix", *PREFIXES.values()]))
+        if name not in NAMES:
+            raise unknown("data set", name, NAMES, "; ".join(["others have a prefix", *PREFIXES.values()]))
         return
     if prefix in STREAMS:
         raise RequestError(

@@ -62,6 +62,18 @@ def test_names_of_data_sets(name):
     datasets.require_name(name)
 
 
+def test_a_layout_alone_is_a_data_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "NAMES", (*datasets.NAMES, "flowers"))
+    monkeypatch.setitem(datasets.LAYOUTS, "flowers", datasets.Layout(folders=("flowers102",), val=("test",)))
+    for split in ("train", "test"):
+        folders(tmp_path / "flowers102" / split, "iris", "rose", "tulip")
+    datasets.require_name("flowers")
+    datasets.require_folders("flowers", tmp_path)
+    images = [data.open_images("flowers", split, str(tmp_path)) for split in ("train", "val")]
+    known = data.describe(RunSpec(model="t2t_vit_7", dataset="flowers", recipe=None, img_size=32), *images)
+    assert (known.num_classes, known.train_images, known.val_images) == (3, 6, 6)
+
+
 def test_images_count_by_torchvisions_suffixes():
     assert datasets.IMAGE_SUFFIXES == IMG_EXTENSIONS
 
