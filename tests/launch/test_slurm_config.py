@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from submitit.slurm.slurm import _make_sbatch_string
 
 from bench.launch.slurm.client import minutes, plain

@@ -1,0 +1,53 @@
+"""What contributors are told to run exists, in CONTRIBUTING.md as in the workflow and the hooks."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def steps(job):
+    return [step["run"] for step in WORKFLOW["jobs"][job]["steps"] if "run" in step]
+
+
+def test_the_full_job_runs_what_ci_runs_here_and_the_quick_one_comes_first():
+    assert ".ci/run" in steps("full")
+    assert WORKFLOW["jobs"]["full"]["needs"] == "quick"
+    assert (ROOT / ".ci/run").stat().st_mode & 0o100
+
+
+@pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy"])
+def test_linter_and_types_run_everywhere(command):
+    assert command in steps("quick")
+    assert command in CONTRIBUTING
+    assert f"\n{command}\n" in (ROOT / ".ci/run").read_text()
+    entries = [hook["entry"] for repo in HOOKS["repos"] for hook in repo["hooks"] if repo["repo"] == "local"]
+    assert any(entry.split()[:2] == command.replace("--check ", "").rstrip(" .").split()[:2] for entry in entries)
+
+
+def test_selections_of_tests_exist():
+    (quick,) = [command for command in steps("quick") if command.startswith("pytest")]
+    assert quick in CONTRIBUTING
+    named = re.findall(r"\btests/[\w/.-]+", CONTRIBUTING + quick)
+    assert named
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_one_version_everywhere():
+    version = PROJECT["project"]["version"]
+    assert re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+@pytest.mark.parametrize("package", ["bench", "models"])
+def test_types_are_installed(package):
+    assert "py.typed" in PROJECT["tool"]["setuptools"]["package-data"][package]
+    assert (ROOT / package / "py.typed").exists()
