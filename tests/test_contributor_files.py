@@ -6,6 +6,7 @@ import tomllib
 import pytest
 import yaml
 
+from bench import __version__
 from tests.conftest import ROOT
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
@@ -42,9 +43,8 @@ def test_selections_of_tests_exist():
 
 
 def test_one_version_everywhere():
-    version = PROJECT["project"]["version"]
-    assert re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == version
-    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1] == __version__
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 @pytest.mark.parametrize("package", ["bench", "models"])
