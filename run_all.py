@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Measure and report the T2T-ViT paper's tables: ``python run_all.py --help``."""
 
 import sys

@@ -1,4 +1,4 @@
-"""``--cancel``: stop runs by name, on Slurm and on this machine."""
+"""``run_all.py cancel``: stop runs by name, on Slurm and on this machine."""
 
 import argparse
 import contextlib
@@ -7,9 +7,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from bench.cli.parser import Parser, add_runs, as_name
 from bench.cli.status import matching
 from bench.launch.run_state import Queue, known, look
 from bench.launch.slurm import client as slurm
@@ -17,34 +19,64 @@ from bench.results.run_folder import last_owner
 from bench.spec.errors import RequestError
 from bench.spec.run import RunSpec
 
+HELP = "stop runs, by id or network, after asking; they save first"
 
-def cancel(args: argparse.Namespace) -> int:
-    """Stop the named runs, each after it has saved itself; asks first. 1 if one of them cannot be stopped from here."""
-    ids = matching(args.runs, args.cancel)
-    queue = look(args.runs)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequest:
+    """Which runs to stop."""
+
+    runs: Path
+    patterns: tuple[str, ...]
+    yes: bool
+    """whether to stop them without asking"""
+    as_json: bool
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
+    parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help="id or network; * and ? are wildcards")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    add_runs(parser)
+
+
+def request(arguments: Sequence[str]) -> CancelRequest:
+    """Read the command line."""
+    parser = Parser(
+        "cancel", description="Stop runs. Each saves itself first, and the command that began it resumes it."
+    )
+    add_options(parser)
+    args = parser.parse_args(arguments)
+    return CancelRequest(runs=args.runs, patterns=tuple(args.patterns), yes=args.yes, as_json=args.json)
+
+
+def run(asked: CancelRequest) -> int:
+    """Stop the runs; returns the exit code, 1 if one of them cannot be stopped from here."""
+    ids = matching(asked.runs, asked.patterns)
+    queue = look(asked.runs)
     jobs: dict[str, str] = {}
     processes: dict[str, int] = {}
     out_of_reach = []
     for run_id in ids:
-        found, owner = known(args.runs, run_id, queue), last_owner(args.runs / run_id)
+        found, owner = known(asked.runs, run_id, queue), last_owner(asked.runs / run_id)
         if found.job_alive:
             jobs[run_id] = found.job
         elif found.trained_by and owner and owner.host == socket.gethostname():
             processes[run_id] = owner.pid
         elif found.trained_by or found.unsure:
             out_of_reach.append(f"{run_id}: {found.unsure or f'trained by {found.trained_by}: stop it there'}")
-    if bereft := _waiting_for(jobs, args.runs, queue):
+    if bereft := _waiting_for(jobs, asked.runs, queue):
         raise RequestError(
-            f"{', '.join(bereft)} would start from what you cancel; name them too, as in --cancel "
-            + " ".join([*args.cancel, *bereft])
+            f"{', '.join(bereft)} would start from what you cancel; name them too, as in cancel "
+            + " ".join([*asked.patterns, *bereft])
         )
     count = len(jobs) + len(processes)
-    if not args.json:
+    if not asked.as_json:
         for run_id in ids:
             if run_id in jobs or run_id in processes:
                 print(f"{run_id}  " + (f"job {jobs[run_id]}" if run_id in jobs else f"pid {processes[run_id]}"))
-    if count and not args.yes:
-        if args.json or not sys.stdin or not sys.stdin.isatty():
+    if count and not asked.yes:
+        if asked.as_json or not sys.stdin or not sys.stdin.isatty():
             raise RequestError("nothing was cancelled: there is nobody to ask; add --yes")
         if input(f"cancel these {count}? [y/N] ").strip().lower() not in ("y", "yes"):
             print("nothing was cancelled")
@@ -54,7 +86,7 @@ def cancel(args: argparse.Namespace) -> int:
     for pid in processes.values():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-    if args.json:
+    if asked.as_json:
         print(json.dumps({"jobs": jobs, "pids": processes, "failures": out_of_reach}, indent=2))
     else:
         print(

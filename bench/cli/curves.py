@@ -1,4 +1,4 @@
-"""``--curves``: training curves of any runs, one by one and compared; neither torch nor Slurm."""
+"""``run_all.py curves``: training curves of any runs, one by one and compared; neither torch nor Slurm."""
 
 import argparse
 import dataclasses
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.output import finish, tell, texts, write_report
+from bench.cli.parser import Output, Parser, add_output, as_name, output_of
 from bench.cli.status import matching
 from bench.measure.collect import below
 from bench.report import evidence_files
@@ -19,8 +20,33 @@ if TYPE_CHECKING:
     from bench.report.pages.curves import Curve
 
 
-def report_curves(args: argparse.Namespace) -> int:
-    """Draw the curves of the runs that ``args.curves`` names into ``args.reports``.
+HELP = "draw training curves of runs, by id or network"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CurvesRequest:
+    """Whose curves to draw."""
+
+    patterns: tuple[str, ...]
+    output: Output
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
+    parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help="id or network; * and ? are wildcards")
+    add_output(parser)
+
+
+def request(arguments: Sequence[str]) -> CurvesRequest:
+    """Read the command line."""
+    parser = Parser("curves", description="Draw the training curves of runs, one by one and compared.")
+    add_options(parser)
+    args = parser.parse_args(arguments)
+    return CurvesRequest(patterns=tuple(args.patterns), output=output_of(args))
+
+
+def run(asked: CurvesRequest) -> int:
+    """Draw the curves.
 
     Returns:
         The exit code: 1 if files of one of them are damaged.
@@ -39,24 +65,25 @@ def report_curves(args: argparse.Namespace) -> int:
         run_figure,
     )
 
-    ids = matching(args.runs, args.curves)
-    require_writable(args.reports, "--reports")
-    curves, damaged = _load(args.runs, ids)
+    output = asked.output
+    ids = matching(output.runs, asked.patterns)
+    require_writable(output.reports, "--reports")
+    curves, damaged = _load(output.runs, ids)
     shown = {curve.record.run_id: curve.record for curve in curves}
     waiting = [run_id for run_id in ids if run_id not in shown and run_id not in damaged]
-    problems = below(args.runs, damaged.values())
+    problems = below(output.runs, damaged.values())
     by_seed = [[curve.record for curve in seeds] for seeds in by_name(curves).values()]
-    evidence_files.keep(args.runs, args.reports, evidence_files.of_runs(by_seed))
+    evidence_files.keep(output.runs, output.reports, evidence_files.of_runs(by_seed))
     contents: dict[str, str | bytes] = {
         "md": curves_markdown(curves, waiting, problems),
         "csv": curves_frame(curves).to_csv(index=False, lineterminator="\n"),
         **curves_pictures(curves),
     }
-    written = {"curves": write_report(args.reports, "curves", contents)}
+    written = {"curves": write_report(output.reports, "curves", contents)}
     for curve in pictured(curves):
         run_id = curve.record.run_id
-        written[run_id] = write_report(args.reports, f"{PICTURES}/{run_id}", saved(run_figure(curve)))
-    if args.json:
+        written[run_id] = write_report(output.reports, f"{PICTURES}/{run_id}", saved(run_figure(curve)))
+    if output.as_json:
         lines = [
             {
                 "run_id": curve.record.run_id,

@@ -1,4 +1,4 @@
-"""``--evaluate``: the released weights of the rows that are asked for, found, evaluated, and told of."""
+"""``run_all.py evaluate``: the released weights of rows, found in a folder, evaluated, and reported."""
 
 import argparse
 import dataclasses
@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.cli.parser import Output, Parser, add_data, add_output, as_path, data_folder, output_of, whole
+from bench.cli.selection import Selection, add_tables, select
+from bench.cli.table_report import report_tables, require_reports
 from bench.launch.watch import INSIDE, SILENCE_S
+from bench.measure.collect import measure_missing, runs_of
+from bench.paper import TABLES
 from bench.paper.released import RELEASED
 from bench.results.store import evaluations_folder, load_evaluation, require_writable, save_evaluation
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
-from bench.spec.table import Released
+from bench.spec.table import Released, networks
 from bench.training.signals import Interrupted, Stop
 
 if TYPE_CHECKING:
@@ -23,6 +28,86 @@ SAVE_EVERY_S = 10.0
 """what an interruption without warning costs at most"""
 
 
+HELP = "fill accuracies from released weights: the authors' files in a folder, and timm's by tag"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateRequest:
+    """Which rows to evaluate, and the weights to look for."""
+
+    folder: Path
+    """that holds the weights"""
+    selection: Selection
+    resources: Resources
+    output: Output
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
+    parser.add_argument(
+        "folder",
+        type=as_path,
+        metavar="DIR",
+        help="holds the authors' files, under their own or any other name, or timm's",
+    )
+    add_tables(parser)
+    group = parser.add_argument_group("evaluation")
+    add_data(group)
+    group.add_argument(
+        "--micro-batch", type=whole(1), default=64, metavar="N", help="images a device takes at once (default: 64)"
+    )
+    group.add_argument(
+        "--precision",
+        default="float32",
+        choices=["bfloat16", "float16", "float32"],
+        help="of the network (default: %(default)s)",
+    )
+    add_output(parser)
+
+
+def request(arguments: Sequence[str]) -> EvaluateRequest:
+    """Read the command line.
+
+    Raises:
+        RequestError: no table was chosen, or none that has rows.
+    """
+    parser = Parser(
+        "evaluate",
+        description="Evaluate released weights on the whole validation set, and report the tables of their rows.",
+        epilog="example: python run_all.py evaluate weights --table 3 --data DIR",
+    )
+    add_options(parser)
+    args = parser.parse_args(arguments)
+    if not args.table and not args.all:
+        raise RequestError(
+            f"evaluate: no rows were chosen; add --table N (N from {', '.join(map(str, TABLES))}) or --all"
+        )
+    selection = select(args)
+    if not selection.tables:
+        numbers = " and ".join(str(table.number) for table in selection.recipe_tables)
+        raise RequestError(
+            f"--table {numbers}: experiment settings, of which there are no weights; choose from "
+            f"{', '.join(map(str, TABLES))}"
+        )
+    resources = Resources(
+        data=data_folder(args),
+        download=args.download,
+        workers=args.workers,
+        micro_batch=args.micro_batch,
+        precision=args.precision,
+        save_every_s=SAVE_EVERY_S,
+    )
+    return EvaluateRequest(folder=args.folder, selection=selection, resources=resources, output=output_of(args))
+
+
+def run(asked: EvaluateRequest) -> int:
+    """Evaluate what there is, and report the tables; returns the exit code."""
+    require_reports(asked.output)
+    failures = evaluate_released(require_released(runs_of(asked.selection.rows), asked.folder), asked)
+    failures += measure_missing(networks(asked.selection.rows), asked.output.runs)
+    return report_tables(asked.selection, asked.output, failures)
+
+
 def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Released]:
     """Those of the runs whose weights were released.
 
@@ -30,17 +115,17 @@ def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Rel
         RequestError: there are none, or the folder is none.
     """
     if not folder.is_dir():
-        raise RequestError(f"--evaluate {str(folder)!r} is no folder; choose one that holds released weights")
+        raise RequestError(f"{str(folder)!r} is no folder; choose one that holds released weights")
     wanted = {run: RELEASED[run] for run in runs if run in RELEASED}
     if not wanted:
         raise RequestError(
-            "--evaluate: no weights were released of these rows; choose T2T-ViTs, DeiTs, or CNNs without a "
+            "no weights were released of these rows; choose T2T-ViTs, DeiTs, or CNNs without a "
             "star but MobileNetV3 and Inception v3"
         )
     return wanted
 
 
-def evaluate_released(wanted: Mapping[RunSpec, Released], args: argparse.Namespace) -> list[str]:
+def evaluate_released(wanted: Mapping[RunSpec, Released], asked: EvaluateRequest) -> list[str]:
     """Evaluate what is there of the wanted weights; returns a line for each file that could not be.
 
     Raises:
@@ -49,24 +134,24 @@ def evaluate_released(wanted: Mapping[RunSpec, Released], args: argparse.Namespa
     """
     from bench.training.released_weights import find
 
-    require_writable(evaluations_folder(args.runs), "--runs")
-    findings = find(args.evaluate, wanted, RELEASED)
+    require_writable(evaluations_folder(asked.output.runs), "--runs")
+    findings = find(asked.folder, wanted, RELEASED)
     for line in findings.unwanted:
         print(f"run_all.py: not evaluated: {line}", file=sys.stderr)
     if not findings.settled and not findings.failures and not any(weights.tag for weights in wanted.values()):
         files = ", ".join(weights.files[0] for weights in wanted.values())
         raise RequestError(
-            f"--evaluate {str(args.evaluate)!r} holds no weights of these rows; looked for {files}, and for the same "
+            f"{str(asked.folder)!r} holds no weights of these rows; looked for {files}, and for the same "
             "under other names"
         )
-    _tell_missing(wanted, findings, args.evaluate)
-    from_hub, missing = _from_hub(wanted, findings, args.evaluate)
+    _tell_missing(wanted, findings, asked.folder)
+    from_hub, missing = _from_hub(wanted, findings, asked.folder)
     found = [*findings.found, *from_hub]
     if missing and not found and not findings.failures:
-        raise RequestError(f"--evaluate: {missing}")
+        raise RequestError(missing)
     if missing:
         print(f"run_all.py: not evaluated: {missing}", file=sys.stderr)
-    return [*findings.failures, *_evaluate_all(found, args)]
+    return [*findings.failures, *_evaluate_all(found, asked)]
 
 
 def _tell_missing(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: Path) -> None:
@@ -103,7 +188,7 @@ def _from_hub(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: 
     )
 
 
-def _evaluate_all(found: "Sequence[Found]", args: argparse.Namespace) -> list[str]:
+def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest) -> list[str]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -112,14 +197,7 @@ def _evaluate_all(found: "Sequence[Found]", args: argparse.Namespace) -> list[st
     from bench.training.evaluation import EvaluationFailed
     from models.checkpoints import CheckpointError
 
-    resources = Resources(
-        data=str(args.data.resolve()),
-        download=args.download,
-        workers=args.workers,
-        micro_batch=args.micro_batch,
-        precision="float32" if args.precision == "auto" else args.precision,
-        save_every_s=SAVE_EVERY_S,
-    )
+    resources = asked.resources
     if crowded := crowding(resources.workers or 0):
         print(f"run_all.py: {crowded}", file=sys.stderr)
     failures: list[str] = []
@@ -135,7 +213,7 @@ def _evaluate_all(found: "Sequence[Found]", args: argparse.Namespace) -> list[st
             place = f"[{i}/{len(todo)}]"
             task = bar.add_task(f"{place} {one.file}", total=None)
             try:
-                line = _evaluate_one(one, images[one.run.dataset], resources, args.runs, stop, bar, task)
+                line = _evaluate_one(one, images[one.run.dataset], resources, asked.output.runs, stop, bar, task)
             except Interrupted as error:
                 raise KeyboardInterrupt(
                     f"{one.file}: interrupted: {error}; the same command goes on from there"

@@ -1,4 +1,4 @@
-"""``--figure``: the paper's figures. What they show is measured where it is missing, then drawn and written.
+"""``run_all.py figure``: the paper's figures. What they show is measured where it is missing, then drawn and written.
 
 A figure's module in ``bench/report/`` draws from what was measured; without torch where that is in ``runs/``.
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.output import finish, tell, texts, write_report
+from bench.cli.parser import Output, Parser, add_output, as_name, as_path, output_of, whole
+from bench.cli.selection import add_edition, edition_named
 from bench.measure.collect import collect, measure_missing, outline_of
 from bench.measure.feature_sources import open_photograph, require_feature_maps
 from bench.paper import TABLES
@@ -37,6 +39,23 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FigureRequest:
+    """Which figures to draw, and of what."""
+
+    numbers: tuple[int, ...]
+    edition: Edition
+    output: Output
+    only: tuple[str, ...] = ()
+    """names of networks, of which Figures 3 and 4 show one; T2T-ViT-14 if there are none"""
+    img_size: int | None = None
+    """in pixels; None for that of the network's row"""
+    image: Path | None = None
+    """photograph of Figure 2; None for the one that matplotlib ships"""
+    weights: tuple[Path, ...] = ()
+    """files and runs of Figure 2; none for the paper's networks, trained as far as they are"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """Rows of the tables by whose name or network --only chooses what a figure shows."""
 
@@ -50,39 +69,39 @@ class Figure:
     """One of the paper's figures."""
 
     title: str
-    draw: Callable[[Edition, argparse.Namespace, Frames | None], Drawn]
-    """from the edition, the command line, and the frames of all tables where a command has them already"""
+    draw: "Callable[[FigureRequest, Frames | None], Drawn]"
+    """from the request, and the frames of all tables where a command has them already"""
     options: tuple[str, ...] = ()
-    """of the command line that change what it shows"""
+    """fields of the request that change what it shows"""
     choice: Choice | None = None
     """of which it shows the network that --only names"""
 
 
-def _figure_1(edition: Edition, args: argparse.Namespace, frames: Frames | None) -> Drawn:
+def _figure_1(asked: FigureRequest, frames: Frames | None) -> Drawn:
     from bench.report.figures.figure_1 import TABLES_SHOWN, figure_1_files
     from bench.report.frame import table_frame
 
     failures: list[str] = []
     files: list[Path] = []
     if frames is None:
-        rows = [row for number in TABLES_SHOWN for row in TABLES[number].rows_in(edition)]
-        failures = measure_missing(networks(rows), args.runs)
-        found = collect(rows, RunRecords(args.runs))
+        rows = [row for number in TABLES_SHOWN for row in TABLES[number].rows_in(asked.edition)]
+        failures = measure_missing(networks(rows), asked.output.runs)
+        found = collect(rows, RunRecords(asked.output.runs))
         files = evidence_files.behind(found)
         frames = {
-            number: table_frame(TABLES[number], edition, found.measurements, found.records, found.evaluations)
+            number: table_frame(TABLES[number], asked.edition, found.measurements, found.records, found.evaluations)
             for number in TABLES_SHOWN
         }
-    return Drawn(contents=figure_1_files(edition, frames), evidence=files, failures=failures)
+    return Drawn(contents=figure_1_files(asked.edition, frames), evidence=files, failures=failures)
 
 
-def _figure_2(edition: Edition, args: argparse.Namespace, frames: Frames | None) -> Drawn:
+def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
     import numpy as np
 
     from bench.report.figures.figure_2 import figure_2_files
 
-    photograph = open_photograph(args.image)
-    found, failures = require_feature_maps(photograph, args)
+    photograph = open_photograph(asked.image)
+    found, failures = require_feature_maps(photograph, asked.weights, asked.output.runs)
     photograph.image.thumbnail((LARGEST_PX, LARGEST_PX))
     return Drawn(
         contents=figure_2_files(found, np.asarray(photograph.image)),
@@ -95,29 +114,29 @@ LARGEST_PX = 600
 """of the photograph in Figure 2, which may be one of a camera"""
 
 
-def _figure_3(_: Edition, args: argparse.Namespace, __: Frames | None) -> Drawn:
+def _figure_3(asked: FigureRequest, _: Frames | None) -> Drawn:
     from bench.report.figures.figure_3 import figure_3_files
 
-    return _of_outlines(figure_3_files, [_shown(args, _WITH_T2T)], args)
+    return _of_outlines(figure_3_files, [_shown(asked, _WITH_T2T)], asked)
 
 
-def _figure_4(_: Edition, args: argparse.Namespace, __: Frames | None) -> Drawn:
+def _figure_4(asked: FigureRequest, _: Frames | None) -> Drawn:
     from bench.report.figures.figure_4 import figure_4_files
 
-    return _of_outlines(figure_4_files, [_shown(args, _OF_ONE_WIDTH)], args)
+    return _of_outlines(figure_4_files, [_shown(asked, _OF_ONE_WIDTH)], asked)
 
 
-def _figure_5(_: Edition, args: argparse.Namespace, __: Frames | None) -> Drawn:
+def _figure_5(asked: FigureRequest, _: Frames | None) -> Drawn:
     from bench.report.figures.figure_5 import figure_5_files
 
-    pair = [Network(name, img_size=args.img_size or _IMG_SIZE) for name in ("t2t_vit_14", "t2t_vit_16_ghost")]
-    return _of_outlines(figure_5_files, pair, args)
+    pair = [Network(name, img_size=asked.img_size or _IMG_SIZE) for name in ("t2t_vit_14", "t2t_vit_16_ghost")]
+    return _of_outlines(figure_5_files, pair, asked)
 
 
 def _of_outlines(
-    files: Callable[..., Mapping[str, str | bytes]], shown: Sequence[Network], args: argparse.Namespace
+    files: Callable[..., Mapping[str, str | bytes]], shown: Sequence[Network], asked: FigureRequest
 ) -> Drawn:
-    outlines = [outline_of(network, args.runs) for network in shown]
+    outlines = [outline_of(network, asked.output.runs) for network in shown]
     return Drawn(contents=files(*outlines), evidence=[outline_path(Path(), network) for network in shown])
 
 
@@ -138,29 +157,29 @@ _OF_ONE_WIDTH = Choice(
 )
 
 
-def _shown(args: argparse.Namespace, choice: Choice) -> Network:
+def _shown(asked: FigureRequest, choice: Choice) -> Network:
     """The network that a figure shows: T2T-ViT-14, or the one that --only names, at its resolution or --img-size.
 
     Raises:
         RequestError: --only names none of the choice, or several networks.
     """
-    patterns = args.only or ["t2t_vit_14"]
-    asked = f"--only {' '.join(patterns)}"
+    patterns = list(asked.only) or ["t2t_vit_14"]
+    option = f"--only {' '.join(patterns)}"
     try:
         rows = matching([((row.name, row.network.model), row) for row in choice.rows], patterns)
     except RequestError:
         models = dict.fromkeys(row.network.model for row in choice.rows)
-        raise RequestError(f"{asked}: no T2T-ViT {choice.what}; choose from {', '.join(models)}") from None
+        raise RequestError(f"{option}: no T2T-ViT {choice.what}; choose from {', '.join(models)}") from None
     models = dict.fromkeys(row.network.model for row in rows)
     if len(models) > 1:
-        raise RequestError(f"{asked}: the figure shows one network, and these are {', '.join(models)}; choose one")
-    return replace(rows[0].network, img_size=args.img_size or min(row.network.img_size for row in rows))
+        raise RequestError(f"{option}: the figure shows one network, and these are {', '.join(models)}; choose one")
+    return replace(rows[0].network, img_size=asked.img_size or min(row.network.img_size for row in rows))
 
 
 _CHOOSING = ("img_size", "only")
 
 FIGURES: Mapping[int, Figure] = {
-    1: Figure(title="Top-1 on ImageNet against MACs and params", draw=_figure_1),
+    1: Figure(title="Top-1 on ImageNet against MACs and params", draw=_figure_1, options=("edition",)),
     2: Figure(
         title="Feature maps of ResNet50, ViT-L/16 and T2T-ViT-24 from early to late layers",
         draw=_figure_2,
@@ -172,31 +191,67 @@ FIGURES: Mapping[int, Figure] = {
 }
 
 
-def require_figures(numbers: Sequence[str], args: argparse.Namespace) -> list[int]:
-    """The figures' numbers, each once.
+HELP = "draw the paper's figures"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
+    listed = "; ".join(f"{number}, {figure.title}" for number, figure in FIGURES.items())
+    parser.add_argument("numbers", nargs="+", metavar="N", help=listed)
+    parser.add_argument(
+        "--only", nargs="+", type=as_name, default=[], metavar="NETWORK", help="figures 3 and 4: of this network"
+    )
+    parser.add_argument(
+        "--img-size", type=whole(1), metavar="PX", help="figures 3 to 5: for images of this size (default: 224)"
+    )
+    parser.add_argument("--image", type=as_path, metavar="FILE", help="figure 2: the photograph to show features of")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        type=as_path,
+        default=[],
+        metavar="FILE",
+        help="figure 2: features of these files of weights, or of finished runs by folder or id",
+    )
+    add_edition(parser)
+    add_output(parser)
+
+
+def request(arguments: Sequence[str]) -> FigureRequest:
+    """Read the command line.
 
     Raises:
         RequestError: there is no such figure, or an option does not go with one of them.
     """
-    for number in numbers:
+    parser = Parser("figure", description="Draw the paper's figures from what was measured here.")
+    add_options(parser)
+    args = parser.parse_args(arguments)
+    for number in args.numbers:
         if number not in map(str, FIGURES):
             listed = "; ".join(f"{n}: {figure.title}" for n, figure in FIGURES.items())
             raise unknown("figure", number, FIGURES, listed)
-    chosen = [int(number) for number in dict.fromkeys(numbers)]
+    asked = FigureRequest(
+        numbers=tuple(int(number) for number in dict.fromkeys(args.numbers)),
+        edition=edition_named(args.edition),
+        only=tuple(args.only),
+        img_size=args.img_size,
+        image=args.image,
+        weights=tuple(args.weights),
+        output=output_of(args),
+    )
     for option in dict.fromkeys(option for figure in FIGURES.values() for option in figure.options):
-        without = [str(n) for n in chosen if option not in FIGURES[n].options]
-        if getattr(args, option) not in (None, []) and without:
+        without = [str(n) for n in asked.numbers if option not in FIGURES[n].options]
+        if getattr(args, option) not in (None, [], parser.get_default(option)) and without:
             takers = " ".join(str(n) for n, figure in FIGURES.items() if option in figure.options)
-            flag = f"--{option.replace('_', '-')}"
             raise RequestError(
-                f"{flag} does nothing for figure {' and '.join(without)}; leave it out, or choose --figure "
-                f"{takers} alone"
+                f"--{option.replace('_', '-')} does nothing for figure {' and '.join(without)}; leave it out, or "
+                f"choose figure {takers} alone"
             )
-    _require_size(args.img_size)
-    for choice in (FIGURES[n].choice for n in chosen):
+    _require_size(asked.img_size)
+    for choice in (FIGURES[n].choice for n in asked.numbers):
         if choice:
-            _shown(args, choice)
-    return chosen
+            _shown(asked, choice)
+    return asked
 
 
 _SIDES, _STEP = (16, 4096), 16
@@ -212,18 +267,19 @@ def _require_size(img_size: int | None) -> None:
         )
 
 
-def report_figures(numbers: Sequence[int], edition: Edition, args: argparse.Namespace) -> int:
-    """Draw the figures into ``args.reports``; returns the exit code."""
-    require_writable(args.reports, "--reports")
-    require_writable(args.runs, "--runs")
+def run(asked: FigureRequest) -> int:
+    """Draw the figures; returns the exit code."""
+    output = asked.output
+    require_writable(output.reports, "--reports")
+    require_writable(output.runs, "--runs")
     written: list[dict[str, object]] = []
     failures: list[str] = []
-    for number in numbers:
-        drawn = FIGURES[number].draw(edition, args, None)
-        paths = write_report(args.reports, f"figure_{number}", drawn.contents)
-        evidence_files.keep(args.runs, args.reports, drawn.evidence)
+    for number in asked.numbers:
+        drawn = FIGURES[number].draw(asked, None)
+        paths = write_report(output.reports, f"figure_{number}", drawn.contents)
+        evidence_files.keep(output.runs, output.reports, drawn.evidence)
         failures += drawn.failures
         written.append({"figure": number, "title": FIGURES[number].title, "reports": texts(paths)})
-        if not args.json:
+        if not output.as_json:
             tell(paths)
-    return finish({"figures": written} if args.json else None, failures)
+    return finish({"figures": written} if output.as_json else None, failures)

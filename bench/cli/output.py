@@ -4,12 +4,15 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from bench.report.evidence import FOLDER
 from bench.results.store import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_report(folder: Path, name: str, contents: Mapping[str, str | bytes]) -> dict[str, Path]:
@@ -32,6 +35,11 @@ def read_reports(folder: Path) -> dict[str, bytes]:
 def texts(paths: Mapping[str, Path]) -> dict[str, str]:
     """For JSON."""
     return {suffix: str(path) for suffix, path in paths.items()}
+
+
+def plain(frame: "pd.DataFrame") -> list[dict[Hashable, object]]:
+    """Rows for JSON, null where a value is missing."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def at_words(line: str, stream: TextIO) -> str:

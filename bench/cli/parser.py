@@ -1,26 +1,200 @@
 """Pieces of command lines that several commands share."""
 
 import argparse
+import difflib
+import os
+import re
 from collections.abc import Callable
-from typing import NoReturn
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
 
+from bench.launch.dispatch import Launch
 from bench.spec.errors import RequestError
+from bench.spec.run import Resources
+
+LARGEST_SEED = 2**63 - 1
+"""the largest that torch, NumPy and pandas hold as a whole number"""
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses a request as everything else here does: by one line, and exit code 2."""
+    """Refuses a request by one line and exit code 2, and names the option or value that was probably meant.
+
+    Args:
+        command: name of the subcommand; empty for the tables.
+        others: what argparse takes.
+    """
+
+    def __init__(self, command: str = "", **others: Any) -> None:
+        others.setdefault("prog", f"run_all.py {command}".strip())
+        super().__init__(allow_abbrev=False, **others)  # --run must never be read as --runs
 
     def error(self, message: str) -> NoReturn:
         """Raise RequestError."""
-        raise RequestError(f"{message}; {self.prog} --help shows the options")
+        raise RequestError(f"{message}{self._hint(message)}; {self.prog} --help shows the options")
+
+    def _hint(self, message: str) -> str:
+        if unknown := re.match(r"unrecognized arguments: .*?(-[-\w]+)", message):
+            close = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
+        elif choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            close = difflib.get_close_matches(choice[1], re.findall(r"[\w-]+", choice[2]), n=1)
+        else:
+            close = []
+        return f"; did you mean {close[0]}?" if close else ""
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """Type of an option that counts something."""
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Type of an option that takes a whole number within bounds."""
 
-    def count(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+    def number(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,30}", text) or int(text) < least or (most is not None and int(text) > most):
+            bounds = f"from {least}" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {bounds}")
         return int(text)
 
-    return count
+    return number
+
+
+def as_path(text: str) -> Path:
+    """Type of an option that takes a path."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no path")
+    return Path(text)
+
+
+def as_name(text: str) -> str:
+    """Type of an option that takes a name or a pattern."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where a command finds what is known, and where its answer goes."""
+
+    runs: Path
+    """the folder of measurements and runs"""
+    reports: Path
+    as_json: bool = False
+
+
+def add_runs(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the options of every command about runs: where they are, and JSON; returns their group."""
+    group = parser.add_argument_group("folders and output")
+    group.add_argument(
+        "--runs",
+        type=as_path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="where measurements and runs are kept (default: %(default)s)",
+    )
+    group.add_argument("--json", action="store_true", help="print JSON for programs instead of text")
+    return group
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that writes reports."""
+    add_runs(parser).add_argument(
+        "--reports", type=as_path, default=Path("reports"), metavar="DIR", help="where to write (default: %(default)s)"
+    )
+
+
+def output_of(args: argparse.Namespace) -> Output:
+    """What ``add_output`` added."""
+    return Output(runs=args.runs, reports=args.reports, as_json=args.json)
+
+
+def add_data(group: argparse._ArgumentGroup) -> None:
+    """Add the options of a command that reads images."""
+    group.add_argument(
+        "--data",
+        type=as_path,
+        metavar="DIR",
+        help="folder with imagenet/{train,val}, cifar10, cifar100, or with ImageNet's {train,val} alone "
+        "(default: $T2T_BENCH_DATA or ./data)",
+    )
+    group.add_argument("--download", action="store_true", help="fetch CIFAR, or another data set of torchvision's")
+    group.add_argument(
+        "--workers", type=whole(0), metavar="N", help="loading processes a GPU (default: up to 8, 0 on a CPU)"
+    )
+
+
+def data_folder(args: argparse.Namespace) -> str:
+    """The folder of --data, else that of the environment, else ./data, as an absolute path."""
+    return str((args.data or Path(os.environ.get("T2T_BENCH_DATA") or "data")).resolve())
+
+
+def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
+    """Add the options of a command that trains.
+
+    Args:
+        parser: of the command.
+        seeds: that it trains with by default, for the reader.
+    """
+    group = parser.add_argument_group("training")
+    group.add_argument(
+        "--run", choices=["local", "slurm"], help="train what is missing, on this machine, or submit it to Slurm"
+    )
+    group.add_argument("--dry-run", action="store_true", help="print the plan and its cost; begin nothing")
+    group.add_argument(
+        "--seeds",
+        nargs="+",
+        type=whole(0, LARGEST_SEED),
+        default=[],
+        metavar="N",
+        help=f"train with each of these seeds (default: {seeds})",
+    )
+    group.add_argument("--max-parallel", type=whole(1), metavar="N", help="most runs at once (default: 1 here)")
+    group.add_argument(
+        "--slurm",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="with --run slurm: what to ask of Slurm, as in --slurm partition=gpu; outranks slurm.toml",
+    )
+    add_data(group)
+    group.add_argument(
+        "--data-on-nodes",
+        action="store_true",
+        help="with --run slurm: only the compute nodes see --data, so what is in it is not checked here",
+    )
+
+
+def require_launch(args: argparse.Namespace, *further: str) -> None:
+    """Check that no option is asked for that only training heeds, where nothing is trained.
+
+    Args:
+        args: with what ``add_launch`` added.
+        further: other options, as attributes, that only training heeds.
+
+    Raises:
+        RequestError: there is one.
+    """
+    for option in ("max_parallel", "data", "download", "workers", *further):
+        if getattr(args, option) not in (None, False) and not args.run:
+            raise does_nothing(f"--{option.replace('_', '-')}", "--run")
+    for option in ("slurm", "data_on_nodes"):
+        if getattr(args, option) and args.run != "slurm":
+            raise does_nothing(f"--{option.replace('_', '-')}", "--run slurm")
+
+
+def does_nothing(option: str, without: str) -> RequestError:
+    """The error for an option that lacks the one that it goes with."""
+    return RequestError(f"{option} does nothing without {without}; add it, or leave {option} out")
+
+
+def launch_of(args: argparse.Namespace, **resources: Any) -> Launch:
+    """How the options of ``add_launch`` want runs trained.
+
+    Args:
+        args: with what ``add_launch`` and ``add_runs`` added.
+        resources: further fields of ``Resources``.
+    """
+    return Launch(
+        runs=args.runs,
+        resources=Resources(data=data_folder(args), download=args.download, workers=args.workers, **resources),
+        max_parallel=args.max_parallel,
+        slurm=tuple(args.slurm),
+        as_json=args.json,
+    )

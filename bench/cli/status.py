@@ -1,4 +1,4 @@
-"""``--status``: a line a run, from its folder and from Slurm; neither torch nor pandas."""
+"""``run_all.py status``: a line a run, from its folder and from Slurm; neither torch nor pandas."""
 
 import argparse
 import collections
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bench.cli.parser import Parser, add_runs, as_name
 from bench.launch.labels import settings
 from bench.launch.planner import Known
 from bench.launch.run_state import Queue, known, look
@@ -244,30 +245,61 @@ FOLLOW_SLURM_S = 5
 """the same where Slurm is asked each time"""
 
 
-def show_status(args: argparse.Namespace) -> int:
-    """Print how the runs stand: once, or again and again until Ctrl-C."""
-    if sys.stdout.isatty() and not args.json:
+HELP = "how runs stand, from their folders and from Slurm"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StatusRequest:
+    """Which runs to show."""
+
+    runs: Path
+    patterns: tuple[str, ...]
+    """all runs, if there are none"""
+    follow: bool
+    as_json: bool
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
+    parser.add_argument(
+        "patterns", nargs="*", type=as_name, metavar="RUN", help="id or network; * and ? are wildcards (default: all)"
+    )
+    parser.add_argument("--follow", action="store_true", help="again every few seconds, until Ctrl-C")
+    add_runs(parser)
+
+
+def request(arguments: Sequence[str]) -> StatusRequest:
+    """Read the command line."""
+    parser = Parser("status", description="Show how runs stand: a line a run.")
+    add_options(parser)
+    args = parser.parse_args(arguments)
+    return StatusRequest(runs=args.runs, patterns=tuple(args.patterns), follow=args.follow, as_json=args.json)
+
+
+def run(asked: StatusRequest) -> int:
+    """Print how the runs stand: once, or again and again until Ctrl-C; returns the exit code."""
+    if sys.stdout.isatty() and not asked.as_json:
         from bench.cli.status_table import follow, print_table
 
-        show = follow if args.follow else print_table
-        return show(lambda: look_at(args.runs, args.only), args.runs, grouped=not args.only)
+        show = follow if asked.follow else print_table
+        return show(lambda: look_at(asked.runs, asked.patterns), asked.runs, grouped=not asked.patterns)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            now = look_at(args.runs, args.only)
-            _print(now, args)
-            if not args.follow:
+            now = look_at(asked.runs, asked.patterns)
+            _print(now, asked)
+            if not asked.follow:
                 break
             time.sleep(max(now.pause_s, FOLLOW_SLURM_S))
     return 0
 
 
-def _print(now: Look, args: argparse.Namespace) -> None:
-    if args.json:
+def _print(now: Look, asked: StatusRequest) -> None:
+    if asked.as_json:
         shown = [dataclasses.asdict(line) for line in now.lines]
         # A document a look; on one line if there will be several.
-        print(json.dumps({"runs": shown, "slurm": now.silence or None}, indent=None if args.follow else 2))
+        print(json.dumps({"runs": shown, "slurm": now.silence or None}, indent=None if asked.follow else 2))
     else:
-        print(table(now.lines) if now.lines else f"no runs in {args.runs}")
+        print(table(now.lines) if now.lines else f"no runs in {asked.runs}")
         print(f"{now.at}  {counts(now.lines)}")
     if now.silence:
         print(f"run_all.py: Slurm does not answer, the states are the runs' own: {now.silence}", file=sys.stderr)
@@ -291,6 +323,6 @@ def matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:
     for pattern in patterns:
         matches = [i for i in ids if fnmatch.fnmatchcase(i, pattern) or fnmatch.fnmatchcase(i.split("-")[0], pattern)]
         if not matches:
-            raise unknown("run", pattern, ids[:20], f"--status lists what is in {runs}; * and ? are wildcards")
+            raise unknown("run", pattern, ids[:20], f"run_all.py status lists what is in {runs}; * and ? are wildcards")
         chosen.update(matches)
     return [run_id for run_id in ids if run_id in chosen]

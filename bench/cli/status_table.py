@@ -1,4 +1,4 @@
-"""``--status`` on a terminal: a table as wide as that is, failures first, and what is alike counted in a line."""
+"""``run_all.py status`` on a terminal: failures first, and what is alike counted in a line."""
 
 import contextlib
 import re

@@ -1,315 +1,317 @@
-"""What the commands do: measure, have runs trained, collect, report, and show it on the terminal."""
+"""``run_all.py`` without a subcommand: measure tables, train or submit what is missing, and report them."""
 
 import argparse
 import dataclasses
-import io
-import re
-import shutil
 import sys
-from collections.abc import Hashable, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from bench.cli.evaluate import evaluate_released, require_released
-from bench.cli.figure import FIGURES
-from bench.cli.output import finish, read_reports, tell, texts, write_report
-from bench.cli.study_report import read_begun, write_study
-from bench.experiments.budgets import BUDGETS, RESULTS
-from bench.experiments.suites import Entry, Suite, suites
-from bench.launch.dispatch import Launch, train_here
-from bench.measure import cost
-from bench.measure.collect import Collected, below, collect, measure_missing, metrics_of, runs_of, tell_problems
-from bench.measure.feature_sources import known_feature_maps
-from bench.paper.claims import CLAIMS
-from bench.paper.ideas import IDEAS
-from bench.report import evidence_files
-from bench.results.run_folder import RunRecords
+from bench.cli.parser import (
+    Output,
+    Parser,
+    add_launch,
+    add_output,
+    as_name,
+    as_path,
+    does_nothing,
+    launch_of,
+    output_of,
+    require_launch,
+    whole,
+)
+from bench.cli.selection import Selection, add_tables, select
+from bench.cli.suite_report import Chosen, report_suites
+from bench.cli.table_report import report_tables, require_reports
+from bench.experiments.budgets import BUDGETS, SUITES
+from bench.experiments.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
+from bench.experiments.suites import Suite, suites
+from bench.launch.dispatch import Launch, dry_run, require_data, submit_to_slurm, train_here
+from bench.launch.teachers import fitting_weights, from_files, named_teacher
+from bench.measure.collect import measure_missing, runs_of
+from bench.paper import RECIPE_TABLES, TABLES
 from bench.results.store import require_writable
-from bench.spec.run import Resources, RunSpec
-from bench.spec.table import Edition, RecipeTable, Row, Table, networks
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from bench.report.frame import Evaluations, Measurements, Records
-    from bench.report.pages.curves import Curve
+from bench.spec.contents import DATASETS
+from bench.spec.datasets import require_name
+from bench.spec.errors import RequestError, matching
+from bench.spec.run import RunSpec
+from bench.spec.table import Row, networks
 
 
-def report_tables(
-    tables: Sequence[Table],
-    recipe_tables: Sequence[RecipeTable],
-    rows: Sequence[Row],
-    specs: Sequence[RunSpec],
-    edition: Edition,
-    args: argparse.Namespace,
-) -> int:
-    """Measure the rows and train the specs as far as missing, and report the tables; with --all the index too."""
-    # A missing library or a folder that cannot be written refuses the request before the first measurement.
-    from bench.report.frame import evaluations_frame, table_frame
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablesRequest:
+    """Which tables or suites to report, and what to train for them before."""
 
-    require_writable(args.reports, "--reports")
-    require_writable(args.runs / "complexity", "--runs")
-    released = require_released(runs_of(rows), args.evaluate) if args.evaluate else {}
-    failures = evaluate_released(released, args) if released else []
-    failures += measure_missing(networks(rows), args.runs)
-    if args.run:
-        failures += train_here(with_seeds(specs, args.seeds), launch(args))
-
-    # Reports hold all rows: those outside --only as far as an earlier command measured them.
-    every = [row for table in tables for row in table.rows_in(edition)]
-    known = RunRecords(args.runs)
-    found = collect(every, known)
-    measurements, records, evaluations = found.measurements, found.records, found.evaluations
-    evidence_files.keep(args.runs, args.reports, evidence_files.behind(found))
-    frames = [table_frame(table, edition, measurements, records, evaluations) for table in tables]
-    printed: list[dict[str, object]] = []
-    for table, frame in zip(tables, frames, strict=True):
-        contents = _table_contents(table, edition, frame, measurements, records, evaluations)
-        paths = write_report(args.reports, f"table_{table.number}", contents)
-        shown = frame[[row in rows for row in table.rows_in(edition)]]
-        numbered = {"table": table.number, "title": table.title}
-        plain = {"rows": _plain(shown), "evaluations": _plain(evaluations_frame(table, edition, evaluations))}
-        printed.append(numbered | {"edition": edition.key, **plain, "reports": texts(paths)})
-        if not args.json:
-            _show(table, edition, shown)
-            tell(paths)
-            if missing := int(frame["macs_g"].isna().sum()):
-                print(f"not measured in {args.runs}: {missing} of {len(frame)} rows, dashes in the report")
-    for recipe_table in recipe_tables:
-        paths = write_report(args.reports, f"table_{recipe_table.number}", _recipes_contents(recipe_table))
-        printed.append(_plain_recipes(recipe_table) | {"reports": texts(paths)})
-        if not args.json:
-            _show_recipes(recipe_table)
-            tell(paths)
-    document: dict[str, object] = {"tables": printed}
-    if args.all:
-        _report_budgets(known, args)
-        pages, unmeasured = _report_index(tables, recipe_tables, edition, frames, found, known, args)
-        document |= pages
-        failures += unmeasured
-    return finish(document if args.json else None, failures)
+    selection: Selection
+    """of the paper's tables"""
+    suites: tuple[Suite, ...]
+    """runs that fill none of the paper's cells; if there are any, these are reported, and the tables are not"""
+    chosen: Chosen
+    """of the suites"""
+    specs: tuple[RunSpec, ...]
+    """runs to train, of every seed"""
+    run: str
+    """``local``, ``slurm``, or empty to report what there is"""
+    dry_run: bool
+    data_on_nodes: bool
+    """whether only the compute nodes see the data"""
+    launch: Launch
+    output: Output
+    notes: tuple[str, ...] = ()
+    """lines on rows that are left out"""
 
 
-def tell_untrained(rows: Iterable[Row]) -> None:
-    """A line on the rows that have no run."""
-    if stuck := list(dict.fromkeys(row.name for row in rows if row.run is None)):
-        print(
-            f"run_all.py: not trained: {', '.join(stuck)}: no recipe is held for how their printed top-1 came about",
-            file=sys.stderr,
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add_tables(parser)
+    group = parser.add_argument_group("other runs than the paper's, which report into tables of their own")
+    group.add_argument(
+        "--budget",
+        default=BUDGETS[0],
+        choices=BUDGETS,
+        help="pilot: CIFAR-10 at 96 px, minutes on a GPU; transfer: from the pilot's weights to CIFAR-100; smoke: "
+        "generated images, a minute; these need no --table (default: %(default)s)",
+    )
+    group.add_argument(
+        "--sweep",
+        nargs="+",
+        default=[],
+        metavar="FIELD=V1,V2",
+        help="train with every combination of these values of the recipe",
+    )
+    group.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="train with another value of the recipe, as in --set lr=1e-3",
+    )
+    group.add_argument(
+        "--dataset",
+        type=as_name,
+        metavar="NAME",
+        help=f"train on other data: {', '.join(DATASETS)}; class folders of your own, torch/image_folder; or a data "
+        "set of the Hugging Face hub, hfds/NAME",
+    )
+    group.add_argument(
+        "--recipe",
+        choices=TRANSFER_RECIPES,
+        help="with --table 5: fine-tune by this recipe, the authors' or a corrected one (default: "
+        f"{CIFAR_TRANSFER.name})",
+    )
+    group.add_argument(
+        "--weights",
+        nargs="+",
+        type=as_path,
+        default=[],
+        metavar="FILE",
+        help="with --table 5: fine-tune these weights, each for the row whose network it fits, instead of those of "
+        "this suite's ImageNet runs",
+    )
+    group.add_argument(
+        "--teacher",
+        type=as_name,
+        metavar="NAME",
+        help="with --table 2 or 4: distil from another teacher: timm's name with the tag of its weights, or MODEL=FILE",
+    )
+    add_launch(parser, seeds="42")
+    group = parser.add_argument_group("devices")
+    group.add_argument(
+        "--micro-batch",
+        type=whole(1),
+        metavar="N",
+        help="most images a device takes at once: changes how much memory a step needs, never the result (default: 64)",
+    )
+    group.add_argument(
+        "--precision",
+        choices=["auto", "bfloat16", "float16", "float32"],
+        help="of training (default: auto, which is bfloat16 where the hardware has it, else float16 on a GPU, else "
+        "float32)",
+    )
+    group.add_argument(
+        "--compile", action="store_true", help="train by torch.compile, which takes minutes to start and a C++ compiler"
+    )
+    add_output(parser)
+
+
+def request(arguments: Sequence[str]) -> TablesRequest:
+    """Read the command line.
+
+    Raises:
+        RequestError: nothing is asked for, or what is asked for contradicts itself or cannot be had.
+    """
+    parser = Parser(
+        description="Measure the networks of the T2T-ViT paper's tables and report them beside the printed numbers.",
+    )
+    add_options(parser)
+    args = parser.parse_args(arguments)
+    _require_sense(args)
+    if args.dataset is not None:
+        require_name(args.dataset)
+    is_apart = _is_apart(args)
+    selection = select(args, every_row=is_apart)
+    if args.recipe or args.weights:
+        _require_fine_tuning(args, selection)
+    if is_apart:
+        return _of_suites(args, selection)
+    weights, files = fitting_weights(args.weights, selection.tables) if args.weights else ({}, {})
+    if args.run and not any(row.run for row in selection.rows):
+        raise RequestError(
+            f"--run: nothing to train in {', '.join(row.name for row in selection.rows)}: no recipe is held for how "
+            "its printed top-1 came about; choose other rows, or --budget pilot"
+        )
+    if args.seeds and not args.run:
+        raise does_nothing("--seeds", "--run")
+    specs = from_files(selection.rows, weights) if weights else runs_of(selection.rows)
+    return _request(
+        args,
+        selection=selection,
+        specs=_with_seeds(specs, args.seeds),
+        files=files,
+        notes=_untrained(selection.rows) if args.run and not weights else (),
+    )
+
+
+def run(asked: TablesRequest) -> int:
+    """Plan, submit, or measure, train and report; returns the exit code."""
+    for note in asked.notes:
+        print(f"run_all.py: {note}", file=sys.stderr)
+    if asked.run and not asked.data_on_nodes:
+        require_data(asked.specs, asked.launch, on_slurm=asked.run == "slurm")
+    if asked.dry_run:
+        return dry_run(asked.specs, asked.launch, on_slurm=asked.run == "slurm")
+    if asked.run == "slurm":
+        return submit_to_slurm(asked.specs, asked.launch)
+    if asked.suites:
+        require_writable(asked.output.reports, "--reports")
+        require_writable(asked.output.runs, "--runs")
+        failures = train_here(asked.specs, asked.launch) if asked.run else []
+        return report_suites(asked.suites, asked.chosen, asked.output, failures)
+    require_reports(asked.output)
+    failures = measure_missing(networks(asked.selection.rows), asked.output.runs)
+    failures += train_here(asked.specs, asked.launch) if asked.run else []
+    return report_tables(asked.selection, asked.output, failures)
+
+
+def _require_sense(args: argparse.Namespace) -> None:
+    """Check what can be said of the options without reading anything."""
+    require_launch(args, "dry_run", "micro_batch", "precision", "compile")
+    if not args.table and not args.all and args.budget not in SUITES:
+        numbers = ", ".join(map(str, [*TABLES, *RECIPE_TABLES]))
+        raise RequestError(
+            f"nothing to do; choose --table N (N from {numbers}), --all, or a subcommand; run_all.py --help shows them"
         )
 
 
-def _table_contents(
-    table: Table,
-    edition: Edition,
-    frame: "pd.DataFrame",
-    measurements: "Measurements",
-    records: "Records",
-    evaluations: "Evaluations",
-) -> dict[str, str | bytes]:
-    """A table's files by suffix."""
-    from bench.report.pages.table import table_markdown
-
-    contents: dict[str, str | bytes] = {
-        "md": table_markdown(table, edition, frame, measurements, records, evaluations),
-        "csv": frame.to_csv(index=False, lineterminator="\n"),
-    }
-    if table.has_picture:
-        from bench.report.figures.plots import table_picture
-
-        contents |= table_picture(table, edition, frame)
-    return contents
+def _is_apart(args: argparse.Namespace) -> bool:
+    """Whether the runs are other ones than the paper's."""
+    other_recipe = args.recipe not in (None, CIFAR_TRANSFER.name)
+    return bool(args.budget != BUDGETS[0] or args.set or args.dataset or args.sweep or args.teacher or other_recipe)
 
 
-def _recipes_contents(table: RecipeTable) -> dict[str, str | bytes]:
-    from bench.report.pages.recipes import recipes_frame, recipes_markdown
+def _require_fine_tuning(args: argparse.Namespace, selection: Selection) -> None:
+    """Check that there is something to fine-tune, and by a recipe and on data that are not chosen twice."""
+    options = " and ".join(f"--{option}" for option in ("recipe", "weights") if getattr(args, option))
+    named = args.table or args.all
+    if not named or not all(any(row.transfers for row in table.rows) for table in selection.tables):
+        raise RequestError(f"{options}: for what is fine-tuned; choose --table 5 alone")
+    if args.budget != BUDGETS[0] or args.dataset or args.teacher is not None:
+        raise RequestError(
+            f"{options}: for fine-tuning as in Table 5; leave out --budget, --dataset and --teacher, or {options}"
+        )
 
-    return {
-        "md": recipes_markdown(table),
-        "csv": recipes_frame(table).to_csv(index=False, lineterminator="\n"),
-    }
+
+def _require_rows(args: argparse.Namespace, selection: Selection, *, is_apart: bool) -> None:
+    """Check that no table of experiment settings is asked for what only rows have."""
+    if args.table and selection.recipe_tables and (is_apart or (not selection.tables and (args.run or args.only))):
+        numbers = " and ".join(str(table.number) for table in selection.recipe_tables)
+        raise RequestError(
+            f"--table {numbers}: experiment settings, with no rows to choose or to train; choose from --table "
+            f"{' '.join(map(str, TABLES))}, or leave out --run, --only, --budget, --set, --dataset and --sweep"
+        )
 
 
-def _report_index(
-    tables: Sequence[Table],
-    recipe_tables: Sequence[RecipeTable],
-    edition: Edition,
-    frames: "Sequence[pd.DataFrame]",
-    found: Collected,
-    records: RunRecords,
-    args: argparse.Namespace,
-) -> tuple[dict[str, object], list[str]]:
-    """Write the pages beside the tables, and the index.
-
-    Returns:
-        For JSON, where they are and the count of verdicts; and what could not be measured for a figure.
-    """
-    from bench.report.counting import counting_markdown
-    from bench.report.html.page import html_page
-    from bench.report.pages.claims import claims_frame, claims_markdown, claims_overview, has_dead_channels
-    from bench.report.pages.ideas import ideas_frame, ideas_markdown, ideas_pictures
-    from bench.report.pages.index import index_markdown, total_counts
-    from bench.report.pages.missing import missing_markdown, untrained
-    from bench.report.study_frames import study_verdicts
-
-    counting = write_report(args.reports, "counting", {"md": counting_markdown(found.measurements)})
-    by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
-    drawn = {f"figure_{number}": figure.draw(edition, args, by_table) for number, figure in FIGURES.items()}
-    figures = {name: write_report(args.reports, name, one.contents) for name, one in drawn.items()}
-    evidence_files.keep(args.runs, args.reports, (file for one in drawn.values() for file in one.evidence))
-    studies = read_begun(args.runs)
-    by_study = [paths for study in studies for paths in write_study(study, args.runs, args.reports)]
-    unused = [problem for study in studies for problem in study.problems]
-    tried = claims_frame(CLAIMS, by_table, known_feature_maps(records), study_verdicts(studies))
-    claims = write_report(
-        args.reports,
-        "claims",
-        {"md": claims_markdown(CLAIMS, edition, tried), "csv": tried.to_csv(index=False, lineterminator="\n")},
-    )
-    changes = ideas_frame(IDEAS, by_table)
-    ideas = write_report(
-        args.reports,
-        "ideas",
-        {
-            "md": ideas_markdown(edition, changes),
-            "csv": changes.to_csv(index=False, lineterminator="\n"),
-            **ideas_pictures(edition, changes),
-        },
-    )
-    left = [run for table, frame in zip(tables, frames, strict=True) for run in untrained(table, edition, frame)]
-    estimates = cost.estimates(left, found.measurements, records.all())
-    text = index_markdown(
+def _of_suites(args: argparse.Namespace, selection: Selection) -> TablesRequest:
+    """The request for runs that are other ones than the paper's."""
+    _require_rows(args, selection, is_apart=True)
+    tables = selection.tables if args.table or args.all else ()
+    fine_tuned = bool(args.recipe or args.weights)
+    learning = [row.name for table in tables for row in table.rows if row.run and row.run.teacher]
+    if args.teacher is not None and not learning:
+        raise RequestError("--teacher: nothing is distilled here; choose --table 2 or 4")
+    weights, files = fitting_weights(args.weights, tables) if args.weights else ({}, {})
+    teacher, teacher_files = named_teacher(args.teacher) if args.teacher is not None else (None, {})
+    found = suites(
         tables,
-        recipe_tables,
-        edition,
-        frames,
-        claims=claims_overview(CLAIMS, tried),
-        figures={number: figure.title for number, figure in FIGURES.items()},
-        missing=missing_markdown(
-            tables, edition, frames, found.measurements, estimates, features_tried=has_dead_channels(tried)
-        ),
-        apart=_apart(args.reports),
-        problems=sorted({*found.problems, *below(args.runs, records.problems), *unused}),
+        budget=args.budget,
+        dataset=args.dataset,
+        settings=args.set,
+        sweep=args.sweep,
+        fine_tuned_by=TRANSFER_RECIPES[args.recipe or CIFAR_TRANSFER.name] if fine_tuned else None,
+        weights=weights,
+        teacher=teacher,
     )
-    index = write_report(args.reports, "README", {"md": text})
-    page = write_report(args.reports, "index", {"html": html_page(read_reports(args.reports))})
-    pages = {"counting": counting, "claims": claims, "ideas": ideas, **figures}
-    pages |= {next(iter(paths.values())).stem: paths for paths in by_study} | {"index": index | page}
-    if not args.json:
-        for paths in pages.values():
-            tell(paths)
-    failures = [failure for one in drawn.values() for failure in one.failures]
-    return {name: texts(paths) for name, paths in pages.items()} | {"verdicts": total_counts(frames)}, failures
+    notes: list[str] = []
+    if args.budget == BUDGETS[0] and not (fine_tuned or teacher):
+        notes += _untrained(row for table in tables for row in table.rows)
+    if any(row.transfers for table in tables for row in table.rows) and not fine_tuned:
+        notes.append("these runs are not fine-tuned; --recipe chooses the fine-tunings instead")
+    if learning and args.budget != BUDGETS[0] and teacher is None:
+        notes.append(f"without a teacher: {', '.join(learning)}; --teacher names one")
+    by_name = [
+        ((entry.row, entry.spec.model, *([entry.row.partition(", ")[0]] if fine_tuned else [])), entry)
+        for suite in found
+        for entry in suite.entries
+    ]
+    entries = tuple(matching(by_name, args.only))
+    asked = _request(
+        args,
+        selection=selection,
+        specs=_with_seeds([entry.spec for entry in entries], args.seeds),
+        files={**files, **teacher_files},
+        notes=notes,
+    )
+    chosen = Chosen(entries=entries, seeds=tuple(args.seeds), options=tuple(_repeat(args)))
+    return dataclasses.replace(asked, suites=tuple(found), chosen=chosen)
 
 
-def _apart(folder: Path) -> dict[str, str]:
-    """Titles of the reports in the folder that are none of --all's, by file name."""
-    known = re.compile(r"(table|figure)_\d+|README|counting|claims|ideas")
-    found = sorted(path for path in folder.glob("*.md") if path.is_file() and not known.fullmatch(path.stem))
-    titles = {path: path.read_text(errors="replace").partition("\n")[0].removeprefix("# ") for path in found}
-    return {path.name: title or path.stem for path, title in titles.items()}
-
-
-def report_suites(suites: Sequence[Suite], chosen: Sequence[Entry], args: argparse.Namespace) -> int:
-    """Train what is missing of runs that fill none of the paper's cells, and report them."""
-    from bench.report.pages.table import title
-
-    require_writable(args.reports, "--reports")
-    require_writable(args.runs, "--runs")
-    failures = train_here(with_seeds([entry.spec for entry in chosen], args.seeds), launch(args)) if args.run else []
-    known = RunRecords(args.runs)
-    printed = []
-    for suite in suites:
-        frame, by_entry, written = _report_suite(suite, chosen, known, args)
-        if args.json:
-            printed.append({"runs": suite.name, "rows": _plain(frame), "entries": _plain(by_entry)})
-        else:
-            _show_runs(title(suite), frame, by_entry, suite.sweep)
-            for paths in written:
-                tell(paths)
-    tell_problems(known.problems)
-    return finish({"suites": printed} if args.json else None, failures)
-
-
-def _report_suite(
-    suite: Suite, chosen: Sequence[Entry], known: RunRecords, args: argparse.Namespace
-) -> "tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Path]]]":
-    """Write the report of a suite's runs; returns a line a run, a line an entry, and the files."""
-    from bench.report.figures.plots import seeds_picture, sweep_picture
-    from bench.report.frame import compares_seeds, runs_frame, seeds_frame
-    from bench.report.pages.curves import curves_pictures
-    from bench.report.pages.table import runs_markdown
-
-    records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
-    evidence_files.keep(args.runs, args.reports, evidence_files.of_runs(records.values()))
-    entries = tuple(e for e in suite.entries if e in chosen or records[e.spec.run_id])
-    shown = dataclasses.replace(suite, entries=entries)
-    frame = runs_frame(entries, records, suite.sweep, args.seeds or ())
-    by_entry = seeds_frame(frame, suite.sweep)
-    curves = curves_pictures(_curves(shown, records, args.runs))
-    command = " ".join(["python run_all.py", *_repeat(args), "--run local", "--data DIR"])
-    contents: dict[str, str | bytes] = {
-        "md": runs_markdown(shown, records, command, args.seeds or (), has_curves=bool(curves)),
-        "csv": frame.to_csv(index=False, lineterminator="\n"),
+def _request(
+    args: argparse.Namespace,
+    *,
+    selection: Selection,
+    specs: Sequence[RunSpec],
+    files: Mapping[str, str],
+    notes: Iterable[str],
+) -> TablesRequest:
+    _require_rows(args, selection, is_apart=False)
+    resources = {
+        "micro_batch": args.micro_batch or 64,
+        "precision": args.precision or "auto",
+        "compile": args.compile,
+        "files": files,
     }
-    if suite.sweep and by_entry["seeds"].any():
-        contents |= sweep_picture(shown, by_entry)
-    elif compares_seeds(by_entry):
-        contents |= seeds_picture(frame, by_entry)
-    written = [write_report(args.reports, suite.name, contents)]
-    written += [write_report(args.reports, f"{suite.name}_curves", curves)] if curves else []
-    return frame, by_entry, written
-
-
-def _report_budgets(known: RunRecords, args: argparse.Namespace) -> None:
-    """Write anew the reports of the smaller budgets' own runs, of those that have any."""
-    for budget in RESULTS:
-        alone = argparse.Namespace(**vars(args) | {"all": False, "budget": budget, "seeds": None})
-        for suite in suites([], budget=budget):
-            if any(known.of(entry.spec) for entry in suite.entries):
-                for paths in _report_suite(suite, suite.entries, known, alone)[-1]:
-                    if not args.json:
-                        tell(paths)
-
-
-def _curves(suite: Suite, records: "Records", runs: Path) -> "list[Curve]":
-    """Of all runs of a suite whose files are sound."""
-    from bench.report.pages.curves import Curve
-
-    found = []
-    for entry in suite.entries:
-        swept = [f"{name} {value}" for name, value in zip(suite.sweep, entry.swept, strict=True)]
-        metrics, problems = metrics_of(records[entry.spec.run_id], runs)
-        tell_problems(problems)
-        found += [
-            Curve(name=", ".join([entry.row, *swept]), record=record, metrics=metrics[record.run_id])
-            for record in records[entry.spec.run_id]
-            if record.run_id in metrics
-        ]
-    return found
-
-
-def launch(args: argparse.Namespace) -> Launch:
-    """How the options want runs trained."""
-    resources = Resources(
-        data=str(args.data.resolve()),
-        download=args.download,
-        workers=args.workers,
-        micro_batch=args.micro_batch,
-        precision=args.precision,
-        compile=args.compile,
-        files=args.files,
-    )
-    return Launch(
-        runs=args.runs,
-        resources=resources,
-        max_parallel=args.max_parallel,
-        slurm=tuple(args.slurm),
-        as_json=args.json,
+    return TablesRequest(
+        selection=selection,
+        suites=(),
+        chosen=Chosen(entries=()),
+        specs=tuple(specs),
+        run=args.run or "",
+        dry_run=args.dry_run,
+        data_on_nodes=args.data_on_nodes,
+        launch=launch_of(args, **resources),
+        output=output_of(args),
+        notes=tuple(notes),
     )
 
 
-def with_seeds(specs: Iterable[RunSpec], seeds: Sequence[int] | None) -> list[RunSpec]:
+def _untrained(rows: Iterable[Row]) -> list[str]:
+    """A line on the rows that have no run, if there are any."""
+    stuck = list(dict.fromkeys(row.name for row in rows if row.run is None))
+    return (
+        [f"not trained: {', '.join(stuck)}: no recipe is held for how their printed top-1 came about"] if stuck else []
+    )
+
+
+def _with_seeds(specs: Iterable[RunSpec], seeds: Sequence[int]) -> list[RunSpec]:
     """The runs with each of the seeds, or with their own."""
     return [spec.with_seed(seed) for spec in specs for seed in seeds or [spec.seed]]
 
@@ -328,63 +330,3 @@ def _repeat(args: argparse.Namespace) -> list[str]:
         *(["--sweep", *args.sweep] if args.sweep else []),
         *(["--seeds", *map(str, args.seeds)] if args.seeds else []),
     ]
-
-
-def _plain(frame: "pd.DataFrame") -> list[dict[Hashable, object]]:
-    """Rows for JSON, null where a value is missing."""
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")
-
-
-def _show(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:
-    """Print the table in aligned columns."""
-    from bench.report.pages.table import comparison
-
-    shown = comparison(frame)
-    # The differences stay in the report: with them Table 3 outgrows a terminal of 80.
-    shown = shown[[name for name in shown if not str(name).endswith("difference")]]
-    _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", shown)
-
-
-def _show_recipes(table: RecipeTable) -> None:
-    """Print the settings in aligned columns."""
-    from bench.report.pages.recipes import recipes_comparison
-
-    _print_grid(f"Table {table.number}: {table.title}", recipes_comparison(table))
-
-
-def _plain_recipes(table: RecipeTable) -> dict[str, object]:
-    """A table of settings for JSON."""
-    from bench.report.pages.recipes import recipes_frame
-
-    return {"table": table.number, "title": table.title, "settings": _plain(recipes_frame(table))}
-
-
-def _show_runs(title: str, frame: "pd.DataFrame", by_entry: "pd.DataFrame", sweep: Sequence[str]) -> None:
-    """Print runs in aligned columns, or their means if there are several of an entry."""
-    from bench.report.pages.table import runs_comparison, seeds_comparison
-
-    if sweep or (by_entry["runs"] > 1).any():
-        _print_grid(title, seeds_comparison(by_entry, sweep))
-    else:
-        _print_grid(title, runs_comparison(frame, sweep).drop(columns=["where", "run"]))
-
-
-def _print_grid(title: str, shown: "pd.DataFrame") -> None:
-    from rich.console import Console
-    from rich.table import Table as Grid
-
-    terminal = sys.stdout is not None and sys.stdout.isatty()
-    text = io.StringIO()
-    # On a narrow terminal cells fold, so that columns stay columns and no name or number is cut.
-    width = shutil.get_terminal_size().columns if terminal else 200
-    console = Console(file=text, width=width, force_terminal=terminal)
-    grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in map(str, shown.columns):
-        is_text = name in ("Group", "Model", "Setting", "status") or name.startswith("T2T") or name.endswith("verdict")
-        header = name.replace(": ", "\n")
-        grid.add_column(header, justify="left" if is_text else "right", overflow="fold")
-    for line in shown.itertuples(index=False):
-        grid.add_row(*line, style="yellow" if "differs" in line else None)
-    console.print(title, style="bold", markup=False)
-    console.print(grid)
-    print(text.getvalue(), end="")

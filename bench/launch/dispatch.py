@@ -161,7 +161,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
         print(json.dumps({"plan": _plain(decisions, estimates), "submitted": jobs, "failures": blocked}, indent=2))
     elif submitted:
         where = "" if launch.runs == Path("runs") else f" --runs {launch.runs}"
-        print(f"{_costs(estimates)}\nwatch: python run_all.py --status{where}")
+        print(f"{_costs(estimates)}\nwatch: python run_all.py status{where}")
     else:
         print("nothing to submit")
     for line in blocked:

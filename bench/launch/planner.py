@@ -71,7 +71,7 @@ def plan(wanted: Iterable[RunSpec], known: Callable[[RunSpec], Known]) -> list[D
                     decision = _behind(decision, decide(spec.start_from, spec.run_id))
                 elif found.job_state == "PENDING" and _is_lost(known(spec.start_from)):
                     why = f"job {found.job} waits for {spec.start_from.run_id}, whose job has ended"
-                    remedy = f"cancel it with --cancel {spec.run_id} and give the command again"
+                    remedy = f"cancel it with run_all.py cancel {spec.run_id} and give the command again"
                     decision = replace(decision, action=Action.BLOCKED, reason=f"{why}; {remedy}")
             decisions[spec.run_id] = decision
         return decisions[spec.run_id]

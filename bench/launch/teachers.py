@@ -1,6 +1,5 @@
 """Weights that the command line gives by file or by name: to fine-tune, and of teachers."""
 
-import argparse
 import difflib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +12,11 @@ from bench.spec.run import RunSpec, Teacher, Weights
 from bench.spec.table import Row, Table
 
 
-def fitting_weights(args: argparse.Namespace, tables: Iterable[Table]) -> dict[str, Weights]:
-    """The files of --weights by the network of a row that is fine-tuned; where they lie is kept in ``args.files``.
+def fitting_weights(paths: Iterable[Path], tables: Iterable[Table]) -> tuple[dict[str, Weights], dict[str, str]]:
+    """The files of --weights.
+
+    Returns:
+        By network of a row that is fine-tuned, its weights; and where they lie, by their sha256.
 
     Raises:
         RequestError: a file cannot be read, or fits none of the rows, or two fit the same.
@@ -23,7 +25,8 @@ def fitting_weights(args: argparse.Namespace, tables: Iterable[Table]) -> dict[s
 
     wanted = dict.fromkeys(row.network.model for table in tables for row in table.rows if row.transfers)
     found: dict[str, Weights] = {}
-    for path in args.weights:
+    files: dict[str, str] = {}
+    for path in paths:
         try:
             checkpoint = read_checkpoint(path)
             weights = Weights(file=path.name, sha256=checkpoint.sha256)
@@ -40,8 +43,8 @@ def fitting_weights(args: argparse.Namespace, tables: Iterable[Table]) -> dict[s
             if name in found:
                 raise RequestError(f"--weights {found[name].file} and {path.name} are both of {name}; give one of them")
             found[name] = weights
-        args.files[weights.sha256] = str(path.resolve())
-    return found
+        files[weights.sha256] = str(path.resolve())
+    return found, files
 
 
 def from_files(rows: Iterable[Row], weights: Mapping[str, Weights]) -> list[RunSpec]:
@@ -54,8 +57,11 @@ def from_files(rows: Iterable[Row], weights: Mapping[str, Weights]) -> list[RunS
     return [spec for row in listed for spec in fine_tunings(row, weights)]
 
 
-def named_teacher(args: argparse.Namespace) -> Teacher:
-    """The teacher of --teacher; where its file lies is kept in ``args.files``.
+def named_teacher(text: str) -> tuple[Teacher, dict[str, str]]:
+    """The teacher of --teacher.
+
+    Returns:
+        The teacher; and where its file lies, by its sha256, if it has one.
 
     Raises:
         RequestError: timm knows no such network, or no weights of it, or the file is not there.
@@ -64,7 +70,7 @@ def named_teacher(args: argparse.Namespace) -> Teacher:
 
     import models  # noqa: F401  # registers ours with timm
 
-    name, equals, file = args.teacher.partition("=")
+    name, equals, file = text.partition("=")
     plain, dot, tag = name.partition(".")
     if not timm.is_model(plain):
         close = difflib.get_close_matches(plain.lower(), timm.list_models(), n=5)
@@ -80,15 +86,13 @@ def named_teacher(args: argparse.Namespace) -> Teacher:
         cfg = timm.get_pretrained_cfg(name)
         if cfg is None or not cfg.hf_hub_id:
             raise RequestError(f"--teacher {name}: timm has no weights of it; give {name}=FILE, or a name with a tag")
-        return Teacher(f"{cfg.architecture}.{cfg.tag}", source="--teacher on the command line")
+        return Teacher(f"{cfg.architecture}.{cfg.tag}", source="--teacher on the command line"), {}
     try:
         weights = Weights(file=Path(file).name, sha256=sha256_of(Path(file)))
     except OSError as error:
-        raise RequestError(
-            f"--teacher {args.teacher}: {file or 'no file'}: {error.strerror}; give MODEL=FILE"
-        ) from error
-    args.files[weights.sha256] = str(Path(file).resolve())
-    return Teacher(plain, weights=weights, source="--teacher on the command line")
+        raise RequestError(f"--teacher {text}: {file or 'no file'}: {error.strerror}; give MODEL=FILE") from error
+    teacher = Teacher(plain, weights=weights, source="--teacher on the command line")
+    return teacher, {weights.sha256: str(Path(file).resolve())}
 
 
 def find_teachers(specs: Sequence[RunSpec]) -> tuple[dict[str, str], dict[str, str]]:

@@ -1,6 +1,5 @@
 """What Figure 2 is of: which networks with which weights on which photograph, measured where it is missing."""
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -66,18 +65,25 @@ def open_photograph(path: Path | None) -> Photograph:
     return Photograph(name=path.name, sha256=sha256_of(path), image=upright)
 
 
-def require_feature_maps(photograph: Photograph, args: argparse.Namespace) -> tuple[list[FeatureMaps], list[str]]:
+def require_feature_maps(
+    photograph: Photograph, weights: Sequence[Path], runs: Path
+) -> tuple[list[FeatureMaps], list[str]]:
     """The maps that Figure 2 shows, measured where they are missing, and a line on each that could not be.
+
+    Args:
+        photograph: to show features of.
+        weights: files of weights, or folders or ids of finished runs; none for the paper's networks.
+        runs: the folder of measurements and runs.
 
     Raises:
         RequestError: weights of the command line that cannot be used.
     """
-    known, problems = _known(photograph, args.runs)
+    known, problems = _known(photograph, runs)
     tell_problems(problems)
-    if args.weights:
-        wanted = [_given(path, known, args.runs) for path in dict.fromkeys(args.weights)]
+    if weights:
+        wanted = [_given(path, known, runs) for path in dict.fromkeys(weights)]
     else:
-        records = RunRecords(args.runs)
+        records = RunRecords(runs)
         wanted = _default(known, records)
         tell_problems(records.problems)
     todo = [one for one in wanted if isinstance(one, Missing)]
@@ -88,7 +94,7 @@ def require_feature_maps(photograph: Photograph, args: argparse.Namespace) -> tu
             from models.checkpoints import CheckpointError
 
             try:
-                one = _measured(one, photograph, args.runs, f"[{todo.index(one) + 1}/{len(todo)}]")
+                one = _measured(one, photograph, runs, f"[{todo.index(one) + 1}/{len(todo)}]")
             except CheckpointError as error:
                 failures.append(str(error))
                 continue

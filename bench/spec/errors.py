@@ -28,7 +28,7 @@ def matching(
     patterns: Sequence[str] | None,
     *,
     kind: str = "row or network",
-    remedy: str = "--list shows networks; * and ? are wildcards",
+    remedy: str = "run_all.py list shows networks; * and ? are wildcards",
 ) -> list[T]:
     """What stands behind the names that a pattern matches, or behind all.
 

@@ -306,7 +306,7 @@ def test_the_command_draws_what_it_is_asked_for_without_torch(folders, run_all):
     without_torch = (
         "import sys; sys.modules['torch'] = None; import bench.cli.main; sys.exit(bench.cli.main.main(sys.argv[1:]))"
     )
-    done = run_all("--curves", "t2t*", RESNET.run_id, "--runs", runs, "--reports", reports, code=without_torch)
+    done = run_all("curves", "t2t*", RESNET.run_id, "--runs", runs, "--reports", reports, code=without_torch)
     assert done.returncode == 0, done.stderr
     assert f"wrote {reports}/curves.md, {reports}/curves.csv, {reports}/curves.png, {reports}/curves.svg" in done.stdout
     assert f"wrote {reports}/curves/{TINY.run_id}.png, {reports}/curves/{TINY.run_id}.svg" in done.stdout
@@ -321,16 +321,16 @@ def test_the_command_draws_what_it_is_asked_for_without_torch(folders, run_all):
 
 def test_the_evidence_beside_the_page_draws_it_again(folders):
     runs, reports = folders
-    assert main(["--curves", TINY.run_id, "--runs", str(runs), "--reports", str(reports)]) == 0
+    assert main(["curves", TINY.run_id, "--runs", str(runs), "--reports", str(reports)]) == 0
     again = reports.with_name("again")
-    assert main(["--curves", "*", "--runs", str(reports / "evidence"), "--reports", str(again)]) == 0
+    assert main(["curves", "*", "--runs", str(reports / "evidence"), "--reports", str(again)]) == 0
     assert (again / "curves.csv").read_bytes() == (reports / "curves.csv").read_bytes()
     assert (again / "curves.png").read_bytes() == (reports / "curves.png").read_bytes()
 
 
 def test_one_run_is_its_own_picture(folders, capsys):
     runs, reports = folders
-    assert main(["--curves", TINY.run_id, "--runs", str(runs), "--reports", str(reports), "--json"]) == 0
+    assert main(["curves", TINY.run_id, "--runs", str(runs), "--reports", str(reports), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(run["run_id"], run["epoch"], run["epochs"], run["checksum"]) for run in found["runs"]] == [
         (TINY.run_id, 3, 4, None)
@@ -344,7 +344,7 @@ def test_one_run_is_its_own_picture(folders, capsys):
 def test_damaged_files_are_named_and_the_others_drawn(folders, capsys):
     runs, reports = folders
     (runs / TINY.run_id / "metrics.jsonl").write_text("{")
-    assert main(["--curves", "*", "--runs", str(runs), "--reports", str(reports)]) == 1
+    assert main(["curves", "*", "--runs", str(runs), "--reports", str(reports)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"run_all.py: {runs}/{TINY.run_id}/metrics.jsonl: line 1: not JSON")
     text = (reports / "curves.md").read_text()
@@ -358,9 +358,9 @@ def test_damaged_files_are_named_and_the_others_drawn(folders, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--curves", "t2t_vit_99"], "unknown run 't2t_vit_99'"),
-        (["--curves", "*", "--table", "3"], "--curves does nothing with --table; leave it out, or --curves"),
-        (["--curves", "*", "--status"], "--status and --curves are different commands"),
+        (["curves", "t2t_vit_99"], "unknown run 't2t_vit_99'"),
+        (["curves", "*", "--table", "3"], "unrecognized arguments: --table 3"),
+        (["--curves", "*"], "--curves is a command of its own now: run_all.py curves"),
     ],
 )
 def test_a_request_that_is_wrong(folders, capsys, arguments, words):
@@ -372,10 +372,10 @@ def test_a_request_that_is_wrong(folders, capsys, arguments, words):
 
 def test_nothing_to_draw_is_a_page_that_says_so(folders):
     runs, reports = folders
-    assert main(["--curves", RESNET.run_id, "--runs", str(runs), "--reports", str(reports)]) == 0
+    assert main(["curves", RESNET.run_id, "--runs", str(runs), "--reports", str(reports)]) == 0
     assert sorted(path.name for path in reports.iterdir()) == ["curves.csv", "curves.md"]
     (runs / RESNET.run_id / "spec.json").write_text("{}")  # where nothing is drawn nobody reads it
-    assert main(["--curves", RESNET.run_id, "--runs", str(runs), "--reports", str(reports)]) == 0
+    assert main(["curves", RESNET.run_id, "--runs", str(runs), "--reports", str(reports)]) == 0
     assert f"Without a finished epoch: `{RESNET.run_id}`." in (reports / "curves.md").read_text()
 
 

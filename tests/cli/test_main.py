@@ -14,6 +14,7 @@ import sys
 import pytest
 
 import bench.cli.main
+import bench.cli.selection
 from bench.cli.figure import FIGURES
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
@@ -140,7 +141,7 @@ def test_a_cached_table_imports_no_torch_and_changes_no_byte(measured_once, run_
         assert (tmp_path / name).read_bytes() == (reports / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("option", ["--help", "--list"])
+@pytest.mark.parametrize("option", ["--help", "list"])
 def test_help_and_list_import_nothing_slow(run_all, option):
     done = run_all(option, code=IMPORTED)
     assert done.returncode == 0
@@ -150,33 +151,36 @@ def test_help_and_list_import_nothing_slow(run_all, option):
 
 def test_help_names_every_option(run_all):
     text = run_all("--help").stdout
-    for option in "--table --only --edition --list --reports --runs --json --run --data --budget --set --help".split():
+    for (
+        option
+    ) in "--table --only --edition --reports --runs --json --run --data --budget --set --help --version".split():
         assert option in text
 
 
 def test_list_shows_every_row(run_all):
-    text = run_all("--list").stdout
+    text = run_all("list").stdout
     assert "Table 3: T2T-ViT against ResNet" in text
     for table in TABLES.values():
         for row in table.rows:
             assert re.search(rf"^  {re.escape(row.name)} +{row.network.model} ", text, re.MULTILINE)
     assert "Table 9: Settings of the CIFAR experiments\n  recipes cifar_transfer\n" in text
-    listed = json.loads(run_all("--list", "--json", "--only", "*_t-*").stdout)
+    listed = json.loads(run_all("list", "*_t-*", "--json").stdout)
     (table_3,) = [table for table in listed["tables"] if table["table"] == 3]
-    assert [figure["figure"] for figure in listed["figures"]] == list(FIGURES)
+    figures = json.loads(run_all("list", "--json").stdout)["figures"]
+    assert [figure["figure"] for figure in figures] == list(FIGURES)
     assert "\nFigure 4: The architecture of T2T-ViT\n" in text
     assert [row["network"] for row in table_3["rows"]] == ["t2t_vit_t_14", "t2t_vit_t_19", "t2t_vit_t_24"]
 
 
 def test_list_leaves_out_what_no_pattern_matches(run_all):
-    text = run_all("--list", "--only", "resnet152").stdout
+    text = run_all("list", "resnet152").stdout
     assert [line for line in text.splitlines() if line.startswith("Table")] == [f"Table 3: {TABLES[3].title}"]
 
 
 def test_a_row_of_ones_own_opens_no_edition_that_a_table_has_not(monkeypatch, tmp_path, capsys):
     table = TABLES[1]
     mine = dataclasses.replace(table.rows[0], name="Mine", published={})
-    monkeypatch.setitem(bench.cli.main.TABLES, 1, dataclasses.replace(table, rows=(*table.rows, mine)))
+    monkeypatch.setitem(bench.cli.selection.TABLES, 1, dataclasses.replace(table, rows=(*table.rows, mine)))
     options = ["--runs", str(tmp_path), "--reports", str(tmp_path)]
     assert bench.cli.main.main(["--table", "1", "--edition", "arxiv-v1", *options]) == 2
     assert "no figures of Table 1" in capsys.readouterr().err
@@ -245,7 +249,7 @@ def one_line(done, code, *parts):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["--table", "33"], ["unknown table '33'", "choose from 1, 2, 3", "--list"]),
+        (["--table", "33"], ["unknown table '33'", "choose from 1, 2, 3", "run_all.py list"]),
         (["--table", "three"], ["unknown table 'three'", "choose from 1, 2, 3"]),
         (["--all", "--table", "3"], ["--all means every row", "leave out"]),
         (["--table", "1", "--edition", "arxiv-v1"], ["Table 1", "arXiv v1 edition", "choose --table 3"]),
@@ -280,7 +284,7 @@ def one_line(done, code, *parts):
             ["--table", "3", "--run", "slurm", "--dry-run", "--data-on-nodes", "--slurm", "gpus_per_node=3", "nodes=2"],
             ["cannot be split over 6 processes", "choose 1, 2, 4,", "gpus_per_node=N"],
         ),
-        ([], ["nothing to do", "--list", "--table N"]),
+        ([], ["nothing to do", "--help", "--table N"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
@@ -302,7 +306,7 @@ def test_a_missing_dependency(run_all, tmp_path):
     """Really missing: -S hides the installed packages."""
     done = run_all("--table", 3, "--reports", tmp_path, "--runs", tmp_path, python_options=["-S"])
     one_line(done, 2, "missing dependency 'pandas'", "torch, torchvision, timm", "pip install -c constraints.txt -e .")
-    assert run_all("--list", python_options=["-S"]).returncode == 0
+    assert run_all("list", python_options=["-S"]).returncode == 0
 
 
 @pytest.mark.parametrize("module", ["torch", "timm", "fvcore", "numpy", "PIL"])
@@ -500,12 +504,14 @@ def test_a_sweep_reports_the_runs_that_there_are_with_a_picture(smoke, run_all):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--status", "--cancel", "x"], ["--status and --cancel are different commands"]),
-        (["--run", "slurm", "--cancel", "x", "--yes"], ["--run and --cancel"]),
+        (["status", "--cancel", "x"], ["unrecognized arguments: --cancel x", "status --help"]),
+        (["cancel", "x", "--run", "slurm", "--yes"], ["unrecognized arguments: --run slurm", "did you mean --runs?"]),
+        (["stauts"], ["unknown command 'stauts'", "did you mean 'status'?", "list, figure, evaluate"]),
+        (["--table", "3", "--run", "slrum"], ["did you mean slurm?"]),
         (["--dry-run", "--table", "3"], ["--dry-run does nothing without --run"]),
         (["--table", "3", "--run", "local", "--slurm", "nodes=2"], ["--slurm does nothing without --run slurm"]),
-        (["--table", "3", "--follow"], ["--follow does nothing without --status"]),
-        (["--cancel", "x", "--runs", "nowhere"], ["no runs in 'nowhere'", "--runs DIR"]),
+        (["status", "--folow"], ["did you mean --follow?"]),
+        (["cancel", "x", "--runs", "nowhere"], ["no runs in 'nowhere'", "--runs DIR"]),
         (
             ["--table", "3", "--run", "slurm", "--dry-run", "--data-on-nodes", "--slurm", "partitoin=a"],
             ["did you mean 'partition'"],
@@ -558,8 +564,7 @@ def test_ctrl_c_in_training_saves_and_the_same_command_goes_on(tmp_path):
     ]
     command += ["--runs", str(tmp_path), "--reports", str(tmp_path)]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while not process.stderr.readline().startswith("  epoch    1/4"):
-        pass
+    assert any(line.startswith("  epoch    1/4") for line in process.stderr)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -1,12 +1,12 @@
 """What the README names exists, and what it shows is what happens."""
 
+import importlib
 import re
 
 import pytest
 
-from bench.cli import main as cli
-from bench.cli import step_speed
-from bench.cli import study as study_command
+from bench.cli import main, step_speed
+from bench.cli.parser import Parser
 from bench.paper import TABLES
 from tests.conftest import ROOT
 
@@ -22,13 +22,18 @@ def test_both_commands_are_one_line_each():
 
 
 def options(module):
-    return {o for action in module._parser()._actions for o in action.option_strings if o.startswith("--")}
+    parser = Parser()
+    module.add_options(parser)
+    return {o for action in parser._actions for o in action.option_strings if o.startswith("--")}
+
+
+MODULES = [importlib.import_module(name) for name in (main.TABLES, *main.COMMANDS.values())]
 
 
 def test_options_are_the_programs():
     named = set(re.findall(r"--[a-z][a-z-]*", README))
-    assert named <= options(cli) | options(study_command) | options(step_speed)
-    assert options(cli) - {"--help"} <= named
+    speed = {o for action in step_speed._parser()._actions for o in action.option_strings}
+    assert named <= {"--help", "--version"} | speed | {option for module in MODULES for option in options(module)}
 
 
 @pytest.mark.parametrize(
@@ -67,14 +72,14 @@ def test_the_example_model_is_one_of_ours():
 
 ADD = """
 import dataclasses, sys
-import bench.cli.main, models.t2t_vit
+import bench.cli.main, bench.cli.selection, models.t2t_vit
 from bench.paper import TABLES, table_3
 
 models.t2t_vit.default_cfgs |= models.t2t_vit.generate_default_cfgs({{"t2t_vit_mine": models.t2t_vit.cfg()}})
 exec({model!r}, vars(models.t2t_vit))
 row = eval({row!r}, vars(table_3))
 table = TABLES[3]
-bench.cli.main.TABLES[3] = dataclasses.replace(table, rows=(*table.rows, row))
+bench.cli.selection.TABLES[3] = dataclasses.replace(table, rows=(*table.rows, row))
 sys.exit(bench.cli.main.main(sys.argv[1:]))
 """
 

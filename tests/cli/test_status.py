@@ -1,4 +1,4 @@
-"""How runs stand: folders and Slurm's word put together, and the line that ``--status`` makes of it."""
+"""How runs stand: folders and Slurm's word put together, and the line that ``status`` makes of it."""
 
 import dataclasses
 import datetime

@@ -1,4 +1,4 @@
-"""``--status`` on a terminal: fits it, failures first, what is alike counted; nothing is lost that ``--json`` has."""
+"""``status`` on a terminal: fits it, failures first, what is alike counted; nothing is lost that ``--json`` has."""
 
 import dataclasses
 import io
@@ -157,7 +157,7 @@ def runs(tmp_path, monkeypatch):
 
 
 def test_a_sweep_on_a_terminal_and_piped(runs, run_all):
-    with Terminal("--status", "--runs", runs) as terminal:
+    with Terminal("status", "--runs", runs) as terminal:
         assert terminal.end() == 0
     rows = terminal.now.splitlines()
     assert [row.split()[1:3] for row in rows if "lr=" in row] == [
@@ -167,7 +167,7 @@ def test_a_sweep_on_a_terminal_and_piped(runs, run_all):
     ]
     assert rows[2].strip() == "too hot"
     assert terminal.screen.broken == []
-    piped = run_all("--status", "--runs", runs).stdout
+    piped = run_all("status", "--runs", runs).stdout
     ids = sorted(path.parent.name for path in runs.glob("*/spec.json"))
     assert [row.split()[0] for row in piped.splitlines()[1:-1]] == ids  # whole, a line each
     assert "\x1b" not in piped
@@ -177,5 +177,5 @@ def test_a_sweep_on_a_terminal_and_piped(runs, run_all):
 def test_a_damaged_progress_file_is_no_end_of_status(runs, run_all, odd):
     folder = next(path.parent for path in runs.glob("*/owner.json"))
     write_atomically(folder / "progress.json", odd)
-    done = run_all("--status", "--runs", runs)
+    done = run_all("status", "--runs", runs)
     assert (done.returncode, done.stderr) == (0, "")

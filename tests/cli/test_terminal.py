@@ -58,13 +58,13 @@ def test_a_sweep_from_its_first_line_to_its_last(tmp_path):
 def test_a_first_step_slower_than_several_heartbeats_and_who_watches_it(tmp_path):
     """One step is the whole of the data: seconds, in which there is no loss to show."""
     command = training(tmp_path, "--set", "epochs=2", "warmup_epochs=0", "global_batch=512", network="t2t_vit_7")
-    with Terminal("--status", "--follow", "--runs", tmp_path) as watching, Terminal(*command) as terminal:
+    with Terminal("status", "--follow", "--runs", tmp_path) as watching, Terminal(*command) as terminal:
         watching.see("no runs in")
         terminal.see("starting")
         seen = terminal.see(r"epoch 1 of 2  ━+  0/1\n")
         assert "loss" not in seen
         watching.see(r"-s42-[0-9a-f]{8}  running +0/2")
-        with Terminal("--status", "--runs", tmp_path) as once:
+        with Terminal("status", "--runs", tmp_path) as once:
             assert once.end() == 0
         assert re.search(r"-s42-[0-9a-f]{8}  running +0/2", once.now)
         owner = last_owner(only(tmp_path))

@@ -4,7 +4,6 @@ What follows here reads the files of ``reports/evidence/`` as plain JSON and kno
 pages. A column that nobody follows fails.
 """
 
-import argparse
 import csv
 import dataclasses
 import json
@@ -16,9 +15,11 @@ from urllib.parse import unquote
 
 import pytest
 
-import bench.cli.tables
-from bench.cli.main import _parser
-from bench.cli.tables import _report_budgets, _report_index
+import bench.cli.index_report
+from bench.cli.index_report import report_index
+from bench.cli.parser import Output
+from bench.cli.selection import Selection
+from bench.cli.suite_report import report_budgets
 from bench.experiments.budgets import SUITES
 from bench.measure.collect import collect
 from bench.paper import TABLES
@@ -447,10 +448,9 @@ def test_every_number_of_the_committed_runs(name):
     assert any(line["run_id"] in listed for line in rows_of(ROOT / "reports" / f"{name}.csv"))
 
 
-def test_the_committed_evidence_makes_the_budgets_pages_whatever_seeds_the_tables_are_asked_for(tmp_path):
+def test_the_committed_evidence_makes_the_budgets_pages(tmp_path):
     runs = ROOT / "reports" / "evidence"
-    args = _parser().parse_args(["--all", "--seeds", "5", "--runs", str(runs), "--reports", str(tmp_path), "--json"])
-    _report_budgets(RunRecords(runs), args)
+    report_budgets(RunRecords(runs), Output(runs=runs, reports=tmp_path, as_json=True))
     for name in ("pilot.md", "pilot.csv", "transfer.md", "transfer.csv"):
         assert (tmp_path / name).read_bytes() == (ROOT / "reports" / name).read_bytes(), name
 
@@ -562,9 +562,9 @@ def test_a_damaged_record_is_named_in_the_index(tmp_path, monkeypatch, capsys):
     tables, known = list(TABLES.values()), RunRecords(runs)
     found = collect([row for table in tables for row in table.rows_in(ICCV)], known)
     frames = [table_frame(table, ICCV, {}, found.records) for table in tables]
-    monkeypatch.setattr(bench.cli.tables, "FIGURES", {})  # what they need is not measured here
-    args = argparse.Namespace(runs=runs, reports=reports, json=True)
-    _report_index(tables, [], ICCV, frames, found, known, args)
+    monkeypatch.setattr(bench.cli.index_report, "FIGURES", {})  # what they need is not measured here
+    every = Selection(tables=tuple(tables), recipe_tables=(), rows=(), edition=ICCV, is_all=True)
+    report_index(every, frames, found, known, Output(runs=runs, reports=reports, as_json=True))
     name = damaged.relative_to(runs).as_posix()
     assert f"run_all.py: not used: {damaged}: " in capsys.readouterr().err
     assert (reports / "README.md").read_text().count(f"\n- not used: `{name}: ") == 1

@@ -338,7 +338,7 @@ def picture(tmp_path):
 def test_a_finished_run_is_shown_by_its_id_or_folder_and_again_without_torch(trained, run_all, picture, tmp_path):
     runs, run_id = trained
     options = ("--runs", runs, "--image", picture)
-    first = run_all("--figure", 2, "--weights", run_id, *options, "--reports", tmp_path / "first")
+    first = run_all("figure", 2, "--weights", run_id, *options, "--reports", tmp_path / "first")
     assert first.returncode == 0, first.stderr
     assert f"[1/1] test_resnet at 32 px, averaged weights of run {run_id}: 5 layers" in first.stderr
     page = (tmp_path / "first" / "figure_2.md").read_text()
@@ -350,7 +350,7 @@ def test_a_finished_run_is_shown_by_its_id_or_folder_and_again_without_torch(tra
     (kept,) = load_feature_maps(runs)[0]
     assert is_current(kept)
     again = run_all(
-        "--figure", 2, "--weights", runs / run_id, *options, "--reports", tmp_path / "again", code=without("torch")
+        "figure", 2, "--weights", runs / run_id, *options, "--reports", tmp_path / "again", code=without("torch")
     )
     assert again.returncode == 0, again.stderr
     assert again.stderr == ""
@@ -360,7 +360,7 @@ def test_a_finished_run_is_shown_by_its_id_or_folder_and_again_without_torch(tra
 
 def test_a_file_is_shown_too_and_what_was_edited_is_measured_again(t2t_file, picture, tmp_path, capsys):
     options = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path), "--image", str(picture), "--json"]
-    command = ["--figure", "2", "--weights", str(t2t_file), *options]
+    command = ["figure", "2", "--weights", str(t2t_file), *options]
     assert bench.cli.main.main(command) == 0
     assert '"figure": 2' in capsys.readouterr().out
     page = (tmp_path / "figure_2.md").read_text()
@@ -397,15 +397,14 @@ def test_a_photograph_of_16_bits_is_scaled_and_one_of_no_known_range_refused(tmp
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["--image", "x.png"], ["--image does nothing without --figure 2"]),
-        (["--image", "x.png", "--figure", "1"], ["--image does nothing for figure 1", "choose --figure 2 alone"]),
-        (["--figure", "1", "2", "--weights", "x.pth"], ["--weights does nothing for figure 1"]),
-        (["--figure", "2", "--image", "nowhere.png"], ["--image nowhere.png: No such file", "give a photograph"]),
-        (["--figure", "2", "--image", "README.md"], ["--image README.md: not a whole image"]),
-        (["--figure", "2", "--image", "tests"], ["--image tests: Is a directory"]),
-        (["--figure", "2", "--weights", "nowhere"], ["--weights nowhere: No such file", "id of a finished run"]),
-        (["--figure", "2", "--weights", "README.md"], ["--weights README.md:"]),
-        (["--figure", "2", "--weights", "tests"], ["--weights tests: no run's folder (no spec.json)"]),
+        (["figure", "1", "--image", "x.png"], ["--image does nothing for figure 1", "choose figure 2 alone"]),
+        (["figure", "1", "2", "--weights", "x.pth"], ["--weights does nothing for figure 1"]),
+        (["figure", "2", "--image", "nowhere.png"], ["--image nowhere.png: No such file", "give a photograph"]),
+        (["figure", "2", "--image", "README.md"], ["--image README.md: not a whole image"]),
+        (["figure", "2", "--image", "tests"], ["--image tests: Is a directory"]),
+        (["figure", "2", "--weights", "nowhere"], ["--weights nowhere: No such file", "id of a finished run"]),
+        (["figure", "2", "--weights", "README.md"], ["--weights README.md:"]),
+        (["figure", "2", "--weights", "tests"], ["--weights tests: no run's folder (no spec.json)"]),
     ],
 )
 def test_requests_that_cannot_be_met(arguments, parts, tmp_path, capsys):
@@ -423,10 +422,10 @@ def test_a_run_that_is_not_finished_is_refused(trained, tmp_path, capsys):
     for name in ("spec.json", "record.json"):
         (folder / name).write_bytes((runs / run_id / name).read_bytes())
     options = ["--runs", str(tmp_path), "--reports", str(tmp_path)]
-    assert bench.cli.main.main(["--figure", "2", "--weights", run_id, *options]) == 2
+    assert bench.cli.main.main(["figure", "2", "--weights", run_id, *options]) == 2
     assert "its last checkpoint cannot be used (it is gone)" in capsys.readouterr().err
     (folder / "record.json").write_text((folder / "record.json").read_text().replace('"completed"', '"interrupted"'))
-    assert bench.cli.main.main(["--figure", "2", "--weights", run_id, *options]) == 2
+    assert bench.cli.main.main(["figure", "2", "--weights", run_id, *options]) == 2
     assert "the run is interrupted; give a finished one" in capsys.readouterr().err
 
 
@@ -476,7 +475,7 @@ def test_all_draws_untrained_networks_and_draws_them_again_without_torch(measure
     assert "**Untrained: ResNet50, ViT-L/16, T2T-ViT-24.**" in page
     assert "Grace Hopper" in page
     assert follow_figure_2(reports) == 17 + 25 + 27
-    again = run_all("--figure", 2, "--runs", runs, "--reports", tmp_path, code=without("torch"))
+    again = run_all("figure", 2, "--runs", runs, "--reports", tmp_path, code=without("torch"))
     assert again.returncode == 0, again.stderr
     for name in ("figure_2.md", "figure_2.csv", "figure_2.png", "figure_2.svg"):
         assert (tmp_path / name).read_bytes() == (reports / name).read_bytes(), name

@@ -214,7 +214,7 @@ def test_what_can_be_chosen_is_what_can_be_drawn(outline):
 def drawn(run_all, tmp_path_factory):
     """Figures 3 to 5 drawn once: (what the process printed, runs folder, reports folder)."""
     folder = tmp_path_factory.mktemp("figures")
-    done = run_all("--figure", 3, 4, 5, "--runs", folder / "runs", "--reports", folder / "reports")
+    done = run_all("figure", 3, 4, 5, "--runs", folder / "runs", "--reports", folder / "reports")
     assert done.returncode == 0, done.stderr
     return done, folder / "runs", folder / "reports"
 
@@ -244,14 +244,14 @@ def test_figures_are_written_with_their_evidence(drawn):
 def test_what_is_kept_is_drawn_again_without_torch(drawn, run_all, tmp_path):
     """And from the evidence alone, which is laid out as the runs are."""
     _, _, reports = drawn
-    again = run_all("--figure", 3, 4, 5, "--runs", reports / "evidence", "--reports", tmp_path, code=without("torch"))
+    again = run_all("figure", 3, 4, 5, "--runs", reports / "evidence", "--reports", tmp_path, code=without("torch"))
     assert again.returncode == 0, again.stderr
     for path in reports.glob("figure_*"):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_what_is_not_kept_needs_torch(run_all, tmp_path):
-    done = run_all("--figure", 3, "--runs", tmp_path, "--reports", tmp_path, code=without("torch"))
+    done = run_all("figure", 3, "--runs", tmp_path, "--reports", tmp_path, code=without("torch"))
     one_line(done, 2, "missing dependency 'torch'")
 
 
@@ -261,13 +261,13 @@ def call(capsys, tmp_path, *arguments):
 
 
 def test_another_network_and_resolution(capsys, tmp_path):
-    code, _ = call(capsys, tmp_path, "--figure", "3", "4", "--only", "T2T-ViT_t-24", "--img-size", "96")
+    code, _ = call(capsys, tmp_path, "figure", "3", "4", "--only", "T2T-ViT_t-24", "--img-size", "96")
     assert code == 0
     page = (tmp_path / "r/figure_4.md").read_text()
     assert "evidence/outlines/t2t_vit_t_24-96px.json" in page
-    code, _ = call(capsys, tmp_path, "--figure", "3", "--only", "T2T-ViT-14 at 384 px")
+    code, _ = call(capsys, tmp_path, "figure", "3", "--only", "T2T-ViT-14 at 384 px")
     assert "`t2t_vit_14` at 384 px" in (tmp_path / "r/figure_3.md").read_text()
-    code, out = call(capsys, tmp_path, "--figure", "5", "5", "--img-size", "32", "--json")
+    code, out = call(capsys, tmp_path, "figure", "5", "5", "--img-size", "32", "--json")
     (figure,) = json.loads(out.out)["figures"]  # once
     assert figure["title"] == "The Ghost block"
     assert "5 × 384" in (tmp_path / "r/figure_5.md").read_text()
@@ -276,29 +276,29 @@ def test_another_network_and_resolution(capsys, tmp_path):
 def test_a_figure_of_which_a_part_failed_is_written_and_said_to_have_failed(capsys, tmp_path, monkeypatch):
     part = Drawn(contents={"md": "What there is.\n"}, failures=["resnet50 at 224 px: no such operator"])
     monkeypatch.setitem(FIGURES, 5, Figure(title="The Ghost block", draw=lambda *_: part))
-    code, printed = call(capsys, tmp_path, "--figure", "5")
+    code, printed = call(capsys, tmp_path, "figure", "5")
     assert (code, printed.err) == (1, "run_all.py: resnet50 at 224 px: no such operator\n")
     assert (tmp_path / "r/figure_5.md").read_text() == "What there is.\n"
-    code, printed = call(capsys, tmp_path, "--figure", "5", "--json")
+    code, printed = call(capsys, tmp_path, "figure", "5", "--json")
     assert (code, json.loads(printed.out)["failures"]) == (1, part.failures)
 
 
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["--figure", "1", "--only", "t2t_vit_14"], ["--only does nothing for figure 1", "--figure 3 4"]),
-        (["--figure", "3", "5", "--only", "t2t_vit_14"], ["--only does nothing for figure 5", "--figure 3 4"]),
-        (["--figure", "1", "--img-size", "224"], ["--img-size does nothing for figure 1", "--figure 3 4 5"]),
-        (["--table", "3", "--img-size", "224"], ["--img-size does nothing without --figure"]),
-        (["--figure", "3", "--img-size", "100"], ["--img-size 100", "divisible by 16", "96 or 112"]),
-        (["--figure", "5", "--img-size", "8"], ["--img-size 8", "from 16", "16 or 32"]),
-        (["--figure", "4", "--img-size", "9999"], ["--img-size 9999", "to 4096", "4080 or 4096"]),
-        (["--figure", "3", "--img-size", "big"], ["--img-size", "'big'", "whole number"]),
-        (["--figure", "3", "--only", "t2t_vit_c_14"], ["--only t2t_vit_c_14", "with a T2T module", "t2t_vit_t_24"]),
-        (["--figure", "4", "--only", "t2t_vit_14_no_t2t"], ["--only t2t_vit_14_no_t2t", "with a T2T module"]),
-        (["--figure", "3", "4", "--only", "*Dense"], ["--only *Dense", "blocks of one width", "t2t_vit_14_se"]),
-        (["--figure", "3", "--only", "resnet50"], ["--only resnet50", "with a T2T module"]),
-        (["--figure", "3", "--only", "T2T-ViT-1*"], ["--only T2T-ViT-1*", "one network", "t2t_vit_14, t2t_vit_19"]),
+        (["figure", "1", "--only", "t2t_vit_14"], ["--only does nothing for figure 1", "figure 3 4"]),
+        (["figure", "3", "5", "--only", "t2t_vit_14"], ["--only does nothing for figure 5", "figure 3 4"]),
+        (["figure", "1", "--img-size", "224"], ["--img-size does nothing for figure 1", "figure 3 4 5"]),
+        (["--table", "3", "--img-size", "224"], ["unrecognized arguments: --img-size 224"]),
+        (["figure", "3", "--img-size", "100"], ["--img-size 100", "divisible by 16", "96 or 112"]),
+        (["figure", "5", "--img-size", "8"], ["--img-size 8", "from 16", "16 or 32"]),
+        (["figure", "4", "--img-size", "9999"], ["--img-size 9999", "to 4096", "4080 or 4096"]),
+        (["figure", "3", "--img-size", "big"], ["--img-size", "'big'", "whole number"]),
+        (["figure", "3", "--only", "t2t_vit_c_14"], ["--only t2t_vit_c_14", "with a T2T module", "t2t_vit_t_24"]),
+        (["figure", "4", "--only", "t2t_vit_14_no_t2t"], ["--only t2t_vit_14_no_t2t", "with a T2T module"]),
+        (["figure", "3", "4", "--only", "*Dense"], ["--only *Dense", "blocks of one width", "t2t_vit_14_se"]),
+        (["figure", "3", "--only", "resnet50"], ["--only resnet50", "with a T2T module"]),
+        (["figure", "3", "--only", "T2T-ViT-1*"], ["--only T2T-ViT-1*", "one network", "t2t_vit_14, t2t_vit_19"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )

@@ -65,7 +65,7 @@ def test_evaluating_networks_that_are_not_measured_costs_nobody_knows_what(measu
     _, text = section(3, measurements)
     assert lines(text)[-1] == [
         "released weights of 9 accuracies, evaluated",
-        "`python run_all.py --all --evaluate WEIGHTS --data DIR`",
+        "`python run_all.py evaluate WEIGHTS --all --data DIR`",
         "-",  # T2T-ViT_t-24 is not measured
     ]
 
@@ -128,4 +128,4 @@ def test_where_nothing_is_missing_it_says_so(measurements):
     frame = table_frame(TABLES[1], ICCV, {}, {}).assign(macs_g=1.0)
     assert "Nothing" in missing_markdown([TABLES[1]], ICCV, [frame], measurements, {}, features_tried=True)
     left = missing_markdown([TABLES[1]], ICCV, [frame], measurements, {})
-    assert lines(left)[1][1] == "`python run_all.py --figure 2 --weights FILE FILE`"
+    assert lines(left)[1][1] == "`python run_all.py figure 2 --weights FILE FILE`"

@@ -1,6 +1,5 @@
 """The study's page and its column among the claims, from made-up records: ``--all`` makes them from what is there."""
 
-import argparse
 import dataclasses
 import hashlib
 import json
@@ -8,9 +7,11 @@ import json
 import numpy as np
 import pytest
 
-import bench.cli.tables
+import bench.cli.index_report
+from bench.cli.index_report import report_index
+from bench.cli.parser import Output
+from bench.cli.selection import Selection
 from bench.cli.study_report import read_begun, read_study
-from bench.cli.tables import _report_index
 from bench.experiments.grid import Point
 from bench.experiments.scales import STUDIES
 from bench.measure.collect import collect
@@ -125,10 +126,11 @@ def report(runs, reports):
     tables, known = list(TABLES.values()), RunRecords(runs)
     found = collect([row for table in tables for row in table.rows_in(ICCV)], known)
     frames = [table_frame(table, ICCV, {}, found.records) for table in tables]
-    args = argparse.Namespace(runs=runs, reports=reports, json=True)
+    every = Selection(tables=tuple(tables), recipe_tables=(), rows=(), edition=ICCV, is_all=True)
+    output = Output(runs=runs, reports=reports, as_json=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.cli.tables, "FIGURES", {})  # what they need is not measured here
-        return _report_index(tables, [], ICCV, frames, found, known, args)[0]
+        patch.setattr(bench.cli.index_report, "FIGURES", {})  # what they need is not measured here
+        return report_index(every, frames, found, known, output)[0]
 
 
 @pytest.fixture(scope="module")

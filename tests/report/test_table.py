@@ -121,7 +121,7 @@ def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measureme
     assert "ResNet50, imagenet (`resnet50-0676ba61.pth`): fills no cell: 150 of 50,000 images." in section
     assert "Top-1 of 12 of 12 rows is not reproduced here. Of 1 of them it is that of released weights" in text
     assert "Weights were released of ResNet50, T2T-ViT_t-14, ResNet101" in text
-    assert "\npython run_all.py --table 3 --evaluate WEIGHTS --data DIR\n" in text
+    assert "\npython run_all.py evaluate WEIGHTS --table 3 --data DIR\n" in text
 
     def index_of(apart):
         parts = {"claims": "", "figures": {}, "missing": "", "problems": ["resnet50-224px.json: edited by hand"]}

@@ -190,7 +190,7 @@ def test_an_evaluation_edited_by_hand_is_kept_and_fills_no_cell(tmp_path):
     (edited,), problems = load_evaluations(tmp_path)
     assert (edited.seal, edited.fills_a_cell, problems) == (BROKEN_SEAL, False, [])
     assert found.fills_a_cell
-    assert load_evaluation(tmp_path, found.spec) is None  # the next --evaluate makes it anew
+    assert load_evaluation(tmp_path, found.spec) is None  # the next evaluate makes it anew
 
 
 def test_what_has_not_seen_every_image_is_no_evaluation(tmp_path):

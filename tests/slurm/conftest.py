@@ -60,8 +60,8 @@ class Cluster:
         return json.loads(done.stdout)
 
     def status(self):
-        """``--status`` by run id."""
-        done = self._run_all("--status", "--runs", self.runs, "--json")
+        """``status`` by run id."""
+        done = self._run_all("status", "--runs", self.runs, "--json")
         assert done.returncode == 0, done.stderr
         return {run["run_id"]: run for run in json.loads(done.stdout)["runs"]}
 

@@ -169,23 +169,23 @@ def test_a_thousand_runs_are_one_array_and_more_than_slurm_takes_are_split(clust
     split = cluster.submit(*RESNET, "--seeds", *more, *CLOSED)["submitted"]
     assert [len(array["runs"]) for array in split] == [1001, 99]  # MaxArraySize of the cluster is 1001
     code = (
-        f"import sys; sys.argv = ['', '--status', '--runs', {str(cluster.runs)!r}]; from run_all import main\n"
+        f"import sys; sys.argv = ['', 'status', '--runs', {str(cluster.runs)!r}]; from run_all import main\n"
         "code = main(); assert not {'torch', 'pandas', 'submitit'} & set(sys.modules); sys.exit(code)"
     )
     done = run_all(code=code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].endswith("2,100 queued")
 
-    unasked = run_all("--cancel", "test_resnet", "--runs", cluster.runs, stdin=subprocess.DEVNULL)
+    unasked = run_all("cancel", "test_resnet", "--runs", cluster.runs, stdin=subprocess.DEVNULL)
     assert unasked.returncode == 2
     assert "add --yes" in unasked.stderr
     assert len(cluster.ask("squeue", "-h", "-r", "-j", array["job"], "-o", "%i").split()) == 1000
     (one,) = (run_id for task, run_id in array["runs"].items() if task.endswith("_7"))
-    assert run_all("--cancel", one, "--yes", "--runs", cluster.runs).returncode == 0
+    assert run_all("cancel", one, "--yes", "--runs", cluster.runs).returncode == 0
     assert len(cluster.ask("squeue", "-h", "-r", "-j", array["job"], "-o", "%i").split()) == 999
     again = cluster.submit(*RESNET, "--seeds", *seeds, *CLOSED)
     assert [list(job["runs"].values()) for job in again["submitted"]] == [[one]]
-    assert run_all("--cancel", "*", "--yes", "--runs", cluster.runs).returncode == 0
+    assert run_all("cancel", "*", "--yes", "--runs", cluster.runs).returncode == 0
     assert cluster.ask("squeue", "-h", "-u", "root", "-p", "closed", "-j", array["job"]) == ""
 
 
@@ -313,7 +313,7 @@ def test_a_child_of_a_cancelled_parent_is_not_left_to_die(cluster, run_all):
     parent, child = cluster.submit(*command)["submitted"]
     (child_run,) = child["runs"].values()
     (parent_run,) = parent["runs"].values()
-    done = run_all("--cancel", parent_run, "--yes", "--runs", cluster.runs)
+    done = run_all("cancel", parent_run, "--yes", "--runs", cluster.runs)
     assert done.returncode == 2
     assert f"{child_run} would start from what you cancel; name them too" in done.stderr
     cluster.ask("scancel", parent["job"])
@@ -321,7 +321,7 @@ def test_a_child_of_a_cancelled_parent_is_not_left_to_die(cluster, run_all):
     done = run_all(*cluster.smoke, "--run", "slurm", "--json", *command)
     if done.returncode:  # Slurm has not looked at the child yet
         assert f"job {child['job']} waits for" in done.stderr
-        assert run_all("--cancel", child_run, "--yes", "--runs", cluster.runs).returncode == 0
+        assert run_all("cancel", child_run, "--yes", "--runs", cluster.runs).returncode == 0
         done = run_all(*cluster.smoke, "--run", "slurm", "--json", *command)
     fresh = json.loads(done.stdout)["submitted"]
     assert [list(job["runs"].values()) for job in fresh] == [list(job["runs"].values()) for job in (parent, child)]
@@ -383,7 +383,7 @@ def test_a_controller_that_is_down_loses_and_doubles_nothing(cluster_alone, run_
     try:
         line = refused(run_all, cluster, *RESNET, "--seeds", "1", *CLOSED, code=1)
         assert "Slurm does not answer: its controller is down" in line
-        status = run_all("--status", "--runs", cluster.runs)
+        status = run_all("status", "--runs", cluster.runs)
         assert status.returncode == 0
         assert "Slurm does not answer, the states are the runs' own" in status.stderr
         assert run_id in status.stdout

@@ -69,8 +69,8 @@ def command(run_all, measured_once, tmp_path):
     shutil.copytree(measured_once[1] / "complexity", runs / "complexity")
 
     def run(weights, data, *args):
-        options = ("--evaluate", weights, "--data", data, "--runs", runs, "--reports", tmp_path / "reports", "--json")
-        done = run_all(*args, *options, timeout=300)
+        options = ("--data", data, "--runs", runs, "--reports", tmp_path / "reports", "--json")
+        done = run_all("evaluate", weights, *args, *options, timeout=300)
         assert "Traceback" not in done.stderr
         return done, json.loads(done.stdout) if done.returncode < 2 else None
 
@@ -203,18 +203,16 @@ def test_a_folder_without_anything_that_was_looked_for(command, imagenet, tmp_pa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--table", "3", "--evaluate", "nowhere"], ["'nowhere' is no folder"]),
-        (["--evaluate", "tests"], ["--table N or --all"]),
-        (["--table", "6", "--only", "ViT-*", "--evaluate", "tests"], ["no weights were released of these rows"]),
-        (["--table", "3", "--only", "ResNet50[*]", "--evaluate", "tests"], ["no weights were released", "star"]),
-        (["--table", "3", "--run", "slurm", "--evaluate", "tests"], ["--run and --evaluate are different commands"]),
-        (["--table", "3", "--set", "lr=1", "--evaluate", "tests"], ["as they were released", "--set"]),
-        (["--budget", "smoke", "--evaluate", "tests"], ["as they were released", "--budget"]),
-        (["--table", "9", "--evaluate", "tests"], ["--table 9: experiment settings", "--evaluate"]),
+        (["nowhere", "--table", "3"], ["'nowhere' is no folder"]),
+        (["tests"], ["--table N", "--all"]),
+        (["tests", "--table", "6", "--only", "ViT-*"], ["no weights were released of these rows"]),
+        (["tests", "--table", "3", "--only", "ResNet50[*]"], ["no weights were released", "star"]),
+        (["tests", "--table", "3", "--run", "slurm"], ["unrecognized arguments: --run slurm", "did you mean --runs"]),
+        (["tests", "--table", "9"], ["--table 9: experiment settings"]),
     ],
 )
 def test_requests_that_make_no_sense(run_all, tmp_path, options, words):
-    done = run_all(*options, "--runs", tmp_path, "--reports", tmp_path)
+    done = run_all("evaluate", *options, "--runs", tmp_path, "--reports", tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert all(word in line for word in words)

@@ -250,7 +250,7 @@ def _trained(names: Sequence[str], trained: Sequence[str]) -> str:
         f"**Untrained: {', '.join(map(escape, untrained))}.** Random weights show what the architecture and its "
         "initialisation do to an image, and nothing of what training makes of it; in timm's ResNets each residual "
         "branch begins at zero, so that the blocks of a stage repeat one another. Trained weights are shown with "
-        "`python run_all.py --figure 2 --weights FILE_OR_RUN`, or once the paper's own run is finished."
+        "`python run_all.py figure 2 --weights FILE_OR_RUN`, or once the paper's own run is finished."
     )
 
 

@@ -111,7 +111,7 @@ def _read(files: Mapping[str, bytes]) -> _Reports:
     pictures = _pictures(others)
     texts = {name: content.decode(errors="replace") for name, content in others.items() if name.endswith(".md")}
     for stem in pictures.keys() - _shown(markdown, texts.values()):
-        # A picture without a page that shows it, as --figure draws it, stands on one of its own.
+        # A picture without a page that shows it, as run_all.py figure draws it, stands on one of its own.
         title = stem.replace("_", " ").capitalize()
         texts[f"{stem}.md"] = texts.get(f"{stem}.md", f"# {title}\n") + f"\n![{title}]({stem}.png)\n"
     names = sorted(texts, key=_place)

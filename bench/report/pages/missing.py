@@ -86,11 +86,11 @@ def missing_markdown(
     if released:
         what = f"released weights of {_count(len(set(released)), 'accuracy', 'accuracies')}, evaluated"
         hours = _evaluating(dict.fromkeys(released), measurements)
-        lines.append(_line(what, "`python run_all.py --all --evaluate WEIGHTS --data DIR`", hours))
+        lines.append(_line(what, "`python run_all.py evaluate WEIGHTS --all --data DIR`", hours))
     stuck = list(dict.fromkeys(row.name for table in tables for row in table.rows_in(edition) if row.run is None))
     if not features_tried:
         what = "features of trained ViT-L/16 and ResNet50, for claim 11"
-        lines.append(_line(what, "`python run_all.py --figure 2 --weights FILE FILE`", DASH))
+        lines.append(_line(what, "`python run_all.py figure 2 --weights FILE FILE`", DASH))
     if not lines:
         return "## What is missing\n\nNothing: every printed figure stands beside one of ours."
     bases = dict.fromkeys(found.basis for run in runs if (found := estimates.get(run.run_id)))

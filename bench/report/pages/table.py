@@ -253,7 +253,7 @@ def _released(table: Table, edition: Edition, frame: pd.DataFrame) -> list[str]:
     return [
         f"Weights were released of {', '.join(map(escape, dict.fromkeys(waiting)))}. This evaluates them, with their "
         "files in `WEIGHTS` (timm's are fetched where they are missing):",
-        f"```\npython run_all.py --table {table.number} --evaluate WEIGHTS --data DIR\n```",
+        f"```\npython run_all.py evaluate WEIGHTS --table {table.number} --data DIR\n```",
     ]
 
 
@@ -280,7 +280,7 @@ def _trained(table: Table, records: Records, evaluations: Evaluations) -> list[s
     }
     partial += [
         f"{escape(row.name)}, {spec.dataset} (`{record.run_id}`) was fine-tuned from weights that fill no cell: it "
-        "fills none." + (" `--evaluate` on the whole of ImageNet may change that." if "weights" in record.spec else "")
+        "fills none." + (" `evaluate` on the whole of ImageNet may change that." if "weights" in record.spec else "")
         for row in table.rows
         for spec in row.transfers
         for record in records.get(spec.run_id, ())[:LISTED_SEEDS]

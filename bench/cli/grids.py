@@ -1,0 +1,60 @@
+"""Tables on the terminal."""
+
+import io
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.spec.table import Edition, RecipeTable, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def show_table(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:
+    """Print the table in aligned columns."""
+    from bench.report.pages.table import comparison
+
+    shown = comparison(frame)
+    # The differences stay in the report: with them Table 3 outgrows a terminal of 80.
+    shown = shown[[name for name in shown if not str(name).endswith("difference")]]
+    _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", shown)
+
+
+def show_recipes(table: RecipeTable) -> None:
+    """Print the settings in aligned columns."""
+    from bench.report.pages.recipes import recipes_comparison
+
+    _print_grid(f"Table {table.number}: {table.title}", recipes_comparison(table))
+
+
+def show_runs(title: str, frame: "pd.DataFrame", by_entry: "pd.DataFrame", sweep: Sequence[str]) -> None:
+    """Print runs in aligned columns, or their means if there are several of an entry."""
+    from bench.report.pages.table import runs_comparison, seeds_comparison
+
+    if sweep or (by_entry["runs"] > 1).any():
+        _print_grid(title, seeds_comparison(by_entry, sweep))
+    else:
+        _print_grid(title, runs_comparison(frame, sweep).drop(columns=["where", "run"]))
+
+
+def _print_grid(title: str, shown: "pd.DataFrame") -> None:
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    text = io.StringIO()
+    # On a narrow terminal cells fold, so that columns stay columns and no name or number is cut.
+    width = shutil.get_terminal_size().columns if terminal else 200
+    console = Console(file=text, width=width, force_terminal=terminal)
+    grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in map(str, shown.columns):
+        is_text = name in ("Group", "Model", "Setting", "status") or name.startswith("T2T") or name.endswith("verdict")
+        header = name.replace(": ", "\n")
+        grid.add_column(header, justify="left" if is_text else "right", overflow="fold")
+    for line in shown.itertuples(index=False):
+        grid.add_row(*line, style="yellow" if "differs" in line else None)
+    console.print(title, style="bold", markup=False)
+    console.print(grid)
+    print(text.getvalue(), end="")

@@ -1,0 +1,111 @@
+"""Write the pages beside the tables, and the index over them all."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.figure import FIGURES, FigureRequest
+from bench.cli.output import read_reports, tell, texts, write_report
+from bench.cli.parser import Output
+from bench.cli.selection import Selection
+from bench.cli.study_report import read_begun, write_study
+from bench.cli.suite_report import report_budgets
+from bench.measure import cost
+from bench.measure.collect import Collected, below
+from bench.measure.feature_sources import known_feature_maps
+from bench.paper.claims import CLAIMS
+from bench.paper.ideas import IDEAS
+from bench.report import evidence_files
+from bench.results.run_folder import RunRecords
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def report_index(
+    selection: Selection,
+    frames: "Sequence[pd.DataFrame]",
+    found: Collected,
+    records: RunRecords,
+    output: Output,
+) -> tuple[dict[str, object], list[str]]:
+    """Write the pages beside the tables, and the index.
+
+    Args:
+        selection: all tables.
+        frames: of the tables.
+        found: what they were made of.
+        records: of all runs.
+        output: where to.
+
+    Returns:
+        For JSON, where they are and the count of verdicts; and what could not be measured for a figure.
+    """
+    tables, edition = selection.tables, selection.edition
+    report_budgets(records, output)
+    from bench.report.counting import counting_markdown
+    from bench.report.html.page import html_page
+    from bench.report.pages.claims import claims_frame, claims_markdown, claims_overview, has_dead_channels
+    from bench.report.pages.ideas import ideas_frame, ideas_markdown, ideas_pictures
+    from bench.report.pages.index import index_markdown, total_counts
+    from bench.report.pages.missing import missing_markdown, untrained
+    from bench.report.study_frames import study_verdicts
+
+    counting = write_report(output.reports, "counting", {"md": counting_markdown(found.measurements)})
+    by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
+    drawing = FigureRequest(numbers=tuple(FIGURES), edition=edition, output=output)
+    drawn = {f"figure_{number}": figure.draw(drawing, by_table) for number, figure in FIGURES.items()}
+    figures = {name: write_report(output.reports, name, one.contents) for name, one in drawn.items()}
+    evidence_files.keep(output.runs, output.reports, (file for one in drawn.values() for file in one.evidence))
+    studies = read_begun(output.runs)
+    by_study = [paths for study in studies for paths in write_study(study, output.runs, output.reports)]
+    unused = [problem for study in studies for problem in study.problems]
+    tried = claims_frame(CLAIMS, by_table, known_feature_maps(records), study_verdicts(studies))
+    claims = write_report(
+        output.reports,
+        "claims",
+        {"md": claims_markdown(CLAIMS, edition, tried), "csv": tried.to_csv(index=False, lineterminator="\n")},
+    )
+    changes = ideas_frame(IDEAS, by_table)
+    ideas = write_report(
+        output.reports,
+        "ideas",
+        {
+            "md": ideas_markdown(edition, changes),
+            "csv": changes.to_csv(index=False, lineterminator="\n"),
+            **ideas_pictures(edition, changes),
+        },
+    )
+    left = [run for table, frame in zip(tables, frames, strict=True) for run in untrained(table, edition, frame)]
+    estimates = cost.estimates(left, found.measurements, records.all())
+    text = index_markdown(
+        tables,
+        selection.recipe_tables,
+        edition,
+        frames,
+        claims=claims_overview(CLAIMS, tried),
+        figures={number: figure.title for number, figure in FIGURES.items()},
+        missing=missing_markdown(
+            tables, edition, frames, found.measurements, estimates, features_tried=has_dead_channels(tried)
+        ),
+        apart=_apart(output.reports),
+        problems=sorted({*found.problems, *below(output.runs, records.problems), *unused}),
+    )
+    index = write_report(output.reports, "README", {"md": text})
+    page = write_report(output.reports, "index", {"html": html_page(read_reports(output.reports))})
+    pages = {"counting": counting, "claims": claims, "ideas": ideas, **figures}
+    pages |= {next(iter(paths.values())).stem: paths for paths in by_study} | {"index": index | page}
+    if not output.as_json:
+        for paths in pages.values():
+            tell(paths)
+    failures = [failure for one in drawn.values() for failure in one.failures]
+    return {name: texts(paths) for name, paths in pages.items()} | {"verdicts": total_counts(frames)}, failures
+
+
+def _apart(folder: Path) -> dict[str, str]:
+    """Titles of the reports in the folder that are none of --all's, by file name."""
+    known = re.compile(r"(table|figure)_\d+|README|counting|claims|ideas")
+    found = sorted(path for path in folder.glob("*.md") if path.is_file() and not known.fullmatch(path.stem))
+    titles = {path: path.read_text(errors="replace").partition("\n")[0].removeprefix("# ") for path in found}
+    return {path.name: title or path.stem for path, title in titles.items()}

@@ -1,0 +1,102 @@
+"""``run_all.py list``: the tables with their rows, and the figures."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.cli.figure import FIGURES
+from bench.cli.parser import Parser, as_name
+from bench.cli.selection import rows_named, tables_named
+from bench.paper import RECIPE_TABLES, TABLES
+from bench.paper.editions import EDITIONS
+from bench.spec.table import RecipeTable, Row, Table
+
+HELP = "list the tables with their rows, and the figures"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRequest:
+    """What to list."""
+
+    tables: tuple[Table, ...]
+    recipe_tables: tuple[RecipeTable, ...]
+    rows: tuple[Row, ...]
+    figures: tuple[int, ...]
+    as_json: bool
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
+    parser.add_argument(
+        "patterns", nargs="*", type=as_name, metavar="PATTERN", help="only rows whose name or network matches"
+    )
+    parser.add_argument("--table", nargs="+", type=as_name, metavar="N", help="only these tables")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs instead of text")
+
+
+def request(arguments: Sequence[str]) -> ListRequest:
+    """Read the command line."""
+    parser = Parser("list", description="List the paper's tables with their rows, and its figures.")
+    add_options(parser)
+    args = parser.parse_args(arguments)
+    tables, recipe_tables = tables_named(args.table or map(str, [*TABLES, *RECIPE_TABLES]))
+    rows = rows_named((row for table in tables for row in table.rows), args.patterns) if tables else []
+    return ListRequest(
+        tables=tuple(table for table in tables if any(row in rows for row in table.rows)),
+        recipe_tables=() if args.patterns else tuple(recipe_tables),
+        rows=tuple(rows),
+        figures=() if args.table or args.patterns else tuple(FIGURES),
+        as_json=args.json,
+    )
+
+
+def run(asked: ListRequest) -> int:
+    """Print the list; returns the exit code."""
+    if asked.as_json:
+        print(json.dumps(_document(asked), indent=2))
+        return 0
+    widths = [max((len(text) for text in column), default=0) for column in zip(*map(_cells, asked.rows), strict=True)]
+    for table in asked.tables:
+        print(f"Table {table.number}: {table.title}")
+        for row in table.rows:
+            if row in asked.rows:
+                cells = [f"{text:<{width}}" for text, width in zip(_cells(row), widths, strict=True)]
+                print(f"  {'  '.join(cells)}".rstrip())
+    for recipe_table in asked.recipe_tables:
+        print(f"Table {recipe_table.number}: {recipe_table.title}")
+        print(f"  recipes {', '.join(recipe.name for recipe in recipe_table.recipes)}")
+    for number in asked.figures:
+        print(f"Figure {number}: {FIGURES[number].title}")
+    return 0
+
+
+def _document(asked: ListRequest) -> dict[str, object]:
+    tables = [
+        {
+            "table": table.number,
+            "title": table.title,
+            "rows": [
+                {"model": row.name, "network": str(row.network), "img_size": row.network.img_size}
+                | {"recipe": row.run.recipe.name if row.run else None, "editions": _editions(row)}
+                for row in table.rows
+                if row in asked.rows
+            ],
+        }
+        for table in asked.tables
+    ]
+    settings = [
+        {"table": table.number, "title": table.title, "recipes": [recipe.name for recipe in table.recipes]}
+        for table in asked.recipe_tables
+    ]
+    figures = [{"figure": number, "title": FIGURES[number].title} for number in asked.figures]
+    return {"tables": tables, "settings": settings, "figures": figures}
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    recipe = row.run.recipe.name if row.run else "-"
+    return row.name, str(row.network), f"{row.network.img_size} px", recipe, ", ".join(_editions(row))
+
+
+def _editions(row: Row) -> list[str]:
+    return [edition.key for edition in EDITIONS if edition in row.published]

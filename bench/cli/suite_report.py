@@ -1,0 +1,123 @@
+"""Report runs that fill none of the paper's cells: budgets, settings, sweeps, fine-tunings, teachers."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.grids import show_runs
+from bench.cli.output import finish, plain, tell, write_report
+from bench.cli.parser import Output
+from bench.experiments.budgets import RESULTS
+from bench.experiments.suites import Entry, Suite, suites
+from bench.measure.collect import metrics_of, tell_problems
+from bench.report import evidence_files
+from bench.results.run_folder import RunRecords
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.report.frame import Records
+    from bench.report.pages.curves import Curve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Runs of suites that a command is about."""
+
+    entries: tuple[Entry, ...]
+    seeds: tuple[int, ...] = ()
+    """that were asked for; none for those that there are"""
+    options: tuple[str, ...] = ()
+    """of the command line, that choose these runs again"""
+
+    @property
+    def command(self) -> str:
+        """Trains them."""
+        return " ".join(["python run_all.py", *self.options, "--run local", "--data DIR"])
+
+
+def report_suites(found: Sequence[Suite], chosen: Chosen, output: Output, failures: Sequence[str]) -> int:
+    """Report suites from what is in the folder of runs.
+
+    Args:
+        found: the suites.
+        chosen: the runs of them that are shown without a record too.
+        output: where to.
+        failures: lines on what failed before, which end the command.
+
+    Returns:
+        The exit code.
+    """
+    from bench.report.pages.table import title
+
+    known = RunRecords(output.runs)
+    printed = []
+    for suite in found:
+        frame, by_entry, written = _report_suite(suite, chosen, known, output)
+        if output.as_json:
+            printed.append({"runs": suite.name, "rows": plain(frame), "entries": plain(by_entry)})
+        else:
+            show_runs(title(suite), frame, by_entry, suite.sweep)
+            for paths in written:
+                tell(paths)
+    tell_problems(known.problems)
+    return finish({"suites": printed} if output.as_json else None, failures)
+
+
+def report_budgets(known: RunRecords, output: Output) -> None:
+    """Write anew the reports of the smaller budgets' own runs, of those that have any."""
+    for budget in RESULTS:
+        for suite in suites([], budget=budget):
+            if any(known.of(entry.spec) for entry in suite.entries):
+                chosen = Chosen(entries=suite.entries, options=("--budget", budget))
+                for paths in _report_suite(suite, chosen, known, output)[-1]:
+                    if not output.as_json:
+                        tell(paths)
+
+
+def _report_suite(
+    suite: Suite, chosen: Chosen, known: RunRecords, output: Output
+) -> "tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Path]]]":
+    """Write the report of a suite's runs; returns a line a run, a line an entry, and the files."""
+    from bench.report.figures.plots import seeds_picture, sweep_picture
+    from bench.report.frame import compares_seeds, runs_frame, seeds_frame
+    from bench.report.pages.curves import curves_pictures
+    from bench.report.pages.table import runs_markdown
+
+    records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
+    evidence_files.keep(output.runs, output.reports, evidence_files.of_runs(records.values()))
+    entries = tuple(e for e in suite.entries if e in chosen.entries or records[e.spec.run_id])
+    shown = dataclasses.replace(suite, entries=entries)
+    frame = runs_frame(entries, records, suite.sweep, chosen.seeds)
+    by_entry = seeds_frame(frame, suite.sweep)
+    curves = curves_pictures(_curves(shown, records, output.runs))
+    contents: dict[str, str | bytes] = {
+        "md": runs_markdown(shown, records, chosen.command, chosen.seeds, has_curves=bool(curves)),
+        "csv": frame.to_csv(index=False, lineterminator="\n"),
+    }
+    if suite.sweep and by_entry["seeds"].any():
+        contents |= sweep_picture(shown, by_entry)
+    elif compares_seeds(by_entry):
+        contents |= seeds_picture(frame, by_entry)
+    written = [write_report(output.reports, suite.name, contents)]
+    written += [write_report(output.reports, f"{suite.name}_curves", curves)] if curves else []
+    return frame, by_entry, written
+
+
+def _curves(suite: Suite, records: "Records", runs: Path) -> "list[Curve]":
+    """Of all runs of a suite whose files are sound."""
+    from bench.report.pages.curves import Curve
+
+    found = []
+    for entry in suite.entries:
+        swept = [f"{name} {value}" for name, value in zip(suite.sweep, entry.swept, strict=True)]
+        metrics, problems = metrics_of(records[entry.spec.run_id], runs)
+        tell_problems(problems)
+        found += [
+            Curve(name=", ".join([entry.row, *swept]), record=record, metrics=metrics[record.run_id])
+            for record in records[entry.spec.run_id]
+            if record.run_id in metrics
+        ]
+    return found

@@ -1,0 +1,111 @@
+"""Report the paper's tables: files, terminal or JSON; with all of them the pages beside them and the index."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.cli.grids import show_recipes, show_table
+from bench.cli.index_report import report_index
+from bench.cli.output import finish, plain, tell, texts, write_report
+from bench.cli.parser import Output
+from bench.cli.selection import Selection
+from bench.measure.collect import collect
+from bench.report import evidence_files
+from bench.results.run_folder import RunRecords
+from bench.results.store import require_writable
+from bench.spec.table import Edition, RecipeTable, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.measure.collect import Collected
+
+
+def require_reports(output: Output) -> None:
+    """Check that reports can be made and written, before anything is measured or trained for them.
+
+    Raises:
+        ImportError: a library is missing.
+        RequestError: a folder cannot be written.
+    """
+    import bench.report.frame  # noqa: F401
+
+    require_writable(output.reports, "--reports")
+    require_writable(output.runs / "complexity", "--runs")
+
+
+def report_tables(selection: Selection, output: Output, failures: Sequence[str]) -> int:
+    """Report tables from what is in the folder of runs; every row that is known, those outside --only too.
+
+    Args:
+        selection: the tables, and the rows of them to show on the terminal.
+        output: where to.
+        failures: lines on what failed before, which end the command.
+
+    Returns:
+        The exit code.
+    """
+    from bench.report.frame import evaluations_frame, table_frame
+
+    tables, edition = selection.tables, selection.edition
+    known = RunRecords(output.runs)
+    found = collect([row for table in tables for row in table.rows_in(edition)], known)
+    evidence_files.keep(output.runs, output.reports, evidence_files.behind(found))
+    frames = [table_frame(table, edition, found.measurements, found.records, found.evaluations) for table in tables]
+    printed: list[dict[str, object]] = []
+    for table, frame in zip(tables, frames, strict=True):
+        paths = write_report(output.reports, f"table_{table.number}", _table_contents(table, edition, frame, found))
+        shown = frame[[row in selection.rows for row in table.rows_in(edition)]]
+        evaluations = evaluations_frame(table, edition, found.evaluations)
+        printed.append(
+            {
+                "table": table.number,
+                "title": table.title,
+                "edition": edition.key,
+                "rows": plain(shown),
+                "evaluations": plain(evaluations),
+                "reports": texts(paths),
+            }
+        )
+        if not output.as_json:
+            show_table(table, edition, shown)
+            tell(paths)
+            if missing := int(frame["macs_g"].isna().sum()):
+                print(f"not measured in {output.runs}: {missing} of {len(frame)} rows, dashes in the report")
+    printed += [_report_recipes(recipe_table, output) for recipe_table in selection.recipe_tables]
+    document: dict[str, object] = {"tables": printed}
+    failures = list(failures)
+    if selection.is_all:
+        pages, unmeasured = report_index(selection, frames, found, known, output)
+        document |= pages
+        failures += unmeasured
+    return finish(document if output.as_json else None, failures)
+
+
+def _table_contents(
+    table: Table, edition: Edition, frame: "pd.DataFrame", found: "Collected"
+) -> dict[str, str | bytes]:
+    """A table's files by suffix."""
+    from bench.report.pages.table import table_markdown
+
+    contents: dict[str, str | bytes] = {
+        "md": table_markdown(table, edition, frame, found.measurements, found.records, found.evaluations),
+        "csv": frame.to_csv(index=False, lineterminator="\n"),
+    }
+    if table.has_picture:
+        from bench.report.figures.plots import table_picture
+
+        contents |= table_picture(table, edition, frame)
+    return contents
+
+
+def _report_recipes(table: RecipeTable, output: Output) -> dict[str, object]:
+    """Write a table of experiment settings; returns what JSON has of it."""
+    from bench.report.pages.recipes import recipes_frame, recipes_markdown
+
+    frame = recipes_frame(table)
+    contents = {"md": recipes_markdown(table), "csv": frame.to_csv(index=False, lineterminator="\n")}
+    paths = write_report(output.reports, f"table_{table.number}", contents)
+    if not output.as_json:
+        show_recipes(table)
+        tell(paths)
+    return {"table": table.number, "title": table.title, "settings": plain(frame), "reports": texts(paths)}

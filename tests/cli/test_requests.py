@@ -1,0 +1,133 @@
+"""Requests: every option of every command changes what is asked for, or is refused."""
+
+import argparse
+import importlib
+
+import pytest
+
+from bench.cli import main
+from bench.cli.parser import Parser
+from bench.spec.errors import RequestError
+
+MODULES = {"": main.TABLES, **main.COMMANDS}
+
+BASE = {
+    "": ["--table", "3", "--run", "slurm"],
+    "list": [],
+    "figure": ["3"],
+    "evaluate": ["weights", "--table", "3"],
+    "study": ["--run", "slurm"],
+    "curves": ["run"],
+    "status": [],
+    "cancel": ["run"],
+}
+"""By command, what most of its options go with."""
+
+OTHER_BASE = {
+    ("", "--table"): ["--budget", "pilot"],
+    ("", "--all"): ["--budget", "pilot"],
+    ("", "--run"): ["--table", "3"],
+    ("", "--recipe"): ["--table", "5"],
+    ("", "--teacher"): ["--table", "4"],
+    ("figure", "N"): [],
+    ("figure", "--image"): ["2"],
+    ("figure", "--weights"): ["2"],
+    ("figure", "--edition"): ["1"],
+    ("evaluate", "DIR"): ["--table", "3"],
+    ("evaluate", "--all"): ["weights"],
+    ("study", "--run"): [],
+    ("curves", "RUN"): [],
+    ("cancel", "RUN"): [],
+}
+"""By command and option, what it goes with instead."""
+
+VALUES = {
+    "--table": ["4"],
+    "--only": ["resnet50"],
+    "--edition": ["arxiv-v1"],
+    "--budget": ["smoke"],
+    "--sweep": ["lr=1e-3,2e-3"],
+    "--set": ["lr=1e-3"],
+    "--dataset": ["imagenette"],
+    "--recipe": ["cifar_transfer_corrected"],
+    "--teacher": ["regnety_160.deit_in1k"],
+    "--run": ["local"],
+    "--slurm": ["partition=gpu"],
+    "--precision": ["float16"],
+    "--img-size": ["96"],
+    "--scale": ["smoke"],
+    "--claims": ["6"],
+    "PATTERN": ["resnet50"],
+    "N": ["4"],
+    ("figure", "--only"): ["t2t_vit_24"],
+    ("study", "--only"): ["resnet*"],
+}
+"""By option, or by command and option, a value that is not its default; of the others it is a number or a folder."""
+
+
+def parser_of(command):
+    parser = Parser(command)
+    importlib.import_module(MODULES[command]).add_options(parser)
+    return parser
+
+
+def actions():
+    for command in MODULES:
+        for action in parser_of(command)._actions:
+            if not isinstance(action, argparse._HelpAction):
+                yield command, (action.option_strings or [action.metavar])[-1], action
+
+
+def words(command, name, action):
+    """The option with its value."""
+    if action.nargs == 0:
+        return [name]
+    number = ["7"] if action.metavar == "N" and action.option_strings else ["elsewhere"]
+    value = VALUES.get((command, name)) or VALUES.get(name) or number
+    return [*([name] if action.option_strings else []), *value]
+
+
+@pytest.mark.parametrize(("command", "name", "action"), [pytest.param(*a, id=f"{a[0]} {a[1]}") for a in actions()])
+def test_every_option_changes_the_request(command, name, action):
+    if (command, name) == ("", "--weights"):
+        pytest.skip("reads files: tests/training/test_fine_tuning.py gives it some")
+    request = importlib.import_module(MODULES[command]).request
+    base = OTHER_BASE.get((command, name), BASE[command])
+    given = words(command, name, action)
+    changed = request([*base, *given] if action.option_strings else [*given, *base])
+    assert type(changed).__dataclass_params__.frozen
+    try:
+        plain = request(base)
+    except RequestError:
+        return  # there is no request without it
+    assert changed != plain
+
+
+@pytest.mark.parametrize("option", main.OPTIONS_ONCE)
+def test_an_old_spelling_says_the_new_one(option, capsys):
+    assert main.main(["--table", "3", f"--{option}", "x"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"run_all.py: --{option} is a command of its own now: run_all.py {option};")
+
+
+def test_the_shell_is_told_commands_and_options(run_all):
+    env = {
+        "_ARGCOMPLETE": "1",
+        "COMP_LINE": "run_all.py st",
+        "COMP_POINT": "13",
+        "_ARGCOMPLETE_STDOUT_FILENAME": "/dev/stdout",
+    }
+    code = (
+        f"import os; os.environ.update({env!r}); os.environ['_ARGCOMPLETE_IFS'] = ' '; import run_all; run_all.main()"
+    )
+    assert set(run_all(code=code).stdout.split()) == {"study", "status"}
+    code = code.replace("'run_all.py st'", "'run_all.py study --sc'").replace("'13'", "'21'")
+    assert run_all(code=code).stdout.split() == ["--scale"]
+
+
+def test_no_function_below_the_command_line_takes_a_namespace():
+    from tests.conftest import ROOT
+
+    for path in ROOT.glob("bench/**/*.py"):
+        if path.parent.name != "cli":
+            assert "argparse" not in path.read_text(), path
