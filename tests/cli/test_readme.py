@@ -1,21 +1,116 @@
-"""What the README names exists, and what it shows is what happens."""
+"""README, docs/ and pages for contributors: every command is one that the program takes, every link leads somewhere.
 
+The edits that docs/extending.md shows are tried in tests/integration/test_extending.py.
+"""
+
+import ast
+import csv
 import importlib
 import re
+import shlex
+import shutil
 
 import pytest
+import timm
+import torch
 
+import models  # noqa: F401  (register with timm)
 from bench.cli import main, step_speed
 from bench.cli.parser import Parser
+from bench.experiments.recipes import TRANSFER_RECIPES
+from bench.launch.slurm.config import _KEYS
 from bench.paper import TABLES
+from bench.report.frame import COLUMNS
+from bench.report.verdict import VERDICTS
+from bench.spec.datasets import NAMES
+from bench.spec.errors import RequestError
 from tests.conftest import ROOT
 
-README = (ROOT / "README.md").read_text()
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in [
+        *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG", "runs/README")),
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]
+}
+README = PAGES["README.md"]
 
 
-def test_both_commands_are_one_line_each():
-    commands = re.findall(r"^pip install .*$", README, re.MULTILINE)
-    assert commands == [
+def blocks(page, language):
+    """Fenced blocks of a page in a language, "" for those without."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL)
+
+
+# Commands
+
+PROGRAMS = ("python run_all.py ", "python -m bench ", "t2t-bench ")
+
+
+def arguments(line):
+    """Of this program in a line of a shell; None if it is another program's."""
+    program = next((program for program in PROGRAMS if line.startswith(program)), None)
+    return shlex.split(line.removeprefix(program), comments=True) if program else None
+
+
+def commands():
+    """(page, line) of each of this program's commands."""
+    for page in PAGES:
+        in_text = re.findall(r"`((?:python run_all\.py|t2t-bench)[^`]* [^`]*)`", re.sub(r"\s*\n\s*", " ", PAGES[page]))
+        for line in [*"".join(blocks(page, "")).splitlines(), *in_text]:
+            for part in line.split(" && "):
+                if arguments(part) and "--help" not in part:
+                    yield page, part
+
+
+COMMANDS = sorted({(page, line) for page, line in commands() if page != "docs/extending.md"})
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder with the files that commands name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("WEIGHTS", "DIR", "runs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "cat.jpg").touch()
+    net = timm.create_model("t2t_vit_14")
+    for name in ("81.5_T2T_ViT_14.pth.tar", "FILE"):
+        torch.save({"state_dict_ema": net.state_dict()}, tmp_path / name)
+    return tmp_path
+
+
+def requested(argv):
+    """What the program makes of a command line."""
+    subcommand = main.COMMANDS.get(argv[0])
+    module = importlib.import_module(subcommand or main.TABLES)
+    return module.request(argv[1:] if subcommand else argv)
+
+
+def test_every_command_is_one_that_the_program_takes(folder):
+    assert len(COMMANDS) > 30
+    for page, line in COMMANDS:
+        try:
+            requested(arguments(line))
+        except RequestError as error:
+            raise AssertionError(f"{page}: {line}") from error
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("python run_all.py list", "T2T-ViT-14"),
+        ("python run_all.py status", "no runs"),
+        ("python run_all.py study --dry-run", "arms: T2T-ViT-7; "),
+    ],
+)
+def test_cheap_commands_do_what_the_pages_say(line, words, tmp_path, monkeypatch, capsys):
+    assert line in {command.partition("  ")[0] for _, command in COMMANDS}
+    monkeypatch.chdir(tmp_path)
+    assert main.main(arguments(line)) == 0
+    assert words in capsys.readouterr().out
+
+
+def test_both_commands_of_the_readme_are_one_line_each():
+    assert re.findall(r"^pip install .*$", README, re.MULTILINE) == [
         "pip install -c constraints.txt -e . && python run_all.py --table 3",
         "pip install -c constraints.txt -e '.[test]' && pytest",
     ]
@@ -23,33 +118,164 @@ def test_both_commands_are_one_line_each():
 
 def options(module):
     parser = Parser()
-    module.add_options(parser)
-    return {o for action in parser._actions for o in action.option_strings if o.startswith("--")}
+    importlib.import_module(module).add_options(parser)
+    return {option for action in parser._actions for option in action.option_strings}
 
 
-MODULES = [importlib.import_module(name) for name in (main.TABLES, *main.COMMANDS.values())]
+OTHERS = {"--version", "--extra-index-url", "--update-golden", "--check", "--stat"}
+"""of the program itself, of pip, pytest, ruff and git"""
 
 
-def test_options_are_the_programs():
-    named = set(re.findall(r"--[a-z][a-z-]*", README))
-    speed = {o for action in step_speed._parser()._actions for o in action.option_strings}
-    assert named <= {"--help", "--version"} | speed | {option for module in MODULES for option in options(module)}
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_options_are_the_programs(page):
+    known = {option for module in (main.TABLES, *main.COMMANDS.values()) for option in options(module)}
+    known |= set(step_speed._parser()._option_string_actions)
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", PAGES[page])) <= known | OTHERS
 
 
-@pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"\]\(([^)#:]+)\)|`(?!DIR/|hfds/|torch/)([\w/]+/(?:[\w.]+)?)`", README)))
-)
-def test_paths_exist(path):
-    name = path[0] or path[1]
-    assert (ROOT / name).exists(), name
+def test_every_subcommand_is_shown():
+    shown = {arguments(line)[0] for _, line in COMMANDS}
+    assert set(main.COMMANDS) <= shown
 
 
-def test_the_example_row_is_in_the_table():
-    code = re.search(r"```python\n(Row\(.*?)```", README, re.DOTALL)[1]
-    table = (ROOT / "bench/paper/table_3.py").read_text()
-    plain = re.sub(r"#.*|\s", "", code)
-    assert plain in re.sub(r"\s", "", table)
-    assert any(row.name == "T2T-ViT-14" for row in TABLES[3].rows)
+# Links, paths and names
+
+
+def anchors(text):
+    """What a forge makes of a page's headings."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        yield re.sub(r"[^\w\- ]", "", re.sub(r"[*`]", "", heading).lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", PAGES[page]):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file.read_text()), target
+
+
+def test_every_page_of_docs_can_be_reached_from_the_readme():
+    assert {page for page in PAGES if page.startswith("docs/")} <= set(re.findall(r"\]\((docs/\w+\.md)", README))
+
+
+FILES = {path.name for folder in ("bench", "models", "tests", "docs") for path in (ROOT / folder).rglob("*")}
+WRITTEN = {"slurm.toml", "figure_2.md", "figure_2.csv", "study.md", "jobs"}
+"""by the user, and by the program"""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "runs/README.md"])
+def test_paths_exist(page):
+    """A file's name alone stands for one in the folder that was named before it."""
+    for name in re.findall(r"`([\w/.]+(?:\.py|\.md|\.toml|\.txt|/))`", PAGES[page]):
+        if "/" in name.rstrip("/"):
+            assert (ROOT / name).exists() or name.startswith(("runs/", "DIR/")), name
+        else:
+            name = name.rstrip("/")
+            assert name in FILES | WRITTEN or (ROOT / name).exists(), name
+
+
+def definitions(path):
+    """Names of functions, classes and methods in a file, methods with their class."""
+    for node in ast.parse((ROOT / path).read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+            yield from (f"{node.name}.{inner.name}" for inner in ast.walk(node) if isinstance(inner, ast.FunctionDef))
+
+
+def test_the_architecture_names_functions_that_exist():
+    """Each function of the run that the page follows is in one of the files of its step."""
+    steps = re.findall(r"^\d\. (.*?)(?=^\d\. |^Measuring)", PAGES["ARCHITECTURE.md"], re.MULTILINE | re.DOTALL)
+    assert len(steps) == 8
+    for step in steps:
+        found = {name for path in re.findall(r"`(bench/[\w/]+\.py)`", step) for name in definitions(path)}
+        named = set(re.findall(r"`([A-Za-z_.]+)\(\)`", step))
+        assert named <= found, named - found
+
+
+def test_the_architecture_names_every_room():
+    (table,) = re.findall(r"\| room \|.*?\n\n", PAGES["ARCHITECTURE.md"], re.DOTALL)
+    rooms = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert sorted(rooms) == sorted(path.parent.name for path in ROOT.glob("bench/*/__init__.py"))
+
+
+# What the pages say
+
+
+def test_the_answer_so_far_is_what_the_reports_say():
+    answer = README.partition("## The answer so far")[2].partition("\n## ")[0]
+    csvs = [(ROOT / f"reports/table_{number}.csv").read_text() for number in TABLES]
+    rows = [row for text in csvs for row in csv.DictReader(text.splitlines())]
+    verdicts = [row[f"{cell}_verdict"] for row in rows for cell in ("params", "macs") if row[f"{cell}_verdict"]]
+    counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+    agree = len(verdicts) - counts["differs"]
+    wanted = rf"Of {len(verdicts)} printed .* {agree} agree .* \({counts['rounds']} of them only if rounded, "
+    wanted += rf"{counts['truncates']} only if cut off\)\. The other {counts['differs']} differ"
+    assert re.search(wanted, re.sub(r"\s+", " ", answer))
+    off_pct = [
+        100 * abs(float(row[ours]) / float(row[f"published_{ours}"]) - 1)
+        for row in rows
+        for cell, ours in (("params", "params_m"), ("macs", "macs_g"))
+        if row[f"{cell}_verdict"] == "differs"
+    ]
+    assert max(off_pct) < 12
+    assert sum(off < 3 for off in off_pct) > len(off_pct) / 2
+    cells = [c for c in COLUMNS if re.fullmatch(r"published_(top1|cifar100?)_pct", c)]
+    printed = sum(bool(row[cell]) for row in rows for cell in cells)
+    filled = sum(bool(row[cell.removeprefix("published_")]) for row in rows for cell in cells if row[cell])
+    assert f"prints {printed} accuracies, and none of them" in answer
+    assert filled == 0
+
+
+def test_the_shown_output_is_what_is_printed(capsys, tmp_path):
+    shown = next(block for block in blocks("README.md", "") if block.startswith("Table 3"))
+    shutil.copytree(ROOT / "reports/evidence/complexity", tmp_path / "runs/complexity")
+    assert main.main(["--table", "3", "--runs", str(tmp_path / "runs"), "--reports", str(tmp_path)]) == 0
+    *lines, rest = shown.splitlines()
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert rest == "..."
+    assert printed[: len(lines)] == lines
+
+
+def test_python_in_the_pages_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict_ema": timm.create_model("t2t_vit_14").state_dict()}, "81.5_T2T_ViT_14.pth.tar")
+    tuned = timm.create_model("t2t_vit_14", num_classes=10).state_dict()
+    torch.save(
+        {"net": {f"module.{k}": v for k, v in tuned.items()}, "acc": 98.3, "epoch": 1}, "cifar10_t2t-vit_14_98.3.pth"
+    )
+    for page in ("README.md", "docs/models.md"):
+        names = {}
+        assert blocks(page, "python")
+        for code in blocks(page, "python"):
+            exec(code, names)
+        assert names["net"].num_classes in (10, 1000)
+
+
+def test_the_networks_named_are_registered():
+    table = PAGES["docs/models.md"].partition("| names |")[2].partition("\n\n")[0]
+    ours = {name for module in ("t2t_vit", "vit", "cnn") for name in timm.list_models(module=module)}
+    named = set(re.findall(r"`([a-z]\w+)`", table))
+    assert named <= ours
+    endings = re.findall(r"`(_\w+)`", table)
+    assert all(name in named or name.endswith(tuple(endings)) for name in ours)
+    assert f"registers {len(ours)} networks" in re.sub(r"\s+", " ", README)
+
+
+def test_the_slurm_options_are_listed():
+    table = PAGES["docs/slurm.md"].partition("| key |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.*?)\|", table, re.MULTILINE)))) == set(_KEYS)
+
+
+def test_the_data_sets_are_listed():
+    table = PAGES["docs/training.md"].partition("| `--dataset` |")[2].partition("\n\n")[0]
+    assert set(NAMES) <= set(re.findall(r"`([\w-]+)`", "".join(re.findall(r"^\|(.*?)\|", table, re.MULTILINE))))
+
+
+def test_the_recipes_for_fine_tuning_are_explained():
+    assert all(f"`{name}`" in PAGES["docs/transfer.md"] for name in TRANSFER_RECIPES)
 
 
 def test_constraints_pin_every_dependency():
@@ -59,39 +285,3 @@ def test_constraints_pin_every_dependency():
     wanted = re.findall(r'"([\w-]+)(?:\[[\w-]+\])?>=', (ROOT / "pyproject.toml").read_text())
     assert {name.lower() for name in wanted} - {"setuptools"} <= pinned
     assert {"numpy", "pillow", "tabulate"} <= pinned
-
-
-def snippet(beginning):
-    """A block of Python in the README, by how it begins."""
-    return re.search(rf"```python\n({re.escape(beginning)}.*?)```", README, re.DOTALL)[1]
-
-
-def test_the_example_model_is_one_of_ours():
-    assert snippet("@register_model") in (ROOT / "models/t2t_vit.py").read_text()
-
-
-ADD = """
-import dataclasses, sys
-import bench.cli.main, bench.cli.selection, models.t2t_vit
-from bench.paper import TABLES, table_3
-
-models.t2t_vit.default_cfgs |= models.t2t_vit.generate_default_cfgs({{"t2t_vit_mine": models.t2t_vit.cfg()}})
-exec({model!r}, vars(models.t2t_vit))
-row = eval({row!r}, vars(table_3))
-table = TABLES[3]
-bench.cli.selection.TABLES[3] = dataclasses.replace(table, rows=(*table.rows, row))
-sys.exit(bench.cli.main.main(sys.argv[1:]))
-"""
-
-
-def test_a_row_and_a_model_are_added_as_the_readme_says(run_all, tmp_path):
-    """The README's own code, with another name and a tiny network."""
-    model = snippet("@register_model").replace("t2t_vit_14_resnext", "t2t_vit_mine")
-    model = model.replace('"num_heads": 32', '"embed_dim": 32, "depth": 2, "num_heads": 2')
-    row = snippet("Row(").replace('"T2T-ViT-14"', '"Mine"').replace('"t2t_vit_14"', '"t2t_vit_mine"')
-    options = ("--table", 3, "--only", "Mine", "--runs", tmp_path, "--reports", tmp_path)
-    done = run_all(*options, code=ADD.format(model=model, row=row))
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^Mine +81\.5 +- +21\.5 +0\.\d+ differs +4\.8 +0\.\d+ differs", done.stdout, re.MULTILINE)
-    assert "| Mine " in (tmp_path / "table_3.md").read_text()
-    assert (tmp_path / "complexity" / "t2t_vit_mine-224px.json").exists()

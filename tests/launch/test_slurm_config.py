@@ -27,9 +27,9 @@ def test_the_command_line_outranks_the_network_and_the_network_the_file(tmp_path
     assert Settings([], tmp_path / "none.toml").shape("resnet50") == {}
 
 
-def test_the_readme_shows_a_file_that_is_taken(tmp_path):
+def test_the_docs_show_a_file_that_is_taken(tmp_path):
     file = tmp_path / "slurm.toml"
-    file.write_text(re.search(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1])
+    file.write_text(re.search(r"```toml\n(.*?)```", (ROOT / "docs/slurm.md").read_text(), re.DOTALL)[1])
     settings = Settings([], file)
     assert settings.shape("t2t_vit_14")["gpus_per_node"] == 8
     assert settings.shape("t2t_vit_24")["nodes"] == 2
@@ -54,7 +54,7 @@ def test_what_is_not_to_be_exclusive_does_not_say_so():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("partition = ", ["slurm.toml", "README.md shows one"]),
+        ("partition = ", ["slurm.toml", "docs/slurm.md shows one"]),
         ("partitions = 3", ["unknown key of", "'partitions'", "did you mean 'partition'"]),
         ("nodes = 0", ["nodes=0 is not possible", "from 1"]),
         ("mem_gb = -1", ["mem_gb=-1 is not possible", "a number above 0"]),

@@ -115,7 +115,7 @@ def _read_file(file: Path) -> tuple[dict[str, object], dict[str, dict[str, objec
     try:
         document = tomllib.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise RequestError(f"{file}: {error}; README.md shows one") from error
+        raise RequestError(f"{file}: {error}; docs/slurm.md shows one") from error
     networks = document.pop("networks", {})
     if not isinstance(networks, dict) or not all(isinstance(values, dict) for values in networks.values()):
         raise RequestError(f'{file}: networks is no table of tables, as in [networks."t2t_vit_24*"]')
@@ -128,7 +128,7 @@ def _read_file(file: Path) -> tuple[dict[str, object], dict[str, dict[str, objec
 def _values(table: Mapping[str, object], where: str) -> dict[str, object]:
     for key, value in table.items():
         if not isinstance(value, str | int | float):
-            raise RequestError(f"{where}: {key} is no single value; README.md shows a file")
+            raise RequestError(f"{where}: {key} is no single value; docs/slurm.md shows a file")
     return {key: _value(key, str(value), where) for key, value in table.items()}
 
 

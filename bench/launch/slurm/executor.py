@@ -277,4 +277,4 @@ def _explained(refused: RequestError, shape: Mapping[str, object], cluster: slur
     if "node configuration" in said.lower():
         asked = " ".join(f"{key}={value}" for key, value in shape.items())
         return RequestError(f"no node of partition {partition!r} can give {asked}: {said}; ask for less with --slurm")
-    return RequestError(f"Slurm refused: {said}; see --slurm in README.md, or slurm.toml")
+    return RequestError(f"Slurm refused: {said}; docs/slurm.md explains the options")
