@@ -23,12 +23,14 @@ ROOMS = {
 }
 """What each room may import, besides itself."""
 ROOMS["run_all"] = {"cli"}
+ROOMS["__main__"] = set()
 
 INSIDE_FUNCTIONS = {"launch": {"training", "models", "torch", "timm"}}
 """What it may import inside functions only: a thousand jobs are submitted without torch."""
 
 LIBRARIES = {
     "run_all": {"bench"},
+    "__main__": {"run_all"},
     "models": TORCH,
     "spec": set(),
     "results": {"numpy"},
@@ -38,7 +40,7 @@ LIBRARIES = {
     "measure": TORCH | {"fvcore", "rich", "matplotlib"},
     "launch": {"submitit", "rich", "tabulate"},
     "report": {"numpy", "pandas", "scipy", "matplotlib", "markdown_it"},
-    "cli": TORCH | {"rich", "tabulate", "pandas"},
+    "cli": TORCH | {"rich", "tabulate", "pandas", "argcomplete"},
 }
 
 FILES = sorted([*ROOT.glob("bench/**/*.py"), *ROOT.glob("models/**/*.py"), ROOT / "run_all.py"])
