@@ -5,6 +5,7 @@ leaves nothing to them. Learning rate and global batch belong together: fewer GP
 """
 
 import dataclasses
+import re
 from collections.abc import Iterable
 
 from bench.spec.errors import RequestError, unknown
@@ -391,7 +392,8 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """The recipe with some fields set anew, each given as "field=value".
 
     Raises:
-        RequestError: no such field, or a value that is not of the field's type.
+        RequestError: no such field, one that is given twice or that the recipe would not use, or a value that is not
+            of the field's type.
     """
     types = {
         f.name: type(getattr(recipe, f.name)) for f in dataclasses.fields(recipe) if f.compare and f.name != "name"
@@ -403,11 +405,26 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
             raise RequestError(f"--set {setting!r}: give it as FIELD=VALUE, for example --set lr=1e-3")
         if name not in types:
             raise unknown("field of a recipe", name, types)
+        if name in values:
+            raise RequestError(f"--set {setting!r}: {name} is given twice; give it once")
         try:
             values[name] = _parse(text, types[name])
         except ValueError as error:
             raise RequestError(f"--set {setting!r}: {name} takes a {types[name].__name__}, not {text!r}") from error
-    return changed(recipe, "--set on the command line", **values)
+    found = changed(recipe, "--set on the command line", **values)
+    if found.warmup_epochs > found.epochs:
+        raise RequestError(
+            f"warmup_epochs={found.warmup_epochs} is more than epochs={found.epochs}: the learning rate would never "
+            "reach its peak; choose fewer with --set warmup_epochs="
+        )
+    steps = [name for name in ("decay_epochs", "decay_rate") if name in values]
+    if steps and found.schedule != "step":
+        raise RequestError(f"--set {' and '.join(steps)}: a cosine schedule has no steps; add schedule=step")
+    if "decay_epochs" in values and found.decay_epochs >= found.total_epochs:
+        raise RequestError(
+            f"--set decay_epochs={found.decay_epochs}: no step comes within {found.total_epochs} epochs; choose fewer"
+        )
+    return found
 
 
 def _parse(text: str, kind: type) -> object:
@@ -415,4 +432,6 @@ def _parse(text: str, kind: type) -> object:
         if text.lower() not in ("true", "false"):
             raise ValueError(text)
         return text.lower() == "true"
+    if kind in (int, float) and not re.fullmatch(r"[-+.\w]+", text.replace("_", " "), re.ASCII):
+        raise ValueError(text)
     return kind(text)

@@ -1,7 +1,9 @@
 """Sets of runs that fill none of the paper's cells, and so have reports of their own: budgets, settings, sweeps."""
 
 import dataclasses
+import hashlib
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +40,10 @@ class Suite:
     """fields of the recipe that differ between entries of a row"""
 
 
+MOST = 10_000
+"""combinations in a sweep"""
+
+
 def grid(sweep: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Fields, and every combination of their values as ``--set`` takes them.
 
@@ -56,6 +62,8 @@ def grid(sweep: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         if name in axes or len(set(options)) < len(options):
             raise RequestError(f"--sweep {text!r}: {name} or one of its values comes twice; give each once")
         axes[name] = [f"{name}={value}" for value in options]
+    if (size := math.prod(map(len, axes.values()))) > MOST:
+        raise RequestError(f"--sweep: {size:,} combinations; at most {MOST:,} make a sweep, so leave out some values")
     return tuple(axes), list(itertools.product(*axes.values()))
 
 
@@ -105,7 +113,7 @@ def suites(
     ] or [([], SUITES[budget])]
     found = [
         Suite(
-            name=re.sub(r"[^\w.=+-]", "-", "_".join([*label, *apart])),
+            name=_file_name("_".join([*label, *apart])),
             about=" ".join([f"{about}. They are not the paper's runs and fill none of its cells.", *question]),
             entries=tuple(
                 _entry(row, spec, dataset, [*settings, *point], fields)
@@ -122,6 +130,18 @@ def suites(
         if fields and len({(entry.row, entry.spec.run_id) for entry in suite.entries}) < len(suite.entries):
             raise RequestError(f"--sweep {' '.join(sweep)}: two of its points are the same run; give each value once")
     return found
+
+
+LONGEST = 120
+"""characters of a report's name: with a suffix, and what a temporary file adds, no disk refuses it"""
+
+
+def _file_name(text: str) -> str:
+    """The text as the name of files: cut, with a hash of the whole, where it is long."""
+    plain = re.sub(r"[^\w.=+-]", "-", text, flags=re.ASCII)
+    if len(plain) <= LONGEST:
+        return plain
+    return f"{plain[: LONGEST - 9]}-{hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:8]}"
 
 
 def _specs(

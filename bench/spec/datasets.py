@@ -70,6 +70,10 @@ NAMES = tuple(dict.fromkeys([*DATASETS, *(name for name in LAYOUTS if "/" not in
 """data sets that need no prefix; of those that only ``LAYOUTS`` has, classes and images are counted where they lie"""
 
 
+LONGEST = 100
+"""characters of a name"""
+
+
 def require_name(name: str) -> None:
     """Check the name of a data set.
 
@@ -77,6 +81,8 @@ def require_name(name: str) -> None:
         RequestError: there is no such data set, or it is a stream; says which there are.
     """
     prefix, slash, rest = name.partition("/")
+    if len(name) > LONGEST:
+        raise RequestError(f"--dataset: a name of {len(name)} characters; at most {LONGEST} fit a folder's name")
     if not slash:
         if name not in NAMES:
             raise unknown("data set", name, NAMES, "; ".join(["others have a prefix", *PREFIXES.values()]))

@@ -1,6 +1,7 @@
 """How a network is trained: every value, with its range and its source."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
@@ -167,10 +168,7 @@ class Recipe:
                 f"crop_padding={self.crop_padding} goes with flips alone: choose interpolation bilinear or bicubic, "
                 f"and {', '.join(beside)} off; or crop_padding=0"
             )
-        if self.auto_augment and not self.auto_augment.startswith(("rand-", "augmix-", "original", "v0", "3a")):
-            raise RequestError(
-                f"unknown auto_augment {self.auto_augment!r}; choose a policy of timm's, as rand-m9-mstd0.5-inc1"
-            )
+        _require_policy(self.auto_augment)
 
     @property
     def total_epochs(self) -> int:
@@ -201,3 +199,38 @@ YOUNGER_FIELDS: dict[str, float | bool] = {
 }
 """fields younger than the first runs, with the values at which a recipe is what it was before: these stay out of a
 run's identity, so that older runs keep their ids"""
+
+_NUMBER = r"\d+(\.\d+)?"
+_POLICIES = {
+    "rand": {"m": r"\d+", "n": r"[1-9]\d*", "p": r"0(\.\d+)?|1(\.0+)?", "mstd": _NUMBER, "mmax": r"\d+", "inc": "[01]"},
+    "augmix": {"m": r"\d+", "w": r"[1-9]\d*", "d": r"[1-9]\d*", "a": _NUMBER, "b": "[01]", "mstd": _NUMBER},
+    **{policy: {"mstd": _NUMBER} for policy in ("original", "originalr", "v0", "v0r", "3a")},
+}
+"""timm's policies of augmentation, with the sections that each takes and the values of these; timm itself passes over
+most that it does not understand"""
+
+
+def _require_policy(text: str) -> None:
+    """Check a policy of augmentation, such as ``rand-m9-mstd0.5-inc1``.
+
+    Raises:
+        RequestError: timm would fail at it, or pass over a part of it.
+    """
+    policy, *sections = text.split("-")
+    if not text:
+        return
+    if policy not in _POLICIES:
+        raise unknown("policy of auto_augment", policy, _POLICIES, "as in rand-m9-mstd0.5-inc1")
+    if policy in ("rand", "augmix") and not sections:
+        raise RequestError(f"auto_augment={text!r}: no magnitude; give it as {policy}-m9")
+    seen: set[str] = set()
+    for section in sections:
+        key = re.match("[a-z]*", section)[0]  # type: ignore[index]  # matches nothing, too
+        values = _POLICIES[policy].get(key)
+        if values is None or key in seen or not re.fullmatch(f"(?:{values})", section.removeprefix(key), re.ASCII):
+            choices = ", ".join(_POLICIES[policy])
+            raise RequestError(
+                f"auto_augment={text!r}: {section!r} is no section of {policy}, or comes twice; choose from {choices}, "
+                "each with a number, as in rand-m9-mstd0.5-inc1"
+            )
+        seen.add(key)

@@ -6,7 +6,7 @@ import pytest
 
 from bench.experiments.budgets import under
 from bench.experiments.recipes import CIFAR_TRANSFER_CORRECTED
-from bench.experiments.suites import grid, suites
+from bench.experiments.suites import LONGEST, grid, suites
 from bench.paper import TABLES
 from bench.spec.errors import RequestError
 from bench.spec.run import Teacher, Weights
@@ -14,6 +14,22 @@ from bench.spec.run import Teacher, Weights
 
 def make(*tables, budget="paper", dataset=None, settings=(), sweep=()):
     return suites(tables, budget=budget, dataset=dataset, settings=settings, sweep=sweep)
+
+
+FIELDS = "lr min_lr warmup_lr weight_decay color_jitter crop_scale_min crop_pct drop_path momentum ema_decay hflip"
+
+
+def test_a_name_of_files_is_cut_with_a_hash_of_the_whole():
+    settings = [f"{name}=0.012345" for name in FIELDS.split()]
+    names = {make(TABLES[3], settings=[*settings, f"mixup={mixup}"])[0].name for mixup in (0.1, 0.2)}
+    assert len(names) == 2
+    assert {len(name) for name in names} == {LONGEST}
+
+
+def test_a_sweep_too_large_is_refused_with_its_size():
+    values = ",".join(f"{n}e-6" for n in range(1, 102))
+    with pytest.raises(RequestError, match="--sweep: 10,201 combinations; at most 10,000"):
+        make(TABLES[3], sweep=[f"lr={values}", f"min_lr={values}"])
 
 
 def test_a_sweep_is_a_grid_for_each_row():

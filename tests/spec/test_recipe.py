@@ -432,18 +432,36 @@ def test_a_spec_survives_json():
 
 
 def test_override():
-    recipe = override(T2T_MEDIUM, ["lr=1e-3", "epochs=5", "decay_1d=true", "auto_augment="])
-    assert (recipe.lr, recipe.epochs, recipe.decay_1d, recipe.auto_augment) == (1e-3, 5, True, "")
+    recipe = override(T2T_MEDIUM, ["lr=1e-3", "epochs=15", "decay_1d=true", "auto_augment="])
+    assert (recipe.lr, recipe.epochs, recipe.decay_1d, recipe.auto_augment) == (1e-3, 15, True, "")
     assert recipe.sources["lr"] == "--set on the command line"
     assert recipe.sources["weight_decay"] == T2T_MEDIUM.sources["weight_decay"]
     impossible = (
         "epochs=0 epochs=1.5 epochs=1000000 schedule=linear schedule=step ema_decay=1 mixup_mode=all decay_1d=perhaps "
         "lr=nan lr=-1 lr=0 mixup=-1 drop_path=5 crop_pct=0 crop_scale_min=2 warmup_epochs=-3 cooldown_epochs=-3 "
-        "optimizer=foo auto_augment=foo random_erasing_mode=foo interpolation=nearest global_batch=0"
+        "optimizer=foo auto_augment=foo random_erasing_mode=foo interpolation=nearest global_batch=0 "
+        "auto_augment=rand auto_augment=rand-zzz auto_augment=rand-m9-mstd auto_augment=rand-m-9 auto_augment=v0x "
+        "auto_augment=rand-m9-m8 auto_augment=v0-m9 warmup_epochs=311 decay_epochs=30 epochs=3_0 epochs=\uff11\uff15 lr=\u0661"
     )
     for setting in impossible.split():
         with pytest.raises(RequestError, match=setting.partition("=")[0]):
             override(T2T_MEDIUM, [setting])
+
+
+@pytest.mark.parametrize(
+    "policy", ["rand-m9-mstd0.5-inc1", "rand-m9-n3-p0.3-mmax12", "v0r", "original-mstd0.5", "augmix-m5-w4"]
+)
+def test_policies_that_timm_takes_whole(policy):
+    override(T2T_MEDIUM, [f"auto_augment={policy}"])
+    timm.data.create_transform(224, is_training=True, auto_augment=policy)
+
+
+def test_a_field_is_set_once_and_a_step_comes_within_the_epochs():
+    with pytest.raises(RequestError, match="lr is given twice"):
+        override(T2T_MEDIUM, ["lr=1e-3", "lr=2e-3"])
+    override(T2T_MEDIUM, ["schedule=step", "decay_epochs=30", "decay_rate=0.1"])
+    with pytest.raises(RequestError, match="no step comes within 310 epochs"):
+        override(T2T_MEDIUM, ["schedule=step", "decay_epochs=310", "decay_rate=0.1"])
 
 
 def test_small_budgets_never_share_a_run_with_the_paper():
