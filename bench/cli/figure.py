@@ -87,6 +87,9 @@ def _figure_1(asked: FigureRequest, frames: Frames | None) -> Drawn:
         rows = [row for number in TABLES_SHOWN for row in TABLES[number].rows_in(asked.edition)]
         failures = measure_missing(networks(rows), asked.output.runs)
         found = collect(rows, RunRecords(asked.output.runs))
+        reports = asked.output.reports
+        measurements = {network: evidence_files.settled(one, reports) for network, one in found.measurements.items()}
+        found = replace(found, measurements=measurements)
         files = evidence_files.behind(found)
         frames = {
             number: table_frame(TABLES[number], asked.edition, found.measurements, found.records, found.evaluations)
@@ -102,6 +105,7 @@ def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
 
     photograph = open_photograph(asked.image)
     found, failures = require_feature_maps(photograph, asked.weights, asked.output.runs)
+    found = [evidence_files.settled(one, asked.output.reports) for one in found]
     photograph.image.thumbnail((LARGEST_PX, LARGEST_PX))
     return Drawn(
         contents=figure_2_files(found, np.asarray(photograph.image)),
@@ -136,7 +140,8 @@ def _figure_5(asked: FigureRequest, _: Frames | None) -> Drawn:
 def _of_outlines(
     files: Callable[..., Mapping[str, str | bytes]], shown: Sequence[Network], asked: FigureRequest
 ) -> Drawn:
-    outlines = [outline_of(network, asked.output.runs) for network in shown]
+    output = asked.output
+    outlines = [evidence_files.settled(outline_of(network, output.runs), output.reports) for network in shown]
     return Drawn(contents=files(*outlines), evidence=[outline_path(Path(), network) for network in shown])
 
 

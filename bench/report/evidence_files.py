@@ -1,25 +1,79 @@
 """The evidence behind the reports: what they were made of, copied beside them, so that it travels with them.
 
 ``<reports>/evidence/`` is laid out as ``runs/`` is, without checkpoints and logs: with ``--runs`` pointed there, the
-same command writes the same reports again.
+same command writes the same reports again. A network that is measured once more with the same result keeps its older
+evidence, and the pages that show it, byte for byte.
 """
 
 import contextlib
+import dataclasses
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from bench.measure.collect import Collected
 from bench.report.evidence import FOLDER, LISTED_SEEDS
 from bench.results.evaluation import Evaluation
+from bench.results.feature_maps import FeatureMaps
+from bench.results.measurement import Complexity, Outline
 from bench.results.record import RunRecord
 from bench.results.store import (
     complexity_path,
     evaluation_path,
     evaluation_predictions_path,
     images_path,
+    load_complexity,
+    load_feature_maps,
+    load_outline,
     run_predictions_path,
 )
+
+M = TypeVar("M", Complexity, Outline, FeatureMaps)
+
+_MEASURED = ("complexity", "outlines", "feature_maps")
+"""folders of measurements"""
+
+_WHEN_AND_WHERE = ("machine", "measured_at", "versions", "checksum")
+"""what two measurements with the same result differ in"""
+
+
+def settled(found: M, reports: Path) -> M:
+    """The measurement that the reports' evidence holds, if it has the same result; else the one that was found.
+
+    Args:
+        found: of a network.
+        reports: the folder of reports.
+    """
+    try:
+        kept: Any = _kept(found, reports / FOLDER)
+    except ValueError:  # damaged, and so written anew
+        return found
+    return kept if kept and _result(dataclasses.asdict(kept)) == _result(dataclasses.asdict(found)) else found
+
+
+def _kept(found: Complexity | Outline | FeatureMaps, folder: Path) -> Complexity | Outline | FeatureMaps | None:
+    if isinstance(found, Complexity):
+        return load_complexity(folder, found.network)
+    if isinstance(found, Outline):
+        return load_outline(folder, found.network)
+    alike = (one for one in load_feature_maps(folder)[0] if one.feature_maps_id == found.feature_maps_id)
+    return next(alike, None)
+
+
+def _result(measured: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in measured.items() if name not in _WHEN_AND_WHERE}
+
+
+def _has_same_result(file: Path, content: bytes, kept: bytes) -> bool:
+    """Whether a measurement was kept already with another date, machine or version of a library."""
+    if file.parts[0] not in _MEASURED:
+        return False
+    try:
+        return _result(json.loads(content)) == _result(json.loads(kept))
+    except (ValueError, AttributeError, RecursionError):
+        return False
 
 
 def behind(found: Collected) -> list[Path]:
@@ -70,7 +124,8 @@ def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:
         except FileNotFoundError:
             continue
         with contextlib.suppress(FileNotFoundError):
-            if copy.read_bytes() == content:
+            kept = copy.read_bytes()
+            if kept == content or _has_same_result(file, content, kept):
                 continue
         copy.parent.mkdir(parents=True, exist_ok=True)
         # Not flushed as what is earned is: the original stays where it was.

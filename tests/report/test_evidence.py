@@ -459,6 +459,32 @@ def test_every_number_of_the_committed_loading_page():
     follow_loading(ROOT / "reports")
 
 
+def test_a_command_that_finds_the_same_leaves_committed_files_as_they_were(measured_once, run_all, tmp_path):
+    """As in a fresh clone, whose folder of runs is empty and whose machine is another."""
+    reports = tmp_path / "reports"
+    shutil.copytree(ROOT / "reports", reports)
+    for command in (["--table", 3], ["figure", 3]):
+        done = run_all(*command, "--runs", measured_once[1], "--reports", reports)
+        assert done.returncode == 0, done.stderr
+    for path in reports.rglob("*.*"):
+        if path.is_file():
+            assert path.read_bytes() == (ROOT / "reports" / path.relative_to(reports)).read_bytes(), path
+
+
+@pytest.mark.parametrize(("change", "is_kept"), [({"machine": "another"}, True), ({"params": 1}, False)])
+def test_evidence_is_written_anew_for_another_result_alone(tmp_path, change, is_kept):
+    older = complexity("resnet50", 25_557_032, 4_143_000_000)
+    newer = dataclasses.replace(older, measured_at="2026-11-25T00:00:00+00:00", **change)
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    save_complexity(reports / "evidence", older)
+    save_complexity(runs, newer)
+    file = complexity_path(Path(), older.network)
+    before = (reports / "evidence" / file).read_bytes()
+    assert evidence_files.settled(newer, reports) == (older if is_kept else newer)
+    evidence_files.keep(runs, reports, [file])
+    assert ((reports / "evidence" / file).read_bytes() == before) == is_kept
+
+
 def test_nothing_lies_in_the_evidence_that_no_page_names():
     reports = ROOT / "reports"
     named = unquote("\n".join(path.read_text() for path in [*reports.glob("*.md"), *reports.glob("*.csv")]))

@@ -441,7 +441,8 @@ def test_override():
         "lr=nan lr=-1 lr=0 mixup=-1 drop_path=5 crop_pct=0 crop_scale_min=2 warmup_epochs=-3 cooldown_epochs=-3 "
         "optimizer=foo auto_augment=foo random_erasing_mode=foo interpolation=nearest global_batch=0 "
         "auto_augment=rand auto_augment=rand-zzz auto_augment=rand-m9-mstd auto_augment=rand-m-9 auto_augment=v0x "
-        "auto_augment=rand-m9-m8 auto_augment=v0-m9 warmup_epochs=311 decay_epochs=30 epochs=3_0 epochs=\uff11\uff15 lr=\u0661"
+        "auto_augment=rand-m9-m8 auto_augment=v0-m9 warmup_epochs=311 decay_epochs=30 epochs=3_0 "
+        "epochs=\uff11\uff15 lr=\u0661"
     )
     for setting in impossible.split():
         with pytest.raises(RequestError, match=setting.partition("=")[0]):
