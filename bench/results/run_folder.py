@@ -25,6 +25,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from bench.results.progress import Progress
 from bench.results.record import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
@@ -38,6 +39,7 @@ from bench.results.store import (
     write_atomically,
 )
 from bench.spec.errors import RequestError
+from bench.spec.regular_files import open_regular, regular_file
 from bench.spec.run import RunSpec, Weights
 
 HEARTBEAT_S = 15.0
@@ -444,7 +446,8 @@ def _checksum_path(checkpoint: Path) -> Path:
 
 def _recorded_checksum(checkpoint: Path) -> str | None:
     try:
-        return _checksum_path(checkpoint).read_text().split()[0]
+        with regular_file(_checksum_path(checkpoint)) as file:
+            return file.read().decode().split()[0]
     except (OSError, IndexError, UnicodeDecodeError):
         return None
 
@@ -454,8 +457,26 @@ def _unsound(path: Path) -> str:
     expected = _recorded_checksum(path)
     if expected is None:
         return "its checksum is missing"
-    found = sha256_of(path)
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        return error.strerror or str(error)
     return "" if found == expected else f"checksum {found[:8]} is not the recorded {expected[:8]}"
+
+
+def open_lock(folder: Path) -> IO[str]:
+    """The file in a folder that whoever works in it locks, made if need be; a link in its place is not followed.
+
+    Raises:
+        RequestError: it cannot be opened, or is no regular file.
+    """
+    path = folder / "lock"
+    try:
+        return open_regular(path, "a", follow=False)
+    except OSError as error:
+        raise RequestError(
+            f"{path}: {error.strerror}; move it away, or choose another folder with --runs DIR"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -473,7 +494,7 @@ def own(folder: Path, beat_s: float = HEARTBEAT_S) -> Iterator[OwnedRun]:
     overtaken = _is_older_copy(last_owner(folder))
     if overtaken:
         (folder / "lock").unlink(missing_ok=True)  # it may hold that one for ever; the token keeps it from writing
-    with (folder / "lock").open("w") as lock:
+    with open_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -24,6 +24,7 @@ from bench.results.feature_maps import FeatureMaps, FeatureSource, LayerMaps
 from bench.results.measurement import Complexity, LayerShape, Outline
 from bench.results.record import BROKEN_SEAL, NO_SEAL, Fingerprint
 from bench.spec.errors import RequestError
+from bench.spec.regular_files import regular_file
 from bench.spec.run import Network, Weights
 
 M = TypeVar("M", Complexity, Outline)
@@ -62,8 +63,12 @@ def replace(temporary: Path, path: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file's content."""
-    with path.open("rb") as file:
+    """Hex digest of a regular file's content.
+
+    Raises:
+        OSError: it is not there, not a regular file, or cannot be read; names it.
+    """
+    with regular_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

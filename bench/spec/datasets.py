@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.spec.class_names import WORDNET_IDS
 from bench.spec.contents import DATASETS
 from bench.spec.errors import RequestError, unknown
+from bench.spec.regular_files import regular_file
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """of the files that count as images: torchvision's IMG_EXTENSIONS"""
@@ -284,10 +285,15 @@ def annotations(folder: Path) -> dict[str, str]:
     """Classes of Tiny ImageNet's validation images by file name in ``images``, of those that are there.
 
     Raises:
-        RequestError: the file with the classes is damaged.
+        RequestError: the file with the classes is damaged, or cannot be read.
     """
     path = folder / _ANNOTATIONS
-    rows = [line.split("\t") for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    try:
+        with regular_file(path) as file:
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError as error:
+        raise RequestError(f"{path}: {error.strerror}; unpack tiny-imagenet-200.zip again") from error
+    rows = [line.split("\t") for line in lines if line.strip()]
     if damaged := next((row for row in rows if len(row) < 2), None):
         raise RequestError(f"{path}: line {damaged[0]!r} is no file and class; unpack tiny-imagenet-200.zip again")
     there = {path.name for path in (folder / "images").glob("*")}

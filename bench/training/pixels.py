@@ -10,6 +10,8 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
+from bench.spec.regular_files import regular_file
+
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints what it logs between our lines
 
 
@@ -22,8 +24,8 @@ def no_warnings() -> Iterator[None]:
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """The image of a file, decoded, with the pixels as they are in it."""
-    with Path(path).open("rb") as file:
+    """The image of a regular file, decoded, with the pixels as they are in it."""
+    with regular_file(path) as file:
         return decode(file)
 
 

@@ -1,12 +1,14 @@
 """What to ask of Slurm: from slurm.toml, and from ``--slurm KEY=VALUE``, which outranks it."""
 
 import fnmatch
+import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench.launch.slurm import client as slurm
 from bench.spec.errors import RequestError, unknown
+from bench.spec.regular_files import regular_file
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -82,7 +84,7 @@ class Settings:
     """
 
     def __init__(self, given: Sequence[str], file: Path = FILE) -> None:
-        self._general, self._networks = _read_file(file) if file.exists() else ({}, {})
+        self._general, self._networks = _read_file(file) if os.path.lexists(file) else ({}, {})
         self._given: dict[str, object] = {}
         for pair in given:
             key, separator, text = pair.partition("=")
@@ -113,8 +115,11 @@ def tasks_per_node(shape: Mapping[str, object]) -> int:
 
 def _read_file(file: Path) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
     try:
-        document = tomllib.loads(file.read_text())
-    except (OSError, ValueError) as error:
+        with regular_file(file) as opened:
+            document = tomllib.load(opened)
+    except OSError as error:
+        raise RequestError(f"{file}: {error.strerror}; docs/slurm.md shows one") from error
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"{file}: {error}; docs/slurm.md shows one") from error
     networks = document.pop("networks", {})
     if not isinstance(networks, dict) or not all(isinstance(values, dict) for values in networks.values()):

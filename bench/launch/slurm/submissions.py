@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.results.run_folder import open_lock
 from bench.results.store import write_atomically
 from bench.spec.errors import RequestError
 
@@ -106,7 +107,7 @@ def planning(folder: Path) -> Iterator[None]:
     """
     folder = folder / "jobs"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with open_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
