@@ -1,54 +1,46 @@
-"""The authors' checkpoint files, read without running anything that they hold.
+"""Weights from files, put into the networks that they fit.
 
-A file of theirs is a dictionary with the weights under ``state_dict_ema`` or ``state_dict`` (ImageNet) or ``net``
-(CIFAR), names perhaps prefixed ``module.``, beside epoch, accuracy and an ``argparse.Namespace``.
+The authors' files are dictionaries with the weights under ``state_dict_ema`` or ``state_dict`` (ImageNet) or ``net``
+(CIFAR), names perhaps prefixed ``module.``, beside epoch, accuracy and an ``argparse.Namespace``. Those of others have
+other keys, and the prefixes of whatever the network was wrapped in.
 """
 
-import argparse
-import functools
-import hashlib
-import io
-import pickle
-import re
-import types
-import zipfile
-from collections.abc import Iterable, Mapping, Set
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PosixPath
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-import safetensors.torch
-import timm
-import torch
+from timm.models import adapt_input_conv
 from timm.models.vgg import VGG
 from torch import Tensor, nn
 
-from models.t2t_vit import T2TViT, fit_checkpoint
+from models.checkpoint_files import CheckpointError, ForeignFile, read_data
+from models.checkpoint_keys import plain_names, weights_in
+from models.fitting_networks import (
+    BATCHES,
+    RGB,
+    fitting_networks,
+    head_parameters,
+    image_channels,
+    misfit,
+    missing_and_unknown,
+    shapes_of,
+)
+from models.t2t_vit import T2TViT, fit_checkpoint, positions_grid
+from models.tokens import STRIDE
 
-__all__ = ["Checkpoint", "CheckpointError", "Fit", "head_parameters", "load_into", "networks_of", "read_checkpoint"]
-
-_KEYS = ("state_dict_ema", "ema", "state_dict", "net", "model", "network")
-"""where weights lie in a file, the preferred first: DeiT and others have ``model``, this suite's runs ``ema`` and
-``network``"""
-
-
-_numpy_scalar = np.float64(0).__reduce__()[0]
-
-_DATA: list[Any] = [
-    argparse.Namespace,  # in every file of the authors
-    types.SimpleNamespace,
-    PosixPath,
-    # An accuracy that was saved as it came from numpy.
-    np.dtype,
-    *((_numpy_scalar, f"numpy.{core}.multiarray.scalar") for core in ("_core", "core")),  # today's numpy, and 1.x
-    *{type(np.dtype(kind)) for kind in (np.bool_, np.int32, np.int64, np.float16, np.float32, np.float64)},
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "Fit",
+    "ForeignFile",
+    "head_parameters",
+    "img_size",
+    "load_into",
+    "misfit",
+    "networks_of",
+    "read_checkpoint",
 ]
-"""what may lie beside the weights: to make one of these runs nothing"""
-
-
-class CheckpointError(ValueError):
-    """A file that cannot be used, and why, in one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +49,11 @@ class Checkpoint:
 
     path: str
     weights: Mapping[str, Tensor]
-    """by parameter, without ``module.``"""
+    """by parameter, without the parts that wrappers add and without what all names begin with"""
     key: str
     """where they lay in the file; empty if it is nothing but weights"""
+    prefix: str = ""
+    """what all names in the file begin with, ``module.`` or ``model._orig_mod.`` for example"""
     sha256: str = ""
     """of the file, over the bytes that the weights were read from; empty if they are of no released file"""
 
@@ -70,97 +64,38 @@ class Fit:
 
     resized: tuple[str, ...] = ()
     """position tables that were resized to the network's grid"""
+    grid: tuple[int, int] | None = None
+    """rows and columns of tokens that a T2T-ViT's table was taken to be of: it does not say"""
+    adapted: tuple[str, ...] = ()
+    """first convolutions that were adapted to the network's number of image channels, as timm does"""
     left_out: tuple[str, ...] = ()
     """parameters of a head for another number of classes: the network keeps its own, if it has one"""
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a file's weights on the CPU, and the file once.
+    """Read a file's weights on the CPU, and the file once; nothing that it holds is run.
 
-    A file in torch's format of today carries checksums, and these are tested; one from before torch 1.6 has none,
-    nor has one of safetensors.
+    Averaged weights are preferred to those they are the average of. Prefixes of wrappers, as DistributedDataParallel,
+    torch.compile and Lightning have them, are taken off, and so is anything else that all names begin with.
 
     Raises:
-        CheckpointError: it is not a whole checkpoint, it holds no weights, or reading it would run code.
-        OSError: it is not there, or cannot be read.
+        CheckpointError: it is not a whole checkpoint, it holds no weights or several, or reading it would run code.
+        OSError: it is not there, not a regular file, or cannot be read; names it.
     """
+    data = read_data(path)
     try:
-        content = Path(path).read_bytes()
-    except MemoryError as error:
-        raise CheckpointError(f"{path}: more than this machine's memory holds") from error
-    saved = _load(path, content)
-    found = {key: saved[key] for key in _KEYS if isinstance(saved, Mapping) and isinstance(saved.get(key), Mapping)}
-    key = next((key for key, weights in found.items() if weights), "")
-    weights = found[key] if key else saved
-    if not isinstance(weights, Mapping) or not weights or not all(_is_weight(*item) for item in weights.items()):
-        raise CheckpointError(f"{path}: no weights in it, neither under {', '.join(_KEYS)} nor by themselves")
-    plain = {name.removeprefix("module."): value for name, value in weights.items()}
-    if len(plain) < len(weights):
-        raise CheckpointError(f"{path}: names with and without module. in one file; which are meant is not known")
-    return Checkpoint(path=str(path), weights=plain, key=key, sha256=hashlib.sha256(content).hexdigest())
-
-
-def _load(path: str | Path, content: bytes) -> object:
-    """What a file holds, of data alone."""
-    try:
-        if Path(path).suffix == ".safetensors":
-            return safetensors.torch.load(content)
-        if zipfile.is_zipfile(io.BytesIO(content)):
-            _test_checksums(path, content)
-        with torch.serialization.safe_globals(_DATA):
-            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except CheckpointError:
-        raise
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: {_refusal(content, str(error))}") from error
-    except Exception as error:  # damaged bytes end in whatever the reader makes of them
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CheckpointError(f"{path}: not a whole checkpoint ({reason}); fetch it again") from error
-
-
-def _test_checksums(path: str | Path, content: bytes) -> None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as file:
-            damaged = file.testzip()
-    except Exception as error:
-        raise CheckpointError(f"{path}: not a whole checkpoint ({error}); fetch it again") from error
-    if damaged:
-        raise CheckpointError(f"{path}: not a whole checkpoint (the checksum of {damaged} is wrong); fetch it again")
-
-
-def _is_weight(name: object, value: object) -> bool:
-    """Whether it can be copied into a network as it stands."""
-    return (
-        isinstance(name, str)
-        and isinstance(value, Tensor)
-        and value.layout is torch.strided
-        and value.device.type == "cpu"
-        and not (value.is_complex() or value.is_quantized)
-    )
-
-
-def _refusal(content: bytes, error: str) -> str:
-    try:
-        wanted = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content))
-    except Exception:  # a format too old to look into, or damaged
-        wanted = []
-    known = {one[1] if isinstance(one, tuple) else f"{one.__module__}.{one.__qualname__}" for one in _DATA}
-    wanted = [name for name in wanted if name not in known] or re.findall(r"GLOBAL (\S+)", error)[:1]
-    if not wanted:
-        return "not a checkpoint that can be read without running it; fetch it again"
-    return f"refused: reading it would call {', '.join(wanted)}, which weights do not need"
-
-
-def head_parameters(network: nn.Module, names: Iterable[str]) -> list[str]:
-    """Those of the names of parameters that belong to a timm network's head, or heads."""
-    classifier = network.pretrained_cfg["classifier"]  # type: ignore[index]  # timm gives every network one
-    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    return [name for name in names if name.rpartition(".")[0] in heads]
+        key, weights = weights_in(data.saved, data.size)
+        plain, prefix = plain_names(weights)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    named = {plain[name]: value for name, value in weights.items()}
+    return Checkpoint(path=str(path), weights=named, key=key, prefix=prefix, sha256=data.sha256)
 
 
 def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
     """Give a network a file's weights, its positions resized and a head for other classes left out.
 
+    A first convolution for images with 3 channels is adapted to a network for images with other channels, as timm does.
     The network is as it was after an error.
 
     Args:
@@ -168,42 +103,82 @@ def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
         checkpoint: from ``read_checkpoint``.
 
     Raises:
-        CheckpointError: names or shapes do not fit; says what does not, and which of our networks it would fit.
+        CheckpointError: names or shapes do not fit; says what does not, and which of our networks it would fit. Or a
+            parameter is not finite.
     """
     own, weights = network.state_dict(), dict(checkpoint.weights)
     if isinstance(network, VGG):
         weights = _with_convolutions(weights)
+    names = {plain: name for name, plain in plain_names(own)[0].items()}  # a network may have such parts of its own
+    weights = {names.get(name, name): value for name, value in weights.items()}
     head = head_parameters(network, own)
     left_out = [] if head else head_parameters(network, weights)
     for name in left_out:
         del weights[name]
     # Files from before torch 0.4.1 have none, and only training with a cumulative average reads them.
-    weights = {name: own[name] for name in own if name.endswith(_BATCHES)} | weights
+    weights = {name: own[name] for name in own if name.endswith(BATCHES)} | weights
     missing, unknown = [name for name in own if name not in weights], [name for name in weights if name not in own]
     if missing or unknown:
-        parts = (("missing", missing), ("unknown", unknown))
-        what = "; ".join(f"{len(names)} {kind}, as {names[0]}" for kind, names in parts if names)
-        others = ", ".join(networks_of(checkpoint)) or "no network of this package"
-        raise CheckpointError(f"{checkpoint.path}: its weights are not this network's ({what}); they fit {others}")
+        what = missing_and_unknown(missing, unknown)
+        behind = f", all behind {checkpoint.prefix}" if checkpoint.prefix else ""
+        raise CheckpointError(
+            f"{checkpoint.path}: its weights are not this network's ({what}{behind}); they fit {_which(checkpoint)}"
+        )
     other = [name for name in head if own[name].shape != weights[name].shape]
     left_out += other
     weights |= {name: own[name] for name in other}
-    resized: list[str] = []
+    weights, adapted = _with_channels(weights, network, own, checkpoint.path)
+    resized: tuple[str, ...] = ()
+    grid = network.grid_size if isinstance(network, T2TViT) else None
     if isinstance(network, T2TViT) and weights["pos_embed"].shape != own["pos_embed"].shape:
         try:
+            grid, resized = positions_grid(weights["pos_embed"], network), ("pos_embed",)
             weights = fit_checkpoint(weights, network)
-        except (ValueError, IndexError, RuntimeError) as error:
+        except (ValueError, RuntimeError) as error:
             raise CheckpointError(f"{checkpoint.path}: {error}") from error
-        resized = ["pos_embed"]
     for name, value in weights.items():
         if value.shape != own[name].shape or value.is_floating_point() != own[name].is_floating_point():
-            others = ", ".join(networks_of(checkpoint)) or "no network of this package as it is registered"
             raise CheckpointError(
                 f"{checkpoint.path}: {name} is {tuple(value.shape)}, {value.dtype}, and this network's is "
-                f"{tuple(own[name].shape)}, {own[name].dtype}; the file fits {others}"
+                f"{tuple(own[name].shape)}, {own[name].dtype}; the file fits {_which(checkpoint)}"
+            )
+    for name, _ in network.named_parameters():
+        if name not in left_out and not weights[name].to(own[name].dtype).isfinite().all():
+            raise CheckpointError(
+                f"{checkpoint.path}: {name} is not finite, as after a training that diverged; give earlier weights"
             )
     network.load_state_dict(weights)
-    return Fit(resized=tuple(resized), left_out=tuple(left_out))
+    return Fit(resized=resized, grid=grid, adapted=adapted, left_out=tuple(left_out))
+
+
+def _which(checkpoint: Checkpoint) -> str:
+    return ", ".join(networks_of(checkpoint)) or f"no network of this package, {misfit(checkpoint.weights)}"
+
+
+def _with_channels(
+    weights: dict[str, Tensor], network: nn.Module, own: Mapping[str, Tensor], path: str
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Weights whose first convolutions are for as many image channels as the network's, and the names of those adapted.
+
+    Raises:
+        CheckpointError: the weights are for images with other channels, and cannot be adapted.
+    """
+    first = network.pretrained_cfg.get("first_conv") or ()  # type: ignore[union-attr,operator]
+    convolutions = {f"{name}.weight" for name in ([first] if isinstance(first, str) else first)} & own.keys()
+    adapted = {
+        name: adapt_input_conv(own[name].shape[1], weights[name])
+        for name in convolutions
+        if own[name].ndim == weights[name].ndim == 4 and weights[name].shape[1] == RGB != own[name].shape[1]
+    }
+    of_first = max((own[name].shape[1] for name in convolutions), default=RGB)
+    channels = network.in_chans if isinstance(network, T2TViT) else of_first
+    shapes, here = shapes_of(weights | adapted), shapes_of(own)
+    if (others := image_channels(shapes, here, {"pos_embed"}, channels)) is not None:
+        raise CheckpointError(
+            f"{path}: trained with in_chans={others}, and this network has in_chans={channels}; create it with "
+            f"in_chans={others}, or give other weights"
+        )
+    return weights | adapted, tuple(sorted(adapted))
 
 
 def _with_convolutions(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -228,31 +203,21 @@ def networks_of(checkpoint: Checkpoint, others: Iterable[str] = ()) -> list[str]
         checkpoint: from ``read_checkpoint``.
         others: names of timm's networks to try as well.
     """
-    weights = {name: value for name, value in checkpoint.weights.items() if not name.endswith(_BATCHES)}
-    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-    ours = [name for module in ("t2t_vit", "vit") for name in timm.list_models(module=module)]
-    return [name for name in dict.fromkeys([*ours, *others]) if _alike(shapes, *_shapes(name))]
+    return fitting_networks(checkpoint.weights, others)
 
 
-_BATCHES = ".num_batches_tracked"
-"""how the name of a norm's counter ends, which files from before torch 0.4.1 have not"""
+def img_size(checkpoint: Checkpoint) -> int:
+    """Side of the images that a network of this package was trained on, in pixels, as its table of positions tells.
 
-
-def _alike(shapes: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, ...]], head: Set[str]) -> bool:
-    if shapes.keys() != own.keys():
-        return False
-    differ = {name for name in own if shapes[name] != own[name]}
-    if any(len(shapes[name]) != len(own[name]) for name in differ):
-        return False
-    return all(name == "pos_embed" or name in head for name in differ) and (
-        "pos_embed" not in differ or shapes["pos_embed"][2] == own["pos_embed"][2]
-    )
-
-
-@functools.cache
-def _shapes(name: str) -> tuple[dict[str, tuple[int, ...]], frozenset[str]]:
-    """Names and shapes of a network's state dict, and the names of its head, or heads."""
-    with torch.device("meta"):
-        network = timm.create_model(name)
-    own = {key: tuple(value.shape) for key, value in network.state_dict().items() if not key.endswith(_BATCHES)}
-    return own, frozenset(head_parameters(network, own))
+    Raises:
+        CheckpointError: they were not square, or the table is of no image.
+    """
+    prefix_tokens = sum(name in checkpoint.weights for name in ("cls_token", "dist_token"))
+    tokens = checkpoint.weights["pos_embed"].shape[1] - prefix_tokens
+    side = math.isqrt(max(tokens, 0))
+    if tokens < 1 or side**2 != tokens:
+        raise CheckpointError(
+            f"{checkpoint.path}: pos_embed has positions of {tokens} image tokens, which are of no square image; give "
+            "weights that were trained on square ones"
+        )
+    return STRIDE * side

@@ -8,6 +8,7 @@ arXiv 2101.11986. Parameter names and shapes are those of yitu-opensource/T2T-Vi
 ImageNet checkpoints load with ``strict=True``.
 """
 
+import logging
 import math
 import operator
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from models.formulation import Formulated, is_plain
 from models.tokens import STRIDE, create_tokens, grid_size, to_map
 
 __all__ = ["T2TViT", "sinusoid_positions"]
+
+_logger = logging.getLogger(__name__)
 
 
 def sinusoid_positions(num_positions: int, dim: int) -> Tensor:
@@ -340,24 +343,50 @@ def _resize_positions(pos_embed: Tensor, prefix_tokens: int, old: tuple[int, int
     )
 
 
-def fit_checkpoint(state_dict: dict[str, Tensor], model: T2TViT) -> dict[str, Tensor]:
-    """Resize a checkpoint's position table, taken to be square, where it does not fit the model's.
+def positions_grid(positions: Tensor, model: T2TViT) -> tuple[int, int]:
+    """Rows and columns of tokens that a checkpoint's position table is taken to be of.
+
+    Those of a square if their number is a square's, else of the shape of the model's grid: the table does not say.
+
+    Args:
+        positions: (1, P + N, C).
+        model: that it is to be resized for, with P prefix tokens.
 
     Raises:
-        ValueError: the table is of no square grid.
+        ValueError: it is no such table, or N is the number of neither.
+    """
+    prefix, (rows, columns) = model.num_prefix_tokens, model.grid_size
+    if positions.ndim != 3 or len(positions) != 1 or positions.shape[1] <= prefix:
+        raise ValueError(
+            f"pos_embed of the checkpoint is {tuple(positions.shape)}, and a table of positions is (1, {prefix} + "
+            "tokens of an image, channels)"
+        )
+    tokens = positions.shape[1] - prefix
+    square, alike = math.isqrt(tokens), math.isqrt(tokens * rows // columns)
+    if square**2 == tokens:
+        return square, square
+    if alike and tokens % alike == 0 and alike * columns == tokens // alike * rows:
+        return alike, tokens // alike
+    nor = "" if rows == columns else f", nor of one like {rows} x {columns}"
+    raise ValueError(
+        f"pos_embed of the checkpoint has {positions.shape[1]} positions, of which {prefix} are this network's prefix "
+        f"tokens: the other {tokens} are of no square grid{nor}; choose the network and img_size that it was trained "
+        "with"
+    )
+
+
+def fit_checkpoint(state_dict: dict[str, Tensor], model: T2TViT) -> dict[str, Tensor]:
+    """Resize a checkpoint's position table to the model's grid, where it is of another one.
+
+    Raises:
+        ValueError: as ``positions_grid``.
     """
     positions = state_dict.get("pos_embed")
     if positions is None or positions.shape == model.pos_embed.shape:
         return state_dict
-    tokens = positions.shape[1] - model.num_prefix_tokens
-    side = round(max(tokens, 0) ** 0.5)
-    if side**2 != tokens or not tokens:
-        raise ValueError(
-            f"pos_embed of the checkpoint has {positions.shape[1]} positions, of which {model.num_prefix_tokens} are "
-            f"this network's prefix tokens: the other {tokens} are of no square grid; choose the network and img_size "
-            "that it was trained with"
-        )
-    resized = _resize_positions(positions, model.num_prefix_tokens, (side, side), model.grid_size)
+    grid = positions_grid(positions, model)
+    _logger.info("pos_embed is taken to be of %d x %d tokens", *grid)
+    resized = _resize_positions(positions, model.num_prefix_tokens, grid, model.grid_size)
     return {**state_dict, "pos_embed": resized}
 
 

@@ -213,19 +213,19 @@ def _given(path: Path, known: Sequence[FeatureMaps], runs: Path) -> FeatureMaps 
 def _of_file(path: Path, known: Sequence[FeatureMaps]) -> FeatureMaps | Missing:
     try:
         sha256 = sha256_of(path)
+        for one in known:
+            if not one.source.run_id and one.source.weights and one.source.weights.sha256 == sha256:
+                return one
+        from models.checkpoints import CheckpointError, read_checkpoint
+
+        try:
+            checkpoint = read_checkpoint(path)
+        except CheckpointError as error:
+            raise RequestError(f"--weights {error}") from error
     except OSError as error:
         raise RequestError(
             f"--weights {path}: {error.strerror}; give a file of weights, or the folder or id of a finished run"
         ) from error
-    for one in known:
-        if not one.source.run_id and one.source.weights and one.source.weights.sha256 == sha256:
-            return one
-    from models.checkpoints import CheckpointError, read_checkpoint
-
-    try:
-        checkpoint = read_checkpoint(path)
-    except CheckpointError as error:
-        raise RequestError(f"--weights {error}") from error
     model = _model_of(checkpoint)
     classes = next((len(checkpoint.weights[name]) for name in _HEADS if name in checkpoint.weights), 0)
     dataset = next((name for name in _BY_CLASSES if DATASETS[name].num_classes == classes), "imagenet")
@@ -249,13 +249,16 @@ def _model_of(checkpoint: "Checkpoint") -> str:
     Raises:
         RequestError: they fit none, or several.
     """
-    from models.checkpoints import networks_of
+    from models.checkpoints import misfit, networks_of
 
     fitting = networks_of(checkpoint) or networks_of(checkpoint, others=dict.fromkeys(run.model for run in _runs()))
     released = {run.model for run in RELEASED}
     fitting = [name for name in fitting if name in released] or fitting
     if not fitting:
-        raise RequestError(f"--weights {checkpoint.path}: they fit no network of this suite; give those of one")
+        raise RequestError(
+            f"--weights {checkpoint.path}: they fit no network of this suite, {misfit(checkpoint.weights)}; give those "
+            "of one"
+        )
     if len(fitting) > 1:
         raise RequestError(
             f"--weights {checkpoint.path}: they fit {' and '.join(fitting)}; give the folder of their run, which says "
@@ -265,11 +268,29 @@ def _model_of(checkpoint: "Checkpoint") -> str:
 
 
 def _img_size(checkpoint: "Checkpoint") -> int:
-    """The resolution that a table of positions is for, of patches of 16 pixels; 224 where there is none."""
+    """The resolution that a table of positions is for; 224 where there is none.
+
+    Raises:
+        RequestError: it is for no square image, or for one too large to look at.
+    """
+    from models.checkpoints import CheckpointError, img_size
+
     if "pos_embed" not in checkpoint.weights:
         return 224
-    prefix_tokens = sum(name in checkpoint.weights for name in ("cls_token", "dist_token"))
-    return 16 * round((checkpoint.weights["pos_embed"].shape[1] - prefix_tokens) ** 0.5)
+    try:
+        side = img_size(checkpoint)
+    except CheckpointError as error:
+        raise RequestError(f"--weights {error}") from error
+    if side > LARGEST_PX:
+        raise RequestError(
+            f"--weights {checkpoint.path}: pos_embed is for images of {side} px, and Figure 2 is of {LARGEST_PX} px at "
+            "most; give other weights"
+        )
+    return side
+
+
+LARGEST_PX = 1024
+"""the attention in a network takes memory by the fourth power of it"""
 
 
 def _runs() -> list[RunSpec]:

@@ -1,5 +1,6 @@
 """Files of released weights: found in a folder by name or by content, and timm's in the hub's cache or on the hub."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +12,17 @@ from bench.results.store import sha256_of
 from bench.spec.contents import DATASETS
 from bench.spec.run import Network, RunSpec
 from bench.spec.table import Released
-from models.checkpoints import Checkpoint, CheckpointError, networks_of, read_checkpoint
+from models.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    ForeignFile,
+    img_size,
+    misfit,
+    networks_of,
+    read_checkpoint,
+)
 
-SUFFIXES = (".pth", ".pt", ".tar", ".bin", ".safetensors")
+SUFFIXES = (".pth", ".pt", ".ckpt", ".tar", ".bin", ".safetensors")
 """of files that are looked at"""
 
 HUB_PATIENCE_S = 5
@@ -78,8 +87,10 @@ def find(folder: Path, wanted: Iterable[RunSpec], released: Mapping[RunSpec, Rel
     """
     findings, wanted = Findings(), list(dict.fromkeys(wanted))
     by_name = {name: run for run, weights in released.items() for name in _names(weights)}
-    files = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
-    files = list({path.resolve(): path for path in reversed(files)}.values())[::-1]  # a link and its target are one
+    there = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    findings.unwanted += [f"{path} is a folder, and no file of weights" for path in there if path.is_dir()]
+    by_place = {os.path.realpath(path): path for path in reversed(there) if not path.is_dir()}
+    files = list(by_place.values())[::-1]  # a link and its target are one
     named = [(path, by_name[path.name]) for path in files if path.name in by_name]
     for path, run in named:
         if run not in wanted:
@@ -91,11 +102,11 @@ def find(folder: Path, wanted: Iterable[RunSpec], released: Mapping[RunSpec, Rel
     for path in files:
         if path.name in by_name:
             continue
-        if not _may_hold_weights(path):  # an archive, say, and perhaps too large to read
-            findings.unwanted.append(f"{path} is no file of weights")
-            continue
         try:
             checkpoint = read_checkpoint(path)
+        except ForeignFile:
+            findings.unwanted.append(f"{path} is no file of weights")
+            continue
         except (CheckpointError, OSError) as error:
             findings.failures.append(_line(error))
             continue
@@ -126,20 +137,16 @@ def _take(findings: Findings, several: list[Found]) -> None:
     if not several:
         return
     findings.settled.add(several[0].run)
-    if len({sha256_of(found.path) for found in several}) > 1:
+    try:
+        differ = len(several) > 1 and len({sha256_of(found.path) for found in several}) > 1
+    except OSError as error:
+        findings.failures.append(_line(error))
+        return
+    if differ:
         paths = " and ".join(str(found.path) for found in several)
         findings.failures.append(f"{paths} are both of {_what(several[0].run)}; keep one of them there")
     else:
         findings.found.append(several[0])
-
-
-def _may_hold_weights(path: Path) -> bool:
-    """Whether it begins as torch's files of today, or those from before 1.6, or is named as one of safetensors."""
-    try:
-        with path.open("rb") as file:
-            return path.suffix == ".safetensors" or file.read(2).startswith((b"PK", b"\x80"))
-    except OSError:
-        return True  # reading it says what is wrong
 
 
 def _what(run: RunSpec) -> str:
@@ -160,15 +167,17 @@ def _identify(checkpoint: Checkpoint, released: Mapping[RunSpec, Released]) -> t
         return None, "is a checkpoint of this suite, which its run's own row reports"
     names = networks_of(checkpoint)
     if not names:
-        return None, "fits no network that is known by its weights"
+        return None, f"fits no network that is known by its weights, {misfit(checkpoint.weights)}"
     classes = checkpoint.weights["head.weight"].shape[0] if "head.weight" in checkpoint.weights else 0
-    prefix = sum(name in checkpoint.weights for name in ("cls_token", "dist_token"))
-    side = 16 * (checkpoint.weights["pos_embed"].shape[1] - prefix) ** 0.5
+    try:
+        side = img_size(checkpoint)
+    except CheckpointError:
+        return None, f"fits {' or '.join(names)}, and its positions are of no square image"
     for run in released:
         known = run.network in [Network(name, img_size=run.img_size) for name in names]
         if known and run.img_size == side and DATASETS[run.dataset].num_classes == classes:
             return run, ""
-    return None, f"fits {' or '.join(names)} at {side:g} px with {classes} classes, of which no weights were released"
+    return None, f"fits {' or '.join(names)} at {side} px with {classes} classes, of which no weights were released"
 
 
 class NotToBeHad(Exception):

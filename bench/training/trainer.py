@@ -580,7 +580,8 @@ class Training:
         elif paths[1]:
             fit = self.state.load_weights(paths[1])
             classes = f"a new head for {self.known.num_classes} classes: {', '.join(fit.left_out)}"
-            positions = f"positions for {self.spec.img_size} px: {', '.join(fit.resized)}"
+            grid = f", from those of {' x '.join(map(str, fit.grid))} tokens" if fit.grid else ""
+            positions = f"positions for {self.spec.img_size} px: {', '.join(fit.resized)}{grid}"
             kept = f"the head for {self.known.num_classes} classes is the file's: it is for as many"
             events = (
                 ("new head", classes, fit.left_out),

@@ -307,6 +307,27 @@ def test_weights_that_fit_none_or_several_are_refused():
         _model_of(shapes_of("test_vit"))
 
 
+@pytest.mark.parametrize(
+    ("positions", "words"),
+    [
+        (torch.zeros(1, 0, 256), "of no square image"),
+        (torch.zeros(1, 1, 256), "of no square image"),
+        (torch.zeros(1, 99, 256), "of no square image"),
+        (torch.zeros(1, 1, 1).expand(1, 1 + 10**10, 256), "more values than the file holds"),
+        (torch.zeros(1, 1 + 65**2, 256), "is for images of 1040 px, and Figure 2 is of 1024 px at most"),
+    ],
+)
+def test_positions_of_no_image_to_look_at_are_one_line(positions, words, tmp_path, capsys):
+    path = tmp_path / "file.pth"
+    torch.save(timm.create_model("t2t_vit_7").state_dict() | {"pos_embed": positions}, path)
+    arguments = ["figure", "2", "--weights", path, "--runs", tmp_path / "runs", "--reports", tmp_path]
+    assert bench.cli.main.main([str(argument) for argument in arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--weights" in line
+    assert "file.pth" in line
+    assert words in line
+
+
 def test_the_crop_is_that_of_the_networks_own_recipe():
     assert _recipe("resnet50", "imagenet").crop_pct == 0.875
     assert _recipe("t2t_vit_14", "cifar10").name == "cifar_transfer"
@@ -404,6 +425,7 @@ def test_a_photograph_of_16_bits_is_scaled_and_one_of_no_known_range_refused(tmp
         (["figure", "2", "--image", "tests"], ["--image tests: Is a directory"]),
         (["figure", "2", "--weights", "nowhere"], ["--weights nowhere: No such file", "id of a finished run"]),
         (["figure", "2", "--weights", "README.md"], ["--weights README.md:"]),
+        (["figure", "2", "--weights", "/dev/zero"], ["--weights /dev/zero: not a regular file; give a file"]),
         (["figure", "2", "--weights", "tests"], ["--weights tests: no run's folder (no spec.json)"]),
     ],
 )

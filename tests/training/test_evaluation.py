@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from bench.training.released_weights import find
 from bench.training.signals import Interrupted, Stop
 from models.checkpoints import read_checkpoint
 from tests.conftest import ROOT
+from tests.models.test_checkpoint_files import TYPE_WITH_OBJECTS, with_pickle
 from tests.models.test_checkpoints import Malicious, save
 
 RUNS = {row.name: row.run for number in (2, 3, 4, 5, 6) for row in TABLES[number].rows if row.run}
@@ -294,7 +296,50 @@ def test_what_is_no_file_of_released_weights_stops_nothing(seven, tmp_path):
     told = "\n".join(findings.unwanted)
     assert "ILSVRC2012_img_val.tar is no file of weights" in told
     assert "epoch-00001-step-0000001.pt is a checkpoint of this suite" in told
-    assert told.count("fits no network that is known by its weights") == 2
+    assert told.count("fits no network that is known by its weights, of which t2t_vit_7 is nearest") == 2
+
+
+def test_odd_files_are_told_of_beside_those_that_are_evaluated(seven, tmp_path):
+    """What is no regular file, of no square grid, of several networks, damaged or hostile; the rest goes on."""
+    weights = timm.create_model("t2t_vit_7").state_dict()
+    wrapped = {"state_dict": {f"model._orig_mod.{name}": value for name, value in seven[1].state_dict().items()}}
+    torch.save(wrapped | {"pytorch-lightning_version": "2.4"}, tmp_path / "last.ckpt")
+    os.mkfifo(tmp_path / "pipe.pth")
+    os.mkfifo(tmp_path / "76.5_T2T_ViT_12.pth.tar")
+    (tmp_path / "zero.bin").symlink_to("/dev/zero")
+    (tmp_path / "gone.pt").symlink_to("/nowhere")
+    (tmp_path / "loop.pt").symlink_to(tmp_path / "loop.pt")
+    (tmp_path / "folder.pth").mkdir()
+    (tmp_path / "empty.pth").touch()
+    (tmp_path / "hostile.pth").write_bytes(with_pickle(TYPE_WITH_OBJECTS))
+    (tmp_path / "cut.pth").write_bytes(seven[0].read_bytes()[:999])
+    for number in (0, 1, 99):
+        torch.save(weights | {"pos_embed": torch.zeros(1, number, 256)}, tmp_path / f"positions_{number}.pth")
+    both = {f"{part}.{name}": value for part in ("student", "teacher") for name, value in weights.items()}
+    torch.save(both, tmp_path / "both.pth")
+    findings = find(tmp_path, [RUNS["T2T-ViT-7"], RUNS["T2T-ViT-12"]], RELEASED)
+    named = [found.path.name for found in findings.found]
+    assert named == ["last.ckpt", "76.5_T2T_ViT_12.pth.tar"]
+    with pytest.raises(OSError, match="not a regular file"):  # which is its line in the report of the command
+        findings.found[1].read()
+    assert findings.found[0].checkpoint.prefix == "model._orig_mod."
+    lines = {line.split(": ")[0].rpartition("/")[2]: line for line in findings.failures}
+    assert len(lines) == len(findings.failures)
+    for name, words in {
+        "pipe.pth": "not a regular file",
+        "zero.bin": "not a regular file",
+        "gone.pt": "No such file",
+        "loop.pt": "symbolic links",
+        "hostile.pth": "no weights in it",
+        "cut.pth": "not a whole checkpoint",
+    }.items():
+        assert words in lines.pop(name)
+    assert lines == {}
+    told = "\n".join(findings.unwanted)
+    assert "folder.pth is a folder" in told
+    assert "empty.pth is no file of weights" in told
+    assert told.count("fits t2t_vit_7, and its positions are of no square image") == 3
+    assert "both.pth fits no network that is known by its weights, but those behind student. fit t2t_vit_7 and" in told
 
 
 @pytest.mark.parametrize("wrong", [["plane", *CIFAR_CLASSES["cifar10"][1:]], CIFAR_CLASSES["cifar10"][:9]])
