@@ -26,7 +26,7 @@ from bench.experiments.budgets import BUDGETS, SUITES
 from bench.experiments.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
 from bench.experiments.suites import Suite, suites
 from bench.launch.dispatch import Launch, dry_run, require_data, submit_to_slurm, train_here
-from bench.launch.teachers import fitting_weights, from_files, named_teacher
+from bench.launch.teachers import fitting_weights, from_files, named_teacher, require_teachers
 from bench.measure.collect import measure_missing, runs_of
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.results.store import require_writable
@@ -263,6 +263,7 @@ def _of_suites(args: argparse.Namespace, selection: Selection) -> TablesRequest:
         for entry in suite.entries
     ]
     entries = tuple(matching(by_name, args.only))
+    require_teachers([entry.spec for entry in entries], teacher_files)
     asked = _request(
         args,
         selection=selection,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.experiments.suites import fine_tunings
+from bench.results.run_folder import given_file
 from bench.results.store import sha256_of
 from bench.spec.errors import RequestError, unknown
 from bench.spec.run import RunSpec, Teacher, Weights
@@ -21,7 +22,7 @@ def fitting_weights(paths: Iterable[Path], tables: Iterable[Table]) -> tuple[dic
     Raises:
         RequestError: a file cannot be read, or fits none of the rows, or two fit the same.
     """
-    from models.checkpoints import CheckpointError, networks_of, read_checkpoint
+    from models.checkpoints import CheckpointError, misfit, networks_of, read_checkpoint
 
     wanted = dict.fromkeys(row.network.model for table in tables for row in table.rows if row.transfers)
     found: dict[str, Weights] = {}
@@ -37,8 +38,8 @@ def fitting_weights(paths: Iterable[Path], tables: Iterable[Table]) -> tuple[dic
         names = networks_of(checkpoint)
         fitting = [name for name in names if name in wanted]
         if not fitting:
-            others = f"they fit {', '.join(names)}" if names else "they fit no network of this suite"
-            raise RequestError(f"--weights {path}: not of {', '.join(wanted)}, which are fine-tuned; {others}")
+            others = ", ".join(names) or f"no network of this suite, {misfit(checkpoint.weights)}"
+            raise RequestError(f"--weights {path}: not of {', '.join(wanted)}, which are fine-tuned; they fit {others}")
         for name in fitting:
             if name in found:
                 raise RequestError(f"--weights {found[name].file} and {path.name} are both of {name}; give one of them")
@@ -64,7 +65,7 @@ def named_teacher(text: str) -> tuple[Teacher, dict[str, str]]:
         The teacher; and where its file lies, by its sha256, if it has one.
 
     Raises:
-        RequestError: timm knows no such network, or no weights of it, or the file is not there.
+        RequestError: timm knows no such network, or no weights of it, or the file cannot be read.
     """
     import timm
 
@@ -93,6 +94,29 @@ def named_teacher(text: str) -> tuple[Teacher, dict[str, str]]:
         raise RequestError(f"--teacher {text}: {file or 'no file'}: {error.strerror}; give MODEL=FILE") from error
     teacher = Teacher(plain, weights=weights, source="--teacher on the command line")
     return teacher, {weights.sha256: str(Path(file).resolve())}
+
+
+def require_teachers(specs: Iterable[RunSpec], files: Mapping[str, str]) -> None:
+    """Build every teacher of a file as its runs will build it, before anything is planned.
+
+    Args:
+        specs: the runs.
+        files: where the files lie, by sha256.
+
+    Raises:
+        RequestError: a file is no whole checkpoint, or not of that network, or of a head for other classes.
+    """
+    taught = dict.fromkeys((spec.teacher, spec.dataset, spec.img_size) for spec in specs if spec.teacher)
+    for teacher, dataset, img_size in taught:
+        if teacher.weights is None:
+            continue
+        from bench.training.build import build_teacher
+        from bench.training.data import KNOWN
+
+        known = KNOWN.get(dataset, KNOWN["imagenet"])
+        classes = known.num_classes if dataset in KNOWN else None  # others are not opened yet
+        path = given_file(teacher.weights, files, "--teacher")
+        build_teacher(teacher, path, classes, img_size, known.mean, known.std)
 
 
 def find_teachers(specs: Sequence[RunSpec]) -> tuple[dict[str, str], dict[str, str]]:

@@ -102,7 +102,7 @@ class _Renormalised(nn.Module):
 def build_teacher(
     teacher: Teacher,
     path: Path,
-    num_classes: int,
+    num_classes: int | None,
     img_size: int,
     mean: Sequence[float],
     std: Sequence[float],
@@ -113,7 +113,7 @@ def build_teacher(
         teacher: names it. One of a file is taken to be trained on images normalised as the student's are; of timm's
             it is known.
         path: of its weights.
-        num_classes: that it must know.
+        num_classes: that it must know; None for as many as its architecture is registered with, or others.
         img_size: of the images that it will see, in pixels.
         mean: that was subtracted from them, by channel.
         std: by which they were divided.
@@ -121,12 +121,17 @@ def build_teacher(
     Raises:
         RequestError: no such network, weights that are not its own, or of a head for other classes.
     """
-    network = create_network(Network(teacher.model, img_size=img_size), num_classes=num_classes)
+    classes: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
+    try:
+        network = create_network(Network(teacher.model, img_size=img_size), **classes)
+    except (AssertionError, TypeError, ValueError, RuntimeError) as error:  # as timm's factories raise them
+        reason = " ".join(str(error).split())
+        raise RequestError(f"teacher {teacher} takes no images of {img_size} px: {reason}; choose another") from error
     try:
         fit = load_into(network, read_checkpoint(path))
     except CheckpointError as error:
         raise RequestError(f"teacher {teacher}: {error}") from error
-    if fit.left_out:
+    if fit.left_out and num_classes is not None:
         raise RequestError(
             f"teacher {teacher} knows other classes than the {num_classes} of this data set; choose one that was "
             "trained on it"

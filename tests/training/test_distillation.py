@@ -1,6 +1,8 @@
 """Hard distillation: a token for the label, one for the teacher's decision, and who taught is recorded."""
 
 import hashlib
+import os
+import shutil
 import signal
 
 import pytest
@@ -227,6 +229,33 @@ def test_the_distilled_rows_learn_from_a_teacher_of_the_command_line(teacher, ru
         ["submit", lines[1].split()[1]],
     ]
     assert lines[1].split()[1].startswith("t2t_vit_12_distilled-synthetic-smoke-")  # and no row without a teacher
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-99]), "not a whole checkpoint"),
+        (lambda path: path.write_text("<html>"), "not a file of weights"),
+        (lambda path: torch.save(timm.create_model("t2t_vit_7").state_dict(), path), "not this network's"),
+        (lambda path: torch.save(timm.create_model("test_resnet", num_classes=7).state_dict(), path), "other classes"),
+        (lambda path: (path.unlink(), os.mkfifo(path)), "not a regular file; give MODEL=FILE"),
+        (lambda path: (path.unlink(), path.mkdir()), "Is a directory; give MODEL=FILE"),
+        (lambda path: path.unlink(), "No such file or directory; give MODEL=FILE"),
+    ],
+    ids="cut text other classes pipe folder gone".split(),
+)
+def test_a_teacher_of_a_file_is_read_before_anything_is_planned(damage, words, teacher, tmp_path, capsys):
+    path = tmp_path / "teacher.pth"
+    shutil.copy(next(iter(teacher[1].values())), path)
+    damage(path)
+    command = ["--table", "4", "--only", "T2T-ViT-7-Distilled", "--budget", "smoke", "--run", "local", "--dry-run"]
+    folders = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path / "reports")]
+    assert main([*command, "--teacher", f"test_resnet={path}", *folders]) == 2
+    told = capsys.readouterr()
+    (line,) = told.err.splitlines()
+    assert path.name in line
+    assert words in line
+    assert told.out == ""
 
 
 @pytest.fixture
