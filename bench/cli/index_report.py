@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.figure import FIGURES, FigureRequest
+from bench.cli.commands.figure import FIGURES, FigureRequest
 from bench.cli.output import read_reports, tell, texts, write_report
 from bench.cli.parser import Output
 from bench.cli.selection import Selection

@@ -23,13 +23,13 @@ TABLES = "bench.cli.tables"
 """what runs without a subcommand"""
 
 COMMANDS = {
-    "list": "bench.cli.list",
-    "figure": "bench.cli.figure",
-    "evaluate": "bench.cli.evaluate",
-    "study": "bench.cli.study",
-    "curves": "bench.cli.curves",
-    "status": "bench.cli.status",
-    "cancel": "bench.cli.cancel",
+    "list": "bench.cli.commands.list",
+    "figure": "bench.cli.commands.figure",
+    "evaluate": "bench.cli.commands.evaluate",
+    "study": "bench.cli.commands.study",
+    "curves": "bench.cli.commands.curves",
+    "status": "bench.cli.commands.status",
+    "cancel": "bench.cli.commands.cancel",
 }
 """Subcommands and their modules. Each has ``HELP``, ``add_options(parser)``, ``request(arguments)``, which returns a
 frozen request, and ``run(request)``, which returns the exit code."""

@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.status import STATES, Look, Status, cells, counts
+from bench.cli.commands.status import STATES, Look, Status, cells, counts
 
 _STYLES = {
     "failed": "bold red",

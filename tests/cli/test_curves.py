@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 import bench.results.run_folder
-from bench.cli.curves import entry_names
+from bench.cli.commands.curves import entry_names
 from bench.cli.main import main
 from bench.experiments.budgets import SUITES
 from bench.experiments.recipes import override

@@ -15,7 +15,7 @@ import pytest
 
 import bench.cli.main
 import bench.cli.selection
-from bench.cli.figure import FIGURES
+from bench.cli.commands.figure import FIGURES
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.spec.run import imagenet

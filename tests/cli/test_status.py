@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from bench.cli.status import duration, status, table
+from bench.cli.commands.status import duration, status, table
 from bench.experiments.budgets import SUITES
 from bench.launch.job import prepare
 from bench.launch.planner import Action, plan

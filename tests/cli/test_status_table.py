@@ -6,7 +6,7 @@ import io
 import pytest
 from rich.console import Console
 
-from bench.cli.status import STATES, Look, Status
+from bench.cli.commands.status import STATES, Look, Status
 from bench.cli.status_table import Counted, StatusTable, fitting, shortened
 from bench.experiments.budgets import SUITES
 from bench.experiments.recipes import override

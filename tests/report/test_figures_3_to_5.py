@@ -10,7 +10,7 @@ import pytest
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 import bench.cli.main
-from bench.cli.figure import FIGURES, Drawn, Figure
+from bench.cli.commands.figure import FIGURES, Drawn, Figure
 from bench.measure.outline import read_outline
 from bench.paper import TABLES
 from bench.report.figures.diagrams import SMALL

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.cli.figure import FIGURES
+from bench.cli.commands.figure import FIGURES
 from bench.cli.parser import Parser, as_name
 from bench.cli.selection import rows_named, tables_named
 from bench.paper import RECIPE_TABLES, TABLES

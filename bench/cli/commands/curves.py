@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.cli.commands.status import matching
 from bench.cli.output import finish, tell, texts, write_report
 from bench.cli.parser import Output, Parser, add_output, as_name, output_of
-from bench.cli.status import matching
 from bench.measure.collect import below
 from bench.report import evidence_files
 from bench.results.run_folder import load_metrics, load_own_record

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.cli.commands.status import matching
 from bench.cli.parser import Parser, add_runs, as_name
-from bench.cli.status import matching
 from bench.launch.run_state import Queue, known, look
 from bench.launch.slurm import client as slurm
 from bench.results.run_folder import last_owner
