@@ -9,11 +9,13 @@ import difflib
 import importlib
 import io
 import os
+import pkgutil
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
 import bench
+from bench.cli import commands
 from bench.cli.output import at_words
 from bench.cli.parser import Parser
 from bench.launch.slurm.client import Unreachable
@@ -22,17 +24,9 @@ from bench.spec.errors import RequestError
 TABLES = "bench.cli.tables"
 """what runs without a subcommand"""
 
-COMMANDS = {
-    "list": "bench.cli.commands.list",
-    "figure": "bench.cli.commands.figure",
-    "evaluate": "bench.cli.commands.evaluate",
-    "study": "bench.cli.commands.study",
-    "curves": "bench.cli.commands.curves",
-    "status": "bench.cli.commands.status",
-    "cancel": "bench.cli.commands.cancel",
-}
-"""Subcommands and their modules. Each has ``HELP``, ``add_options(parser)``, ``request(arguments)``, which returns a
-frozen request, and ``run(request)``, which returns the exit code."""
+COMMANDS = {found.name: f"{commands.__name__}.{found.name}" for found in pkgutil.iter_modules(commands.__path__)}
+"""Subcommands and their modules: those in the folder ``commands``. Each has ``HELP``, ``add_options(parser)``,
+``request(arguments)``, which returns a frozen request, and ``run(request)``, which returns the exit code."""
 
 OPTIONS_ONCE = ("list", "figure", "evaluate", "curves", "status", "cancel")
 """subcommands that were options before version 0.2"""

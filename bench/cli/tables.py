@@ -30,8 +30,7 @@ from bench.launch.teachers import fitting_weights, from_files, named_teacher, re
 from bench.measure.collect import measure_missing, runs_of
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.results.store import require_writable
-from bench.spec.contents import DATASETS
-from bench.spec.datasets import require_name
+from bench.spec.datasets import NAMES, require_name
 from bench.spec.errors import RequestError, matching
 from bench.spec.run import RunSpec
 from bench.spec.table import Row, networks
@@ -89,7 +88,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--dataset",
         type=as_name,
         metavar="NAME",
-        help=f"train on other data: {', '.join(DATASETS)}; class folders of your own, torch/image_folder; or a data "
+        help=f"train on other data: {', '.join(NAMES)}; class folders of your own, torch/image_folder; or a data "
         "set of the Hugging Face hub, hfds/NAME",
     )
     group.add_argument(

@@ -21,7 +21,7 @@ class Section:
     title: str
     path: str
     hunks: tuple[tuple[str, str], ...]
-    """text to be found once, and what takes its place"""
+    """text to be found once, and what takes its place; no text where the file is new"""
     commands: tuple[str, ...]
 
 
@@ -29,14 +29,15 @@ def read_section(text):
     title, _, body = text.partition("\n")
     fences = dict(re.findall(r"^```(\w*)\n(.*?)^```$", body, re.DOTALL | re.MULTILINE))
     hunks = []
-    for hunk in fences["diff"].split("@@\n"):
+    for hunk in fences["diff"].split("@@\n") if "diff" in fences else ():
         lines = hunk.splitlines(keepends=True)
         old, new = ("".join(line[1:] for line in lines if line[0] != other) for other in "+-")
         hunks.append((old, new))
+    hunks = hunks or [("", fences["python"])]
     return Section(title, re.search(r"`([\w/]+\.py)`", body)[1], tuple(hunks), tuple(fences[""].splitlines()))
 
 
-SECTIONS = [read_section(text) for text in PAGE.split("\n## ")[1:] if "```diff" in text]
+SECTIONS = [read_section(text) for text in PAGE.split("\n## ")[1:] if "```" in text]
 
 RUN = """
 import contextlib, io, json, sys, traceback
@@ -65,9 +66,10 @@ def done(tmp_path_factory):
         shutil.copytree(ROOT / package, copy / package)
     for section in SECTIONS:
         path = copy / section.path
-        text = path.read_text()
+        text = path.read_text() if path.exists() else ""
         for old, new in section.hunks:
-            assert text.count(old) == 1, f"{section.title}: {section.path} has {text.count(old)} times:\n{old}"
+            times = text.count(old) if old else int(not text)
+            assert times == 1, f"{section.title}: {section.path} has {times} times:\n{old}"
             text = text.replace(old, new)
         path.write_text(text)
     for split in ("train", "valid"):
@@ -102,6 +104,7 @@ def test_every_kind_has_a_section():
         "An arm of the study",
         "A Slurm option",
         "A column",
+        "A subcommand",
     ]
 
 
@@ -142,3 +145,9 @@ def test_a_column(done):
     (row,) = json.loads(found["A column"][0])["tables"][0]["rows"]
     assert row["macs_per_param"] == pytest.approx(row["macs_g"] * 1e3 / row["params_m"])
     assert "macs_per_param" in (copy / "reports/table_4.csv").read_text().splitlines()[0].split(",")
+
+
+def test_a_subcommand(done):
+    listed, helped = done[1]["A subcommand"]
+    assert "iccv: Yuan et al." in listed
+    assert re.search(r"^  editions +list the editions of the paper$", helped, re.MULTILINE)
