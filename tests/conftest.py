@@ -20,6 +20,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from bench.results.measurement import Complexity
 from bench.spec.run import Network
+from tests.zygote import Zygote
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,15 +47,26 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def run_all():
-    """``run_all.py`` in a process of its own; returns the completed process with its text."""
+    """``run_all.py`` in a process of its own; returns the completed process with its text.
+
+    With options for Python, code in the place of ``run_all.py``, or what ``subprocess.run`` takes, in an interpreter of
+    its own, too.
+    """
+    zygote = None
 
     def run(*args, python_options=(), code="", timeout=120, **kwargs):
+        nonlocal zygote
+        env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
+        if not (python_options or code or kwargs):
+            zygote = zygote or Zygote()
+            return zygote.run(list(map(str, args)), env, timeout)
         start = ["-c", code] if code else [str(ROOT / "run_all.py")]
         command = [sys.executable, *python_options, *start, *map(str, args)]
-        env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
         return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, **kwargs)
 
-    return run
+    yield run
+    if zygote:
+        zygote.close()
 
 
 @pytest.fixture(scope="session")

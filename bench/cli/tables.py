@@ -148,6 +148,7 @@ def request(arguments: Sequence[str]) -> TablesRequest:
         require_name(args.dataset)
     is_apart = _is_apart(args)
     selection = select(args, every_row=is_apart)
+    _require_rows(args, selection, is_apart=is_apart)
     if args.recipe or args.weights:
         _require_fine_tuning(args, selection)
     if is_apart:
@@ -231,7 +232,6 @@ def _require_rows(args: argparse.Namespace, selection: Selection, *, is_apart: b
 
 def _of_suites(args: argparse.Namespace, selection: Selection) -> TablesRequest:
     """The request for runs that are other ones than the paper's."""
-    _require_rows(args, selection, is_apart=True)
     tables = selection.tables if args.table or args.all else ()
     fine_tuned = bool(args.recipe or args.weights)
     learning = [row.name for table in tables for row in table.rows if row.run and row.run.teacher]
@@ -282,7 +282,6 @@ def _request(
     files: Mapping[str, str],
     notes: Iterable[str],
 ) -> TablesRequest:
-    _require_rows(args, selection, is_apart=False)
     resources = {
         "micro_batch": args.micro_batch or 64,
         "precision": args.precision or "auto",

@@ -504,7 +504,7 @@ def test_a_sweep_reports_the_runs_that_there_are_with_a_picture(smoke, run_all):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["status", "--cancel", "x"], ["unrecognized arguments: --cancel x", "status --help"]),
+        (["status", "--cancel", "x"], ["unrecognized arguments: --cancel", "status --help"]),
         (["cancel", "x", "--run", "slurm", "--yes"], ["unrecognized arguments: --run slurm", "did you mean --runs?"]),
         (["stauts"], ["unknown command 'stauts'", "did you mean 'status'?", "list, figure, evaluate"]),
         (["--table", "3", "--run", "slrum"], ["did you mean slurm?"]),
