@@ -7,11 +7,12 @@ those of yitu-opensource/T2T-ViT. ResNeXt's design is more heads, and needs no b
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from timm.layers import Attention
+from timm.layers import Attention, DropPath
 from timm.models import vision_transformer
 from torch import Tensor, nn
 from torch.nn import functional
@@ -165,15 +166,16 @@ class Block(Formulated, vision_transformer.Block):
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         dtype = self.fused_dtype(x, self.norm1.weight)
         if dtype is not None and attn_mask is None and not is_causal and self._has_plain_attention():
-            y = attention_branch(x, self.norm1, self.attn, dtype)
+            attend = partial(attention_branch, norm=self.norm1, attn=self.attn, dtype=dtype)
+            x = _add_branch(x, attend, self.ls1, self.drop_path1)
         else:
             y = self.attn(self.norm1(x), attn_mask=attn_mask, is_causal=is_causal)
-        x = x + self.drop_path1(self.ls1(y))
+            x = x + self.drop_path1(self.ls1(y))
         if dtype is not None and is_plain((self.norm2, nn.LayerNorm)) and is_plain_mlp(self.mlp):
-            y = mlp_branch(x, self.norm2, self.mlp, dtype)
-        else:
-            y = self.mlp(self.norm2(x))
-        return x + self.drop_path2(self.ls2(y))
+            return _add_branch(
+                x, partial(mlp_branch, norm=self.norm2, mlp=self.mlp, dtype=dtype), self.ls2, self.drop_path2
+            )
+        return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
 
     def first_tokens(self, x: Tensor, count: int) -> Tensor | None:
         """The first of the tokens that the block gives, computed without the others: (B, N, C) to (B, count, C).
@@ -203,6 +205,25 @@ class Block(Formulated, vision_transformer.Block):
         norms = [(norm, nn.Identity) for norm in (attn.q_norm, attn.k_norm, attn.norm)]
         dropout = any(drop.p and (drop.training or attn.training) for drop in (attn.attn_drop, attn.proj_drop))
         return is_plain(*parts, *norms) and attn.gate is None and not dropout
+
+
+def _add_branch(x: Tensor, branch: Callable[[Tensor], Tensor], scale: nn.Module, drop_path: nn.Module) -> Tensor:
+    """x + drop_path(scale(branch(x))), of a branch that draws nothing, without the images that stochastic depth drops.
+
+    Only on a CPU: elsewhere, to ask which these are is to wait for the device.
+    """
+    if (
+        x.device.type != "cpu"
+        or torch.compiler.is_compiling()
+        or not is_plain((drop_path, DropPath), (scale, nn.Identity))
+        or not (drop_path.training and 0 < drop_path.drop_prob < 1)
+    ):
+        return x + drop_path(scale(branch(x)))
+    kept = x.new_empty(len(x)).bernoulli_(1 - drop_path.drop_prob).nonzero().squeeze(1)
+    factor = 1 / (1 - drop_path.drop_prob) if drop_path.scale_by_keep else 1.0
+    if len(kept) in (0, len(x)):  # of none, the branch's parameters still have a gradient, of zeros
+        return torch.add(x, branch(x), alpha=factor if len(kept) else 0.0)
+    return x.index_add(0, kept, branch(x.index_select(0, kept)).to(x.dtype), alpha=factor)
 
 
 class DenseBlock(Block):

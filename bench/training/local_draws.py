@@ -15,6 +15,9 @@ from bench.spec.errors import RequestError
 
 _aten = torch.ops.aten
 
+_IN_PLACE = (_aten.bernoulli_.float, _aten.uniform_.default)
+"""draws that fill their first argument"""
+
 
 class LocalDraws(TorchDispatchMode):
     """While active, random numbers are those of some rows of a local batch.
@@ -38,7 +41,7 @@ class LocalDraws(TorchDispatchMode):
         if torch.Tag.nondeterministic_seeded not in func.tags or _draws_nothing(func, args, kwargs):
             return func(*args, **kwargs)
         mine = slice(self.rows.start, self.rows.stop)
-        if func is _aten.bernoulli_.float and self._is_batch(args[0]):  # stochastic depth, and dropout on a CPU
+        if func in _IN_PLACE and self._is_batch(args[0]):  # stochastic depth, and dropout on a CPU
             part, *rest = args
             return part.copy_(func(self._whole(part), *rest, **kwargs)[mine])
         if func is _aten.native_dropout.default and self._is_batch(args[0]):  # dropout on a GPU
