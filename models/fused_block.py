@@ -62,7 +62,8 @@ class _AttentionBranch(torch.autograd.Function):
         qkv = _linear(normed.to(dtype), qkv_weight, qkv_bias)
         qkv = qkv.view(images, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4).flatten(1, 2)  # (3, B H, N, C / H), a copy
         q, k, v = qkv.unbind()
-        weights = _scaled_product(q, k.transpose(1, 2), scale).softmax(-1)  # (B H, N, N)
+        q.mul_(scale)  # a product's own factor, baddbmm's alpha, costs more in half precision
+        weights = torch.bmm(q, k.transpose(1, 2)).softmax(-1)  # (B H, N, N)
         y = torch.bmm(weights, v).view(images, heads, tokens, -1).transpose(1, 2).flatten(2)  # (B, N, C)
         ctx.save_for_backward(x, gain, shift, mean, rstd, qkv_weight, qkv_bias, proj_weight, proj_bias, qkv, weights, y)
         ctx.heads, ctx.scale, ctx.eps = heads, scale, eps
@@ -79,8 +80,8 @@ class _AttentionBranch(torch.autograd.Function):
         d_weights = torch.bmm(dy, v.transpose(1, 2))
         d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
         d_qkv = torch.empty_like(qkv)
-        d_qkv[0].baddbmm_(d_scores, k, beta=0, alpha=ctx.scale)
-        d_qkv[1].baddbmm_(d_scores.transpose(1, 2), q, beta=0, alpha=ctx.scale)
+        torch.bmm(d_scores, k, out=d_qkv[0]).mul_(ctx.scale)
+        torch.bmm(d_scores.transpose(1, 2), q, out=d_qkv[1])
         torch.bmm(weights.transpose(1, 2), dy, out=d_qkv[2])
         d_qkv = d_qkv.view(3, images, ctx.heads, tokens, -1).permute(1, 3, 0, 2, 4).reshape(images, tokens, 3 * width)
         normed = torch.native_layer_norm(x, gain.shape, gain, shift, ctx.eps)[0].to(y.dtype)
@@ -123,11 +124,6 @@ class _MlpBranch(torch.autograd.Function):
             d_normed.to(x.dtype), x, gain.shape, mean, rstd, gain, shift, [True] * 3
         )
         return *d_norm, d_weight1, d_bias1, d_weight2, d_bias2, None, None
-
-
-def _scaled_product(x: Tensor, y: Tensor, scale: float) -> Tensor:
-    product = x.new_empty(len(x), x.shape[1], y.shape[2])
-    return product.baddbmm_(x, y, beta=0, alpha=scale)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

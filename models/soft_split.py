@@ -8,8 +8,8 @@ Behind a norm with gain g and shift b, a linear layer W, c takes a patch p with 
     W (g (p - m) / s + b) + c = (1 / s) K (p - m) + (W b + c),    K = W diag(g).
 
 Of an image, whose flat patches must come out as exact zeros before 1 / s magnifies them, patches are copied, a few
-images at a time and again in the backward pass: from channels_last, where a row of a patch lies in one piece, that is
-faster than an unfold. Of a map with many channels there are no patches: adding one number to a patch changes nothing,
+images at a time, and kept normalised in the type of the product: from channels_last, where a row of a patch lies in
+one piece, that is faster than an unfold. Of a map with many channels there are no patches: adding one number to a patch changes nothing,
 so that the rows of K may be centred; then K (p - m) = K p is a convolution, and m and s follow from pools.
 """
 
@@ -84,33 +84,28 @@ class _CopiedPatches(torch.autograd.Function):
     ) -> Tensor:
         kernel = _by_position(weight * gain, x.shape[1]).to(dtype)
         offset = torch.addmv(bias, weight, shift).to(dtype)
-        patches = math.prod(_grid(x, split))
-        y = x.new_empty(len(x), patches, len(weight), dtype=dtype)
-        for group in image_groups(len(x), patches * weight.shape[1] * x.element_size()):
-            normed, _, _ = _norm(_copy_patches(x[group], split), eps)
-            y[group] = functional.linear(normed.to(dtype), kernel, offset).view_as(y[group])
-        ctx.save_for_backward(x, gain, shift, weight)
-        ctx.split, ctx.eps, ctx.dtype = split, eps, dtype
-        return y
+        images, patches, size = len(x), math.prod(_grid(x, split)), weight.shape[1]
+        normed, rstd = x.new_empty(images, patches, size, dtype=dtype), x.new_empty(images, patches, 1)
+        for group in image_groups(images, patches * size * x.element_size()):
+            found, _, rstd_of_group = _norm(_copy_patches(x[group], split), eps)
+            normed[group], rstd[group] = found.view_as(normed[group]), rstd_of_group.view_as(rstd[group])
+        ctx.save_for_backward(gain, shift, weight, normed, rstd)
+        ctx.shape, ctx.split = x.shape, split
+        return functional.linear(normed, kernel, offset)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        x, gain, shift, weight = ctx.saved_tensors
-        kernel = _by_position(weight * gain, x.shape[1]).to(ctx.dtype)
-        d_kernel = torch.zeros_like(kernel, dtype=weight.dtype)
-        dx = torch.empty_like(x, memory_format=torch.channels_last) if ctx.needs_input_grad[0] else None
-        g = g.contiguous()
-        for group in image_groups(len(x), g.shape[1] * weight.shape[1] * x.element_size()):
-            patches, dy = _copy_patches(x[group], ctx.split), g[group].flatten(0, 1)
-            normed, mean, rstd = _norm(patches, ctx.eps)
-            d_kernel += dy.t() @ normed.to(ctx.dtype)
-            if dx is not None:
-                d_patches, _, _ = _aten.native_layer_norm_backward(
-                    (dy @ kernel).to(x.dtype), patches, patches.shape[1:], mean, rstd, None, None, [True, False, False]
-                )
-                dx[group] = _sum_patches(d_patches, x[group], ctx.split)
-        d_kernel = _by_channel(d_kernel, x.shape[1])
+        gain, shift, weight, normed, rstd = ctx.saved_tensors
+        channels, dtype = ctx.shape[1], weight.dtype
+        dx = None
+        if ctx.needs_input_grad[0]:
+            kernel = _by_position(weight * gain, channels).to(normed.dtype)
+            dx = rstd.new_empty(ctx.shape).contiguous(memory_format=torch.channels_last)
+            for group in image_groups(len(normed), normed[0].numel() * dx.element_size()):
+                d_patches = _norm_backward((g[group] @ kernel).to(dtype), normed[group].to(dtype), rstd[group])
+                dx[group] = _sum_patches(d_patches, dx[group], ctx.split)
+        d_kernel = _by_channel((g.flatten(0, 1).t() @ normed.flatten(0, 1)).to(dtype), channels)
         return dx, *_parameter_gradients(d_kernel, g, gain, shift, weight), None, None, None
 
 
@@ -202,6 +197,11 @@ def _to_tokens(x: Tensor) -> Tensor:
 def _norm(patches: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """(p - m) / s of patches (B N, D), then m and 1 / s."""
     return torch.native_layer_norm(patches, patches.shape[1:], None, None, eps)
+
+
+def _norm_backward(g: Tensor, normed: Tensor, rstd: Tensor) -> Tensor:
+    """Gradient of patches p (..., D), from that of (p - m) / s, that itself, and 1 / s (..., 1)."""
+    return (g - g.mean(-1, keepdim=True) - normed * (g * normed).mean(-1, keepdim=True)) * rstd
 
 
 def _by_position(kernel: Tensor, channels: int) -> Tensor:
