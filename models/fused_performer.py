@@ -83,13 +83,12 @@ class _PerformerLayer(torch.autograd.Function):
         weights = _Weights(*parameters).to(kqv.dtype)
         out = w.new_empty(*kqv.shape[:2], w.shape[1])
         for group in _groups(kqv, w):
-            noise1, noise2 = _noise((kept1, kept2), drop_rates, group, w.dtype)
+            drop1, drop2 = _drops((kept1, kept2), drop_rates, group, w.dtype)
             own = kqv[group].to(w.dtype)
-            y = _attend(own, w, epsilon).y
-            x = _skip(own, y, noise1, weights)
+            x = _skip(own, _attend(own, w, epsilon).y, drop1, weights)
             hidden = functional.linear(_norm(x, weights, eps)[0].to(kqv.dtype), weights.weight1, weights.bias1)
             z = functional.linear(functional.gelu(hidden), weights.weight2, weights.bias2).view_as(out[group])
-            torch.add(x.view_as(z), z if noise2 is None else z * noise2.view_as(z), out=out[group])
+            drop2.add(x.view_as(z), z, out=out[group])
         ctx.save_for_backward(kqv, w, kept1, kept2, *parameters)
         ctx.drop_rates, ctx.eps, ctx.epsilon = drop_rates, eps, epsilon
         return out
@@ -102,23 +101,23 @@ class _PerformerLayer(torch.autograd.Function):
         d_parameters = _Weights(*(torch.zeros_like(parameter) for parameter in parameters))
         d_kqv = torch.empty_like(kqv)
         for group in _groups(kqv, w):
-            noise1, noise2 = _noise((kept1, kept2), ctx.drop_rates, group, w.dtype)
+            drop1, drop2 = _drops((kept1, kept2), ctx.drop_rates, group, w.dtype)
             own = kqv[group].to(w.dtype)
             attention = _attend(own, w, ctx.epsilon)
-            x = _skip(own, attention.y, noise1, weights)
+            x = _skip(own, attention.y, drop1, weights)
             normed, mean, rstd = _norm(x, weights, ctx.eps)
             normed = normed.to(dtype)
             hidden = functional.linear(normed, weights.weight1, weights.bias1)
 
             d_out = g[group].reshape(-1, width)
-            d_z = (d_out if noise2 is None else d_out * noise2).to(dtype)
+            d_z = drop2.gradient(d_out, dtype)
             d_hidden = _aten.gelu_backward(d_z @ weights.weight2, hidden)
             d_normed = (d_hidden @ weights.weight1).to(w.dtype)
             dx, d_gain, d_shift = _aten.native_layer_norm_backward(
                 d_normed, x, weights.gain.shape, mean, rstd, weights.gain, weights.shift, [True] * 3
             )
             dx += d_out
-            d_proj = (dx if noise1 is None else dx * noise1).to(dtype)
+            d_proj = drop1.gradient(dx, dtype)
             sums = (
                 *_linear_gradients(d_proj, attention.y.to(dtype)),
                 d_gain,
@@ -137,21 +136,36 @@ def _groups(kqv: Tensor, w: Tensor) -> Any:
     return image_groups(len(kqv), kqv[0].numel() * w.element_size())
 
 
-def _noise(
+class _Drop(NamedTuple):
+    """Dropout of some images."""
+
+    kept: Tensor | None  # (B N, C) of zeros and ones, or without dropout None
+    factor: float  # of what is kept
+
+    def add(self, x: Tensor, z: Tensor, out: Tensor | None = None) -> Tensor:
+        """x + dropout(z)."""
+        if self.kept is None:
+            return torch.add(x, z, out=out)
+        return torch.addcmul(x, z, self.kept.view_as(z), value=self.factor, out=out)
+
+    def gradient(self, g: Tensor, dtype: torch.dtype) -> Tensor:
+        """Of z, from that of dropout(z)."""
+        return g.to(dtype) if self.kept is None else (g * self.kept).mul_(self.factor).to(dtype)
+
+
+def _drops(
     kept: tuple[Tensor | None, Tensor | None], rates: list[float], group: slice, dtype: torch.dtype
-) -> list[Tensor | None]:
-    """Factors of both dropouts (B N, C): 0, or 1 over the rate that is kept."""
+) -> list[_Drop]:
     return [
-        None if of_batch is None else of_batch[group].flatten(0, 1).to(dtype).div_(1 - rate)
+        _Drop(None if of_batch is None else of_batch[group].flatten(0, 1).to(dtype), 1 / (1 - rate))
         for of_batch, rate in zip(kept, rates, strict=True)
     ]
 
 
-def _skip(kqv: Tensor, y: Tensor, noise: Tensor | None, weights: _Weights) -> Tensor:
+def _skip(kqv: Tensor, y: Tensor, drop: _Drop, weights: _Weights) -> Tensor:
     """v + dropout(proj(y)), (B N, C)."""
     z = functional.linear(y.to(weights.proj.dtype), weights.proj, weights.proj_bias)
-    v = kqv.flatten(0, 1).chunk(3, 1)[2]
-    return v + z if noise is None else torch.addcmul(v, z, noise)
+    return drop.add(kqv.flatten(0, 1).chunk(3, 1)[2], z)
 
 
 def _norm(x: Tensor, weights: _Weights, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -183,7 +197,7 @@ def _attend(kqv: Tensor, w: Tensor, epsilon: float) -> _Attention:
     )
     v = kqv.chunk(3, 2)[2]
     values, total = phi_k.transpose(1, 2) @ v, phi_k.sum(1).unsqueeze(2)
-    denominator = (phi_q @ total).add_(features * epsilon)
+    denominator = torch.linalg.vecdot(phi_q, total.transpose(1, 2)).add_(features * epsilon).unsqueeze(2)
     y = (phi_q @ values).div_(denominator).flatten(0, 1)
     return _Attention(phi_k, phi_q, values, total, denominator, y)
 
@@ -194,7 +208,8 @@ def _attend_backward(kqv: Tensor, w: Tensor, attention: _Attention, dy: Tensor, 
     (k, q, v), (d_k, d_q, d_v) = (x.chunk(3, 2) for x in (kqv, d_kqv))
     d_numerator = dy.view_as(v).div_(denominator)
     d_denominator = torch.linalg.vecdot(d_numerator, y.view_as(v)).neg_().unsqueeze(2)
-    d_values, d_total = phi_q.transpose(1, 2) @ d_numerator, phi_q.transpose(1, 2) @ d_denominator
+    d_values = phi_q.transpose(1, 2) @ d_numerator
+    d_total = (phi_q * d_denominator).sum(1).unsqueeze(2)
     d_phi_q = torch.baddbmm(d_denominator * total.transpose(1, 2), d_numerator, values.transpose(1, 2))
     d_phi_k = torch.baddbmm(d_total.transpose(1, 2), v, d_values.transpose(1, 2))
     for x, phi, d_phi, d_x in ((k, phi_k, d_phi_k, d_k), (q, phi_q, d_phi_q, d_q)):

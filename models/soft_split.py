@@ -9,8 +9,9 @@ Behind a norm with gain g and shift b, a linear layer W, c takes a patch p with 
 
 Of an image, whose flat patches must come out as exact zeros before 1 / s magnifies them, patches are copied, a few
 images at a time, and kept normalised in the type of the product: from channels_last, where a row of a patch lies in
-one piece, that is faster than an unfold. Of a map with many channels there are no patches: adding one number to a patch changes nothing,
-so that the rows of K may be centred; then K (p - m) = K p is a convolution, and m and s follow from pools.
+one piece, that is faster than an unfold. Of a map with many channels there are no patches: adding one number to a
+patch changes nothing, so that the rows of K may be centred; then K (p - m) = K p is a convolution, and m and s follow
+from pools.
 """
 
 import math
