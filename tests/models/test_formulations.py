@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from models import T2TViT
 from models.formulation import choose_formulation
@@ -139,30 +140,57 @@ def test_float16_stays_finite_where_its_exponentials_would_not():
     assert all(value.isfinite().all() for value in found.values())
 
 
+class Products(TorchDispatchMode):
+    """Sums up how many numbers matrix products give."""
+
+    given = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        y = func(*args, **(kwargs or {}))
+        if func.overloadpacket.__name__ in ("mm", "addmm", "bmm"):
+            self.given += y.numel()
+        return y
+
+
+def test_images_that_stochastic_depth_drops_take_no_products_and_change_nothing():
+    kwargs = {"depth": 3, "embed_dim": 32, "num_heads": 2, "drop_path_rate": 0.99, "dtype": torch.float64}
+    literal, fused = (create(formulation=each, **kwargs) for each in ("literal", "fused"))
+    x = images(3, 3, 32, 32, dtype=torch.float64)
+    given = set()
+    for seed in range(10):
+        with Products() as products:
+            found = gradients(fused, x, seed=seed)
+        given.add(products.given)
+        torch.testing.assert_close(found, gradients(literal, x, seed=seed), rtol=1e-9, atol=1e-12)
+    assert len(given) > 4  # each branch of the second block takes one, two or, even if all are dropped, three images
+
+
 def relative(x, y):
     return ((x - y).norm() / y.norm()).item()
 
 
-def test_training_drifts_as_if_weights_were_off_by_their_last_bit():
-    networks = {each: create(depth=2, embed_dim=64, formulation=each) for each in ("literal", "fused")}
+def test_training_drifts_no_further_than_from_one_weight_off_by_its_last_bit():
+    networks = {each: create(depth=1, embed_dim=32, num_heads=2, formulation=each) for each in ("literal", "fused")}
     networks["nudged"] = copy.deepcopy(networks["literal"])
     with torch.no_grad():
-        for parameter in networks["nudged"].parameters():
-            parameter.copy_(parameter.nextafter(torch.ones_like(parameter)))
-    optimizers = {name: torch.optim.AdamW(each.parameters(), lr=5e-4) for name, each in networks.items()}
+        weight = networks["nudged"].cls_token[0, 0, :1]
+        weight.copy_(weight.nextafter(torch.ones(1)))
+    optimizers = {name: torch.optim.AdamW(each.parameters()) for name, each in networks.items()}
     for step in range(100):
-        x = images(4, 3, 32, 32, seed=step)
+        x = images(2, 3, 32, 32, seed=step)
         found = {}
         for name, network in networks.items():
+            optimizers[name].param_groups[0]["lr"] = 5e-6 * (step + 1)  # warms up, as in every recipe
             found[name] = gradients(network, x, seed=step)["logits"]
             optimizers[name].step()
         if step < 20:
             assert relative(found["fused"], found["literal"]) < 1e-6
-    fused, nudged, literal = (
-        nn.utils.parameters_to_vector(networks[name].parameters()).double() for name in ("fused", "nudged", "literal")
+    literal, fused, nudged = (
+        nn.utils.parameters_to_vector(networks[name].parameters()).double() for name in ("literal", "fused", "nudged")
     )
-    # One differs in the rounding of every operation, the other in that of every weight.
-    assert relative(fused, literal) < 3 * relative(nudged, literal)
+    assert not torch.equal(fused, literal)
+    # Over other images the quotient of the two is 0.9 to 2.2, with a median of 1.3.
+    assert relative(fused, literal) < 3 * relative(nudged, literal) < 1e-6
 
 
 def saved_bytes(network, x, autocast):
