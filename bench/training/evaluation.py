@@ -31,6 +31,7 @@ from bench.spec.run import Network, Resources, RunSpec
 from bench.training import data, identity
 from bench.training.build import create_network
 from bench.training.distributed import World, automatic_workers, device_name, world
+from bench.training.formulation import use_fastest_formulation
 from bench.training.metrics import score
 from bench.training.signals import Interrupted, Stop
 from bench.training.torchrun import torchrun
@@ -155,6 +156,7 @@ def evaluate(
     loader = data.ordered_loader(samples, resources.micro_batch, workers, here.rank, here.size, here.device, start=seen)
     listed = identity.listing(images)
     network = weights.network.to(here.device).eval()
+    use_fastest_formulation(network, here.device.type, spec.precision)
     torch.backends.cudnn.allow_tf32 = False  # or convolutions in float32 keep 10 bits of each number
     for batch in loader:
         guesses = torch.full((resources.micro_batch * here.size,), predictions.UNREAD, device=here.device)

@@ -43,6 +43,11 @@ def choose_formulation(network: nn.Module, device_type: str, precision: str) -> 
     return fast if fast in formulations(network) else LITERAL
 
 
+def use_fastest_formulation(network: nn.Module, device_type: str, precision: str) -> None:
+    """Compute a network that is not trained as ``choose_formulation`` says."""
+    use_formulation(network, choose_formulation(network, device_type, precision))
+
+
 def use_formulation(network: nn.Module, formulation: str) -> None:
     """Compute a network, and copies made of it later, in one of its formulations.
 

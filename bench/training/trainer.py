@@ -38,7 +38,12 @@ from bench.training.build import automatic_precision, build_mixup, build_network
 from bench.training.compilation import compiled, require_compiler
 from bench.training.data import Unreadable
 from bench.training.distributed import World, automatic_workers, crowding, device_name
-from bench.training.formulation import LITERAL, choose_formulation, use_formulation
+from bench.training.formulation import (
+    LITERAL,
+    choose_formulation,
+    use_fastest_formulation,
+    use_formulation,
+)
 from bench.training.local_draws import LocalDraws
 from bench.training.metrics import score
 from bench.training.signals import Interrupted, Stop
@@ -442,6 +447,7 @@ class Training:
             if not before:
                 self.watch.note(f"learns from {note}")
                 self.record.history.append({"what": "teacher", "when": now(), "note": note})
+        use_fastest_formulation(network, self.here.device.type, self.precision)
         return network.to(self.here.device)
 
     def _no_sync(self) -> contextlib.AbstractContextManager[None]:

@@ -22,6 +22,7 @@ from bench.training import trainer
 from bench.training.build import build_network, build_teacher
 from bench.training.signals import Stop
 from tests.models.test_checkpoints import save
+from tests.training.test_formulation import layouts
 from tests.training.test_trainer import TINY, finish, resources, result, start, torchrun
 
 
@@ -107,7 +108,10 @@ def test_the_teacher_decides_on_the_students_images_as_it_was_trained_to_see_the
     here = trainer.World(rank=0, size=1, device=torch.device("cpu"))
     given = resources(files={weights.sha256: str(path)}, precision="float32")
     training = trainer.Training(student(by_file), given, here, None, None, None, job._Nothing(), Stop())
+    found = layouts(training.step.teacher)
     torch.testing.assert_close(training.step.teacher(images), net(images))
+    assert found
+    assert all(found)  # it too runs in channels_last
     assert len(set(net(images).argmax(1).tolist())) > 1
     training.state.network.train()
     with torch.random.fork_rng():

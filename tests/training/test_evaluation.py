@@ -32,6 +32,7 @@ from models.checkpoints import read_checkpoint
 from tests.conftest import ROOT
 from tests.models.test_checkpoint_files import TYPE_WITH_OBJECTS, with_pickle
 from tests.models.test_checkpoints import Malicious, save
+from tests.training.test_formulation import layouts
 
 RUNS = {row.name: row.run for number in (2, 3, 4, 5, 6) for row in TABLES[number].rows if row.run}
 MISPREDICTED, PREDICTED = 2, 4
@@ -545,6 +546,17 @@ def test_images_that_do_not_load_are_named_and_limited(tiny, tmp_path):
     assert [index for index, guess in enumerate(said.predicted["released"]) if guess == UNREAD] == [3, 4, 250]
     assert said.top1_pct("released") == done.top1_pct
     assert undisturbed.top1_hits - 3 <= done.top1_hits <= undisturbed.top1_hits
+
+
+def test_a_cnn_is_evaluated_in_channels_last(tiny, tmp_path):
+    network, images = Network("test_resnet", img_size=32), evaluate.open_val("synthetic", given())
+    path = save(tmp_path / "cnn.pth", timm.create_model("test_resnet", num_classes=10))
+    weights = evaluate.load_weights(path, "cnn.pth", "name", read_checkpoint(path), network, "synthetic")
+    spec = dataclasses.replace(tiny[1], network=network, sha256=weights.checkpoint.sha256)
+    found = layouts(weights.network)
+    assert evaluate.evaluate_on(1, spec, weights, images, tmp_path, given(micro_batch=256), Stop()).is_done
+    assert found
+    assert all(found)
 
 
 def test_weights_that_give_no_finite_output_are_a_failure(tiny, tmp_path):
