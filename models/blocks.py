@@ -207,23 +207,24 @@ class Block(Formulated, vision_transformer.Block):
         return is_plain(*parts, *norms) and attn.gate is None and not dropout
 
 
-def _add_branch(x: Tensor, branch: Callable[[Tensor], Tensor], scale: nn.Module, drop_path: nn.Module) -> Tensor:
+def _add_branch(x: Tensor, branch: Callable[[Tensor], Tensor], scale: nn.Module, drop_path: Any) -> Tensor:
     """x + drop_path(scale(branch(x))), of a branch that draws nothing, without the images that stochastic depth drops.
 
     Only on a CPU: elsewhere, to ask which these are is to wait for the device.
     """
-    if (
-        x.device.type != "cpu"
-        or torch.compiler.is_compiling()
-        or not is_plain((drop_path, DropPath), (scale, nn.Identity))
-        or not (drop_path.training and 0 < drop_path.drop_prob < 1)
-    ):
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or not _drops_images(drop_path, scale):
         return x + drop_path(scale(branch(x)))
-    kept = x.new_empty(len(x)).bernoulli_(1 - drop_path.drop_prob).nonzero().squeeze(1)
-    factor = 1 / (1 - drop_path.drop_prob) if drop_path.scale_by_keep else 1.0
+    rate: float = drop_path.drop_prob
+    kept = x.new_empty(len(x)).bernoulli_(1 - rate).nonzero().squeeze(1)
+    factor = 1 / (1 - rate) if drop_path.scale_by_keep else 1.0
     if len(kept) in (0, len(x)):  # of none, the branch's parameters still have a gradient, of zeros
         return torch.add(x, branch(x), alpha=factor if len(kept) else 0.0)
     return x.index_add(0, kept, branch(x.index_select(0, kept)).to(x.dtype), alpha=factor)
+
+
+def _drops_images(drop_path: Any, scale: nn.Module) -> bool:
+    plain = is_plain((drop_path, DropPath), (scale, nn.Identity))
+    return plain and drop_path.training and 0 < drop_path.drop_prob < 1
 
 
 class DenseBlock(Block):

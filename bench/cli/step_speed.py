@@ -5,28 +5,30 @@ import csv
 import io
 import itertools
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from bench.measure.speed import MODES, Case, Measured, measure
+from bench.measure.speed import MODES, Case, Measured, Side, measure
 from bench.report.evidence import FOLDER, link
 from bench.results.provenance import machine
 from bench.results.run_folder import now
-from bench.results.store import sealed, write_atomically
+from bench.results.store import sealed, unsealed, write_atomically
 from bench.spec.errors import RequestError
 from bench.training.metrics import PRECISIONS
 
 _EVIDENCE = "step.json"
 
 
-def report(found: Sequence[Measured], *, against: str | None, rounds: int) -> str:
+def report(found: Sequence[Measured], *, against: str | None) -> str:
     """Markdown: what was measured, beside what, and on what."""
     versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
     loads = [each.load for each in found]
+    rounds = " or ".join(map(str, sorted({len(each.ours.seconds) for each in found})))
     beside = f", beside `{against}`" if against else ""
     lines = [
         "# Speed of a step",
@@ -127,8 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if asked.rounds < 1 or min(asked.batch) < 2:
         parser.error("choose --rounds 1 or more, and --batch 2 or more")
-    found = []
+    path = asked.reports / FOLDER / _EVIDENCE
+    setting: dict[str, object] = {"against": asked.against, "machine": machine(), "threads": torch.get_num_threads()}
+    setting |= {"versions": _versions()}
+    found: list[Measured] = []
     try:
+        before = _measured_before(path, setting) if asked.add else []
         for model, img_size, batch, precision, mode in itertools.product(
             asked.models, asked.img_size, asked.batch, asked.precision, asked.mode
         ):
@@ -144,19 +150,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found.append(measure(case, asked.against, rounds=asked.rounds))
     except RequestError as error:
         parser.error(str(error))
-    evidence = {
-        "against": asked.against,
-        "measured": [asdict(each) for each in found],
-        "machine": machine(),
-        "threads": torch.get_num_threads(),
-        "versions": _versions(),
-        "measured_at": now(),
-    }
-    write_atomically(asked.reports / FOLDER / _EVIDENCE, sealed(evidence))
+    again = {each.case for each in found}
+    found = [*(each for each in before if each.case not in again), *found]
+    measured = [asdict(each) for each in found]
+    write_atomically(path, sealed(setting | {"measured": measured, "measured_at": now()}))
     write_atomically(asked.reports / "step.csv", _rows(found))
-    text = report(found, against=asked.against, rounds=asked.rounds)
+    text = report(found, against=asked.against)
     write_atomically(asked.reports / "step.md", text)
     print(text, end="")
+
+
+def _measured_before(path: Path, setting: Mapping[str, object]) -> list[Measured]:
+    """The cases of a page that others are to be added to.
+
+    Raises:
+        RequestError: there is none, it is damaged, or it was measured in another setting.
+    """
+    try:
+        values, broken = unsealed(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RequestError(f"--add {path}: {error}; leave --add out to begin the page anew") from error
+    other = [name for name, value in setting.items() if values.get(name) != value]
+    if broken or other:
+        reason = broken or f"measured with other {', '.join(other)}"
+        raise RequestError(f"--add {path}: {reason}; leave --add out to begin the page anew")
+    return [_measured(**each) for each in values["measured"]]
+
+
+def _measured(case: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any] | None, **values: Any) -> Measured:
+    """The reverse of ``asdict``, from JSON."""
+    return Measured(case=Case(**case), ours=_side(**ours), theirs=_side(**theirs) if theirs else None, **values)
+
+
+def _side(seconds: Sequence[float], saved_bytes: int | None) -> Side:
+    return Side(seconds=tuple(seconds), saved_bytes=saved_bytes)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -173,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
     add("--device", default=devices[0], choices=devices, help="default: %(default)s")
     add("--rounds", type=int, default=9, metavar="N", help="default: %(default)s")
+    add("--add", action="store_true", help="to the page's other cases, if measured in the same setting")
     add("--against", metavar="MODULE:FUNCTION", help="builds the other implementation, as tests.literal_t2t:create")
     add("--reports", type=Path, default=Path("reports"), metavar="DIR", help="default: %(default)s")
     return parser

@@ -12,6 +12,7 @@ from bench.cli import step_speed
 from bench.experiments.recipes import T2T_MEDIUM
 from bench.measure.complexity import count_macs
 from bench.measure.speed import WARM_UP, Case, Measured, Side, matrix_gflops, measure, saved_bytes, time_in_turn
+from bench.results.store import sealed, unsealed
 from bench.spec.errors import RequestError
 from bench.spec.run import imagenet
 from bench.training.build import build_network
@@ -105,6 +106,29 @@ def test_the_page_follows_from_its_evidence(tmp_path, capsys):
     lines = follow_step(tmp_path)
     asked = [(precision, mode) for precision in ("float32", "bfloat16") for mode in ("train", "infer")]
     assert [(line["precision"], line["mode"]) for line in lines] == asked
+
+
+def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
+    path = tmp_path / "evidence/step.json"
+    infer = ["--models", "t2t_vit_7", "--precision", "float32", "--mode", "infer", *TINY, "--reports", str(tmp_path)]
+    beside = ["--against", LITERAL]
+    step_speed.main([*infer, *beside])
+    step_speed.main([*infer, *beside, "--batch", "3", "--rounds", "3", "--add"])
+    step_speed.main([*infer, *beside, "--add"])  # the first case again
+    assert [line["batch"] for line in follow_step(tmp_path)] == ["3", "2"]
+    page, whole = (tmp_path / "step.md").read_text(), path.read_text()
+    assert "medians of 2 or 3 rounds" in page
+    for text, other, message in (
+        (whole, [], "measured with other against; leave --add out"),
+        (sealed(unsealed(whole)[0] | {"threads": 99}), beside, "measured with other threads; leave --add out"),
+        (whole.replace('"infer"', '"train"'), beside, "step.json: edited by hand; leave --add out"),
+        ("", beside, "step.json: Expecting value"),
+    ):
+        path.write_text(text)
+        with pytest.raises(SystemExit, match="2"):
+            step_speed.main([*infer, *other, "--add"])
+        assert message in capsys.readouterr().err
+    assert (tmp_path / "step.md").read_text() == page
 
 
 def follow_step(reports):
