@@ -33,7 +33,7 @@ LIBRARIES = {
     "__main__": {"run_all"},
     "models": TORCH,
     "spec": set(),
-    "results": {"numpy"},
+    "results": {"numpy", "msgspec"},
     "experiments": set(),
     "paper": set(),
     "training": TORCH,

@@ -20,9 +20,9 @@ from PIL import Image
 
 from bench.experiments.recipes import CIFAR_TRANSFER
 from bench.report.evidence import FOLDER, link
+from bench.results.files import write, write_atomically
 from bench.results.provenance import machine
 from bench.results.run_folder import now
-from bench.results.store import sealed, write_atomically
 from bench.spec.batch_layout import lay_out
 from bench.spec.errors import RequestError
 from bench.training import cifar_in_memory, data
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source = "CIFAR-10" if given.data else "generated images of CIFAR's size, held as arrays"
     measured = {"source": source, "images": len(images) // BATCH * BATCH, "cores": given.cores, "load": load}
     found = {"rounds": [asdict(each) for each in rounds], **measured, "machine": machine(), "versions": _versions()}
-    write_atomically(given.reports / FOLDER / _EVIDENCE, sealed(found | {"measured_at": now()}))
+    write(given.reports / FOLDER / _EVIDENCE, found | {"measured_at": now()})
     text = report(rounds, **measured)
     write_atomically(given.reports / "loading.md", text)
     print(text, end="")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from bench.report.evidence import FOLDER
-from bench.results.store import write_atomically
+from bench.results.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

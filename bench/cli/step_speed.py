@@ -6,18 +6,17 @@ import io
 import itertools
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from bench.measure.speed import MODES, Case, Measured, Side, measure
+from bench.measure.speed import MODES, Case, Measured, measure
 from bench.report.evidence import FOLDER, link
+from bench.results.files import CorruptFile, read, write, write_atomically
 from bench.results.provenance import machine
 from bench.results.run_folder import now
-from bench.results.store import sealed, unsealed, write_atomically
 from bench.spec.errors import RequestError
 from bench.training.metrics import PRECISIONS
 
@@ -130,11 +129,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.rounds < 1 or min(asked.batch) < 2:
         parser.error("choose --rounds 1 or more, and --batch 2 or more")
     path = asked.reports / FOLDER / _EVIDENCE
-    setting: dict[str, object] = {"against": asked.against, "machine": machine(), "threads": torch.get_num_threads()}
-    setting |= {"versions": _versions()}
+    setting = _Evidence(against=asked.against, machine=machine(), threads=torch.get_num_threads(), versions=_versions())
     found: list[Measured] = []
     try:
-        before = _measured_before(path, setting) if asked.add else []
+        before = _measured_before(path, setting) if asked.add else ()
         for model, img_size, batch, precision, mode in itertools.product(
             asked.models, asked.img_size, asked.batch, asked.precision, asked.mode
         ):
@@ -152,38 +150,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     again = {each.case for each in found}
     found = [*(each for each in before if each.case not in again), *found]
-    measured = [asdict(each) for each in found]
-    write_atomically(path, sealed(setting | {"measured": measured, "measured_at": now()}))
+    write(path, replace(setting, measured=tuple(found), measured_at=now()))
     write_atomically(asked.reports / "step.csv", _rows(found))
     text = report(found, against=asked.against)
     write_atomically(asked.reports / "step.md", text)
     print(text, end="")
 
 
-def _measured_before(path: Path, setting: Mapping[str, object]) -> list[Measured]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    """All that a page is made of."""
+
+    against: str | None
+    """what builds the other implementation"""
+    machine: str
+    threads: int
+    versions: Mapping[str, str]
+    measured: tuple[Measured, ...] = ()
+    measured_at: str = ""
+    """UTC, ISO 8601"""
+
+
+def _measured_before(path: Path, setting: _Evidence) -> tuple[Measured, ...]:
     """The cases of a page that others are to be added to.
 
     Raises:
-        RequestError: there is none, it is damaged, or it was measured in another setting.
+        RequestError: there is none, it is corrupt, or it was measured in another setting.
     """
+    remedy = "leave --add out to begin the page anew"
     try:
-        values, broken = unsealed(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RequestError(f"--add {path}: {error}; leave --add out to begin the page anew") from error
-    other = [name for name, value in setting.items() if values.get(name) != value]
-    if broken or other:
-        reason = broken or f"measured with other {', '.join(other)}"
-        raise RequestError(f"--add {path}: {reason}; leave --add out to begin the page anew")
-    return [_measured(**each) for each in values["measured"]]
-
-
-def _measured(case: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any] | None, **values: Any) -> Measured:
-    """The reverse of ``asdict``, from JSON."""
-    return Measured(case=Case(**case), ours=_side(**ours), theirs=_side(**theirs) if theirs else None, **values)
-
-
-def _side(seconds: Sequence[float], saved_bytes: int | None) -> Side:
-    return Side(seconds=tuple(seconds), saved_bytes=saved_bytes)
+        found = read(path, _Evidence, remedy=remedy)
+    except FileNotFoundError as error:
+        raise RequestError(f"--add {path}: {error.strerror}; {remedy}") from error
+    except CorruptFile as error:
+        raise RequestError(f"--add {error}") from error
+    names = ("against", "machine", "threads", "versions")
+    if other := [name for name in names if getattr(found, name) != getattr(setting, name)]:
+        raise RequestError(f"--add {path}: measured with other {', '.join(other)}; {remedy}")
+    return found.measured
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from bench.cli.output import finish, plain, tell, write_report
 from bench.cli.parser import Output
 from bench.experiments.budgets import RESULTS
 from bench.experiments.suites import Entry, Suite, suites
-from bench.measure.collect import metrics_of, tell_problems
+from bench.measure.collect import below, metrics_of, tell_problems
 from bench.report import evidence_files
 from bench.results.run_folder import RunRecords
 
@@ -90,11 +90,12 @@ def _report_suite(
     evidence_files.keep(output.runs, output.reports, evidence_files.of_runs(records.values()))
     entries = tuple(e for e in suite.entries if e in chosen.entries or records[e.spec.run_id])
     shown = dataclasses.replace(suite, entries=entries)
-    frame = runs_frame(entries, records, suite.sweep, chosen.seeds)
+    corrupt = _corrupt(entries, known)
+    frame = runs_frame(entries, records, suite.sweep, chosen.seeds, corrupt)
     by_entry = seeds_frame(frame, suite.sweep)
     curves = curves_pictures(_curves(shown, records, output.runs))
     contents: dict[str, str | bytes] = {
-        "md": runs_markdown(shown, records, chosen.command, chosen.seeds, has_curves=bool(curves)),
+        "md": runs_markdown(shown, records, chosen.command, chosen.seeds, has_curves=bool(curves), corrupt=corrupt),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
     }
     if suite.sweep and by_entry["seeds"].any():
@@ -104,6 +105,13 @@ def _report_suite(
     written = [write_report(output.reports, suite.name, contents)]
     written += [write_report(output.reports, f"{suite.name}_curves", curves)] if curves else []
     return frame, by_entry, written
+
+
+def _corrupt(entries: Sequence[Entry], known: RunRecords) -> dict[str, str]:
+    """A line on each corrupt record of the entries' runs, by run id, with its path from the folder of runs on."""
+    stems = tuple(f"{entry.spec.run_id.rpartition('-s')[0]}-s" for entry in entries)
+    lines = {run_id: line for run_id, line in known.corrupt.items() if run_id.startswith(stems)}
+    return dict(zip(lines, below(known.runs, lines.values()), strict=True))
 
 
 def _curves(suite: Suite, records: "Records", runs: Path) -> "list[Curve]":

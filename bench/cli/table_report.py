@@ -11,8 +11,8 @@ from bench.cli.parser import Output
 from bench.cli.selection import Selection
 from bench.measure.collect import collect
 from bench.report import evidence_files
+from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
-from bench.results.store import require_writable
 from bench.spec.table import Edition, RecipeTable, Table
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def _table_contents(
     from bench.report.pages.table import table_markdown
 
     contents: dict[str, str | bytes] = {
-        "md": table_markdown(table, edition, frame, found.measurements, found.records, found.evaluations),
+        "md": table_markdown(
+            table, edition, frame, found.measurements, found.records, found.evaluations, found.problems
+        ),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
     }
     if table.has_picture:

@@ -29,7 +29,7 @@ from bench.launch.dispatch import Launch, dry_run, require_data, submit_to_slurm
 from bench.launch.teachers import fitting_weights, from_files, named_teacher, require_teachers
 from bench.measure.collect import measure_missing, runs_of
 from bench.paper import RECIPE_TABLES, TABLES
-from bench.results.store import require_writable
+from bench.results.files import require_writable
 from bench.spec.datasets import NAMES, require_name
 from bench.spec.errors import RequestError, matching
 from bench.spec.run import RunSpec

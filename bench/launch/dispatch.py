@@ -16,10 +16,11 @@ from bench.launch.slurm.config import Settings, tasks_per_node
 from bench.launch.slurm.submissions import Submission
 from bench.launch.teachers import find_teachers
 from bench.measure import cost
+from bench.results.files import require_writable
 from bench.results.fingerprints import DataFolder
 from bench.results.progress import duration
 from bench.results.run_folder import RunRecords
-from bench.results.store import load_complexity, require_writable
+from bench.results.store import load_complexity
 from bench.spec.batch_layout import require_equal_shares
 from bench.spec.datasets import LAYOUTS, require_folders
 from bench.spec.errors import RequestError

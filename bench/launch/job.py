@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.launch.slurm import client as slurm
+from bench.results.files import CorruptFile, write_atomically
 from bench.results.progress import Progress
 from bench.results.provenance import TRAINING_LIBRARIES, checkout, versions_of
-from bench.results.record import BROKEN_SEAL, RunRecord
+from bench.results.record import RunRecord
 from bench.results.run_folder import (
     Fenced,
     NoSoundCheckpoint,
@@ -29,8 +30,9 @@ from bench.results.run_folder import (
     load_record,
     now,
     own,
+    recovered_record,
 )
-from bench.results.store import write_atomically
+from bench.results.spec_file import load_spec, save_spec
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
 
@@ -109,7 +111,7 @@ def _resources(values: Mapping[str, Any]) -> Resources:
 
 def _stands_still(folder: Path, received: signal.Signals) -> str:
     """A line, if the job met its time limit in the same place for the third time: it would for ever."""
-    record = load_record(folder)
+    record = _sound_record(folder)
     if record is None or received != signal.SIGUSR2 or slurm.is_preempted():
         return ""
     places: list[object] = []  # of the interruptions, since this job began
@@ -139,10 +141,8 @@ def _say(line: str) -> None:
 
 def prepare(runs: Path, spec: RunSpec) -> Path:
     """The run's folder, with its spec in it."""
-    path = runs / spec.run_id / "spec.json"
-    if not path.exists() or path.read_bytes() != spec.to_json().encode():  # damaged, or a source in other words
-        write_atomically(path, spec.to_json())
-    return path.parent
+    save_spec(runs / spec.run_id, spec)
+    return runs / spec.run_id
 
 
 def run(folder: Path, resources: Resources, stop: "Stop") -> None:
@@ -170,9 +170,9 @@ def run_processes(folder: Path, resources: Resources, processes: int, stop: "Sto
     """
     from bench.training.torchrun import torchrun
 
-    before = load_record(folder)
+    before = _sound_record(folder)
     code = torchrun(["bench.launch.job", str(folder), json.dumps(dataclasses.asdict(resources))], processes, stop)
-    record = load_record(folder)
+    record = _sound_record(folder)
     if record and record.status == "interrupted":
         received = signal.Signals(stop.signal or signal.SIGTERM)
         raise RunInterrupted(f"{folder.name}: interrupted; the same command resumes it", received)
@@ -183,6 +183,13 @@ def run_processes(folder: Path, resources: Resources, processes: int, stop: "Sto
         raise RunFailed(f"{folder.name}: {why}")
 
 
+def _sound_record(folder: Path) -> RunRecord | None:
+    try:
+        return load_record(folder)
+    except CorruptFile:
+        return None
+
+
 def attempt(folder: Path, resources: Resources, stop: "Stop") -> None:
     """This process's part in training the run of a folder; joins the others if there are any.
 
@@ -191,9 +198,11 @@ def attempt(folder: Path, resources: Resources, stop: "Stop") -> None:
         RunFailed: as ``run``.
     """
     try:
-        spec = RunSpec.from_json((folder / "spec.json").read_text())
-    except (OSError, ValueError) as error:
-        raise RunFailed(f"{folder / 'spec.json'}: {' '.join(str(error).split())}") from error
+        spec = load_spec(folder)
+    except FileNotFoundError as error:
+        raise RunFailed(f"{folder / 'spec.json'}: {error.strerror}") from error
+    except CorruptFile as error:
+        raise RunFailed(str(error)) from error
 
     from bench.launch.watch import Lines
     from bench.training import trainer
@@ -256,17 +265,17 @@ class _Nothing:
 
 def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
     try:
-        record = load_record(owned.folder)
-    except ValueError as error:
-        raise RequestError(f"{error}; restore the record, or remove the run's folder to train it anew") from error
+        record, is_edited = load_record(owned.folder), False
+    except CorruptFile as error:
+        record, is_edited = recovered_record(owned.folder), True
+        if record is None:
+            raise RequestError(str(error)) from error
     if record is None:
         record = RunRecord(run_id=spec.run_id, spec=spec.identity(), status="running", history=[], git={}, versions={})
     elif record.status == "running":
         record.history.append({"what": "killed", "when": now(), "note": "found running without a process"})
-    if record.seal == BROKEN_SEAL:  # what counts is made anew, from the checkpoint
-        record.history.append({"what": BROKEN_SEAL, "when": now(), "note": "its checksum did not hold"})
-        record.results, record.epoch_images_per_s, record.images_per_s = {}, [], None
-        record.unreadable, record.wall_time_s, record.predictions_sha256 = [], 0.0, ""
+    if is_edited:
+        record.history.append({"what": "edited record", "when": now(), "note": "its checksum did not hold"})
     record.run_id, record.spec = spec.run_id, spec.identity()
     record.status, record.error = "running", ""
     record.git = checkout()

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from bench.results.record import BROKEN_SEAL, RunRecord
+from bench.results.record import RunRecord
 from bench.spec.run import RunSpec
 
 
@@ -23,7 +23,9 @@ class Known:
 
     record: RunRecord | None = None
     problem: str = ""
-    """of a record that cannot be read"""
+    """of a corrupt record, with the remedy"""
+    is_recoverable: bool = False
+    """whether the run can go on from its checkpoint although its record is corrupt"""
     trained_by: str = ""
     """the live process that owns the folder, by pid and host"""
     job: str = ""
@@ -91,11 +93,8 @@ def _decide(spec: RunSpec, known: Known, needed_by: str) -> Decision:
         job = known.job if known.job_alive else ""
         return Decision(spec=spec, action=action, reason=reason + purpose, job=job, completed=completed)
 
-    if known.problem:
-        return decision(Action.BLOCKED, f"{known.problem}; restore the record, or remove the run's folder")
-    if completed and record and record.seal == BROKEN_SEAL:
-        remedy = "restore the record, or remove the run's folder to train it anew"
-        return decision(Action.BLOCKED, f"completed, but its record was {BROKEN_SEAL}; {remedy}")
+    if known.problem and not known.is_recoverable:
+        return decision(Action.BLOCKED, known.problem)
     if completed:
         return decision(Action.SKIP, "completed")
     if known.job_state == "COMPLETING":
@@ -107,6 +106,8 @@ def _decide(spec: RunSpec, known: Known, needed_by: str) -> Decision:
         return decision(Action.SKIP, f"being trained by {known.trained_by}")
     if known.unsure:
         return decision(Action.BLOCKED, known.unsure)
+    if known.problem:
+        return decision(Action.RESUME, f"record made anew from the checkpoint, since {known.problem}")
     if record is None:
         ended = f"job {known.job} ended ({known.job_state.lower()}) before it began" if known.job_state else "not begun"
         return decision(Action.SUBMIT, ended)

@@ -8,8 +8,9 @@ from bench.launch.planner import Known
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm import submissions
 from bench.launch.slurm.submissions import Submission
+from bench.results.files import CorruptFile
 from bench.results.record import RunRecord
-from bench.results.run_folder import Owner, last_owner, load_record
+from bench.results.run_folder import Owner, last_owner, load_record, recovered_record
 from bench.spec.errors import RequestError
 
 
@@ -56,14 +57,20 @@ def look(runs: Path, wanted: Iterable[str] | None = None) -> Queue:
 def known(runs: Path, run_id: str, queue: Queue) -> Known:
     """All that is known of one run."""
     folder = runs / run_id
-    record, problem = None, ""
+    record, problem, is_recoverable = None, "", False
     try:
         record = load_record(folder)
-    except ValueError as error:
-        problem = str(error)
+    except CorruptFile as error:
+        problem, is_recoverable = str(error), recovered_record(folder) is not None
     owner = last_owner(folder)
     has_checkpoint = (folder / "saved").exists()
-    found = Known(record=record, problem=problem, trained_by=_alive(owner), has_checkpoint=has_checkpoint)
+    found = Known(
+        record=record,
+        problem=problem,
+        is_recoverable=is_recoverable,
+        trained_by=_alive(owner),
+        has_checkpoint=has_checkpoint,
+    )
     submission = queue.by_run.get(run_id)
     if submission is None:
         return found

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.experiments.suites import fine_tunings
+from bench.results.files import sha256_of
 from bench.results.run_folder import given_file
-from bench.results.store import sha256_of
 from bench.spec.errors import RequestError, unknown
 from bench.spec.run import RunSpec, Teacher, Weights
 from bench.spec.table import Row, Table

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.results.measurement import Complexity
-from bench.results.record import BROKEN_SEAL, RunRecord
+from bench.results.record import RunRecord
 from bench.spec.contents import DATASETS
 from bench.spec.run import Network, RunSpec
 
@@ -31,7 +31,7 @@ def speeds(records: Iterable[RunRecord]) -> Speeds:
     """Throughput that runs had on GPUs: of several alike, the first's."""
     found: dict[str, tuple[float, str]] = {}
     for record in records:
-        if record.images_per_s and record.device not in ("", "cpu") and record.seal != BROKEN_SEAL:
+        if record.images_per_s and record.device not in ("", "cpu"):
             per_gpu = record.images_per_s / max(1, record.world_size)
             found.setdefault(what(record.spec), (per_gpu, record.device))
     return found

@@ -13,9 +13,10 @@ from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.paper.released import RELEASED
 from bench.results.feature_maps import FeatureMaps, FeatureSource
-from bench.results.record import BROKEN_SEAL
+from bench.results.files import sha256_of
 from bench.results.run_folder import RunRecords, last_checkpoint, last_checksum, load_record
-from bench.results.store import load_feature_maps, save_feature_maps, sha256_of
+from bench.results.spec_file import load_spec
+from bench.results.store import load_feature_maps, save_feature_maps
 from bench.spec.contents import DATASETS
 from bench.spec.errors import RequestError
 from bench.spec.recipe import Recipe
@@ -194,7 +195,7 @@ def _given(path: Path, known: Sequence[FeatureMaps], runs: Path) -> FeatureMaps 
     if folder is None:
         return _of_file(path, known)
     try:
-        run = RunSpec.from_json((folder / "spec.json").read_text())
+        run = load_spec(folder)
         record = load_record(folder)
     except (ValueError, OSError) as error:
         reason = f"no {Path(error.filename).name}" if isinstance(error, OSError) else str(error)
@@ -202,8 +203,6 @@ def _given(path: Path, known: Sequence[FeatureMaps], runs: Path) -> FeatureMaps 
     if record is None or record.status != "completed":
         state = record.status if record else "not begun"
         raise RequestError(f"--weights {path}: the run is {state}; give a finished one, or a file of weights")
-    if record.seal == BROKEN_SEAL:
-        raise RequestError(f"--weights {path}: the run's record was {BROKEN_SEAL}; give another, or a file of weights")
     try:
         return _of_run(run, folder, known)
     except RequestError as error:

@@ -1,6 +1,6 @@
 """Rows and measurements joined into one DataFrame: the only source of every table and picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from bench.report.evidence import evaluation_file, measurement_file, record_file
 from bench.report.verdict import verdict, worst
 from bench.results.evaluation import Evaluation
 from bench.results.measurement import Complexity
-from bench.results.record import BROKEN_SEAL, NO_SEAL, RunRecord
+from bench.results.record import RunRecord
 from bench.spec.run import Network, RunSpec
 from bench.spec.table import STRUCTURE, Edition, Row, Table
 
@@ -33,7 +33,6 @@ COLUMNS = {
     "top1_std": "Float64",
     "top1_last_pct": "Float64",
     "seeds": "Int64",
-    "unsealed": "Int64",
     "run_ids": "string",
     **{f"evaluated_{column}": kind for column, kind in _EVALUATED.items()},
     "baseline": "boolean",
@@ -46,7 +45,6 @@ COLUMNS = {
             "pct": "Float64",
             "std": "Float64",
             "seeds": "Int64",
-            "unsealed": "Int64",
             "run_ids": "string",
         }.items()
     },
@@ -247,7 +245,6 @@ def _evaluation(row: Row, found: Evaluation) -> dict[str, object]:
         "precision": spec.precision,
         "resized": " ".join(found.resized) or None,
         "fills_a_cell": found.fills_a_cell,
-        "seal": found.seal or None,
         "device": found.device,
         "commit": _commit(found.git),
         "evaluated_at": found.evaluated_at,
@@ -263,7 +260,7 @@ EVALUATION_COLUMNS = {
     **dict.fromkeys(("top1_pct", "se_pct", "top5_pct", "published_top1_pct", "crop_pct"), "Float64"),
     **dict.fromkeys(("published_elsewhere", "eval_interpolation", "precision", "resized"), "string"),
     "fills_a_cell": "boolean",
-    **dict.fromkeys(("seal", "device", "commit", "evaluated_at", "evidence"), "string"),
+    **dict.fromkeys(("device", "commit", "evaluated_at", "evidence"), "string"),
 }
 """of an ``evaluations_frame``"""
 
@@ -280,7 +277,6 @@ def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:
         "top1_std": best.std(),  # of the sample; NA for one seed
         "top1_last_pct": last.mean(),
         "seeds": len(whole),
-        "unsealed": sum(record.seal == NO_SEAL for record in whole),
         "run_ids": " ".join(record.run_id for record in whole),
         "source": "trained",
     }
@@ -312,7 +308,7 @@ def that_start_whole(row: Row, spec: RunSpec, records: Records, evaluations: Eva
     ]
 
 
-_OF_A_DATA_SET = {"pct": "top1_pct", "std": "top1_std", "seeds": "seeds", "unsealed": "unsealed", "run_ids": "run_ids"}
+_OF_A_DATA_SET = {"pct": "top1_pct", "std": "top1_std", "seeds": "seeds", "run_ids": "run_ids"}
 
 RUN_COLUMNS = {
     "model": "string",
@@ -339,14 +335,17 @@ RUN_COLUMNS = {
     "wall_time_s": "Float64",
     "commit": "string",
     "error": "string",
-    "seal": "string",
     "evidence": "string",
 }
 """of the CSV of a set of runs"""
 
 
 def runs_frame(
-    entries: Sequence[Entry], records: Records, sweep: Sequence[str] = (), seeds: Sequence[int] = ()
+    entries: Sequence[Entry],
+    records: Records,
+    sweep: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    corrupt: Container[str] = (),
 ) -> pd.DataFrame:
     """One line a run, in the order of the entries and their seeds; what is missing is NA.
 
@@ -355,6 +354,7 @@ def runs_frame(
         records: what was.
         seeds: that were asked for, and have a line though they are not begun.
         sweep: the swept fields; each becomes a column after the model's, ``recipe_<field>``.
+        corrupt: ids of the runs whose record counts as none because it is corrupt.
     """
     columns = swept_columns(sweep)
     lines: list[dict[str, object]] = []
@@ -366,7 +366,8 @@ def runs_frame(
         for seed in seeds or ([] if found else [entry.spec.seed]):
             spec = entry.spec.with_seed(seed)
             if spec.run_id not in found:
-                lines.append(name | {"seed": seed, "run_id": spec.run_id, "status": "not begun"})
+                status = "corrupt record" if spec.run_id in corrupt else "not begun"
+                lines.append(name | {"seed": seed, "run_id": spec.run_id, "status": status})
     frame = pd.DataFrame(lines, columns=["model", *columns, *list(RUN_COLUMNS)[1:]])
     return frame.astype(RUN_COLUMNS)
 
@@ -391,8 +392,8 @@ def _run(record: RunRecord) -> dict[str, object]:
 
 
 def that_count(runs: pd.DataFrame) -> pd.DataFrame:
-    """Those of a ``runs_frame`` that were trained to their end, and whose record nobody edited."""
-    return runs[(runs["status"] == "completed") & (runs["seal"] != BROKEN_SEAL).fillna(True)]
+    """Those of a ``runs_frame`` that were trained to their end."""
+    return runs[runs["status"] == "completed"]
 
 
 PROTOCOLS = ("ema_best", "ema_last", "raw_best", "raw_last", "held_out_last")

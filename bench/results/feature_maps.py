@@ -4,10 +4,10 @@ import base64
 import datetime
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from bench.results.codec import Count, Finite
 from bench.spec.run import Network, Weights
 
 
@@ -24,10 +24,7 @@ class FeatureSource:
     """the finished run whose final checkpoint that file is, if it is one"""
 
     def __post_init__(self) -> None:
-        texts = (self.network.model, self.run_id, *([self.weights.file, self.weights.sha256] if self.weights else []))
-        if not all(type(text) is str for text in texts) or type(self.network.img_size) is not int:
-            raise ValueError("names must be text, and a resolution a whole number")
-        if (self.seed is None) == (self.weights is None) or type(self.seed) not in (int, type(None)):
+        if (self.seed is None) == (self.weights is None):
             raise ValueError(f"features of {self.network} need weights, or else the seed of random ones")
 
     def __str__(self) -> str:
@@ -45,29 +42,26 @@ class LayerMaps:
 
     name: str
     """the module whose output they are"""
-    channels: int
-    height: int
-    width: int
-    dead: int
+    channels: Count
+    height: Count
+    width: Count
+    dead: Count
     """channels that are as good as zero everywhere"""
-    saturated: int
+    saturated: Count
     """channels that are far stronger than the others"""
-    low: float
+    low: Finite
     """value that is shown black: 1 % of all the layer's values are below"""
-    high: float
+    high: Finite
     """value that is shown white: 1 % are above"""
-    shown: tuple[int, ...]
+    shown: tuple[Count, ...]
     """indices of the channels whose maps are kept"""
-    shown_dead: tuple[int, ...]
+    shown_dead: tuple[Count, ...]
     """those of them that are dead"""
-    shown_saturated: tuple[int, ...]
+    shown_saturated: tuple[Count, ...]
     maps: str
     """base64 of (len(shown), height, width) uint8: 0 at ``low`` and below, 255 at ``high`` and above"""
 
     def __post_init__(self) -> None:
-        numbers = (self.channels, self.height, self.width, self.dead, self.saturated, *self.shown)
-        if type(self.name) is not str or not all(type(number) is int and number >= 0 for number in numbers):
-            raise ValueError(f"a layer's name must be text and its counts whole numbers from 0: {self.name!r}")
         if not self.channels * self.height * self.width or self.dead + self.saturated > self.channels:
             raise ValueError(f"counts of layer {self.name} contradict each other")
         dead, saturated = set(self.shown_dead), set(self.shown_saturated)
@@ -77,7 +71,7 @@ class LayerMaps:
             raise ValueError(f"layer {self.name} marks channels that it does not show")
         if len(dead) > self.dead or len(saturated) > self.saturated:
             raise ValueError(f"layer {self.name} marks more channels than it counts")
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+        if not self.low <= self.high:
             raise ValueError(f"layer {self.name} has no scale")
         if len(self.pixels) != len(self.shown) * self.height * self.width:
             raise ValueError(f"layer {self.name} has not the pixels of its maps")
@@ -113,19 +107,19 @@ class FeatureMaps:
     """of that file"""
     dataset: str
     """that the network was trained on, or is made for"""
-    mean: tuple[float, ...]
+    mean: tuple[Finite, ...]
     """that was subtracted from the pixels, by colour"""
-    std: tuple[float, ...]
+    std: tuple[Finite, ...]
     """by which they were divided"""
-    crop_pct: float
+    crop_pct: Finite
     eval_interpolation: str
     key: str
     """where in the file the weights lay; empty if it is nothing but weights, or if they are random"""
     resized: tuple[str, ...]
     """parameters that did not fit and were resized"""
-    dead_below: float
+    dead_below: Finite
     """largest value of a dead channel, over the layer's root mean square"""
-    saturated_above: float
+    saturated_above: Finite
     """root mean square of a saturated channel, over the median of those that are not dead"""
     layers: tuple[LayerMaps, ...]
     """from early to late"""
@@ -140,13 +134,6 @@ class FeatureMaps:
     """UTC, ISO 8601"""
 
     def __post_init__(self) -> None:
-        texts = (self.image, self.image_sha256, self.dataset, self.eval_interpolation, self.key, *self.resized)
-        texts += (*self.versions.values(), self.package, self.source_sha256, self.machine)
-        if not all(type(text) is str for text in texts):
-            raise ValueError("a text in it is none")
-        numbers = (*self.mean, *self.std, self.crop_pct, self.dead_below, self.saturated_above)
-        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-            raise ValueError("a number in it is none")
         if len(self.layers) < 2:
             raise ValueError("from early to late needs two layers")
         datetime.datetime.fromisoformat(self.measured_at)

@@ -7,16 +7,16 @@ be seen, as on a login node, what is kept is taken as it is.
 
 import contextlib
 import hashlib
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.results.codec import decode, parse
+from bench.results.files import read, write
 from bench.results.record import Fingerprint, RunRecord
-from bench.results.store import fingerprint, sealed, unsealed, write_atomically
 from bench.spec.errors import RequestError
 
 MANY = 100_000
@@ -37,6 +37,20 @@ def require_same(record: RunRecord, here: Fingerprint | None) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """A fingerprint's file."""
+
+    dataset: str
+    data: str
+    """the folder of data"""
+    folders: tuple[str, ...]
+    """of its images"""
+    signature: str
+    """of these folders"""
+    fingerprint: Fingerprint
+
+
 def keep(runs: Path, dataset: str, data: str, found: Fingerprint, folders: Sequence[str]) -> None:
     """Remember the fingerprint of a data set in a folder.
 
@@ -47,20 +61,24 @@ def keep(runs: Path, dataset: str, data: str, found: Fingerprint, folders: Seque
         found: the fingerprint.
         folders: that the images of its splits lie in; none where they lie in no files of their own.
     """
-    signature = _signature(folders, found)
-    values = {"dataset": dataset, "data": data, "folders": list(folders), "signature": signature}
-    write_atomically(_path(runs, dataset, data), sealed(values | {"fingerprint": asdict(found)}))
+    kept = _Kept(
+        dataset=dataset,
+        data=data,
+        folders=tuple(folders),
+        signature=_signature(folders, found),
+        fingerprint=found,
+    )
+    write(_path(runs, dataset, data), kept)
 
 
 def kept(runs: Path, dataset: str, data: str) -> Fingerprint | None:
-    """What is remembered of a data set in a folder; None if nothing is, it is damaged, or the images have changed."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        values, broken = unsealed(_path(runs, dataset, data).read_text())
-        found = fingerprint(values["fingerprint"])
-        if found and not broken and (values["dataset"], values["data"]) == (dataset, data):
+    """What is remembered of a data set in a folder; None if nothing is, it is corrupt, or the images have changed."""
+    with contextlib.suppress(OSError, ValueError):
+        found = read(_path(runs, dataset, data), _Kept)
+        if (found.dataset, found.data) == (dataset, data):
             unseen = not Path(data).is_dir()
-            if unseen or _signature(values["folders"], found) == values["signature"]:
-                return found
+            if unseen or _signature(found.folders, found.fingerprint) == found.signature:
+                return found.fingerprint
     return None
 
 
@@ -106,12 +124,18 @@ def _read(runs: Path, dataset: str, data: str) -> Fingerprint | None:
         raise RequestError(done.stderr.strip())
     if done.returncode:  # no such images, a package that is missing here, a server that does not answer
         return None
-    told = json.loads(done.stdout.splitlines()[-1])
-    found = fingerprint(told["fingerprint"])
-    if found:
-        with contextlib.suppress(OSError):  # a folder of runs that one may only read
-            keep(runs, dataset, data, found, told["folders"])
-    return found
+    told = decode(parse(done.stdout.splitlines()[-1]), _Told)
+    with contextlib.suppress(OSError):  # a folder of runs that one may only read
+        keep(runs, dataset, data, told.fingerprint, told.folders)
+    return told.fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the other process prints."""
+
+    fingerprint: Fingerprint
+    folders: tuple[str, ...]
 
 
 def _path(runs: Path, dataset: str, data: str) -> Path:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from bench.results.evaluation import Evaluation
-from bench.results.record import BROKEN_SEAL, RunRecord
-from bench.results.store import evaluation_predictions_path, images_path, run_predictions_path, write_atomically
+from bench.results.files import write_atomically
+from bench.results.record import RunRecord
+from bench.results.store import evaluation_predictions_path, images_path, run_predictions_path
 
 Classes = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -87,7 +88,7 @@ def load_predictions(runs: Path, found: RunRecord | Evaluation) -> Predictions |
     """What a run or an evaluation said of every image; None for one of before this was kept.
 
     Raises:
-        ValueError: a file is not there or damaged, or the record was edited; one line that names it.
+        ValueError: a file is not there or corrupt; one line that names it.
     """
     if not found.predictions_sha256:
         return None
@@ -95,8 +96,6 @@ def load_predictions(runs: Path, found: RunRecord | Evaluation) -> Predictions |
         path = run_predictions_path(runs, found.run_id)
     else:
         path = evaluation_predictions_path(runs, found.spec, found.predictions_sha256)
-    if found.seal == BROKEN_SEAL:
-        raise ValueError(f"{path}: the record that vouches for it was {BROKEN_SEAL}")
     content = _read(path)
     if hashlib.sha256(content).hexdigest() != found.predictions_sha256:
         raise ValueError(f"{path}: its checksum does not hold")

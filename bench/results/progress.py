@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench.results.codec import Amount, Count
+
 
 class Phase(enum.StrEnum):
     """What a run is busy with."""
@@ -19,10 +21,6 @@ class Phase(enum.StrEnum):
     SAVING = "saving"
 
 
-MOST = 2**53
-"""of any count or duration: no run comes near it, and every number below it is exact as a float"""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a run is.
@@ -32,47 +30,25 @@ class Progress:
     """
 
     phase: Phase
-    epoch: int = 0
+    epoch: Count = 0
     """finished ones"""
-    epochs: int | None = None
-    step: int = 0
+    epochs: Count | None = None
+    step: Count = 0
     """finished ones: of the validation while validating, and otherwise of the epoch's training"""
-    steps: int | None = None
+    steps: Count | None = None
     """None until the data are read"""
-    loss: float | None = None
+    loss: Amount | None = None
     """mean over the epoch's steps; None until there is one"""
-    images_per_s: float | None = None
+    images_per_s: Amount | None = None
     """in this epoch's training; None until known"""
-    left_s: float | None = None
+    left_s: Amount | None = None
     """seconds to the end of the run at the pace so far, validations included; None until known"""
 
     def __post_init__(self) -> None:
-        counts = (self.epoch, self.step)
-        totals = [total for total in (self.epochs, self.steps) if total is not None]
-        numbers = [number for number in (self.loss, self.images_per_s, self.left_s) if number is not None]
-        if not all(type(count) is int and 0 <= count < MOST for count in (*counts, *totals)):
-            raise ValueError("counts must be whole numbers, and not negative")
-        if not all(type(number) in (int, float) and 0 <= number < MOST for number in numbers):  # nan is neither
-            raise ValueError("loss, speed and time must be finite, and not negative")
-        if 0 in totals or self.images_per_s == 0:
+        if 0 in (self.epochs, self.steps, self.images_per_s):
             raise ValueError("totals and speed must be above 0")
         if (self.epochs and self.epoch > self.epochs) or (self.steps and self.step > self.steps):
             raise ValueError("more is done than there is")
-
-    @staticmethod
-    def from_json(values: object) -> "Progress | None":
-        """Read what ``dataclasses.asdict`` made of one; a file from before there were phases was of a training run.
-
-        Returns:
-            None for anything else.
-        """
-        if not isinstance(values, dict) or "epoch" not in values:
-            return None
-        known = {field.name: values[field.name] for field in dataclasses.fields(Progress) if field.name in values}
-        try:
-            return Progress(**known | {"phase": Phase(known.get("phase", Phase.TRAINING))})
-        except (TypeError, ValueError):
-            return None
 
     @property
     def part_of_epoch(self) -> float:

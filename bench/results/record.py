@@ -4,14 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench.spec.recipe import LARGEST
+from bench.results.codec import Amount, Count, Finite
 from bench.spec.run import RunSpec
-
-NO_SEAL = "no checksum"
-
-BROKEN_SEAL = "edited by hand"
-"""what may be wrong with the checksum of a record, an evaluation or a measurement: it was written before they had one,
-or it was changed afterwards and fills no cell"""
 
 STATUSES = ("running", "interrupted", "failed", "diverged", "completed")
 """what a run's record may say of it; a "running" run whose process is gone was killed"""
@@ -28,21 +22,13 @@ class Fingerprint:
     basis: str
     """what the digests are over: "pixels" and class of each image; relative path, size and class of its "files"; its
     "labels", where the reader tells no more; or "generated" images, which are the same everywhere"""
-    classes: int
+    classes: Count
     class_names: tuple[str, ...]
     """the first ``NAMED_CLASSES``; empty where the data set names none"""
-    train_images: int
-    val_images: int
+    train_images: Count
+    val_images: Count
     train_sha256: str
     val_sha256: str
-
-    def __post_init__(self) -> None:
-        counts = (self.classes, self.train_images, self.val_images)
-        if not all(type(count) is int and count >= 0 for count in counts):
-            raise ValueError("a count in its fingerprint is none")
-        texts = (self.basis, self.train_sha256, self.val_sha256, *self.class_names)
-        if not all(type(text) is str for text in texts):
-            raise ValueError("a text in its fingerprint is none")
 
     def difference(self, here: "Fingerprint") -> str:
         """How the images that are here differ from these; empty if they are the same, or nobody can tell."""
@@ -96,7 +82,7 @@ class RunRecord:
     formulation: str = ""
     """in which the network is computed (``bench.training.formulation``); empty for a run from before this field, which
     was literal"""
-    world_size: int = 0
+    world_size: Count = 0
     """processes"""
     data: Mapping[str, object] = field(default_factory=dict)
     """classes and images found, what was expected, and on how many images an epoch draws (``trained_images``)"""
@@ -104,33 +90,31 @@ class RunRecord:
     """of these images; None for a run of before this field"""
     unreadable: list[str] = field(default_factory=list)
     """images that failed to load, each with its error"""
-    epoch: int = 0
+    epoch: Count = 0
     """epochs finished"""
-    epochs: int = 0
-    images_per_s: float | None = None
+    epochs: Count = 0
+    images_per_s: Amount | None = None
     """of training, in the last epoch"""
-    epoch_images_per_s: list[float | None] = field(default_factory=list)
+    epoch_images_per_s: list[Amount | None] = field(default_factory=list)
     """likewise in each epoch from 0; of one that was resumed in its middle, in the part that the last attempt trained;
     None where nobody noted it"""
     metrics_sha256: str = ""
-    """over the first ``epoch`` lines of metrics.jsonl; empty for a run of before this field"""
+    """over the first ``epoch`` lines of metrics.jsonl; empty before the first epoch"""
     predictions_sha256: str = ""
     """over predictions.npz: what the last epoch's weights said of every validation image of the data set; empty until
     then, and for a run of before this field"""
-    wall_time_s: float = 0.0
+    wall_time_s: Amount = 0.0
     """over all attempts, as far as they were recorded"""
-    results: Mapping[str, float] = field(default_factory=dict)
+    results: Mapping[str, Amount] = field(default_factory=dict)
     """accuracies in %, named {raw,ema}_{last,best}_{top1,top5}_pct, and the epochs of the best; where the recipe holds
     images out, those named held_out_... are on these, and of the others there is the last epoch's alone"""
     error: str = ""
     """one line, for a run that failed or diverged"""
-    seal: str = field(default="", compare=False)
-    """what is wrong with the checksum of the file that it was read from, and nothing if it holds; not saved"""
 
     @property
     def is_whole(self) -> bool:
-        """Whether it was trained to its end on the complete data set, and says so in its own words."""
-        return self.status == "completed" and bool(self.data.get("complete")) and self.seal != BROKEN_SEAL
+        """Whether it was trained to its end on the complete data set."""
+        return self.status == "completed" and bool(self.data.get("complete"))
 
     def is_from_a_file(self, run: RunSpec) -> bool:
         """Whether it is of that run with any seed, but for its start: from a file's weights."""
@@ -149,52 +133,30 @@ class RunRecord:
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise ValueError(f"unknown status {self.status!r} (choose from {', '.join(STATUSES)})")
-        if not isinstance(self.run_id, str):
-            raise ValueError("its run_id is no text")
-        if not all(isinstance(part, Mapping) for part in (self.spec, self.git, self.versions, self.data, self.results)):
-            raise ValueError("a table in it is none")
-        images = (self.data.get(f"{part}_images", 0) for part in ("train", "val", "trained"))
-        counts = (self.epoch, self.epochs, self.world_size, self.spec.get("seed", 0), *images)
-        if not all(type(count) is int and count >= 0 for count in counts):
-            raise ValueError("a count in it is none")
-        numbers = (self.wall_time_s, 0 if self.images_per_s is None else self.images_per_s, *self.results.values())
-        if not all(_is_number(number) and number >= 0 for number in numbers):
-            raise ValueError("a number in it is none")
         if self.epochs and self.epoch > self.epochs:
-            raise ValueError(f"epoch {self.epoch} of {self.epochs} is none")
-        if not all(speed is None or (_is_number(speed) and speed >= 0) for speed in self.epoch_images_per_s):
-            raise ValueError("a speed in it is none")
-        if not isinstance(self.fingerprint, Fingerprint | None):
-            raise ValueError("its fingerprint is none")
-        if not isinstance(self.metrics_sha256, str) or not isinstance(self.predictions_sha256, str):
-            raise ValueError("a checksum in it is none")
-        if not all(isinstance(e.get("what"), str) and isinstance(e.get("when"), str) for e in self.history):
-            raise ValueError("an event in its history says not what and when")
-        for event in self.history:
-            if (
-                not all(_is_number(event.get(name, 1)) for name in ("epoch", "step", "steps"))
-                or event.get("steps") == 0
-            ):
-                raise ValueError("an event in its history says not in which epoch")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
+            raise ValueError(f"epoch {self.epoch} is beyond its {self.epochs} epochs")
+        images = {f"data.{part}_images": self.data.get(f"{part}_images", 0) for part in ("train", "val", "trained")}
+        for name, value in ({"spec.seed": self.spec.get("seed", 0)} | images).items():
+            if type(value) is not int or value < 0:
+                raise ValueError(f"{name} = {value!r}: expected a whole number from 0")
+        for number, event in enumerate(self.history):
+            if not all(isinstance(event.get(name), str) for name in ("what", "when")):
+                raise ValueError(f"history[{number}] has no text for what and when")
+            for name in ("epoch", "step", "steps"):
+                value = event.get(name, 1)
+                if type(value) is not int or value < (name == "steps"):
+                    raise ValueError(f"history[{number}].{name} = {value!r}: expected a whole number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
     """What a run's metrics.jsonl holds of the epochs that its record speaks of."""
 
-    lines: tuple[Mapping[str, float], ...]
+    lines: tuple[Mapping[str, Finite], ...]
     """one an epoch, which counts from 0: epoch, lr, train_loss, and of raw and averaged weights {raw,ema}_val_loss,
     ..._top1_pct, ..._top5_pct, ..._val_images"""
-    seal: str = ""
-    """what is wrong with the file's checksum in the record: nothing, ``NO_SEAL`` or ``BROKEN_SEAL``"""
 
     def __post_init__(self) -> None:
         for number, line in enumerate(self.lines, start=1):
-            if not all(_is_number(value) for value in line.values()):
-                raise ValueError(f"line {number}: a number in it is none")
             if line.get("epoch") != number - 1:
                 raise ValueError(f"line {number}: it is not of epoch {number - 1}")

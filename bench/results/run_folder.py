@@ -27,17 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bench.results.progress import Progress
-from bench.results.record import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
-from bench.results.store import (
-    fingerprint,
-    replace,
-    run_predictions_path,
-    sealed,
-    sha256_of,
-    unsealed,
-    write_atomically,
-)
+from bench.results.codec import Count, Finite, decode, parse, without_checksum
+from bench.results.files import CorruptFile, corrupt, read, replace, sha256_of, write, write_atomically
+from bench.results.progress import Phase, Progress
+from bench.results.record import Metrics, RunRecord
+from bench.results.store import run_predictions_path
 from bench.spec.errors import RequestError
 from bench.spec.regular_files import open_regular, regular_file
 from bench.spec.run import RunSpec, Weights
@@ -68,35 +62,47 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
+TRAIN_ANEW = "restore it, or remove the run's folder to train it anew"
+
+
 def load_record(folder: Path) -> RunRecord | None:
     """A run's record, or None where there is none.
 
     Raises:
-        ValueError: the file cannot be read, or is not a whole record.
+        CorruptFile: it cannot be read, is not a whole record, or was edited.
     """
-    path = folder / "record.json"
     try:
-        values, seal = unsealed(path.read_text())
-        if seal == NO_SEAL and values.get("metrics_sha256"):
-            seal = BROKEN_SEAL  # it is no older than checksums, so its own was taken out
-        return RunRecord(**values | {"fingerprint": fingerprint(values.get("fingerprint")), "seal": seal})
+        return read(folder / "record.json", RunRecord, remedy=TRAIN_ANEW)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path}: {error}") from error
+
+
+def recovered_record(folder: Path) -> RunRecord | None:
+    """What an edited record still says of a run that can go on from a checkpoint, or None.
+
+    Images, precision and history are taken as they are, since a run must not go on with others. Nothing that counts
+    is: it is made anew, from the checkpoint.
+    """
+    if not (folder / "saved").exists():
+        return None
+    try:
+        record = read(folder / "record.json", RunRecord, checksum=False, upgrade=without_checksum)
+    except (FileNotFoundError, CorruptFile):
+        return None
+    record.results, record.epoch_images_per_s, record.images_per_s = {}, [], None
+    record.unreadable, record.wall_time_s, record.predictions_sha256 = [], 0.0, ""
+    return record
 
 
 def load_own_record(folder: Path) -> RunRecord | None:
     """The record of the run that the folder is named for, or None where there is none.
 
     Raises:
-        ValueError: the file cannot be read, is not a whole record, or is another run's.
+        CorruptFile: it cannot be read, is not a whole record, was edited, or is another run's.
     """
     record = load_record(folder)
     if record and record.run_id != folder.name:
-        raise ValueError(f"{folder / 'record.json'}: holds {record.run_id}")
+        raise corrupt(folder / "record.json", f"holds {record.run_id}", TRAIN_ANEW)
     return record
 
 
@@ -104,35 +110,34 @@ def load_metrics(folder: Path, record: RunRecord) -> Metrics:
     """What a run's metrics.jsonl holds of the epochs that its record speaks of.
 
     Raises:
-        ValueError: the file is not there, or not made of lines of numbers.
+        CorruptFile: the file is not there, not made of lines of numbers, or was edited.
     """
     path = folder / "metrics.jsonl"
     if not record.epoch:
         return Metrics(lines=())
     try:
-        text = path.read_text().splitlines(keepends=True)[: record.epoch]
-        whole = _sha256_of_lines(text) == record.metrics_sha256
-        if record.seal == BROKEN_SEAL or (record.metrics_sha256 and not whole):
-            seal = BROKEN_SEAL
-        else:
-            seal = "" if whole and not record.seal else NO_SEAL
-        found = Metrics(lines=tuple(_numbers(number, line) for number, line in enumerate(text, start=1)), seal=seal)
-        if len(text) < record.epoch and seal != BROKEN_SEAL:
+        with regular_file(path) as file:
+            text = file.read().decode().splitlines(keepends=True)[: record.epoch]
+        found = Metrics(lines=tuple(_numbers(number, line) for number, line in enumerate(text, start=1)))
+        if len(text) < record.epoch:
             raise ValueError(f"{len(text)} lines, though {record.epoch} epochs are finished")
-        return found
+        if _sha256_of_lines(text) != record.metrics_sha256:
+            raise ValueError("its checksum in record.json does not hold: it was edited")
     except FileNotFoundError:
-        raise ValueError(f"{path}: not there, though {record.epoch} epochs are finished") from None
+        raise corrupt(path, f"not there, though {record.epoch} epochs are finished", TRAIN_ANEW) from None
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise corrupt(path, error.strerror, TRAIN_ANEW) from error
+    except ValueError as error:
+        raise corrupt(path, error, TRAIN_ANEW) from error
+    return found
 
 
-def _numbers(number: int, line: str) -> dict[str, float]:
+def _numbers(number: int, line: str) -> dict[str, Finite]:
     try:
-        return dict(json.loads(line))
-    except (ValueError, TypeError, RecursionError):
-        raise ValueError(f"line {number}: not JSON of an epoch's numbers") from None
+        return decode(parse(line), dict[str, Finite])
+    except (ValueError, RecursionError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise ValueError(f"line {number}: {why}") from None
 
 
 def _sha256_of_lines(lines: Iterable[str]) -> str:
@@ -144,24 +149,19 @@ class Owner:
     """Who owned a run's folder last, as owner.json has it."""
 
     token: str
-    attempt: int
+    attempt: Count
     """counts the owners"""
     host: str
-    pid: int
+    pid: Count
     since: str
     released: bool
     """whether it signed off"""
     job: str = ""
     """Slurm's id of the job it was part of, "12" or "12_3"; empty outside one"""
-    restart: int = 0
+    restart: Count = 0
     """how often Slurm had restarted that job"""
     last_beat: float = 0.0
     """seconds since the epoch, by the file's own clock"""
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if type(getattr(self, field.name)) is not field.type:
-                raise TypeError(f"{field.name} of an owner: {getattr(self, field.name)!r}")
 
     @property
     def alive(self) -> bool:
@@ -180,7 +180,7 @@ def _runs(pid: int) -> bool:
 
 
 class RunRecords:
-    """The records below a folder of runs, each read at most once; a damaged one counts as none.
+    """The records below a folder of runs, each read at most once; a corrupt one counts as none.
 
     Args:
         runs: the folder.
@@ -189,7 +189,9 @@ class RunRecords:
     def __init__(self, runs: Path) -> None:
         self.runs = runs
         self.problems: list[str] = []
-        """a line on each damaged record that was read"""
+        """a line on each corrupt record that was read"""
+        self.corrupt: dict[str, str] = {}
+        """the same lines by run id"""
         self._found: dict[str, RunRecord | None] = {}
         self._of: dict[str, list[RunRecord]] = {}
         self._alike: dict[str, list[str]] = defaultdict(list)  # ids by all but seed and digits
@@ -203,8 +205,9 @@ class RunRecords:
             self._found[run_id] = None
             try:
                 self._found[run_id] = load_own_record(self.runs / run_id)
-            except ValueError as error:
+            except CorruptFile as error:
                 self.problems.append(str(error))
+                self.corrupt[run_id] = str(error)
         return self._found[run_id]
 
     def of(self, spec: RunSpec) -> list[RunRecord]:
@@ -276,7 +279,8 @@ class OwnedRun:
 
     def save_record(self, record: RunRecord) -> None:
         """Write record.json whole."""
-        self._write("record.json", sealed(dataclasses.asdict(record)))
+        self.check()
+        write(self.folder / "record.json", record)
 
     def save_metrics(self, record: RunRecord, lines: Sequence[Mapping[str, float]]) -> None:
         """Write metrics.jsonl whole, so that no line of an abandoned attempt survives, and the record with its sha256.
@@ -292,7 +296,8 @@ class OwnedRun:
         record.epoch, record.metrics_sha256 = len(text), _sha256_of_lines(text)
         if goes_back:
             self.save_record(record)
-        self._write("metrics.jsonl", "".join(text))
+        self.check()
+        write_atomically(self.folder / "metrics.jsonl", "".join(text))
         if not goes_back:
             self.save_record(record)
 
@@ -301,10 +306,6 @@ class OwnedRun:
         self.check()
         write_atomically(run_predictions_path(self.folder.parent, self.folder.name), content)
         record.predictions_sha256 = hashlib.sha256(content).hexdigest()
-
-    def _write(self, name: str, text: str) -> None:
-        self.check()
-        write_atomically(self.folder / name, text)
 
     def save_checkpoint(self, epoch: int, step: int, content: bytes | memoryview) -> Path:
         """Save a checkpoint with its checksum, and drop all but the newest two.
@@ -376,15 +377,13 @@ def final_checkpoint(folder: Path) -> Path:
     Raises:
         RequestError: it is not completed, or its checkpoint is not there, or not sound.
     """
-    record = load_record(folder)
+    try:
+        record = load_record(folder)
+    except CorruptFile as error:
+        raise RequestError(f"it starts from the weights of {folder.name}: {error}") from error
     if record is None or record.status != "completed":
         state = record.status if record else "not begun"
         raise RequestError(f"it starts from the weights of {folder.name}, which is {state}; train that one first")
-    if record.seal == BROKEN_SEAL:
-        raise RequestError(
-            f"it starts from the weights of {folder.name}, whose record was {BROKEN_SEAL}; restore the record, or "
-            "remove that run's folder to train it anew"
-        )
     newest, problem = last_checkpoint(folder)
     if newest is None:
         raise RequestError(
@@ -527,19 +526,23 @@ def last_owner(folder: Path) -> Owner | None:
     """Who owned the folder last; None where nobody did, or the file is damaged."""
     path = folder / "owner.json"
     try:
-        return Owner(**json.loads(path.read_text()), last_beat=path.stat().st_mtime)
-    except (FileNotFoundError, ValueError, TypeError, RecursionError):
+        return dataclasses.replace(read(path, Owner, checksum=False), last_beat=path.stat().st_mtime)
+    except (FileNotFoundError, CorruptFile):
         return None
 
 
 def load_progress(folder: Path, owner: Owner) -> Progress | None:
-    """How far the owner said it is; None until it has said so, or where the file is damaged or another's."""
+    """How far the owner said it is; None until it has said so, or where the file is corrupt or another's."""
     try:
         with (folder / "progress.json").open("rb") as file:
-            values = json.loads(file.read(10_000))
-    except (OSError, ValueError, RecursionError):
+            values = parse(file.read(10_000).decode())
+        if values.pop("attempt") != owner.attempt:
+            return None
+        # Whoever watches may be older than the run, or younger: a run from before there were phases was training.
+        known = {f.name: values[f.name] for f in dataclasses.fields(Progress) if f.name in values}
+        return decode({"phase": Phase.TRAINING, "epoch": values["epoch"]} | known, Progress)
+    except (OSError, ValueError, KeyError, RecursionError):
         return None
-    return Progress.from_json(values) if isinstance(values, dict) and values.get("attempt") == owner.attempt else None
 
 
 def _slurm_job() -> tuple[str, int]:

@@ -15,6 +15,9 @@ _CHOICES = {
     "interpolation": ("random", "bilinear", "bicubic"),
     "eval_interpolation": ("bilinear", "bicubic"),
 }
+Number = int | float
+"""kept as it is written: recipes with 1 and with 1.0 have different run ids"""
+
 LARGEST = 1e30
 _RANGES: dict[str, tuple[float, float]] = {
     "lr": (1e-30, LARGEST),
@@ -73,13 +76,13 @@ class Recipe:
 
     optimizer: str
     """timm's name: "adamw", or "momentum" for SGD with plain momentum"""
-    lr: float
+    lr: Number
     """peak, for the global batch"""
     global_batch: int
     """images an optimizer step, over all processes and accumulated micro-batches"""
-    momentum: float
+    momentum: Number
     """of SGD, or the first beta of AdamW"""
-    weight_decay: float
+    weight_decay: Number
     decay_1d: bool
     """whether biases, norms and other 1-D parameters decay too"""
     schedule: str
@@ -88,58 +91,58 @@ class Recipe:
     """of the schedule, cooldown not included"""
     cooldown_epochs: int
     """at the minimal learning rate, after the schedule"""
-    min_lr: float
+    min_lr: Number
     warmup_epochs: int
     """linear, over the first epochs of the schedule"""
-    warmup_lr: float
+    warmup_lr: Number
     """in epoch 0"""
     decay_epochs: int
     """of the step schedule: epochs between two steps"""
-    decay_rate: float
+    decay_rate: Number
     """of the step schedule: factor at each step"""
-    drop_path: float
-    label_smoothing: float
-    mixup: float
-    cutmix: float
-    mixup_prob: float
-    mixup_switch_prob: float
+    drop_path: Number
+    label_smoothing: Number
+    mixup: Number
+    cutmix: Number
+    mixup_prob: Number
+    mixup_switch_prob: Number
     mixup_mode: str
     auto_augment: str
     """timm's policy string; empty for none"""
-    color_jitter: float
+    color_jitter: Number
     """without auto_augment only, as in timm"""
-    random_erasing: float
+    random_erasing: Number
     """probability"""
     random_erasing_mode: str
-    crop_scale_min: float
+    crop_scale_min: Number
     """of the random resized crop, as a part of the image's area"""
-    crop_scale_max: float
-    hflip: float
+    crop_scale_max: Number
+    hflip: Number
     interpolation: str
     """of training images: "random" draws bilinear or bicubic"""
-    crop_pct: float
+    crop_pct: Number
     """of evaluation: side of the centre crop over the resized shorter side"""
     eval_interpolation: str
-    ema_decay: float
+    ema_decay: Number
     """of the averaged weights, by step; 0 for none"""
-    crop_padding: float
+    crop_padding: Number
     """for training, resize the image and crop it at random after padding by this part of its side; 0 for a random
     resized crop instead"""
-    backbone_lr_scale: float
+    backbone_lr_scale: Number
     """learning rate of all but the head, as a part of lr"""
-    backbone_min_lr_scale: float
+    backbone_min_lr_scale: Number
     """likewise of min_lr"""
     freeze_class_token_and_norm: bool
     """leave a transformer's class token, positions and final norm as they came: train tokens, blocks and head"""
     augmentation_repeats: int
     """times that an image comes in a batch, augmented anew each time; an epoch is no longer for it, and sees fewer"""
-    held_out: float
+    held_out: Number
     """part of the training images that is kept from training, to choose by; the data set's validation images are then
     seen once, after the last epoch. 0 validates on the latter after each epoch"""
     local_batch: int
     """most images over which batch-norm statistics are computed and one mixup draw is made: the batch of one GPU, where
     the recipe was published for several"""
-    train_fraction: float
+    train_fraction: Number
     """part of the training images, without those that are held out, that is trained on: as much of each class, the same
     for every seed, and a part of what a larger fraction takes"""
 

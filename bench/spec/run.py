@@ -4,10 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
 
-from bench.spec.errors import RequestError
 from bench.spec.recipe import YOUNGER_FIELDS, Recipe
 
 ModelArgs = tuple[tuple[str, int | float | str], ...]
@@ -119,23 +117,6 @@ class RunSpec:
         seeds = {int(match[1]) for match in map(pattern.fullmatch, there) if match}
         return [spec for spec in map(self.with_seed, sorted(seeds)) if spec.run_id in there]
 
-    def to_json(self) -> str:
-        """The whole spec, sources included, for spec.json."""
-        return json.dumps(asdict(self), indent=2) + "\n"
-
-    @staticmethod
-    def from_json(text: str) -> "RunSpec":
-        """What ``to_json`` wrote.
-
-        Raises:
-            ValueError: it is not a spec.
-        """
-        try:
-            values = json.loads(text)
-            return _spec(values)
-        except (KeyError, TypeError, AttributeError, RecursionError, RequestError) as error:
-            raise ValueError(f"not a run's spec: {error}") from error
-
     def identity(self) -> dict[str, object]:
         """What the run id stands for, as JSON has it."""
         values = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe) if f.compare}
@@ -152,28 +133,6 @@ class RunSpec:
             identity["teacher"] = self.teacher.model
             identity |= {"teacher_weights": self.teacher.weights.sha256} if self.teacher.weights else {}
         return identity
-
-
-def _spec(values: dict[str, Any]) -> RunSpec:
-    parent = values.get("start_from")
-    recipe = YOUNGER_FIELDS | values["recipe"]
-    recipe["sources"] = dict.fromkeys(YOUNGER_FIELDS, "the recipe is older than this field") | recipe["sources"]
-    parts = {
-        "recipe": Recipe(**recipe),
-        "model_args": tuple((name, value) for name, value in values["model_args"]),
-        "start_from": _spec(parent) if parent else None,
-        "weights": _weights(values.get("weights")),
-        "teacher": _teacher(values.get("teacher")),
-    }
-    return RunSpec(**values | parts)
-
-
-def _weights(values: dict[str, str] | None) -> Weights | None:
-    return Weights(**values) if values else None
-
-
-def _teacher(values: dict[str, Any] | None) -> Teacher | None:
-    return Teacher(values["model"], weights=_weights(values["weights"]), source=values["source"]) if values else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

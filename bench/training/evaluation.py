@@ -22,10 +22,11 @@ import torch.distributed as dist
 from torch import nn
 
 from bench.results import predictions
+from bench.results.codec import decode, parse
 from bench.results.evaluation import Evaluation, EvaluationSpec
 from bench.results.provenance import TRAINING_LIBRARIES, checkout, versions_of
 from bench.results.run_folder import now
-from bench.results.store import evaluation_spec, load_evaluation, save_evaluation
+from bench.results.store import load_evaluation, save_evaluation
 from bench.spec.errors import RequestError
 from bench.spec.run import Network, Resources, RunSpec
 from bench.training import data, identity
@@ -258,7 +259,7 @@ def evaluate_on(
 
 def _main(path: str, file: str, found_by: str, runs: str, spec: str, resources: str) -> int:
     """A process's part, from what ``evaluate_on`` wrote on its command line."""
-    asked, given = evaluation_spec(json.loads(spec)), Resources(**json.loads(resources))
+    asked, given = decode(parse(spec), EvaluationSpec), Resources(**json.loads(resources))
     with Stop().listening() as stop, world() as here:
         try:
             checkpoint = read_checkpoint(path)

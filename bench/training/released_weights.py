@@ -8,7 +8,7 @@ from pathlib import Path
 
 import timm
 
-from bench.results.store import sha256_of
+from bench.results.files import sha256_of
 from bench.spec.contents import DATASETS
 from bench.spec.run import Network, RunSpec
 from bench.spec.table import Released

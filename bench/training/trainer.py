@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.results import fingerprints, predictions
+from bench.results.files import sha256_of
 from bench.results.progress import Phase, Progress, Teller
 from bench.results.record import Fingerprint, RunRecord
 from bench.results.run_folder import OwnedRun, given_file, now
-from bench.results.store import sha256_of
 from bench.spec.batch_layout import Part, lay_out, require_whole_local_batches
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec

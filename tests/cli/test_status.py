@@ -16,6 +16,7 @@ from bench.launch.planner import Action, plan
 from bench.launch.run_state import Queue, known, look
 from bench.launch.slurm.client import Task, tasks
 from bench.launch.slurm.submissions import Submission, load_all, save
+from bench.results.codec import sealed, unsealed
 from bench.results.progress import Phase, Progress
 from bench.results.record import RunRecord
 from bench.results.run_folder import own
@@ -212,7 +213,9 @@ def test_without_slurm_the_folders_still_tell(folder, monkeypatch):
 def test_damaged_files_are_a_line_and_no_end(folder):
     runs = folder(OTHER)
     (runs / OTHER.run_id / "record.json").write_text("{")
-    assert status(runs, OTHER.run_id, NOTHING).state == "failed"
+    line = status(runs, OTHER.run_id, NOTHING)
+    assert line.state == "failed"
+    assert line.why.endswith("; restore it, or remove the run's folder to train it anew")
     (runs / OTHER.run_id / "record.json").unlink()
     (runs / OTHER.run_id / "spec.json").write_text("{")
     line = status(runs, OTHER.run_id, NOTHING)
@@ -237,7 +240,7 @@ def test_damaged_files_are_a_line_and_no_end(folder):
 def test_an_odd_record_is_a_line_too(folder, odd):
     runs = folder(OTHER, record(OTHER, "failed"))
     path = runs / OTHER.run_id / "record.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | odd))
+    path.write_text(sealed(unsealed(path.read_text()) | odd))
     line = status(runs, OTHER.run_id, NOTHING)
     assert line.state == "failed"
     assert len(table([line]).splitlines()) == 2

@@ -11,9 +11,9 @@ from bench.cli.status_table import Counted, StatusTable, fitting, shortened
 from bench.experiments.budgets import SUITES
 from bench.experiments.recipes import override
 from bench.launch.job import prepare
+from bench.results.files import write_atomically
 from bench.results.record import RunRecord
 from bench.results.run_folder import own
-from bench.results.store import write_atomically
 from tests.terminal import Terminal
 
 LOG = "/scratch/of/a/cluster/with/long/names/t2t-bench/runs/jobs/local-20260101-120000-12345/23456_0_log.err"

@@ -15,7 +15,6 @@ from bench.report.pages.claims import claims_frame, claims_markdown
 from bench.report.pages.ideas import ideas_frame, ideas_markdown
 from bench.report.pages.recipes import recipes_markdown
 from bench.report.pages.table import table_markdown
-from bench.results.record import BROKEN_SEAL, NO_SEAL
 from tests.conftest import ROOT, complexity
 from tests.report.test_frame import evaluation, trained
 
@@ -48,8 +47,7 @@ def evidence():
     partial = {"complete": False, "train_images": 5000, "val_images": 50_000}
     own = {
         fourteen.run: [*over(fourteen.run, 81.4, 81.61, 81.55), record(fourteen.run, 99.0, status="running", epoch=3)],
-        rows["ResNet50*"].run: over(rows["ResNet50*"].run, 79.24, seal=NO_SEAL),
-        rows["ResNet101*"].run: over(rows["ResNet101*"].run, 88.8, seal=BROKEN_SEAL),
+        rows["ResNet50*"].run: over(rows["ResNet50*"].run, 79.24),
         rows["ResNet152*"].run: over(rows["ResNet152*"].run, 70.1, data=partial),
         rows["T2T-ViT-SE"].run: over(rows["T2T-ViT-SE"].run, 81.7),
         **{spec: over(spec, 98.0, 98.2) for spec in rows["T2T-ViT-14"].transfers},
@@ -59,11 +57,18 @@ def evidence():
         (nineteen.run, {"hits": 0.8193}),
         (rows["ResNet50"].run, {"hits": 0.76134}),
         (rows["T2T-ViT-24"].run, {"images": 49_000}),
-        (rows["DeiT-small"].run, {"hits": 0.91, "seal": BROKEN_SEAL}),
         (tuned, {"hits": 0.984, "found_by": "content"}),
     ]
     evaluations = {run.run_id: [evaluation(run, RELEASED[run], **kwargs)] for run, kwargs in released}
     return measurements, {spec.run_id: records for spec, records in own.items()}, evaluations
+
+
+PROBLEMS = [
+    "resnet101-imagenet-cnn_t2t-s0-355b04df/record.json: its checksum does not hold: it was edited; restore it",
+    "evaluations/deit_small_patch16_224-imagenet-224px-cd65a155-1.json: not JSON; restore it",
+    "complexity/t2t_vit_7-224px.json: holds resnet50; restore it",
+]
+"""in the folder of runs, each of one table's"""
 
 
 def pages():
@@ -75,7 +80,7 @@ def pages():
         return frames[number]
 
     def table(number):
-        return lambda found: table_markdown(TABLES[number], ICCV, frame(number, found), *found)
+        return lambda found: table_markdown(TABLES[number], ICCV, frame(number, found), *found, PROBLEMS)
 
     def every(found):
         return {number: frame(number, found) for number in TABLES}

@@ -32,7 +32,17 @@ def decide(spec, **known):
         ({"record": record("running", precision="float16")}, Action.RESUME, "killed after 2 of 4 epochs in float16"),
         ({"record": record("failed", error="no data")}, Action.RESUME, "failed after 2 of 4 epochs: no data"),
         ({"record": record("diverged", error="loss is nan")}, Action.BLOCKED, "diverged: loss is nan; it would again"),
-        ({"problem": "record.json: damaged"}, Action.BLOCKED, "record.json: damaged; restore the record"),
+        ({"problem": "record.json: edited; restore it"}, Action.BLOCKED, "record.json: edited; restore it"),
+        (
+            {"problem": "record.json: edited", "is_recoverable": True},
+            Action.RESUME,
+            "record made anew from the checkpoint, since record.json: edited",
+        ),
+        (
+            {"problem": "record.json: edited", "is_recoverable": True, "trained_by": "pid 7 on n1"},
+            Action.SKIP,
+            "being trained by pid 7 on n1",
+        ),
         (
             {"job": "12_3", "job_state": "PENDING", "job_reason": "Priority", "job_alive": True},
             Action.SKIP,

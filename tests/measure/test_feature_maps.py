@@ -25,8 +25,9 @@ from bench.measure.feature_maps import (
     to_map,
 )
 from bench.measure.source_hash import source_sha256
+from bench.results.codec import sealed, unsealed
 from bench.results.feature_maps import FeatureMaps, FeatureSource, LayerMaps
-from bench.results.store import load_feature_maps, save_feature_maps, sealed, unsealed
+from bench.results.store import load_feature_maps, save_feature_maps
 from bench.spec.errors import RequestError
 from bench.spec.run import Network, Weights
 from bench.training import data
@@ -349,11 +350,11 @@ def spoilt(tmp_path, spoil):
 
 
 def test_a_file_that_was_edited_or_is_damaged_counts_as_none(tmp_path):
-    assert "edited by hand" in spoilt(tmp_path, lambda text: text.replace('"dead": 3', '"dead": 900'))
-    assert "no checksum" in spoilt(tmp_path, lambda text: json.dumps(unsealed(text)[0]))
+    assert "it was edited" in spoilt(tmp_path, lambda text: text.replace('"dead": 3', '"dead": 900'))
+    assert "checksum is missing" in spoilt(tmp_path, lambda text: json.dumps(unsealed(text)))
     spoilt(tmp_path, lambda text: text[:100])
-    spoilt(tmp_path, lambda text: sealed({k: v for k, v in unsealed(text)[0].items() if k != "layers"}))
-    assert "holds resnet50" in spoilt(tmp_path, lambda text: sealed(unsealed(text)[0] | {"image_sha256": "7" * 64}))
+    spoilt(tmp_path, lambda text: sealed({k: v for k, v in unsealed(text).items() if k != "layers"}))
+    assert "holds resnet50" in spoilt(tmp_path, lambda text: sealed(unsealed(text) | {"image_sha256": "7" * 64}))
 
 
 @pytest.mark.parametrize(

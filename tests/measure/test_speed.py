@@ -12,7 +12,7 @@ from bench.cli import step_speed
 from bench.experiments.recipes import T2T_MEDIUM
 from bench.measure.complexity import count_macs
 from bench.measure.speed import WARM_UP, Case, Measured, Side, matrix_gflops, measure, saved_bytes, time_in_turn
-from bench.results.store import sealed, unsealed
+from bench.results.codec import sealed, unsealed
 from bench.spec.errors import RequestError
 from bench.spec.run import imagenet
 from bench.training.build import build_network
@@ -120,9 +120,13 @@ def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
     assert "medians of 2 or 3 rounds" in page
     for text, other, message in (
         (whole, [], "measured with other against; leave --add out"),
-        (sealed(unsealed(whole)[0] | {"threads": 99}), beside, "measured with other threads; leave --add out"),
-        (whole.replace('"infer"', '"train"'), beside, "step.json: edited by hand; leave --add out"),
-        ("", beside, "step.json: Expecting value"),
+        (sealed(unsealed(whole) | {"threads": 99}), beside, "measured with other threads; leave --add out"),
+        (
+            whole.replace('"infer"', '"train"'),
+            beside,
+            "step.json: its checksum does not hold: it was edited; leave --add out",
+        ),
+        ("", beside, "step.json: not JSON: Expecting value"),
     ):
         path.write_text(text)
         with pytest.raises(SystemExit, match="2"):

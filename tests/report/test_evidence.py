@@ -28,8 +28,9 @@ from bench.paper.released import RELEASED
 from bench.report import evidence_files
 from bench.report.counting import SHOWN
 from bench.report.frame import table_frame
+from bench.results.codec import sealed, unsealed
 from bench.results.run_folder import RunRecords
-from bench.results.store import complexity_path, save_complexity, save_evaluation, sealed, unsealed
+from bench.results.store import complexity_path, save_complexity, save_evaluation
 from bench.spec.table import STRUCTURE
 from tests.conftest import ROOT, complexity
 from tests.report.test_frame import evaluation, over_seeds, trained
@@ -39,9 +40,7 @@ NUMBER = re.compile(r"(?<![\w.-])[-+]?\d[\d,]*(?:\.\d+)?(?!\w)")
 
 def read(path):
     """A file of evidence, whose checksum holds."""
-    values, seal = unsealed(path.read_text())
-    assert seal in ("", "no checksum"), path
-    return values
+    return unsealed(path.read_text())
 
 
 def tables_of(page):
@@ -93,7 +92,6 @@ def accuracy(reports, run_ids):
         "std": statistics.stdev(best) if len(best) > 1 else None,
         "last": statistics.fmean(last),
         "seeds": len(records),
-        "unsealed": sum("checksum" not in json.loads(path.read_text()) for path in paths),
     }
 
 
@@ -129,7 +127,6 @@ def expected_line(reports, row, line):
         if line[f"{name}run_ids"]:
             found = accuracy(reports, line[f"{name}run_ids"])
             values |= {pct: found["pct"], std: found["std"], count: found["seeds"]}
-            values |= {f"{name}unsealed": found["unsealed"]}
             values |= {} if name else {"top1_last_pct": found["last"]}
     return values
 
@@ -213,9 +210,7 @@ def follow_row(cells, line):
         label, _, whose = column.partition(": ")
         if column in _ACCURACY:
             pct, std, seeds, se = (line[name] for name in _ACCURACY[column])
-            unsealed = line[_ACCURACY[column][2].replace("seeds", "unsealed")]
-            trained_ = (std, seeds, None if unsealed == "0" else unsealed)
-            assert shows(cell, pct, *(trained_ if seeds else (se,))), (line["model"], column, cell)
+            assert shows(cell, pct, *((std, seeds) if seeds else (se,))), (line["model"], column, cell)
         elif column in _COLUMNS:
             name, unit = _COLUMNS[column]
             value = None if line[name] is None else float(line[name]) * unit
@@ -233,9 +228,8 @@ def follow_run(reports, cells):
     """One run of a page, to its record."""
     run_id, file = re.fullmatch(r"\[`(.+)`\]\((.+)\)", cells["run"]).groups()
     path = reports / file
-    record, seal = unsealed(path.read_text())
+    record = read(path)
     assert (record["run_id"], path.parent.name) == (run_id, run_id)
-    assert ("edited by hand" in cells["status"]) == (seal == "edited by hand")
     results, data = record["results"], record["data"]
     expected = {
         "seed": record["spec"]["seed"],
@@ -262,7 +256,7 @@ def follow_run(reports, cells):
 def follow_evaluation(reports, number, cells):
     """One evaluation of a table's page, to its file."""
     name, file = re.fullmatch(r"\[`(.+)`\]\((.+)\)", cells["file"]).groups()
-    found, seal = unsealed((reports / file).read_text())
+    found = read(reports / file)
     spec, share = found["spec"], found["top1_hits"] / found["images"]
     whole = {"imagenet": 50_000, "cifar10": 10_000, "cifar100": 10_000}[spec["dataset"]]
     assert (found["file"], cells["sha256"]) == (name, f"`{spec['sha256'][:12]}`")
@@ -280,7 +274,6 @@ def follow_evaluation(reports, number, cells):
     assert shows(cells["protocol"], spec["network"]["img_size"], spec["crop_pct"])
     known = ("Model", "data set", "file", "sha256", "key", "images", "top-1 %", "printed", "difference", "top-5 %")
     assert set(cells) == {*known, "protocol"}
-    return seal
 
 
 def follow_table_page(reports, number):
@@ -399,7 +392,7 @@ def follow_suite(reports, name):
                     follow_run(reports, cells)
                 continue
             own = [line for line in lines if line["model"] == cells["Model"]]
-            counted = [line for line in own if line["status"] == "completed" and line["seal"] != "edited by hand"]
+            counted = [line for line in own if line["status"] == "completed"]
             for column, figure in _MEANS.items():
                 if column not in cells:
                     continue
@@ -491,7 +484,7 @@ def test_nothing_lies_in_the_evidence_that_no_page_names():
     for path in (reports / "evidence").rglob("*.json"):
         page_names = path.with_name("record.json") if path.name == "spec.json" else path  # a record's lies beside it
         assert page_names.relative_to(reports).as_posix() in named, path
-        assert read(path)
+        assert path.name == "spec.json" or read(path)
 
 
 def test_no_evidence_tells_how_a_machine_is_laid_out():
@@ -554,15 +547,16 @@ def test_every_number_of_reports_with_all_kinds_of_evidence(filled, run_all, tmp
         assert (again / page.name).read_bytes() == page.read_bytes(), page.name
 
 
-def test_what_was_edited_by_hand_is_shown_as_such_and_fills_no_cell(filled, run_all, tmp_path):
+def test_what_was_edited_counts_as_none_and_is_listed(filled, run_all, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(filled, runs)
     run = next(row.run for row in TABLES[3].rows if row.name == "T2T-ViT-14").with_seed(1)
     nineteen = next((runs / "evaluations").glob("t2t_vit_19-imagenet-*.json"))
-    for path, old, new in (
+    edited = (
         (runs / run.run_id / "record.json", "81.61", "89.61"),
         (nineteen, '"top1_hits": 40965', '"top1_hits": 44965'),
-    ):
+    )
+    for path, old, new in edited:
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
     done = run_all("--table", 3, "--runs", runs, "--reports", tmp_path)
@@ -572,15 +566,15 @@ def test_what_was_edited_by_hand_is_shown_as_such_and_fills_no_cell(filled, run_
     assert lines["T2T-ViT-14"]["seeds"] == "2"
     assert run.run_id not in lines["T2T-ViT-14"]["run_ids"]
     assert lines["T2T-ViT-19"]["top1_pct"] is None
-    assert f"(`{run.run_id}`) has a record that was edited by hand" in page
-    every = [cells for table in tables_of(tmp_path / "table_3.md") for cells in table]
-    (cells,) = [cells for cells in every if run.run_id in cells.get("run", "")]
-    assert (cells["status"], cells["best EMA top-1 %"]) == ("completed, edited by hand", "89.61")
-    assert "fills no cell: its file was edited by hand" in page
+    for path, _, _ in edited:
+        problem = f"{path.relative_to(runs)}: its checksum does not hold: it was edited; restore it, or "
+        assert f"\n- not used: `{problem}" in page
+        assert f"run_all.py: not used: {runs}/{problem}" in done.stderr
+    assert "89.61" not in page
     follow_table_page(tmp_path, 3)
 
 
-def test_a_damaged_record_is_named_in_the_index(tmp_path, monkeypatch, capsys):
+def test_a_corrupt_record_is_named_in_the_index(tmp_path, monkeypatch, capsys):
     runs, reports = tmp_path / "runs", tmp_path / "reports"
     damaged = runs / TABLES[3].rows[2].run.run_id / "record.json"
     damaged.parent.mkdir(parents=True)

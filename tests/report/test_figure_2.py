@@ -33,9 +33,10 @@ from bench.report.figures.figure_2 import (
     name_of,
     names_of,
 )
+from bench.results.codec import sealed
 from bench.results.feature_maps import FeatureSource
-from bench.results.run_folder import RunRecords
-from bench.results.store import load_feature_maps, save_feature_maps, sealed
+from bench.results.run_folder import RunRecords, load_record
+from bench.results.store import load_feature_maps, save_feature_maps
 from bench.spec.errors import RequestError
 from bench.spec.run import Network, Weights
 from models.checkpoints import Checkpoint, read_checkpoint
@@ -391,7 +392,7 @@ def test_a_file_is_shown_too_and_what_was_edited_is_measured_again(t2t_file, pic
     path.write_text(kept.replace('"dead": 0', '"dead": 1', 1))
     assert bench.cli.main.main(command) == 0
     told = capsys.readouterr().err
-    assert f"not used: {path}: edited by hand" in told
+    assert f"not used: {path}: its checksum does not hold: it was edited; " in told
     assert "[1/1] t2t_vit_7 at 32 px" in told
     assert (tmp_path / "figure_2.md").read_text() == page
     assert '"dead": 1,' not in path.read_text()
@@ -446,9 +447,13 @@ def test_a_run_that_is_not_finished_is_refused(trained, tmp_path, capsys):
     options = ["--runs", str(tmp_path), "--reports", str(tmp_path)]
     assert bench.cli.main.main(["figure", "2", "--weights", run_id, *options]) == 2
     assert "its last checkpoint cannot be used (it is gone)" in capsys.readouterr().err
-    (folder / "record.json").write_text((folder / "record.json").read_text().replace('"completed"', '"interrupted"'))
+    record = dataclasses.replace(load_record(folder), status="interrupted")
+    (folder / "record.json").write_text(sealed(record))
     assert bench.cli.main.main(["figure", "2", "--weights", run_id, *options]) == 2
     assert "the run is interrupted; give a finished one" in capsys.readouterr().err
+    (folder / "record.json").write_text(sealed(record).replace("interrupted", "completed"))
+    assert bench.cli.main.main(["figure", "2", "--weights", run_id, *options]) == 2
+    assert "record.json: its checksum does not hold: it was edited; restore it" in capsys.readouterr().err
 
 
 def test_a_damaged_photograph_is_refused(tmp_path, picture):

@@ -1,7 +1,6 @@
 """Rows and measurements joined."""
 
 import dataclasses
-import json
 import re
 
 import pytest
@@ -14,6 +13,7 @@ from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
 from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
 from bench.report.pages.table import table_markdown
+from bench.results.codec import sealed
 from bench.results.evaluation import Evaluation, EvaluationSpec
 from bench.results.record import RunRecord
 from bench.results.run_folder import RunRecords
@@ -298,9 +298,7 @@ def override_run(run, setting):
     return dataclasses.replace(run, recipe=override(run.recipe, [setting]))
 
 
-@pytest.mark.parametrize(
-    "damage", [{"top1_hits": 50_001}, {"top1_hits": -1}, {"top5_hits": 3}, {"images": 50_001}, {"images": 1.5}]
-)
+@pytest.mark.parametrize("damage", [{"top1_hits": 50_001}, {"top5_hits": 3}, {"images": 50_001}])
 def test_counts_that_contradict_each_other_are_no_evaluation(damage):
     with pytest.raises(ValueError, match="contradict"):
         dataclasses.replace(evaluation(FOURTEEN, RELEASED[FOURTEEN]), **damage)
@@ -317,7 +315,7 @@ def test_a_fine_tuned_file_fills_its_cell_once_it_is_known_what_it_reaches_on_im
         record = trained(run.run_id)
         record.spec = run.identity()
         (tmp_path / run.run_id).mkdir()
-        (tmp_path / run.run_id / "record.json").write_text(json.dumps(dataclasses.asdict(record)))
+        (tmp_path / run.run_id / "record.json").write_text(sealed(record))
     found = collect([row], RunRecords(tmp_path)).records
     assert {record.run_id for record in found[ten.run_id]} == {spec.run_id, spec.with_seed(7).run_id, other.run_id}
     assert not found[row.transfers[1].run_id]

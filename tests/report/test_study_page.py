@@ -21,10 +21,11 @@ from bench.paper.editions import ICCV
 from bench.report.frame import table_frame
 from bench.report.pages.claims import claims_frame, claims_markdown
 from bench.report.study_frames import study_verdicts
+from bench.results.codec import sealed
 from bench.results.predictions import packed, save_images
 from bench.results.record import Fingerprint
 from bench.results.run_folder import RunRecords
-from bench.results.store import sealed
+from bench.results.spec_file import save_spec
 from tests.report.test_evidence import rows_of, tables_of
 from tests.report.test_frame import trained
 
@@ -86,7 +87,7 @@ def save(runs, spec, predicted=None, **results):
             val_sha256=IMAGES_SHA256,
         ),
     )
-    (folder / "spec.json").write_text(spec.to_json())
+    save_spec(folder, spec)
     (folder / "record.json").write_text(sealed(dataclasses.asdict(record)))
     (folder / "metrics.jsonl").write_text(metrics)
     if content:

@@ -124,11 +124,11 @@ def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measureme
     assert "\npython run_all.py evaluate WEIGHTS --table 3 --data DIR\n" in text
 
     def index_of(apart):
-        parts = {"claims": "", "figures": {}, "missing": "", "problems": ["resnet50-224px.json: edited by hand"]}
+        parts = {"claims": "", "figures": {}, "missing": "", "problems": ["resnet50-224px.json: it was edited"]}
         return index_markdown([TABLES[3]], [], ICCV, [frame], apart=apart, **parts)
 
     index = index_of({})
-    assert "\n- not used: `resnet50-224px.json: edited by hand`" in index
+    assert "\n- not used: `resnet50-224px.json: it was edited`" in index
     assert "Of 12 printed accuracies 0 are reproduced by training here, and 1 are beside those of released" in index
     assert "Beside the paper" not in index
     beside = index_of({"transfer.md": "Transfer"})

@@ -13,9 +13,12 @@ import time
 
 import pytest
 
+import bench.results.files
 import bench.results.run_folder
 from bench.launch.job import _begin
 from bench.paper import TABLES
+from bench.results.codec import sealed
+from bench.results.files import CorruptFile
 from bench.results.progress import Phase, Progress
 from bench.results.record import RunRecord
 from bench.results.run_folder import (
@@ -32,9 +35,10 @@ from bench.results.run_folder import (
     load_record,
     own,
 )
-from bench.results.store import sealed
 from bench.spec.errors import RequestError
 from tests.conftest import ROOT
+
+EVENT = {"what": "running", "when": "2026-01-01"}
 
 
 def record():
@@ -55,38 +59,47 @@ def test_a_record_survives_json(tmp_path):
     assert load_record(tmp_path / "elsewhere") is None
 
 
-def test_a_record_edited_by_hand_says_so_and_one_from_before_checksums_too(tmp_path):
-    whole = dataclasses.replace(record(), status="completed", data={"complete": True}, wall_time_s=60.0)
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"wall_time_s": 60.0', '"wall_time_s": 61.0', "its checksum does not hold: it was edited"),
+        ('"checksum"', '"chksum"', "its checksum is missing"),
+    ],
+)
+def test_a_record_that_was_edited_is_corrupt(tmp_path, old, new, problem):
     with own(tmp_path) as owned:
-        owned.save_record(whole)
-    text = (tmp_path / "record.json").read_text()
-    assert (load_record(tmp_path).seal, load_record(tmp_path).is_whole) == ("", True)
-    (tmp_path / "record.json").write_text(text.replace('"wall_time_s": 60.0', '"wall_time_s": 61.0'))
-    assert (load_record(tmp_path).seal, load_record(tmp_path).is_whole) == ("edited by hand", False)
-    values = json.loads(text)
-    del values["checksum"]
-    (tmp_path / "record.json").write_text(json.dumps(values))
-    assert (load_record(tmp_path).seal, load_record(tmp_path).is_whole) == ("no checksum", True)
+        owned.save_record(dataclasses.replace(record(), wall_time_s=60.0))
+    path = tmp_path / "record.json"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(CorruptFile) as caught:
+        load_record(tmp_path)
+    assert str(caught.value) == f"{path}: {problem}; restore it, or remove the run's folder to train it anew"
 
 
 def test_an_attempt_after_an_edit_says_so_and_measures_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(bench.results.run_folder, "SETTLE_S", 0)  # nobody else claims it
     run = TABLES[3].rows[2].run
+    path = tmp_path / "record.json"
     with own(tmp_path) as owned:
         owned.save_record(dataclasses.replace(record(), status="interrupted", epoch=1, epoch_images_per_s=[900.0]))
         begun = _begin(owned, run)
         assert ([event["what"] for event in begun.history], begun.epoch_images_per_s) == (["running"], [900.0])
-        path = tmp_path / "record.json"
         path.write_text(path.read_text().replace("900.0", "990.0"))
+        with pytest.raises(RequestError, match=r"its checksum does not hold.*; restore it, or remove the run's folder"):
+            _begin(owned, run)  # there is no checkpoint to make anything anew from
+        save(owned, 1)
         begun = _begin(owned, run)
-    edited = begun.history[2]
-    assert [event["what"] for event in begun.history] == ["running", "killed", "edited by hand", "running"]
-    assert edited["note"] == "its checksum did not hold"
+    assert [event["what"] for event in begun.history] == ["running", "killed", "edited record", "running"]
     assert begun.epoch_images_per_s == []
-    assert (load_record(tmp_path), load_record(tmp_path).seal) == (begun, "")  # sealed again, and still said
+    assert load_record(tmp_path) == begun  # sealed again, and still said
 
 
-EVENT = {"what": "running", "when": "2026-01-01"}
+def test_an_attempt_does_not_go_on_without_what_its_record_says_of_the_images(tmp_path):
+    with own(tmp_path) as owned:
+        save(owned, 1)
+        (tmp_path / "record.json").write_text("{")
+        with pytest.raises(RequestError, match=r"record\.json: not JSON: .*; restore it, or remove the run's folder"):
+            _begin(owned, TABLES[3].rows[2].run)
 
 
 def records_of(runs, **days):
@@ -136,7 +149,7 @@ def test_metrics_are_those_of_the_epochs_that_the_record_speaks_of(trained):
     folder, found = trained
     assert found.epoch == 2
     metrics = load_metrics(folder, found)
-    assert (list(metrics.lines), metrics.seal) == (LINES[:2], "")
+    assert list(metrics.lines) == LINES[:2]
     assert load_metrics(folder / "elsewhere", record()).lines == ()
 
 
@@ -153,49 +166,65 @@ def test_a_kill_between_metrics_and_record_is_no_edit(trained, monkeypatch, epoc
 
     with own(folder) as owned:
         with monkeypatch.context() as patch:
-            patch.setattr(bench.results.run_folder, "write_atomically", write)
+            for module in (bench.results.run_folder, bench.results.files):
+                patch.setattr(module, "write_atomically", write)
             with pytest.raises(OSError, match="killed"):
                 owned.save_metrics(found, LINES[:epochs])
         metrics = load_metrics(folder, load_record(folder))
-        assert (list(metrics.lines), metrics.seal) == (LINES[: min(epochs, 2)], "")
+        assert list(metrics.lines) == LINES[: min(epochs, 2)]
 
 
-@pytest.mark.parametrize(
-    ("old", "new"), [("11.0", "12.0"), ('{"epoch": 1, "lr": 0.1, "raw_top1_pct": 11.0}\n', "")], ids=["line", "cut"]
-)
-def test_metrics_edited_by_hand_say_so(trained, old, new):
+def test_metrics_that_were_edited_are_corrupt(trained):
     folder, found = trained
     path = folder / "metrics.jsonl"
-    path.write_text(path.read_text().replace(old, new))
-    assert load_metrics(folder, found).seal == "edited by hand"
-    older = dataclasses.replace(found, metrics_sha256="")
-    if new:
-        assert load_metrics(folder, older).seal == "no checksum"
-    else:
-        with pytest.raises(ValueError, match="1 lines, though 2 epochs are finished"):
-            load_metrics(folder, older)
+    path.write_text(path.read_text().replace("11.0", "12.0"))
+    with pytest.raises(
+        CorruptFile, match=r"metrics\.jsonl: its checksum in record\.json does not hold: it was edited; "
+    ):
+        load_metrics(folder, found)
+    with pytest.raises(CorruptFile, match="does not hold"):
+        load_metrics(folder, dataclasses.replace(found, metrics_sha256=""))
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "words"),
     [
-        {"epoch": 1.5},
-        {"epoch": -1},
-        {"epoch": 5, "epochs": 4},
-        {"epochs": math.nan},
-        {"run_id": 5},
-        {"results": {"raw_last_top1_pct": "high"}},
-        {"images_per_s": -5.0},
-        {"images_per_s": math.inf},
-        {"data": {"train_images": "many"}},
-        {"data": {"val_images": 1.5}},
-        {"spec": {"seed": "x"}},
-        {"data": []},
+        ({"epoch": 1.5}, "epoch = 1.5: expected int, got float"),
+        ({"epoch": -1}, "epoch = -1: expected int >= 0"),
+        ({"epoch": True}, "epoch = True: expected int, got bool"),
+        ({"epoch": 10**400}, "epoch = 1000"),
+        ({"epoch": 5, "epochs": 4}, "epoch 5 is beyond its 4 epochs"),
+        ({"epochs": math.nan}, "NaN in it is not a number"),
+        ({"run_id": 5}, "run_id = 5: expected str, got int"),
+        (
+            {"results": {"raw_best_top1_pct": 1.0, "raw_last_top1_pct": "high", "raw_last_top5_pct": "low"}},
+            "results.raw_last_top1_pct = 'high': expected int | float, got str",
+        ),
+        ({"images_per_s": -5.0}, "images_per_s = -5.0: expected float >= 0"),
+        ({"images_per_s": 1e31}, r"images_per_s = 1e\+31: expected float <= 1e\+30"),
+        ({"images_per_s": math.inf}, "Infinity in it is not a number"),
+        ({"data": {"train_images": "many"}}, "data.train_images = 'many': expected a whole number from 0"),
+        ({"data": {"val_images": 1.5}}, "data.val_images = 1.5: expected a whole number from 0"),
+        ({"spec": {"seed": "x"}}, "spec.seed = 'x': expected a whole number from 0"),
+        ({"data": []}, r"data = \[\]: expected object, got array"),
+        ({"status": "done"}, r"unknown status 'done' \(choose from running, "),
+        ({"epoch_images_per_s": [1.0, "fast"]}, r"epoch_images_per_s\[1\] = 'fast': expected int | float | null"),
+        ({"epoch_images_per_s": 3}, "epoch_images_per_s = 3: expected array, got int"),
+        ({"metrics_sha256": 1}, "metrics_sha256 = 1: expected str, got int"),
+        ({"history": [EVENT | {"epoch": "first"}]}, r"history\[0\].epoch = 'first': expected a whole number"),
+        ({"history": [EVENT | {"steps": 0}]}, r"history\[0\].steps = 0: expected a whole number"),
+        ({"history": [{"what": "running"}]}, r"history\[0\] has no text for what and when"),
+        ({"fingerprint": {"basis": "files"}}, "fingerprint: Object missing required field"),
+        ({"younger": 1}, "unknown key younger, which a newer version may have written"),
     ],
 )
-def test_odd_numbers_are_no_record(change):
-    with pytest.raises(ValueError, match=r"none|no text"):
-        dataclasses.replace(record(), **change)
+def test_a_record_with_odd_values_is_corrupt_and_its_line_names_them(tmp_path, change, words):
+    (tmp_path / "record.json").write_text(sealed(dataclasses.asdict(record()) | change))
+    with pytest.raises(
+        CorruptFile, match=rf"record\.json: {words}.*; restore it, or remove the run's folder"
+    ) as caught:
+        load_record(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_record_of_another_run_is_none_of_this_one(tmp_path):
@@ -206,38 +235,30 @@ def test_a_record_of_another_run_is_none_of_this_one(tmp_path):
     found = RunRecords(tmp_path)
     assert found.get("one").run_id == "one"
     assert found.get("other") is None
-    assert found.problems == [f"{tmp_path / 'other' / 'record.json'}: holds one"]
+    remedy = "restore it, or remove the run's folder to train it anew"
+    assert found.problems == [f"{tmp_path / 'other' / 'record.json'}: holds one; {remedy}"]
 
 
-def test_a_record_that_lost_its_checksum_is_no_older_one(tmp_path):
-    values = dataclasses.asdict(dataclasses.replace(record(), metrics_sha256="0" * 64))
-    (tmp_path / "record.json").write_text(json.dumps(values))
-    assert load_record(tmp_path).seal == "edited by hand"
-
-
-def test_a_file_that_cannot_be_read_is_a_line(tmp_path):
-    (tmp_path / "record.json").mkdir()
-    with pytest.raises(ValueError, match=r"record\.json: Is a directory"):
+@pytest.mark.parametrize(
+    ("make", "problem"), [(os.mkdir, "Is a directory"), (os.mkfifo, "not a regular file")], ids=["folder", "pipe"]
+)
+def test_a_file_that_cannot_be_read_is_a_line(tmp_path, make, problem):
+    make(tmp_path / "record.json")
+    with pytest.raises(CorruptFile, match=rf"record\.json: {problem}; restore it"):
         load_record(tmp_path)
-
-
-def test_metrics_beside_an_edited_record_and_of_one_from_before_checksums(trained):
-    folder, found = trained
-    for seal in ("edited by hand", "no checksum"):
-        found.seal = seal
-        assert load_metrics(folder, found).seal == seal
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (None, "not there, though 2 epochs are finished"),
-        ('{"epoch": 0}\n{"epoch": 1', "line 2: not JSON of an epoch's numbers"),
-        ("[1, 2]\n", "line 1: not JSON of an epoch's numbers"),
-        ('{"epoch": 0, "lr": NaN}\n', "line 1: a number in it is none"),
+        ('{"epoch": 0}\n{"epoch": 1', "line 2: not JSON"),
+        ("[1, 2]\n", "line 1: not a JSON object"),
+        ('{"epoch": 0, "lr": NaN}\n', "line 1: NaN in it is not a number"),
         ('{"lr": 0.1}\n', "line 1: it is not of epoch 0"),
         ('{"epoch": 0}\n{"epoch": 0}\n', "line 2: it is not of epoch 1"),
-        ("[" * 100_000, "line 1: not JSON"),
+        ('{"epoch": 0, "lr": "low"}\n', "line 1: lr = 'low': expected int | float, got str"),
+        ("[" * 100_000, "line 1: nested too deeply"),
         (b"\xff\n", "utf-8"),
     ],
 )
@@ -247,24 +268,6 @@ def test_damaged_metrics_are_named(trained, content, words):
     path.unlink() if content is None else path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=rf"metrics\.jsonl: .*{words}"):
         load_metrics(folder, found)
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"epoch_images_per_s": [1.0, "fast"]},
-        {"epoch_images_per_s": 3},
-        {"metrics_sha256": 1},
-        {"history": [EVENT | {"epoch": "first"}]},
-        {"history": [EVENT | {"steps": 0}]},
-    ],
-)
-def test_a_record_with_odd_fields_is_damaged(tmp_path, odd):
-    values = dataclasses.asdict(record()) | odd
-    del values["seal"]
-    (tmp_path / "record.json").write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=r"record\.json"):
-        load_record(tmp_path)
 
 
 def test_the_newest_two_checkpoints_are_kept_with_checksums(tmp_path):
@@ -342,7 +345,7 @@ def test_a_failed_save_keeps_what_was_there(tmp_path, monkeypatch):
 HOLD = """
 import sys, time
 from pathlib import Path
-from bench.run_folder import own
+from bench.results.run_folder import own
 with own(Path(sys.argv[1])):
     print("owned", flush=True)
     time.sleep(60)

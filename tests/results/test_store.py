@@ -9,19 +9,16 @@ import stat
 import pytest
 
 from bench.paper.released import RELEASED
-from bench.results.record import BROKEN_SEAL, NO_SEAL
+from bench.results.codec import sealed
+from bench.results.files import CorruptFile, require_writable, write_atomically
 from bench.results.store import (
     complexity_path,
     evaluations_folder,
     load_complexity,
     load_evaluation,
     load_evaluations,
-    require_writable,
     save_complexity,
     save_evaluation,
-    sealed,
-    unsealed,
-    write_atomically,
 )
 from bench.spec.errors import RequestError
 from bench.spec.run import Network
@@ -80,9 +77,12 @@ def test_a_damaged_measurement_is_an_error_not_a_number(tmp_path, damage):
     assert damaged != path.read_text()
     for text in (damaged, resealed(damaged)):
         path.write_text(text)
-        with pytest.raises(ValueError, match=r"resnet50-224px\.json: ") as caught:
+        with pytest.raises(
+            CorruptFile, match=r"resnet50-224px\.json: .*; restore it, or remove it to measure"
+        ) as caught:
             load_complexity(tmp_path, Network("resnet50"))
-    assert "edited by hand" not in str(caught.value)  # the contents are looked at too
+        assert "\n" not in str(caught.value)
+    assert "edited" not in str(caught.value)  # the contents are looked at too
 
 
 def resealed(text):
@@ -94,32 +94,20 @@ def resealed(text):
         return text
 
 
-def test_a_seal_tells_an_edit_from_another_layout(tmp_path):
-    values = {"b": [1, 2.5, None], "a": {"x": "é"}}
-    text = sealed(values)
-    assert unsealed(text) == (values, "")
-    assert unsealed(json.dumps(json.loads(text), sort_keys=True)) == (values, "")
-    assert unsealed(text.replace("2.5", "2.6"))[1] == BROKEN_SEAL
-    assert unsealed(json.dumps(values))[1] == NO_SEAL
-    with pytest.raises(ValueError, match="not a JSON object"):
-        unsealed("[]")
-
-
-def test_a_measurement_edited_by_hand_is_said_to_be(tmp_path):
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("25557032", "25557033", "its checksum does not hold: it was edited"),
+        ('"checksum"', '"chksum"', "its checksum is missing"),
+    ],
+)
+def test_a_measurement_that_was_edited_is_corrupt(tmp_path, old, new, problem):
     save_complexity(tmp_path, complexity("resnet50", 25_557_032, 4_111_512_576))
     path = complexity_path(tmp_path, Network("resnet50"))
-    path.write_text(path.read_text().replace("25557032", "25557033"))
-    with pytest.raises(ValueError, match=r"resnet50-224px\.json: edited by hand"):
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(CorruptFile) as caught:
         load_complexity(tmp_path, Network("resnet50"))
-
-
-def test_a_measurement_from_before_there_were_checksums_is_made_again(tmp_path):
-    save_complexity(tmp_path, complexity("resnet50", 25_557_032, 4_111_512_576))
-    path = complexity_path(tmp_path, Network("resnet50"))
-    values = json.loads(path.read_text())
-    del values["checksum"]
-    path.write_text(json.dumps(values))
-    assert load_complexity(tmp_path, Network("resnet50")) is None
+    assert str(caught.value) == f"{path}: {problem}; restore it, or remove it to measure again"
 
 
 def test_arguments_make_another_network(tmp_path):
@@ -182,14 +170,36 @@ def test_a_damaged_evaluation_is_named_and_counts_as_none(tmp_path):
         assert load_evaluation(tmp_path, found.spec) is None
 
 
-def test_an_evaluation_edited_by_hand_is_kept_and_fills_no_cell(tmp_path):
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("top1_hits", "-1", "top1_hits = -1: expected int >= 0"),
+        ("top5_hits", "true", "top5_hits = True: expected int, got bool"),
+        ("world_size", "1.5", "world_size = 1.5: expected int, got float"),
+        ("img_size", '"big"', "spec.network.img_size = 'big': expected int, got str"),
+        ("dataset", '"mnist"', "unknown dataset 'mnist' (choose from "),
+        ("versions", '{"torch": 2}', "versions.torch = 2: expected str, got int"),
+        ("evaluated_at", '"yesterday"', "Invalid isoformat string: 'yesterday'"),
+    ],
+)
+def test_an_evaluation_with_odd_values_is_corrupt_and_its_line_names_them(tmp_path, field, value, problem):
+    found = evaluation(FOURTEEN, RELEASED[FOURTEEN])
+    save_evaluation(tmp_path, found)
+    path = evaluations_folder(tmp_path) / f"{found.spec.evaluation_id}.json"
+    path.write_text(resealed(with_value(field, value)(path.read_text())))
+    done, (line,) = load_evaluations(tmp_path)
+    assert done == []
+    assert line.startswith(f"{path}: {problem}")
+
+
+def test_an_evaluation_that_was_edited_is_corrupt_and_counts_as_none(tmp_path):
     found = evaluation(FOURTEEN, RELEASED[FOURTEEN])
     save_evaluation(tmp_path, found)
     path = evaluations_folder(tmp_path) / f"{found.spec.evaluation_id}.json"
     path.write_text(path.read_text().replace(f'"top1_hits": {found.top1_hits}', f'"top1_hits": {found.top1_hits + 1}'))
-    (edited,), problems = load_evaluations(tmp_path)
-    assert (edited.seal, edited.fills_a_cell, problems) == (BROKEN_SEAL, False, [])
-    assert found.fills_a_cell
+    done, (problem,) = load_evaluations(tmp_path)
+    assert done == []
+    assert problem.startswith(f"{path}: its checksum does not hold: it was edited; restore it, or ")
     assert load_evaluation(tmp_path, found.spec) is None  # the next evaluate makes it anew
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from bench.launch.slurm.config import Settings
 from bench.launch.slurm.submissions import planning
 from bench.measure.feature_sources import open_photograph
+from bench.results.files import sha256_of
 from bench.results.run_folder import own
-from bench.results.store import sha256_of
 from bench.spec.errors import RequestError
 from bench.spec.regular_files import open_regular, regular_file
 from bench.training import data

@@ -16,6 +16,7 @@ from bench.experiments.budgets import SMOKE
 from bench.experiments.recipes import override
 from bench.launch import job
 from bench.results.run_folder import checkpoints, load_record
+from bench.results.spec_file import load_spec, save_spec
 from bench.spec.errors import RequestError
 from bench.spec.run import RunSpec, Teacher, Weights
 from bench.training import trainer
@@ -206,10 +207,12 @@ def test_a_teacher_that_is_not_there_or_does_not_fit(teacher, tmp_path):
         job.run(job.prepare(tmp_path, by_name), resources(), Stop())
 
 
-def test_teachers_make_other_runs(teacher):
+def test_teachers_make_other_runs(teacher, tmp_path):
     by_file, by_name, alone = student(teacher[0]), student(Teacher("test_resnet.r160_in1k")), student(None)
     assert len({spec.run_id for spec in (by_file, by_name, alone)}) == 3
-    assert all(RunSpec.from_json(spec.to_json()) == spec for spec in (by_file, by_name, alone))
+    for spec in (by_file, by_name, alone):
+        save_spec(tmp_path, spec)
+        assert load_spec(tmp_path) == spec
     assert "teacher" not in alone.identity()
 
 

@@ -116,12 +116,12 @@ def test_a_resumed_run_has_the_same_bits_in_channels_last(undisturbed_cnn, tmp_p
 
 
 def test_a_run_from_before_formulations_goes_on_as_it_began(tmp_path):
-    from bench.results.store import sealed, unsealed
+    from bench.results.codec import sealed, unsealed
 
     folder = job.prepare(tmp_path, small_run())
     interrupted(folder)
     path = folder / "record.json"
-    values, _ = unsealed(path.read_text())
+    values = unsealed(path.read_text())
     del values["formulation"]
     for event in values["history"]:
         event.pop("formulation", None)

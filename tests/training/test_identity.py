@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import os
 import pickle
 import shutil
@@ -20,6 +19,7 @@ from bench.launch.dispatch import _plan
 from bench.launch.planner import Action
 from bench.launch.run_state import Queue
 from bench.results import fingerprints
+from bench.results.codec import sealed, unsealed
 from bench.results.fingerprints import DataFolder
 from bench.results.run_folder import checkpoints, load_record
 from bench.spec.batch_layout import lay_out
@@ -334,9 +334,9 @@ def test_a_plan_does_not_take_what_came_of_one_folder_for_another(trained):
 def test_a_record_of_before_fingerprints_stays_valid(trained, tmp_path):
     base, folder = trained
     copy = shutil.copytree(folder, tmp_path / folder.name)
-    values = json.loads((copy / "record.json").read_text())
-    del values["fingerprint"], values["checksum"], values["metrics_sha256"]
-    (copy / "record.json").write_text(json.dumps(values))
+    values = unsealed((copy / "record.json").read_text())
+    del values["fingerprint"]
+    (copy / "record.json").write_text(sealed(values))
     assert load_record(copy).fingerprint is None
     assert decide(base, "b", tmp_path).action is Action.SKIP
 
@@ -365,9 +365,9 @@ def test_a_run_whose_held_out_images_were_others_is_not_resumed(both, tmp_path):
     stop.signal = 15
     with pytest.raises(job.RunInterrupted):
         job.run(folder, Resources(data=str(both[0]), save_every_s=0), stop)
-    values = json.loads((folder / "record.json").read_text())
-    del values["fingerprint"], values["checksum"]
-    (folder / "record.json").write_text(json.dumps(values))
+    values = unsealed((folder / "record.json").read_text())
+    del values["fingerprint"]
+    (folder / "record.json").write_text(sealed(values))
     with pytest.raises(RequestError, match="when CIFAR's images had another order"):
         job.run(folder, Resources(data=str(both[0])), Stop())
 
@@ -377,12 +377,14 @@ def test_planning_looks_at_a_folder_that_was_moved_without_torch(trained, run_al
     code = """if True:
         import sys; sys.modules["torch"] = None
         from pathlib import Path
-        from bench.dispatch import _plan; from bench.fingerprints import DataFolder
-        from bench.specs import RunSpec; from bench.standing import Queue
-        spec = RunSpec.from_json(Path(sys.argv[2]).read_text())
+        from bench.launch.dispatch import _plan
+        from bench.launch.run_state import Queue
+        from bench.results.fingerprints import DataFolder
+        from bench.results.spec_file import load_spec
+        spec = load_spec(Path(sys.argv[2]))
         print(_plan([spec], DataFolder(Path(sys.argv[1]), sys.argv[3]), Queue({}, {}))[0].reason)
     """
     shutil.copytree(base / "a", tmp_path / "moved")
-    done = run_all(base / "runs", folder / "spec.json", tmp_path / "moved", code=code)
+    done = run_all(base / "runs", folder, tmp_path / "moved", code=code)
     assert done.stdout == "completed\n", done.stderr
     assert fingerprints.kept(base / "runs", FOLDER, str(tmp_path / "moved")) == load_record(folder).fingerprint

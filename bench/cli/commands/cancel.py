@@ -15,9 +15,10 @@ from bench.cli.commands.status import matching
 from bench.cli.parser import Parser, add_runs, as_name
 from bench.launch.run_state import Queue, known, look
 from bench.launch.slurm import client as slurm
+from bench.results.files import CorruptFile
 from bench.results.run_folder import last_owner
+from bench.results.spec_file import load_spec
 from bench.spec.errors import RequestError
-from bench.spec.run import RunSpec
 
 HELP = "stop runs, by id or network, after asking; they save first"
 
@@ -114,8 +115,8 @@ def _waiting_for(jobs: Mapping[str, str], runs: Path, queue: Queue) -> list[str]
     found = []
     for run_id in queue.by_run.keys() - jobs.keys():
         if known(runs, run_id, queue).job_state == "PENDING":
-            with contextlib.suppress(OSError, ValueError):
-                parent = RunSpec.from_json((runs / run_id / "spec.json").read_text()).start_from
+            with contextlib.suppress(FileNotFoundError, CorruptFile):
+                parent = load_spec(runs / run_id).start_from
                 if parent and parent.run_id in jobs:
                     found.append(run_id)
     return sorted(found)

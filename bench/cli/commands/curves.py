@@ -12,8 +12,9 @@ from bench.cli.output import finish, tell, texts, write_report
 from bench.cli.parser import Output, Parser, add_output, as_name, output_of
 from bench.measure.collect import below
 from bench.report import evidence_files
+from bench.results.files import CorruptFile, require_writable
 from bench.results.run_folder import load_metrics, load_own_record
-from bench.results.store import require_writable
+from bench.results.spec_file import load_spec
 from bench.spec.run import RunSpec
 
 if TYPE_CHECKING:
@@ -91,7 +92,6 @@ def run(asked: CurvesRequest) -> int:
                 "epoch": curve.record.epoch,
                 "epochs": curve.record.epochs,
                 "restarts": curve.restarts,
-                "checksum": curve.metrics.seal or None,
             }
             for curve in curves
         ]
@@ -113,8 +113,8 @@ def _load(runs: Path, ids: Sequence[str]) -> "tuple[list[Curve], dict[str, str]]
         try:
             record = load_own_record(runs / run_id)
             if record and record.epoch:
-                found.append((_spec(runs / run_id), record, load_metrics(runs / run_id, record)))
-        except ValueError as error:
+                found.append((load_spec(runs / run_id), record, load_metrics(runs / run_id, record)))
+        except CorruptFile as error:
             damaged[run_id] = str(error)
     names = entry_names([spec for spec, _, _ in found])
     curves = [
@@ -122,14 +122,6 @@ def _load(runs: Path, ids: Sequence[str]) -> "tuple[list[Curve], dict[str, str]]
         for name, (_, record, metrics) in zip(names, found, strict=True)
     ]
     return curves, damaged
-
-
-def _spec(folder: Path) -> RunSpec:
-    path = folder / "spec.json"
-    try:
-        return RunSpec.from_json(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def entry_names(specs: Sequence[RunSpec]) -> list[str]:

@@ -15,7 +15,8 @@ from bench.launch.watch import INSIDE, SILENCE_S
 from bench.measure.collect import measure_missing, runs_of
 from bench.paper import TABLES
 from bench.paper.released import RELEASED
-from bench.results.store import evaluations_folder, load_evaluation, require_writable, save_evaluation
+from bench.results.files import require_writable
+from bench.results.store import evaluations_folder, load_evaluation, save_evaluation
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
 from bench.spec.table import Released, networks

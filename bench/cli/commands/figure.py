@@ -16,8 +16,9 @@ from bench.measure.collect import collect, measure_missing, outline_of
 from bench.measure.feature_sources import open_photograph, require_feature_maps
 from bench.paper import TABLES
 from bench.report import evidence_files
+from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
-from bench.results.store import feature_maps_path, outline_path, require_writable
+from bench.results.store import feature_maps_path, outline_path
 from bench.spec.errors import RequestError, matching, unknown
 from bench.spec.run import Network
 from bench.spec.table import Edition, Row, networks

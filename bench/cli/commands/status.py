@@ -16,9 +16,11 @@ from bench.launch.labels import settings
 from bench.launch.planner import Known
 from bench.launch.run_state import Queue, known, look
 from bench.launch.slurm.submissions import Submission
+from bench.results.files import CorruptFile
 from bench.results.progress import Phase, duration
 from bench.results.record import RunRecord
 from bench.results.run_folder import last_owner, load_progress
+from bench.results.spec_file import load_spec
 from bench.spec.errors import RequestError, unknown
 from bench.spec.run import RunSpec
 
@@ -110,8 +112,8 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
 
 def _spec(runs: Path, run_id: str) -> RunSpec | None:
     try:
-        return RunSpec.from_json((runs / run_id / "spec.json").read_text())
-    except (OSError, ValueError):
+        return load_spec(runs / run_id)
+    except (FileNotFoundError, CorruptFile):
         return None
 
 

@@ -18,8 +18,8 @@ from bench.experiments.study import Arm, Study
 from bench.launch.dispatch import Launch, require_data, submit_to_slurm, train_here
 from bench.launch.study_plan import Stage, has_gpu, make_plan, next_stage, stages
 from bench.measure.collect import measure_missing, tell_problems
+from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
-from bench.results.store import require_writable
 from bench.spec.errors import RequestError, matching, unknown
 
 

@@ -5,18 +5,16 @@ name in Slurm, so that a submission cut short between the two writes is found ag
 """
 
 import contextlib
-import dataclasses
 import datetime
 import fcntl
-import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.results.files import CorruptFile, read, write
 from bench.results.run_folder import open_lock
-from bench.results.store import write_atomically
 from bench.spec.errors import RequestError
 
 CUT_SHORT_S = 60
@@ -39,6 +37,9 @@ class Submission:
     """of each run, ``Resources`` as JSON has them"""
     job: str = ""
     """Slurm's id; empty until sbatch has answered"""
+
+    def __post_init__(self) -> None:
+        datetime.datetime.fromisoformat(self.created)
 
     @property
     def is_overdue(self) -> bool:
@@ -70,8 +71,7 @@ def begin(cluster: str, runs: tuple[str, ...], settings: dict[str, object], reso
 
 def save(folder: Path, submission: Submission) -> None:
     """Keep it under the folder of all runs."""
-    text = json.dumps(dataclasses.asdict(submission), indent=2) + "\n"
-    write_atomically(folder / "jobs" / submission.name / "submission.json", text)
+    write(folder / "jobs" / submission.name / "submission.json", submission, checksum=False)
 
 
 def drop(folder: Path, submission: Submission) -> None:
@@ -88,14 +88,15 @@ def load_all(folder: Path) -> list[Submission]:
     found = []
     for path in (folder / "jobs").glob("*/submission.json"):
         try:
-            values = json.loads(path.read_text())
-            found.append(Submission(**values | {"runs": tuple(values["runs"])}))
-        except (ValueError, TypeError, KeyError) as error:
-            raise RequestError(
-                f"{path}: {error}; without it nobody knows what is in the queue: restore it, or remove its folder once "
-                "squeue shows none of its jobs"
-            ) from error
+            found.append(read(path, Submission, checksum=False, remedy=_REMEDY))
+        except CorruptFile as error:
+            raise RequestError(str(error)) from error
     return sorted(found, key=lambda submission: submission.created)
+
+
+_REMEDY = (
+    "without it nobody knows what is in the queue: restore it, or remove its folder once squeue shows none of its jobs"
+)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ link to evidence opens the file, and a link to a CSV saves it. Its policy forbid
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from markdown_it.token import Token
 
 from bench.report.evidence import FOLDER
 from bench.report.html.table import Cell, label, table_html
-from bench.results.store import unsealed
+from bench.results.codec import parse, unsealed
 
 _FIRST = ("README", "claims", "figures", "figure", "table", "ideas", "counting")
 """pages in this order, then the rest by name"""
@@ -352,7 +351,7 @@ def _evidence(files: Mapping[str, bytes]) -> Iterator[str]:
     yield f'<section id="{_EVIDENCE}">\n<h2>Evidence</h2>'
     yield (
         "<p>The files that the numbers above were read from. A record that this suite writes carries a checksum, a "
-        "sha256 over its values: one that was edited by hand is shown as such.</p>"
+        "sha256 over its values: a file that does not fit its checksum is shown as corrupt.</p>"
     )
     left = _ALL_EVIDENCE_BYTES
     for path, content in files.items():
@@ -370,11 +369,16 @@ def _evidence(files: Mapping[str, bytes]) -> Iterator[str]:
 
 
 def _sealing(content: bytes) -> tuple[str, str]:
-    """What is wrong with a file's checksum, and a line that shows it; nothing of a file that can have none."""
+    """Whether a file is corrupt, and a line that shows its checksum; nothing for a file that carries none."""
     try:
-        text = content.decode()
-        _, wrong = unsealed(text)
-        checksum = json.loads(text).get("checksum")
+        checksum = parse(content.decode()).get("checksum")
     except (ValueError, RecursionError):
         return "", ""
-    return wrong, f"<p>checksum <code>{escape(str(checksum))}</code></p>" if checksum else ""
+    if checksum is None:
+        return "", ""
+    try:
+        unsealed(content.decode())
+        wrong = ""
+    except ValueError:
+        wrong = "corrupt"
+    return wrong, f"<p>checksum <code>{escape(str(checksum))}</code></p>"

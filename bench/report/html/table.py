@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from html import escape
 
 from bench.report.text import DASH
-from bench.results.record import BROKEN_SEAL, NO_SEAL
 
 _TONES = {
     "good": ("matches", "holds", "completed"),
     "near": ("rounds", "truncates", "too close to tell", "running", "interrupted"),
-    "bad": ("differs", "fails", "failed", "diverged", BROKEN_SEAL),
-    "none": ("untested", "not begun", NO_SEAL),
+    "bad": ("differs", "fails", "failed", "diverged", "corrupt", "corrupt record"),
+    "none": ("untested", "not begun"),
 }
 """words that stand alone in a cell and get a label, by its colour and sign"""
 _TONE = {word: tone for tone, words in _TONES.items() for word in words}
@@ -87,8 +86,7 @@ def table_html(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]
 
 def label(text: str, html: str) -> str:
     """What shows the text, in a label if it is a word of a verdict or status."""
-    words = text.partition(" (")[0].split(", ")
-    tone = _TONE.get(BROKEN_SEAL if BROKEN_SEAL in words else words[0])  # which outdoes any other
+    tone = _TONE.get(text.partition(" (")[0].partition(", ")[0])
     return f'<span class="label {tone}">{html}</span>' if tone else html
 
 

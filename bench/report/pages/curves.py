@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.report.evidence import LISTED_SEEDS, link, record_file
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
 from bench.report.text import DASH, escape, pipe
-from bench.results.record import BROKEN_SEAL, NO_SEAL, Metrics, RunRecord
+from bench.results.record import Metrics, RunRecord
 
 ALONE = 8
 """most runs that are a line each in a comparison; of more, the seeds of an entry are a mean and a range"""
@@ -56,11 +56,6 @@ class Curve:
         attempts = [event for event in self.record.history if event["what"] == "running"]
         return [_place(event) for event in attempts[1:]]
 
-    @property
-    def is_edited(self) -> bool:
-        """Whether somebody changed what its folder says."""
-        return self.metrics.seal == BROKEN_SEAL
-
 
 def _place(event: Mapping[str, Any]) -> float:
     return event.get("epoch", 0) + event.get("step", 0) / event.get("steps", 1)
@@ -72,7 +67,6 @@ CURVE_COLUMNS = {
     **dict.fromkeys(("lr", "train_loss", "raw_val_loss", "ema_val_loss"), "Float64"),
     **dict.fromkeys(("raw_top1_pct", "ema_top1_pct", "raw_top5_pct", "ema_top5_pct", "images_per_s"), "Float64"),
     "held_out": "boolean",
-    "seal": "string",
 }
 """of the CSV of training curves"""
 
@@ -81,9 +75,8 @@ def curves_frame(curves: Iterable[Curve]) -> pd.DataFrame:
     """One line a run and epoch; what is missing is NA.
 
     Returns:
-        A frame with ``CURVE_COLUMNS``: epochs count from 0 as in metrics.jsonl, ``images_per_s`` is of training,
-        ``held_out`` says on which images losses and accuracies of validation are, and ``seal`` what is wrong with the
-        checksum of the figures.
+        A frame with ``CURVE_COLUMNS``: epochs count from 0 as in metrics.jsonl, ``images_per_s`` is of training, and
+        ``held_out`` says on which images losses and accuracies of validation are.
     """
     lines = [
         {
@@ -93,7 +86,6 @@ def curves_frame(curves: Iterable[Curve]) -> pd.DataFrame:
             "seed": curve.record.spec.get("seed"),
             "images_per_s": _images_per_s(curve.record, int(line["epoch"])),
             "held_out": curve.holds_out,
-            "seal": curve.metrics.seal or None,
         }
         for curve in curves
         for line in curve.metrics.lines
@@ -146,8 +138,7 @@ def run_figure(curve: Curve) -> Figure:
     if curve.restarts:
         dotted = Line2D([], [], color=PURPLE, linestyle=":", linewidth=1.6, label=f"restart ({len(curve.restarts)})")
         figure.legend(handles=[dotted], loc="outside lower center", frameon=False, fontsize=9)
-    notes = [curve.state, f"its figures were {BROKEN_SEAL}" if curve.is_edited else ""]
-    figure.suptitle("\n".join([curve.record.run_id, *filter(None, ["; ".join(filter(None, notes))])]), fontsize=11)
+    figure.suptitle("\n".join(filter(None, [curve.record.run_id, curve.state])), fontsize=11)
     return figure
 
 
@@ -263,9 +254,7 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
         )
     runs = f"{len(curves)} run{'s' if len(curves) > 1 else ''}"
     means = ", mean and range over the seeds of each" if grouped and len(drawn) < len(curves) else ""
-    edited = sum(curve.is_edited for curve in curves)
-    notes = [f"figures of {edited} of them were {BROKEN_SEAL}"] if edited else []
-    notes += [] if named else [f"{len(drawn)} lines are too many to name"]
+    notes = [] if named else [f"{len(drawn)} lines are too many to name"]
     figure.suptitle("\n".join([f"Training curves of {runs}{means}", *notes]), fontsize=11)
     return figure
 
@@ -297,17 +286,17 @@ def _drawn(curves: Sequence[Curve], grouped: bool) -> list[_Drawn]:
         style |= {"linewidth": 0.9, "markersize": 3} if len(alike) > _CROWD else {}
         images = ["validated on held-out images"] if mixed and seeds[0].holds_out else []
         if grouped:
-            unfinished, edited = sum(bool(curve.state) for curve in seeds), sum(curve.is_edited for curve in seeds)
-            notes = [f"{unfinished} not finished"] * bool(unfinished) + [f"{edited} {BROKEN_SEAL}"] * bool(edited)
+            unfinished = sum(bool(curve.state) for curve in seeds)
+            notes = [f"{unfinished} not finished"] * bool(unfinished)
             if len(seeds) == 1:
-                notes = [note for note in (seeds[0].state, BROKEN_SEAL * edited) if note]
+                notes = [seeds[0].state] * bool(unfinished)
             label = ", ".join([f"{name} (n={len(seeds)})" if len(seeds) > 1 else name, *images, *notes])
             style |= {"linestyle": _DASHES[i // len(_COLORS) % len(_DASHES)]}
             found.append(_Drawn(label=label, curves=seeds, style=style))
             continue
         for k, curve in enumerate(seeds):
             seed = [f"seed {curve.record.spec.get('seed')}"] if len(seeds) > 1 else []
-            label = ", ".join([name, *seed, *images, *filter(None, [curve.state, BROKEN_SEAL * curve.is_edited])])
+            label = ", ".join([name, *seed, *images, *filter(None, [curve.state])])
             dashes = {"linestyle": _DASHES[k % len(_DASHES)], "mfc": "white" if k >= len(_DASHES) else style["color"]}
             found.append(_Drawn(label=label, curves=[curve], style=style | dashes))
     return found
@@ -339,7 +328,7 @@ def curves_markdown(curves: Sequence[Curve], waiting: Sequence[str], problems: S
     Args:
         curves: those without a finished epoch are left out.
         waiting: ids of the runs without a finished epoch.
-        problems: a line on each run whose files are damaged.
+        problems: a line on each run whose files are corrupt.
     """
     drawn = [curve for curve in curves if curve.metrics.lines]
     sections = ["# Training curves", _ABOUT]
@@ -351,11 +340,9 @@ def curves_markdown(curves: Sequence[Curve], waiting: Sequence[str], problems: S
             sections.append(f"And {rest:,} more: {LISTED_SEEDS} seeds of each are listed. The pictures show all.")
     if waiting:
         sections.append(f"Without a finished epoch: {', '.join(f'`{run_id}`' for run_id in waiting)}.")
-    if any(curve.metrics.seal for curve in drawn):
-        sections.append(_SEALS)
     if problems:
         listed = "\n".join(f"- {escape(line)}" for line in problems)
-        sections.append(f"Not shown, for their files are damaged:\n\n{listed}")
+        sections.append(f"Not shown, because their files are corrupt:\n\n{listed}")
     for curve in pictured(curves):
         run_id = curve.record.run_id
         sections.append(f"## {run_id}\n\n![Training curves of {run_id}]({PICTURES}/{run_id}.png)")
@@ -397,11 +384,6 @@ _ABOUT = (
     "last attempt trained, and of a run that is older than the record of every epoch's only the last is known."
 )
 
-_SEALS = (
-    f"*{BROKEN_SEAL.capitalize()}*: the run's record or metrics are not what was written, for their checksum does not "
-    f"hold. *{NO_SEAL.capitalize()}*: the run is older than the checksum of its metrics."
-)
-
 
 def _runs_table(curves: Sequence[Curve]) -> str:
     last = [curve.metrics.lines[-1] for curve in curves]
@@ -413,10 +395,9 @@ def _runs_table(curves: Sequence[Curve]) -> str:
             "last EMA": [_number(line.get("ema_top1_pct")) for line in last],
             "of images": ["held out" if curve.holds_out else "for validation" for curve in curves],
             "restarts, after epochs": [", ".join(f"{place:g}" for place in curve.restarts) or DASH for curve in curves],
-            "checksum": [curve.metrics.seal or "holds" for curve in curves],
         }
     )
-    return pipe(shown, text=("Run", "status", "of images", "checksum"))
+    return pipe(shown, text=("Run", "status", "of images"))
 
 
 def _number(value: float | None) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.report.evidence import FOLDER, LISTED_SEEDS, link
 from bench.report.pages.table import VERDICT_MEANINGS, verdict_counts
-from bench.report.text import escape, pipe
+from bench.report.text import escape, pipe, unused
 from bench.report.verdict import VERDICTS
 from bench.spec.table import Edition, RecipeTable, Table
 
@@ -76,12 +76,11 @@ def _evidence(problems: Sequence[str]) -> str:
         f"What was measured, trained or evaluated lies in `{FOLDER}/`, a copy of what these reports were made of: "
         f"`python run_all.py --all --runs reports/{FOLDER}` makes them from it again (of a run's seeds at most "
         f"{LISTED_SEEDS} are copied). Each page links a row's measurement, runs and evaluations, with machine, "
-        "versions and day, and its CSV names their files. They carry a checksum of themselves: a record or an "
-        "evaluation that was edited afterwards is shown as such and fills no cell, and a measurement is made anew. "
+        "versions and day, and its CSV names their files. They carry a checksum of themselves: a file that "
+        "does not fit its checksum counts as none, and is listed here. "
         "What the paper prints is held in `bench/paper/`, by table and edition."
     )
-    unused = "\n".join(f"- not used: `{problem}`" for problem in problems)
-    return "\n\n".join(filter(None, ["## Evidence", text, unused]))
+    return "\n\n".join(["## Evidence", text, *unused(problems)])
 
 
 def total_counts(frames: Sequence[pd.DataFrame]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from bench.report.evidence import link, measurement_file, record_file
 from bench.report.statistics import HOMOGENEITY_LEVEL, POWER, Effect
 from bench.report.study_frames import arms_frame, study_name
 from bench.report.study_results import ArmResult, StudyResults
-from bench.report.text import DASH, escape, pipe
+from bench.report.text import DASH, escape, pipe, unused
 
 
 def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
@@ -57,7 +57,7 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
         _limits(results),
         f"The same for programs: [{name}.csv]({name}.csv), a line an arm, and [{name}_contests.csv]"
         f"({name}_contests.csv), a line a contest.",
-        *(["\n".join(f"- not used: `{problem}`" for problem in results.problems)] if results.problems else []),
+        *unused(results.problems),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 

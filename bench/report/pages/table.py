@@ -1,6 +1,6 @@
 """A table's report as Markdown that renders on a forge."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,10 +22,10 @@ from bench.report.frame import (
     that_start_whole,
 )
 from bench.report.pages.misprints import printed_changes
-from bench.report.text import DASH, escape, pipe
+from bench.report.text import DASH, escape, pipe, unused
 from bench.report.verdict import VERDICTS, decimals, verdict
 from bench.results.measurement import Complexity
-from bench.results.record import BROKEN_SEAL, NO_SEAL, RunRecord
+from bench.results.record import RunRecord
 from bench.spec.run import Teacher
 from bench.spec.table import Edition, Published, Table, networks
 
@@ -42,6 +42,7 @@ def table_markdown(
     measurements: Measurements,
     records: Records,
     evaluations: Evaluations = NO_EVALUATIONS,
+    problems: Sequence[str] = (),
 ) -> str:
     """The report of one table.
 
@@ -52,6 +53,8 @@ def table_markdown(
         measurements: what the frame was made from, for the evidence below it.
         records: likewise, the runs.
         evaluations: likewise, those of released weights.
+        problems: a line on each corrupt file in the folder of runs, which counts as none; those on files of the
+            table's rows are listed.
     """
     name = f"table_{table.number}"
     sections = [
@@ -64,6 +67,7 @@ def table_markdown(
         _missing(table, edition, frame),
         *_trained(table, records, evaluations),
         *_evaluated(evaluations_frame(table, edition, evaluations)),
+        *unused(_of_rows(table, problems)),
         "## Verdicts\n\n" + _summary(frame),
         *_differences(table, edition, frame),
         *_candidates(table, edition, measurements),
@@ -287,30 +291,21 @@ def _trained(table: Table, records: Records, evaluations: Evaluations) -> list[s
         if record.is_whole and record.run_id not in starting_whole[spec]
     ]
     frame = runs_frame(rows, records)
-    return ["\n\n".join(["## Trained here", *_runs(frame), PROTOCOLS, *partial, *_unsealed(frame)])]
+    return ["\n\n".join(["## Trained here", *_runs(frame), PROTOCOLS, *partial])]
 
 
 def _why_not_whole(record: RunRecord) -> str:
     """Why a completed run's accuracy is not the row's; empty if it is."""
     if record.status != "completed" or record.is_whole:
         return ""
-    if record.seal == BROKEN_SEAL:
-        return EDITED
     return f"was trained on {record.data.get('train_images'):,} images, which are not the complete data set"
 
 
-EDITED = "has a record that was edited by hand, whose checksum does not hold; restore it, or remove the run's folder"
-
-
-def _unsealed(frame: pd.DataFrame) -> list[str]:
-    """That some records cannot tell whether they were edited."""
-    count, begun = int((frame["seal"] == NO_SEAL).sum()), int(frame["evidence"].notna().sum())
-    if not count:
-        return []
-    return [
-        f"*No checksum*: {count} of {begun} records. They are from before records had one, or lost it; an edit "
-        "of them would not show."
-    ]
+def _of_rows(table: Table, problems: Iterable[str]) -> list[str]:
+    """Those of the problems that are of a file of the table's rows: a record, an evaluation or a measurement."""
+    runs = {f"{run.model}-{run.dataset.replace('/', '_')}-" for row in table.rows for run in row.runs}
+    starts = (*runs, *(f"{network}-{network.img_size}px." for network in networks(table.rows)))
+    return [p for p in problems if any(part.startswith(starts) for part in p.partition(": ")[0].split("/"))]
 
 
 def _runs(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> list[str]:
@@ -367,11 +362,6 @@ def _evaluation_notes(line: Mapping[Any, Any]) -> Iterator[str]:
         yield f"printed {line['published_elsewhere']}"
     if not pd.isna(line["resized"]):
         yield f"fills no cell: {line['resized']} resized to {line['img_size']} px, so it is not what was released"
-    if not pd.isna(line["seal"]):
-        yield {
-            BROKEN_SEAL: "fills no cell: its file was edited by hand, and its checksum does not hold",
-            NO_SEAL: "its file has no checksum, being from before files had one",
-        }[line["seal"]]
     if line["images"] < line["expected_images"]:
         failed = f", {line['unreadable']} failed to load" if line["unreadable"] else ""
         yield f"fills no cell: {line['images']:,} of {line['expected_images']:,} images{failed}"
@@ -449,23 +439,29 @@ def _over_seeds(frame: pd.DataFrame, figure: str) -> list[str]:
 def _accuracies(frame: pd.DataFrame, figure: str, count: str, evaluated: str) -> list[str]:
     """Mean ± standard deviation (n) of what was trained, or accuracy ± standard error of what was evaluated."""
     errors, finders = frame[f"{evaluated}_se_pct"], frame[f"{evaluated}_found_by"]
-    unsealed = frame["unsealed" if figure == "top1" else f"{figure}_unsealed"].fillna(0)
-    cells = zip(
-        _over_seeds(frame, figure), frame[f"{figure}_pct"], frame[count], errors, finders, unsealed, strict=True
-    )
+    cells = zip(_over_seeds(frame, figure), frame[f"{figure}_pct"], frame[count], errors, finders, strict=True)
     how = {"content": "evaluated, found by content"}
     return [
         cell
         if pd.isna(pct)
         else f"{pct:.2f} ± {se:.2f} ({how.get(finder, 'evaluated')})"
         if pd.isna(n)
-        else f"{cell} (n={n}{f', {bare} with no checksum' if bare else ''})"
-        for cell, pct, n, se, finder, bare in cells
+        else f"{cell} (n={n})"
+        for cell, pct, n, se, finder in cells
     ]
 
 
+NOTHING_CORRUPT: Mapping[str, str] = {}
+
+
 def runs_markdown(
-    suite: Suite, records: Records, command: str, seeds: Sequence[int] = (), *, has_curves: bool = False
+    suite: Suite,
+    records: Records,
+    command: str,
+    seeds: Sequence[int] = (),
+    *,
+    has_curves: bool = False,
+    corrupt: Mapping[str, str] = NOTHING_CORRUPT,
 ) -> str:
     """The report of runs that are none of the paper's: a budget's, a sweep's, or with settings of their own.
 
@@ -475,8 +471,9 @@ def runs_markdown(
         command: that trains what is missing.
         seeds: that were asked for.
         has_curves: whether the picture of their training curves lies beside it.
+        corrupt: a line on each corrupt record of these runs, which counts as none, by run id.
     """
-    frame = runs_frame(suite.entries, records, suite.sweep, seeds)
+    frame = runs_frame(suite.entries, records, suite.sweep, seeds, corrupt)
     by_entry = seeds_frame(frame, suite.sweep)
     recipes = dict.fromkeys(entry.spec.recipe for entry in suite.entries)
     protocols = PROTOCOLS.partition(" The table")[0] + " A recipe without averaging shows its raw weights."
@@ -492,7 +489,7 @@ def runs_markdown(
             "Mean and sample standard deviation over the n seeds that were trained to their end.",
             "## Runs",
         ]
-    sections += [*_runs(frame, suite.sweep), protocols, *_unsealed(frame)]
+    sections += [*_runs(frame, suite.sweep), protocols, *unused([*corrupt.values()])]
     named = {recipe.name: recipe for recipe in recipes}
     sections.append("\n".join(f"- `{name}`: {escape(recipe.summary)}." for name, recipe in named.items()))
     if not (frame["status"] == "completed").all():
@@ -531,9 +528,9 @@ def title(suite: Suite) -> str:
 
 def _status(line: Mapping[Any, Any]) -> str:
     state = str(line["status"])
-    if state not in ("completed", "not begun"):
+    if state not in ("completed", "not begun", "corrupt record"):
         state = f"{state}, epoch {line['epoch']} of {line['epochs']}"
-    return state if pd.isna(line["seal"]) else f"{state}, {line['seal']}"
+    return state
 
 
 def _count(value: int) -> str:

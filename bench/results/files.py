@@ -1,0 +1,133 @@
+"""Files that are written whole, and read into a type or named as corrupt.
+
+A file that cannot be read, does not fit its type or does not fit its checksum is corrupt. ``CorruptFile`` says so in
+one line with the file, the field, its value, what would be right and the remedy; the file counts as none.
+"""
+
+import hashlib
+import os
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from bench.results.codec import Values, decode, parse, plain, sealed, unsealed
+from bench.spec.errors import RequestError
+from bench.spec.regular_files import regular_file
+
+T = TypeVar("T")
+
+RESTORE = "restore it, or remove it"
+
+
+class CorruptFile(ValueError):
+    """A file counts as none: one line with the file, the problem and the remedy."""
+
+
+def corrupt(path: Path, problem: object, remedy: str = RESTORE) -> CorruptFile:
+    """The error for a file, with whatever is wrong with it in one line."""
+    return CorruptFile(f"{path}: {' '.join(str(problem).split())}; {remedy}")
+
+
+def read(
+    path: Path,
+    kind: type[T],
+    *,
+    checksum: bool = True,
+    upgrade: Callable[[Values], Values] = lambda values: values,
+    remedy: str = RESTORE,
+) -> T:
+    """Read a file of JSON into a type.
+
+    Args:
+        path: the file.
+        kind: a dataclass, whose ``__post_init__`` may raise ValueError for values that contradict each other.
+        checksum: whether the file carries a checksum of its values, which must hold.
+        upgrade: makes the values of an older file complete.
+        remedy: closes the line of the error.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptFile: it cannot be read, or is not what it should be.
+    """
+    try:
+        with regular_file(path) as file:
+            text = file.read().decode()
+        return decode(upgrade(unsealed(text) if checksum else parse(text)), kind)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise corrupt(path, error.strerror, remedy) from error
+    except RecursionError as error:
+        raise corrupt(path, "nested too deeply", remedy) from error
+    except ValueError as error:
+        raise corrupt(path, error, remedy) from error
+
+
+def write(path: Path, value: object, *, checksum: bool = True) -> None:
+    """Write a dataclass or a mapping as JSON, whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be made or written, or the disk is full.
+    """
+    write_atomically(path, sealed(value) if checksum else plain(value))
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write the whole file or leave what was there: a reader never sees a part.
+
+    Raises:
+        OSError: the folder cannot be made or written, or the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def replace(temporary: Path, path: Path) -> None:
+    """Give a finished file its name, so that the name outlives a power cut too."""
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a regular file's content.
+
+    Raises:
+        OSError: it is not there, not a regular file, or cannot be read; names it.
+    """
+    with regular_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Make the folder and try a file in it, before any work is done for it.
+
+    Raises:
+        RequestError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RequestError(
+            f"cannot write to {option} {str(folder)!r} ({error.strerror}); choose a folder that you may write, "
+            f"as in {option} DIR"
+        ) from error
