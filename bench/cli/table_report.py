@@ -26,12 +26,11 @@ def require_reports(output: Output) -> None:
 
     Raises:
         ImportError: a library is missing.
-        RequestError: a folder cannot be written.
+        RequestError: their folder cannot be written.
     """
     import bench.report.frame  # noqa: F401
 
     require_writable(output.reports, "--reports")
-    require_writable(output.runs / "complexity", "--runs")
 
 
 def report_tables(selection: Selection, output: Output, failures: Sequence[str]) -> int:

@@ -183,7 +183,8 @@ def run(asked: TablesRequest) -> int:
         return submit_to_slurm(asked.specs, asked.launch)
     if asked.suites:
         require_writable(asked.output.reports, "--reports")
-        require_writable(asked.output.runs, "--runs")
+        if asked.run:
+            require_writable(asked.output.runs, "--runs")
         failures = train_here(asked.specs, asked.launch) if asked.run else []
         return report_suites(asked.suites, asked.chosen, asked.output, failures)
     require_reports(asked.output)

@@ -11,7 +11,14 @@ from bench.results.evaluation import Evaluation
 from bench.results.measurement import Complexity, Outline
 from bench.results.record import Metrics, RunRecord
 from bench.results.run_folder import RunRecords, load_metrics
-from bench.results.store import load_complexity, load_evaluations, load_outline, save_complexity, save_outline
+from bench.results.store import (
+    load_complexity,
+    load_evaluations,
+    load_outline,
+    require_writable,
+    save_complexity,
+    save_outline,
+)
 from bench.spec.run import Network, RunSpec
 from bench.spec.table import Row, networks
 
@@ -100,10 +107,19 @@ def known_measurements(wanted: Iterable[Network], runs: Path) -> tuple[dict[Netw
 
 
 def measure_missing(wanted: Sequence[Network], runs: Path) -> list[str]:
-    """Measure and keep what is not known yet; returns a line for each network that could not be measured."""
+    """Measure and keep what is not known yet.
+
+    Returns:
+        A line for each network that could not be measured.
+
+    Raises:
+        RequestError: something must be measured, and the folder cannot be written.
+    """
     known, problems = known_measurements(wanted, runs)
-    tell_problems(problems)
     todo = [network for network in dict.fromkeys(wanted) if network not in known]
+    if todo:
+        require_writable(runs / "complexity", "--runs")
+    tell_problems(problems)
     if not todo:
         return []
     from rich.console import Console
@@ -141,7 +157,7 @@ def outline_of(network: Network, runs: Path) -> Outline:
     A file that is damaged or was edited is named, and read off the network again.
 
     Raises:
-        RequestError: no such network.
+        RequestError: no such network, or it would have to be kept where nothing can be written.
     """
     from bench.measure.outline import is_current, read_outline
 
@@ -151,6 +167,7 @@ def outline_of(network: Network, runs: Path) -> Outline:
         print(f"run_all.py: read again: {error}", file=sys.stderr)
         outline = None
     if outline is None or not is_current(outline):
+        require_writable(runs, "--runs")
         outline = read_outline(network)
         save_outline(runs, outline)
     return outline

@@ -16,7 +16,7 @@ from bench.results.feature_maps import FeatureMaps, FeatureSource
 from bench.results.files import sha256_of
 from bench.results.run_folder import RunRecords, last_checkpoint, last_checksum, load_record
 from bench.results.spec_file import load_spec
-from bench.results.store import load_feature_maps, save_feature_maps
+from bench.results.store import load_feature_maps, require_writable, save_feature_maps
 from bench.spec.contents import DATASETS
 from bench.spec.errors import RequestError
 from bench.spec.recipe import Recipe
@@ -120,6 +120,7 @@ def _known(photograph: Photograph, runs: Path) -> tuple[list[FeatureMaps], list[
 
 
 def _measured(missing: Missing, photograph: Photograph, runs: Path, place: str) -> FeatureMaps:
+    require_writable(runs, "--runs")
     found = measure(missing.source, missing.checkpoint or missing.path, photograph, missing.recipe, missing.dataset)
     save_feature_maps(runs, found)
     network = missing.source.network

@@ -302,6 +302,25 @@ def test_a_folder_that_cannot_be_written(run_all, tmp_path, option):
     one_line(run_all("--table", 3, *arguments), 2, f"cannot write to {option}", "file/here", f"{option} DIR")
 
 
+def test_a_folder_that_cannot_be_written_serves_what_it_holds(measured_once, run_all, tmp_path):
+    """Mounted to be read alone: root, as in a container, may write everywhere else."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    mounted = subprocess.run(["mount", "--bind", "-o", "ro", measured_once[1], runs], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"mounting takes rights that are not here: {mounted.stderr.strip()}")
+    try:
+        with pytest.raises(OSError, match="Read-only"):
+            (runs / "file").touch()
+        for command in (["--table", 3], ["figure", 3], ["--budget", "smoke"]):
+            done = run_all(*command, "--runs", runs, "--reports", tmp_path / "reports")
+            assert (done.returncode, done.stderr) == (0, "")
+        refused = run_all("figure", 3, "--img-size", 64, "--runs", runs, "--reports", tmp_path / "reports")
+        one_line(refused, 2, "cannot write to --runs", "Read-only")
+    finally:
+        subprocess.run(["umount", runs], check=True)
+
+
 def test_a_missing_dependency(run_all, tmp_path):
     """Really missing: -S hides the installed packages."""
     done = run_all("--table", 3, "--reports", tmp_path, "--runs", tmp_path, python_options=["-S"])

@@ -122,7 +122,8 @@ def run(asked: StudyRequest) -> int:
         print(json.dumps(plan.plain(), indent=2) if asked.launch.as_json else plan.text())
         return 0
     require_writable(asked.reports, "--reports")
-    require_writable(asked.launch.runs, "--runs")
+    if asked.run:
+        require_writable(asked.launch.runs, "--runs")
     if asked.run == "slurm":
         return _submit(asked)
     failures = _train(asked) if asked.run == "local" else []
