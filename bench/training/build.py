@@ -131,6 +131,8 @@ def build_teacher(
         fit = load_into(network, read_checkpoint(path))
     except CheckpointError as error:
         raise RequestError(f"teacher {teacher}: {error}") from error
+    except OSError as error:
+        raise RequestError(f"teacher {teacher}: {path}: {error.strerror}; restore the file") from error
     if fit.left_out and num_classes is not None:
         raise RequestError(
             f"teacher {teacher} knows other classes than the {num_classes} of this data set; choose one that was "

@@ -123,6 +123,8 @@ class State:
             return load_into(self.network, checkpoint)
         except CheckpointError as error:
             raise RequestError(str(error)) from error
+        except OSError as error:
+            raise RequestError(f"{path}: {error.strerror}; restore the file") from error
 
     def load(self, path: str, device: torch.device) -> None:
         """Read everything back."""

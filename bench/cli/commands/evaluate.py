@@ -222,7 +222,10 @@ def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest) -> list[str]
             except (CheckpointError, EvaluationFailed, Unreadable) as error:
                 failures.append(str(error))
                 continue
-            except (OSError, RuntimeError) as error:  # a full disk; a GPU out of memory
+            except OSError as error:  # a full disk, a file of weights that is a pipe
+                failures.append(f"{error.filename or one.path}: {error.strerror or error}")
+                continue
+            except RuntimeError as error:  # a GPU out of memory
                 failures.append(f"{one.path}: {' '.join(str(error).split())[:300]}")
                 continue
             finally:
