@@ -179,9 +179,9 @@ def _inspect_old(content: bytes) -> None:
 
 
 def _inspect(stream: io.BytesIO) -> None:
-    """Refuse a pickle, before it is read, that names anything else than weights need or nests tuples without bound."""
+    """Refuse a pickle, before it is read, that names anything else than weights need or tuples without bound."""
     names: list[str] = []
-    depths: list[int] = []  # of the objects on the stack, how far tuples nest in each
+    sizes: list[int] = []  # of the objects on the stack, how many values are in the tuples of each
     marks: list[int] = []  # places on the stack
     memo: dict[object, int] = {}
     for opcode, argument, _ in pickletools.genops(stream):
@@ -190,20 +190,22 @@ def _inspect(stream: io.BytesIO) -> None:
         if opcode.name == "GLOBAL":
             names.append(str(argument).replace(" ", "."))
         if opcode.name == "MARK":
-            marks.append(len(depths))
+            marks.append(len(sizes))
         elif opcode.name in ("BINPUT", "LONG_BINPUT"):
-            memo[argument] = depths[-1]
+            memo[argument] = sizes[-1]
         elif opcode.name in ("BINGET", "LONG_BINGET"):
-            depths.append(memo[argument])
+            sizes.append(memo[argument])
         else:
             before = opcode.stack_before
-            first = len(depths) - len(before)
+            first = len(sizes) - len(before)
             if pickletools.markobject in before:
                 first = marks.pop() - before.index(pickletools.markobject)
-            depth = max(depths[first:], default=0) + ("TUPLE" in opcode.name)
-            if depth > _DEEPEST:  # Python's stack would not do to hash it
-                raise CheckpointError("not a checkpoint (tuples nest without end in it); fetch it again")
-            depths[first:] = [depth] * len(opcode.stack_after)
+            size = 1 + sum(sizes[first:]) if "TUPLE" in opcode.name else max(sizes[first:], default=1)
+            if size > _LARGEST_TUPLE:  # to hash it takes Python's whole stack, or for ever
+                raise CheckpointError(
+                    f"not a checkpoint (a tuple of more than {_LARGEST_TUPLE} values); fetch it again"
+                )
+            sizes[first:] = [size] * len(opcode.stack_after)
     unknown = [name for name in dict.fromkeys(names) if not (_TENSORS.fullmatch(name) or name in (*_BESIDE, *_DICTS))]
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
@@ -212,7 +214,8 @@ def _inspect(stream: io.BytesIO) -> None:
         )
 
 
-_DEEPEST = 100
+_LARGEST_TUPLE = 10_000
+"""counted with those inside of it, each as often as it is there"""
 
 _TENSORS = re.compile(
     r"collections\.(OrderedDict|Counter)|(builtins|__builtin__)\.(set|complex)|_codecs\.encode"

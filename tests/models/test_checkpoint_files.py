@@ -65,8 +65,8 @@ TYPE_WITH_OBJECTS = (
 
 HOSTILE = {
     "a type of NumPy with objects": (with_pickle(TYPE_WITH_OBJECTS), "no weights in it"),
-    "a key too deep to hash": (with_pickle(b"\x80\x02})" + b"\x85" * 300_000 + b"K\x01s."), "tuples nest"),
-    "the same by memory": (with_pickle(b"\x80\x02})" + b"q\x00h\x00\x86" * 100_000 + b"K\x01s."), "tuples nest"),
+    "a key too deep to hash": (with_pickle(b"\x80\x02})" + b"\x85" * 300_000 + b"K\x01s."), "a tuple of more"),
+    "a key that doubles": (with_pickle(b"\x80\x02})" + b"q\x00h\x00\x86" * 60 + b"K\x01s."), "a tuple of more"),
     "deep lists": (with_pickle(b"\x80\x02" + b"]" * 50_000 + b"a" * 49_999 + b"."), "of type list"),
     "itself": (with_pickle(b"\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s."), "no weights in it"),
     "a far place in memory": (with_pickle(b"\x80\x02}r\xff\xff\xff\xff."), "no weights in it"),
