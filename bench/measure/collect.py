@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.paper.released import RELEASED
 from bench.results.evaluation import Evaluation
+from bench.results.files import require_writable
 from bench.results.measurement import Complexity, Outline
 from bench.results.record import Metrics, RunRecord
 from bench.results.run_folder import RunRecords, load_metrics
@@ -15,7 +16,6 @@ from bench.results.store import (
     load_complexity,
     load_evaluations,
     load_outline,
-    require_writable,
     save_complexity,
     save_outline,
 )

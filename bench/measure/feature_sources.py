@@ -13,10 +13,10 @@ from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.paper.released import RELEASED
 from bench.results.feature_maps import FeatureMaps, FeatureSource
-from bench.results.files import sha256_of
+from bench.results.files import require_writable, sha256_of
 from bench.results.run_folder import RunRecords, last_checkpoint, last_checksum, load_record
 from bench.results.spec_file import load_spec
-from bench.results.store import load_feature_maps, require_writable, save_feature_maps
+from bench.results.store import load_feature_maps, save_feature_maps
 from bench.spec.contents import DATASETS
 from bench.spec.errors import RequestError
 from bench.spec.recipe import Recipe
