@@ -8,7 +8,6 @@ evidence, and the pages that show it, byte for byte.
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from bench.measure.collect import Collected
 from bench.report.evidence import FOLDER, LISTED_SEEDS
 from bench.results.evaluation import Evaluation
 from bench.results.feature_maps import FeatureMaps
+from bench.results.files import sweep, temporary_beside
 from bench.results.measurement import Complexity, Outline
 from bench.results.record import RunRecord
 from bench.results.store import (
@@ -124,11 +124,11 @@ def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:
         except FileNotFoundError:
             continue
         with contextlib.suppress(FileNotFoundError):
+            sweep(copy.parent)
             kept = copy.read_bytes()
             if kept == content or _has_same_result(file, content, kept):
                 continue
-        copy.parent.mkdir(parents=True, exist_ok=True)
         # Not flushed as what is earned is: the original stays where it was.
-        temporary = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")  # another command may write the same
+        temporary = temporary_beside(copy)
         temporary.write_bytes(content)
         temporary.replace(copy)

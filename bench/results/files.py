@@ -4,9 +4,14 @@ A file that cannot be read, does not fit its type or does not fit its checksum i
 one line with the file, the field, its value, what would be right and the remedy; the file counts as none.
 """
 
+import contextlib
+import functools
 import hashlib
 import os
+import re
+import socket
 import tempfile
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -80,8 +85,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: the folder cannot be made or written, or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = temporary_beside(path)
     try:
         with temporary.open("xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -94,6 +98,46 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name for a file that is to become another, in the same folder, which is made.
+
+    It tells whose it is: what a process that was killed left behind in the folder is swept up.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent)
+    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+
+
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_TEMPORARY = re.compile(r"\..+\.(?:(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}|[0-9a-f]{32}|\d+)\.tmp")
+"""of this version, and of older ones, which did not say whose"""
+_ABANDONED_S = 24 * 3600
+"""age at which a temporary file is of nobody, wherever its process ran"""
+
+
+@functools.cache
+def sweep(folder: Path) -> None:
+    """Remove temporary files of processes that are gone; once a process and folder."""
+    for entry in os.scandir(folder):
+        found = _TEMPORARY.fullmatch(entry.name)
+        if not found:
+            continue
+        with contextlib.suppress(OSError):  # another command sweeps, too
+            is_ours = found["host"] == _HOST
+            if (is_ours and not _lives(int(found["pid"]))) or time.time() - entry.stat().st_mtime > _ABANDONED_S:
+                Path(entry.path).unlink()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def replace(temporary: Path, path: Path) -> None:
