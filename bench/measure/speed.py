@@ -33,9 +33,6 @@ CLASSES = 1000
 WARM_UP = 2
 """calls that are not timed"""
 
-MODES = ("train", "infer")
-"""a training step, or a forward pass in evaluation mode"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -47,7 +44,7 @@ class Case:
     precision: str
     """of autocast: one of PRECISIONS"""
     mode: str
-    """one of MODES"""
+    """train, a training step; or infer, a forward pass in evaluation mode"""
     device: str = "cpu"
     compile: bool = False
     """whether ours runs under torch.compile; the other one never does"""

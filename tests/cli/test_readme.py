@@ -15,7 +15,7 @@ import timm
 import torch
 
 import models  # noqa: F401  (register with timm)
-from bench.cli import main, step_speed
+from bench.cli import main
 from bench.cli.parser import Parser
 from bench.experiments.recipes import TRANSFER_RECIPES
 from bench.launch.slurm.config import _KEYS
@@ -25,6 +25,7 @@ from bench.report.verdict import VERDICTS
 from bench.spec.datasets import NAMES
 from bench.spec.errors import RequestError
 from tests.conftest import ROOT
+from tests.test_imports import INSIDE_FUNCTIONS, ROOMS
 
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
@@ -129,7 +130,6 @@ OTHERS = {"--version", "--extra-index-url", "--update-golden", "--check", "--sta
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
 def test_options_are_the_programs(page):
     known = {option for module in (main.TABLES, *main.COMMANDS.values()) for option in options(module)}
-    known |= set(step_speed._parser()._option_string_actions)
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", PAGES[page])) <= known | OTHERS
 
 
@@ -193,10 +193,17 @@ def test_the_architecture_names_functions_that_exist():
         assert named <= found, named - found
 
 
-def test_the_architecture_names_every_room():
-    (table,) = re.findall(r"\| room \|.*?\n\n", PAGES["ARCHITECTURE.md"], re.DOTALL)
-    rooms = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
-    assert sorted(rooms) == sorted(path.parent.name for path in ROOT.glob("bench/*/__init__.py"))
+def test_the_architecture_has_the_rules_of_imports():
+    (table,) = re.findall(r"^\| room \|.*?\n\n", PAGES["ARCHITECTURE.md"], re.MULTILINE | re.DOTALL)
+    rooms = {path.parent.name for path in ROOT.glob("bench/*/__init__.py")}
+    told = set()
+    for line in table.strip().splitlines()[2:]:
+        room, imports = (re.findall(r"\w+", cell) for cell in (line.split("|")[1], line.split("|")[3]))
+        allowed = ROOMS[room[0]] | INSIDE_FUNCTIONS.get(room[0], set())
+        assert imports == ["all"] or set(imports) & {*rooms, "models"} == allowed & {*rooms, "models"}, room
+        assert imports != ["all"] or allowed == {*rooms, "models"} - set(room)
+        told |= set(room)
+    assert told == rooms
 
 
 # What the pages say

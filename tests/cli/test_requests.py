@@ -50,8 +50,8 @@ VALUES = {
     "--recipe": ["cifar_transfer_corrected"],
     "--teacher": ["regnety_160.deit_in1k"],
     "--run": ["local"],
-    "--slurm": ["partition=gpu"],
     "--precision": ["float16"],
+    "--slurm": ["partition=gpu"],
     "--img-size": ["96"],
     "--scale": ["smoke"],
     "--claims": ["6"],
@@ -60,7 +60,7 @@ VALUES = {
     ("figure", "--only"): ["t2t_vit_24"],
     ("study", "--only"): ["resnet*"],
 }
-"""By option, or by command and option, a value that is not its default; of the others it is a number or a folder."""
+"""By option, or by command and option, a value that is not its default: else a choice, a number or a folder is."""
 
 
 def parser_of(command):
@@ -81,7 +81,8 @@ def words(command, name, action):
     if action.nargs == 0:
         return [name]
     number = ["7"] if action.metavar == "N" and action.option_strings else ["elsewhere"]
-    value = VALUES.get((command, name)) or VALUES.get(name) or number
+    choice = [choice for choice in action.choices or () if choice != action.default][:1]
+    value = VALUES.get((command, name)) or VALUES.get(name) or choice or number
     return [*([name] if action.option_strings else []), *value]
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.cli import step_speed
+from bench.cli import main
 from bench.experiments.recipes import T2T_MEDIUM
 from bench.measure.complexity import count_macs
 from bench.measure.speed import WARM_UP, Case, Measured, Side, matrix_gflops, measure, saved_bytes, time_in_turn
@@ -100,8 +100,12 @@ def other(model, **arguments):
     return nn.Linear(1, 1)
 
 
+def speed(*arguments):
+    return main.main(["speed", *map(str, arguments)])
+
+
 def test_the_page_follows_from_its_evidence(tmp_path, capsys):
-    step_speed.main(["--models", "t2t_vit_7", *TINY, "--against", LITERAL, "--reports", str(tmp_path)])
+    assert speed("--models", "t2t_vit_7", *TINY, "--against", LITERAL, "--reports", tmp_path) == 0
     assert capsys.readouterr().out == (tmp_path / "step.md").read_text()
     lines = follow_step(tmp_path)
     asked = [(precision, mode) for precision in ("float32", "bfloat16") for mode in ("train", "infer")]
@@ -110,11 +114,11 @@ def test_the_page_follows_from_its_evidence(tmp_path, capsys):
 
 def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
     path = tmp_path / "evidence/step.json"
-    infer = ["--models", "t2t_vit_7", "--precision", "float32", "--mode", "infer", *TINY, "--reports", str(tmp_path)]
+    infer = ["--models", "t2t_vit_7", "--precision", "float32", "--mode", "infer", *TINY, "--reports", tmp_path]
     beside = ["--against", LITERAL]
-    step_speed.main([*infer, *beside])
-    step_speed.main([*infer, *beside, "--batch", "3", "--rounds", "3", "--add"])
-    step_speed.main([*infer, *beside, "--add"])  # the first case again
+    assert speed(*infer, *beside) == 0
+    assert speed(*infer, *beside, "--batch", "3", "--rounds", "3", "--add") == 0
+    assert speed(*infer, *beside, "--add") == 0  # the first case again
     assert [line["batch"] for line in follow_step(tmp_path)] == ["3", "2"]
     page, whole = (tmp_path / "step.md").read_text(), path.read_text()
     assert "medians of 2 or 3 rounds" in page
@@ -129,8 +133,7 @@ def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
         ("", beside, "step.json: not JSON: Expecting value"),
     ):
         path.write_text(text)
-        with pytest.raises(SystemExit, match="2"):
-            step_speed.main([*infer, *other, "--add"])
+        assert speed(*infer, *other, "--add") == 2
         assert message in capsys.readouterr().err
     assert (tmp_path / "step.md").read_text() == page
 
@@ -163,14 +166,13 @@ def follow_step(reports):
     ("arguments", "message"),
     [
         (["--models", "t2t_vit_77"], "'t2t_vit_77'"),
-        (["--rounds", "0"], "--rounds 1 or more"),
-        (["--batch", "1"], "--batch 2 or more"),
+        (["--rounds", "0"], "argument --rounds: '0' is not a whole number from 1"),
+        (["--batch", "1"], "argument --batch: '1' is not a whole number from 2"),
         (["--img-size", "33"], "divisible by 16"),
         (["--device", "abacus"], "abacus"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments, message, capsys, tmp_path):
-    with pytest.raises(SystemExit, match="2"):
-        step_speed.main([*arguments, "--reports", str(tmp_path)])
+    assert speed(*arguments, "--reports", tmp_path) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

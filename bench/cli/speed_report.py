@@ -1,6 +1,5 @@
-"""The speed of the training step, beside another implementation's: ``python -m bench.cli.step_speed``."""
+"""The page on the speed of training and inference: measures the cases, and writes it with its evidence."""
 
-import argparse
 import csv
 import io
 import itertools
@@ -9,16 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from bench.measure.speed import MODES, Case, Measured, measure
+from bench.measure.speed import Case, Measured, measure
 from bench.report.evidence import FOLDER, link
-from bench.results.files import CorruptFile, read, write, write_atomically
+from bench.results.files import CorruptFile, read, require_writable, write, write_atomically
 from bench.results.provenance import machine
 from bench.results.run_folder import now
 from bench.spec.errors import RequestError
-from bench.training.metrics import PRECISIONS
+
+if TYPE_CHECKING:
+    from bench.cli.commands.speed import SpeedRequest
 
 _EVIDENCE = "step.json"
 
@@ -49,7 +51,7 @@ def report(found: Sequence[Measured], *, against: str | None) -> str:
         f"- versions: {versions}",
         *(f"- matrix product in {name}: {rate:.0f} GFLOP/s" for name, rate in _matrix_rates(found)),
         "",
-        f"`python -m bench.cli.step_speed{f' --against {against}' if against else ''}` measures it again. For "
+        f"`python run_all.py speed{f' --against {against}' if against else ''}` measures it again. For "
         f"programs: [step.csv](step.csv); every round: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
     ]
     return "\n".join(lines) + "\n"
@@ -122,39 +124,43 @@ def _rows(found: Iterable[Measured]) -> str:
     return text.getvalue()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure every combination of what was asked for, print the page and write it with its evidence."""
-    parser = _parser()
-    asked = parser.parse_args(arguments)
-    if asked.rounds < 1 or min(asked.batch) < 2:
-        parser.error("choose --rounds 1 or more, and --batch 2 or more")
+def report_speed(asked: "SpeedRequest") -> str:
+    """Measure every case, and write the page with its evidence.
+
+    Returns:
+        The page.
+
+    Raises:
+        RequestError: a case cannot be measured, or the page that it should be added to is of another setting.
+    """
+    device = asked.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RequestError("--device cuda: torch sees no GPU on this machine; choose --device cpu")
+    require_writable(asked.reports, "--reports")
     path = asked.reports / FOLDER / _EVIDENCE
     setting = _Evidence(against=asked.against, machine=machine(), threads=torch.get_num_threads(), versions=_versions())
-    found: list[Measured] = []
-    try:
-        before = _measured_before(path, setting) if asked.add else ()
+    before = _measured_before(path, setting) if asked.add else ()
+    cases = [
+        Case(
+            model=model,
+            img_size=img_size,
+            batch=batch,
+            precision=precision,
+            mode=mode,
+            device=device,
+            compile=asked.compile,
+        )
         for model, img_size, batch, precision, mode in itertools.product(
-            asked.models, asked.img_size, asked.batch, asked.precision, asked.mode
-        ):
-            case = Case(
-                model=model,
-                img_size=img_size,
-                batch=batch,
-                precision=precision,
-                mode=mode,
-                device=asked.device,
-                compile=asked.compile,
-            )
-            found.append(measure(case, asked.against, rounds=asked.rounds))
-    except RequestError as error:
-        parser.error(str(error))
-    again = {each.case for each in found}
-    found = [*(each for each in before if each.case not in again), *found]
+            asked.models, asked.img_sizes, asked.batches, asked.precisions, asked.modes
+        )
+    ]
+    measured = [measure(case, asked.against, rounds=asked.rounds) for case in cases]
+    found = [*(each for each in before if each.case not in cases), *measured]
     write(path, replace(setting, measured=tuple(found), measured_at=now()))
     write_atomically(asked.reports / "step.csv", _rows(found))
     text = report(found, against=asked.against)
     write_atomically(asked.reports / "step.md", text)
-    print(text, end="")
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,27 +194,3 @@ def _measured_before(path: Path, setting: _Evidence) -> tuple[Measured, ...]:
     if other := [name for name in names if getattr(found, name) != getattr(setting, name)]:
         raise RequestError(f"--add {path}: measured with other {', '.join(other)}; {remedy}")
     return found.measured
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.cli.step_speed", description=(__doc__ or "").partition(":")[0]
-    )
-    add = parser.add_argument
-    add("--models", nargs="+", default=["t2t_vit_7", "t2t_vit_14"], metavar="NAME", help="default: %(default)s")
-    add("--img-size", nargs="+", type=int, default=[224], metavar="PX", help="default: %(default)s")
-    add("--batch", nargs="+", type=int, default=[8], metavar="N", help="images of a batch (default: %(default)s)")
-    add("--precision", nargs="+", choices=tuple(PRECISIONS), default=["float32", "bfloat16"], help="of autocast")
-    add("--mode", nargs="+", choices=MODES, default=list(MODES), help="default: both")
-    add("--compile", action="store_true", help="ours under torch.compile; the other one never is")
-    devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
-    add("--device", default=devices[0], choices=devices, help="default: %(default)s")
-    add("--rounds", type=int, default=9, metavar="N", help="default: %(default)s")
-    add("--add", action="store_true", help="to the page's other cases, if measured in the same setting")
-    add("--against", metavar="MODULE:FUNCTION", help="builds the other implementation, as tests.literal_t2t:create")
-    add("--reports", type=Path, default=Path("reports"), metavar="DIR", help="default: %(default)s")
-    return parser
-
-
-if __name__ == "__main__":
-    main()
