@@ -176,3 +176,10 @@ def test_what_cannot_be_measured_is_refused(arguments, message, capsys, tmp_path
     assert speed(*arguments, "--reports", tmp_path) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(capsys, tmp_path):
+    assert speed("--device", "cuda", "--reports", tmp_path / "reports") == 2
+    assert "--device cuda: torch sees no GPU on this machine; choose --device cpu" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
