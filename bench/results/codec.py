@@ -152,15 +152,16 @@ def _refused_key(table: Values, message: str, values: object, kind: type[object]
         table.update(whole)
 
 
-def _unknown_key(values: object, found: Any) -> str:
+def _unknown_key(values: Any, found: Any) -> str:
     """A key of the values, or of one inside them, that the type has no field for; empty if there is none."""
-    if isinstance(values, list) and isinstance(found, tuple):
+    if isinstance(found, tuple):
         return next(filter(None, map(_unknown_key, values, found)), "")
-    if not isinstance(values, dict) or not dataclasses.is_dataclass(found):
+    fields = getattr(found, "__dataclass_fields__", None)  # is_dataclass takes as long as all the rest
+    if not fields:
         return ""
+    if unknown := values.keys() - fields.keys():
+        return str(min(unknown))
     for name, value in values.items():
-        if name not in found.__dataclass_fields__:
-            return name
-        if inner := _unknown_key(value, getattr(found, name)):
+        if isinstance(value, dict | list) and (inner := _unknown_key(value, getattr(found, name))):
             return f"{name}.{inner}"
     return ""

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from bench.results.codec import Values, decode, parse, plain, sealed, unsealed
 from bench.spec.errors import RequestError
-from bench.spec.regular_files import regular_file
+from bench.spec.regular_files import open_regular, regular_file
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ def read(
         CorruptFile: it cannot be read, or is not what it should be.
     """
     try:
-        with regular_file(path) as file:
+        with open_regular(path) as file:
             text = file.read().decode()
         return decode(upgrade(unsealed(text) if checksum else parse(text)), kind)
     except FileNotFoundError:

@@ -140,7 +140,7 @@ class RunRecord:
             if type(value) is not int or value < 0:
                 raise ValueError(f"{name} = {value!r}: expected a whole number from 0")
         for number, event in enumerate(self.history):
-            if not all(isinstance(event.get(name), str) for name in ("what", "when")):
+            if not (isinstance(event.get("what"), str) and isinstance(event.get("when"), str)):
                 raise ValueError(f"history[{number}] has no text for what and when")
             for name in ("epoch", "step", "steps"):
                 value = event.get(name, 1)

@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bench.results.codec import Count, Finite, decode, parse, without_checksum
+from bench.results.codec import Count, decode, parse, without_checksum
 from bench.results.files import CorruptFile, corrupt, read, replace, sha256_of, write, write_atomically
 from bench.results.progress import Phase, Progress
 from bench.results.record import Metrics, RunRecord
@@ -116,9 +117,9 @@ def load_metrics(folder: Path, record: RunRecord) -> Metrics:
     if not record.epoch:
         return Metrics(lines=())
     try:
-        with regular_file(path) as file:
+        with open_regular(path) as file:
             text = file.read().decode().splitlines(keepends=True)[: record.epoch]
-        found = Metrics(lines=tuple(_numbers(number, line) for number, line in enumerate(text, start=1)))
+        found = _metrics(text)
         if len(text) < record.epoch:
             raise ValueError(f"{len(text)} lines, though {record.epoch} epochs are finished")
         if _sha256_of_lines(text) != record.metrics_sha256:
@@ -132,12 +133,19 @@ def load_metrics(folder: Path, record: RunRecord) -> Metrics:
     return found
 
 
-def _numbers(number: int, line: str) -> dict[str, Finite]:
+def _metrics(text: Iterable[str]) -> Metrics:
+    lines = []
+    for number, line in enumerate(text, start=1):
+        try:
+            lines.append(parse(line))
+        except (ValueError, RecursionError) as error:
+            why = "nested too deeply" if isinstance(error, RecursionError) else error
+            raise ValueError(f"line {number}: {why}") from None
     try:
-        return decode(parse(line), dict[str, Finite])
-    except (ValueError, RecursionError) as error:
-        why = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise ValueError(f"line {number}: {why}") from None
+        return decode({"lines": lines}, Metrics)
+    except ValueError as error:
+        named = re.sub(r"^lines\[(\d+)\]\.", lambda place: f"line {int(place[1]) + 1}: ", str(error))
+        raise ValueError(named) from None
 
 
 def _sha256_of_lines(lines: Iterable[str]) -> str:

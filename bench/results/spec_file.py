@@ -29,9 +29,10 @@ def save_spec(folder: Path, spec: RunSpec) -> None:
 def _with_younger_fields(values: Values) -> Values:
     """The values of a spec with those fields of a recipe that are younger than the file."""
     recipe, parent = values.get("recipe"), values.get("start_from")
-    if isinstance(recipe, dict) and isinstance(recipe.get("sources"), dict):
-        younger = YOUNGER_FIELDS.keys() - recipe["sources"].keys()
-        sources = recipe["sources"] | dict.fromkeys(sorted(younger), "the recipe is older than this field")
+    if isinstance(recipe, dict) and (younger := YOUNGER_FIELDS.keys() - recipe.keys()):
+        sources = recipe.get("sources")
+        if isinstance(sources, dict):
+            sources = sources | dict.fromkeys(sorted(younger), "the recipe is older than this field")
         values = values | {"recipe": YOUNGER_FIELDS | recipe | {"sources": sources}}
     if isinstance(parent, dict):
         values = values | {"start_from": _with_younger_fields(parent)}

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from bench.launch import job
+from bench.launch.run_state import Queue, known
 from bench.report import evidence_files
 from bench.results.codec import sealed
 from bench.results.predictions import UNREAD, Predictions, load_predictions, packed, save_images
@@ -64,6 +65,29 @@ def test_a_run_that_was_killed_between_its_last_checkpoint_and_its_record_keeps_
     job.run(copy, Resources(data=str(runs.parent / "data")), Stop())
     assert load_record(copy).predictions_sha256 == load_record(folder).predictions_sha256
     assert_counted_the_same(tmp_path, load_record(copy))
+
+
+def test_a_completed_run_whose_record_was_edited_gets_a_new_one_from_its_checkpoint(trained, tmp_path):
+    runs, folder = trained
+    whole = load_record(folder)
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    path = copy / "record.json"
+    top1 = f'"raw_best_top1_pct": {whole.results["raw_best_top1_pct"]}'
+    path.write_text(path.read_text().replace(top1, '"raw_best_top1_pct": 99.5'))
+    found = known(tmp_path, folder.name, Queue({}, {}))
+    assert found.problem.startswith(f"{path}: its checksum does not hold: it was edited; ")
+    assert (found.record, found.is_recoverable) == (None, True)
+    job.run(copy, Resources(data=str(runs.parent / "data")), Stop())
+    again = load_record(copy)
+    assert (again.status, again.results, again.predictions_sha256) == (
+        "completed",
+        whole.results,
+        whole.predictions_sha256,
+    )
+    assert "edited record" in [event["what"] for event in again.history]
+    assert_counted_the_same(tmp_path, again)
+    path.write_text("{")
+    assert not known(tmp_path, folder.name, Queue({}, {})).is_recoverable
 
 
 def test_a_recipe_that_holds_images_out_keeps_what_was_said_of_the_others(trained, tmp_path):

@@ -81,7 +81,9 @@ def test_an_attempt_after_an_edit_says_so_and_measures_anew(tmp_path, monkeypatc
     run = TABLES[3].rows[2].run
     path = tmp_path / "record.json"
     with own(tmp_path) as owned:
-        owned.save_record(dataclasses.replace(record(), status="interrupted", epoch=1, epoch_images_per_s=[900.0]))
+        before = {"epoch": 1, "epoch_images_per_s": [900.0], "wall_time_s": 60.0, "unreadable": ["a.png: no image"]}
+        before |= {"predictions_sha256": "1" * 64, "results": {"raw_last_top1_pct": 50.0}, "precision": "bfloat16"}
+        owned.save_record(dataclasses.replace(record(), status="interrupted", **before))
         begun = _begin(owned, run)
         assert ([event["what"] for event in begun.history], begun.epoch_images_per_s) == (["running"], [900.0])
         path.write_text(path.read_text().replace("900.0", "990.0"))
@@ -90,7 +92,9 @@ def test_an_attempt_after_an_edit_says_so_and_measures_anew(tmp_path, monkeypatc
         save(owned, 1)
         begun = _begin(owned, run)
     assert [event["what"] for event in begun.history] == ["running", "killed", "edited record", "running"]
-    assert begun.epoch_images_per_s == []
+    made_anew = (begun.epoch_images_per_s, begun.wall_time_s, begun.unreadable, begun.predictions_sha256, begun.results)
+    assert made_anew == ([], 0.0, [], "", {})
+    assert begun.precision == "bfloat16"
     assert load_record(tmp_path) == begun  # sealed again, and still said
 
 

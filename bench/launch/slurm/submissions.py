@@ -88,13 +88,13 @@ def load_all(folder: Path) -> list[Submission]:
     found = []
     for path in (folder / "jobs").glob("*/submission.json"):
         try:
-            found.append(read(path, Submission, checksum=False, remedy=_REMEDY))
+            found.append(read(path, Submission, checksum=False, remedy=REMEDY))
         except CorruptFile as error:
             raise RequestError(str(error)) from error
     return sorted(found, key=lambda submission: submission.created)
 
 
-_REMEDY = (
+REMEDY = (
     "without it nobody knows what is in the queue: restore it, or remove its folder once squeue shows none of its jobs"
 )
 
