@@ -349,7 +349,8 @@ def test_a_network_of_other_channels_is_named():
     with torch.device("meta"):
         weights = timm.create_model("t2t_vit_7", in_chans=1).state_dict()
     assert misfit(weights) == "but t2t_vit_7 with in_chans=1"
-    with torch.device("meta"):  # twice as wide is not 6 channels
+    with torch.device("meta"):  # twice as wide is not 6 channels, be the width a multiple of 3 or not
+        assert "in_chans" not in misfit(timm.create_model("t2t_vit_14", embed_dim=768).state_dict())
         assert "in_chans" not in misfit(timm.create_model("t2t_vit_7", embed_dim=512).state_dict())
 
 
