@@ -12,14 +12,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def show_table(table: Table, edition: Edition, frame: "pd.DataFrame") -> None:
-    """Print the table in aligned columns."""
+def show_table(table: Table, edition: Edition, frame: "pd.DataFrame", shown: "pd.DataFrame") -> None:
+    """Print rows of a table in aligned columns.
+
+    Args:
+        table: the paper's table.
+        edition: whose numbers are printed beside ours.
+        frame: all rows of the table.
+        shown: those to print.
+    """
     from bench.report.pages.table import comparison
 
-    shown = comparison(frame)
+    cells = comparison(shown, table=frame)
     # The differences stay in the report: with them Table 3 outgrows a terminal of 80.
-    shown = shown[[name for name in shown if not str(name).endswith("difference")]]
-    _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", shown)
+    cells = cells[[name for name in cells if not str(name).endswith("difference")]]
+    _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", cells)
 
 
 def show_recipes(table: RecipeTable) -> None:

@@ -69,7 +69,7 @@ def report_tables(selection: Selection, output: Output, failures: Sequence[str])
             }
         )
         if not output.as_json:
-            show_table(table, edition, shown)
+            show_table(table, edition, frame, shown)
             tell(paths)
             if missing := int(frame["macs_g"].isna().sum()):
                 print(f"not measured in {output.runs}: {missing} of {len(frame)} rows, dashes in the report")

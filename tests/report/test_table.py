@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 
 from bench.experiments.suites import Entry, Suite
@@ -10,7 +11,8 @@ from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
 from bench.report.frame import table_frame
 from bench.report.pages.index import index_markdown
-from bench.report.pages.table import runs_markdown, table_markdown
+from bench.report.pages.table import comparison, runs_markdown, table_markdown
+from bench.report.text import DASH
 from bench.spec.run import Network
 from tests.conftest import complexity
 from tests.report.test_frame import evaluation, over_seeds, trained
@@ -33,6 +35,16 @@ def test_missing_figures_are_dashes(measurements):
         cells(text, "T2T-ViT-24") == "T2T-ViT-24 82.3 - 64.1 64.106 +0.006 matches 13.8 13.692 -0.108 differs".split()
     )
     assert not re.search(r"nan|None|<NA>", text)
+
+
+def test_rows_of_a_table_have_its_columns_though_nothing_is_printed_of_them(measurements):
+    frame = table_frame(TABLES[3], ICCV, measurements, {})
+    alone = frame.iloc[[0]].assign(
+        **{name: pd.NA for name in frame if name.startswith("published_")}, baseline=False, group=pd.NA
+    )
+    shown = comparison(alone, table=frame)
+    assert list(shown) == list(comparison(frame))
+    assert shown["Params M: paper"].tolist() == [DASH]
 
 
 def test_what_is_missing_comes_with_its_command(measurements):

@@ -81,32 +81,36 @@ def table_markdown(
 _STRUCTURE = {"tokens": "T2T layer", "depth": "Depth", "hidden": "Hidden", "mlp": "MLP"}
 
 
-def comparison(frame: pd.DataFrame) -> pd.DataFrame:
+def comparison(frame: pd.DataFrame, *, table: pd.DataFrame | None = None) -> pd.DataFrame:
     """The frame as a reader sees it: every cell a string, a dash where a figure is missing.
 
-    Columns of which the edition prints nothing are left out.
+    Args:
+        frame: the rows to show.
+        table: all rows of the table, if these are some of them. Columns of which the edition prints nothing for any
+            are left out.
     """
+    whole = frame if table is None else table
     shown: dict[str, object] = {}
-    if frame["group"].notna().any():
+    if whole["group"].notna().any():
         shown["Group"] = frame["group"].mask(frame["group"].duplicated(), "")
     shown["Model"] = frame["model"]
     for column, label in _STRUCTURE.items():
-        if frame[f"published_{column}"].notna().any():
+        if whole[f"published_{column}"].notna().any():
             shown |= {f"{label}: paper": frame[f"published_{column}"].fillna(DASH)}
             # Of rows whose structure the paper leaves out there is nothing to compare.
             shown |= {f"{label}: ours": frame[column].where(frame[f"published_{column}"].notna()).fillna(DASH)}
-    if frame["published_top1_pct"].notna().any():
+    if whole["published_top1_pct"].notna().any():
         shown |= {"Top-1 %: paper": frame["published_top1_pct"].map(_printed)}
         shown |= {"Top-1 %: ours": _accuracies(frame, "top1", "seeds", "evaluated")}
-    if frame["baseline"].any():
+    if whole["baseline"].any():
         shown |= {f"Change: {whose}": _change_cells(frame, column) for whose, column in _CHANGES.items()}
     for data, label in (("cifar10", "CIFAR-10 %"), ("cifar100", "CIFAR-100 %")):
-        if frame[f"published_{data}_pct"].notna().any():
+        if whole[f"published_{data}_pct"].notna().any():
             shown |= {f"{label}: paper": frame[f"published_{data}_pct"].map(_printed)}
             shown |= {f"{label}: ours": _accuracies(frame, data, f"{data}_seeds", f"{data}_evaluated")}
     for cell, label, unit in (("params", "Params", "M"), ("macs", "MACs", "G")):
         figure_, difference = f"{cell}_{unit.lower()}", f"{cell}_difference_{unit.lower()}"
-        if frame[f"published_{figure_}"].notna().any():
+        if whole[f"published_{figure_}"].notna().any():
             shown |= {
                 f"{label} {unit}: paper": frame[f"published_{figure_}"].map(_printed),
                 f"{label} {unit}: ours": _figures(frame, figure_),
