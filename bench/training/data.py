@@ -42,7 +42,7 @@ from bench.spec.recipe import Recipe
 from bench.spec.run import RunSpec
 from bench.training import hub_datasets
 from bench.training.images import AnnotatedImages, ClassFolders, ReaderImages
-from bench.training.pixels import no_warnings, open_image, to_rgb
+from bench.training.pixels import no_warnings, to_rgb
 
 # More loading processes than cores: whoever asked for them is told so once, by ``crowding``, and not by each loader.
 warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -141,16 +141,12 @@ def open_images(name: str, split: str, data: str, *, download: bool = False) -> 
         hub_datasets.require_labels(found, of_hub, images.reader)
         return ReaderImages(images.reader, of_hub)
     try:
-        of_timm = {"train": "train", "val": "validation"}[split]
-        images = create_dataset(name, root=data, split=of_timm, download=download)
+        return create_dataset(name, root=data, split={"train": "train", "val": "validation"}[split], download=download)
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise RequestError(
             f"no {name} in {data!r} ({reason}); fetch it with --download, or choose --data DIR"
         ) from error
-    if isinstance(images, datasets.DatasetFolder):
-        images.loader = open_image
-    return images
 
 
 def _torchvision_files(name: str, split: str, data: str, download: bool) -> Any:
