@@ -54,7 +54,7 @@ def run_all():
     """
     zygote = None
 
-    def run(*args, python_options=(), code="", timeout=120, **kwargs):
+    def run(*args, python_options=(), code="", timeout=300, **kwargs):
         nonlocal zygote
         env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
         if not (python_options or code or kwargs):

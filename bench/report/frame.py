@@ -11,7 +11,7 @@ from bench.results.evaluation import Evaluation
 from bench.results.measurement import Complexity
 from bench.results.record import RunRecord
 from bench.spec.run import Network, RunSpec
-from bench.spec.table import STRUCTURE, Edition, Row, Table
+from bench.spec.table import ACCURACY_CELLS, FINE_TUNED_CELLS, STRUCTURE, Edition, Row, Table
 
 _EVALUATED = {
     **dict.fromkeys(("top1_pct", "se_pct"), "Float64"),
@@ -19,6 +19,9 @@ _EVALUATED = {
     **dict.fromkeys(("file", "sha256", "found_by", "evidence"), "string"),
 }
 """of the evaluation of released weights, where it is of the whole validation set: what it found, and in which file"""
+
+_TRAINED = {"top1_pct": "Float64", "top1_std": "Float64", "seeds": "Int64", "run_ids": "string"}
+"""of fine-tuned runs"""
 
 COLUMNS = {
     "group": "string",
@@ -38,23 +41,9 @@ COLUMNS = {
     "baseline": "boolean",
     "published_change_pct": "Float64",
     "change_pct": "Float64",
-    **{
-        f"{name}{column}": kind
-        for name in ("cifar10_", "cifar100_")
-        for column, kind in {
-            "pct": "Float64",
-            "std": "Float64",
-            "seeds": "Int64",
-            "run_ids": "string",
-        }.items()
-    },
-    **{
-        f"{name}_evaluated_{column.removeprefix('top1_')}": kind
-        for name in ("cifar10", "cifar100")
-        for column, kind in _EVALUATED.items()
-    },
-    "published_cifar10_pct": "Float64",
-    "published_cifar100_pct": "Float64",
+    **{cell.trained(column): kind for cell in FINE_TUNED_CELLS for column, kind in _TRAINED.items()},
+    **{cell.evaluated(column): kind for cell in FINE_TUNED_CELLS for column, kind in _EVALUATED.items()},
+    **{f"published_{cell.accuracy}": "Float64" for cell in FINE_TUNED_CELLS},
     "published_params_m": "Float64",
     "params_m": "Float64",
     "params_difference_m": "Float64",
@@ -163,7 +152,7 @@ def _line(row: Row, edition: Edition, measured: Complexity | None) -> dict[str, 
 
 NO_REASON = "no reason known"
 
-PRINTED = ("top1_pct", "cifar10_pct", "cifar100_pct", "params_m", "macs_g")
+PRINTED = (*(cell.accuracy for cell in ACCURACY_CELLS), "params_m", "macs_g")
 """figures that a table may print of a row"""
 
 
@@ -195,13 +184,11 @@ def _evaluated(row: Row, evaluations: Evaluations) -> dict[str, object]:
         found = that_fills(run, evaluations)
         if found is None:
             continue
-        own = run is row.run
+        cell = row.cell(run)
         how = (found.file, found.spec.sha256, found.found_by, evaluation_file(found))
         values = (found.top1_pct, found.top1_se, found.images, *how)
-        for column, value in zip(_EVALUATED, values, strict=True):
-            name = f"evaluated_{column}" if own else f"{run.dataset}_evaluated_{column.removeprefix('top1_')}"
-            line[name] = value
-        line |= {"top1_pct" if own else f"{run.dataset}_pct": found.top1_pct, "source": "evaluated"}
+        line |= {cell.evaluated(name): value for name, value in zip(_EVALUATED, values, strict=True)}
+        line |= {cell.accuracy: found.top1_pct, "source": "evaluated"}
     return line
 
 
@@ -210,7 +197,7 @@ def evaluations_frame(table: Table, edition: Edition, evaluations: Evaluations) 
     lines: list[dict[str, object]] = []
     for row in table.rows_in(edition):
         for run in row.runs:
-            cell = "top1_pct" if run is row.run else f"{run.dataset}_pct"
+            cell = row.cell(run).accuracy
             printed = getattr(row.figures(edition)[0], cell)
             others = {other.name: getattr(figures, cell) for other, figures in row.published.items()}
             elsewhere = [
@@ -288,7 +275,7 @@ def _fine_tuned(row: Row, records: Records, evaluations: Evaluations) -> dict[st
     for spec in row.transfers:
         found = _accuracies(that_start_whole(row, spec, records, evaluations))
         if found:
-            line |= {f"{spec.dataset}_{name}": found[key] for name, key in _OF_A_DATA_SET.items()}
+            line |= {row.cell(spec).trained(name): found[name] for name in _TRAINED}
             line |= {"source": "trained"}
     return line
 
@@ -307,8 +294,6 @@ def that_start_whole(row: Row, spec: RunSpec, records: Records, evaluations: Eva
         record for record in listed if file and record.spec.get("weights") == file.spec.sha256
     ]
 
-
-_OF_A_DATA_SET = {"pct": "top1_pct", "std": "top1_std", "seeds": "seeds", "run_ids": "run_ids"}
 
 RUN_COLUMNS = {
     "model": "string",

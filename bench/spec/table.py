@@ -77,6 +77,38 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A row's accuracy on a data set: its columns in a report."""
+
+    dataset: str = ""
+    """that the row's weights were fine-tuned on; empty for that of the row's own run"""
+
+    @property
+    def accuracy(self) -> str:
+        """Column of the accuracy; behind ``published_`` that of the printed one."""
+        return f"{self.dataset}_pct" if self.dataset else "top1_pct"
+
+    @property
+    def seeds(self) -> str:
+        """Column of the number of seeds that were trained."""
+        return self.trained("seeds")
+
+    def trained(self, name: str) -> str:
+        """Column of something about the runs: ``top1_pct``, ``top1_std``, ``seeds`` or ``run_ids``."""
+        return f"{self.dataset}_{name.removeprefix('top1_')}" if self.dataset else name
+
+    def evaluated(self, name: str) -> str:
+        """Column of something about the evaluation of released weights, such as ``top1_pct`` or ``file``."""
+        return f"{self.dataset}_evaluated_{name.removeprefix('top1_')}" if self.dataset else f"evaluated_{name}"
+
+
+OWN_CELL = Cell()
+FINE_TUNED_CELLS = (Cell(dataset="cifar10"), Cell(dataset="cifar100"))
+ACCURACY_CELLS = (OWN_CELL, *FINE_TUNED_CELLS)
+"""of which ``Published`` has a printed number"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One row of one of the paper's tables."""
 
@@ -114,6 +146,10 @@ class Row:
     def runs(self) -> tuple[RunSpec, ...]:
         """All that fill cells of the row."""
         return (*([self.run] if self.run else []), *self.transfers)
+
+    def cell(self, run: RunSpec) -> Cell:
+        """The cell that one of the row's runs fills."""
+        return OWN_CELL if run == self.run else Cell(dataset=run.dataset)
 
     def figures(self, edition: Edition) -> tuple[Published, Edition]:
         """The row's figures in an edition, and the edition that printed them."""

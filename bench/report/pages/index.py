@@ -8,7 +8,7 @@ from bench.report.evidence import FOLDER, LISTED_SEEDS, link
 from bench.report.pages.table import VERDICT_MEANINGS, verdict_counts
 from bench.report.text import escape, pipe, unused
 from bench.report.verdict import VERDICTS
-from bench.spec.table import Edition, RecipeTable, Table
+from bench.spec.table import ACCURACY_CELLS, Edition, RecipeTable, Table
 
 
 def index_markdown(
@@ -117,7 +117,7 @@ def _line(table: Table, frame: pd.DataFrame) -> dict[str, object]:
         "rows": len(frame),
         "measured": int(frame["macs_g"].notna().sum()),
         **verdict_counts(frame),
-        "printed accuracies": sum(int(frame[f"published_{column}"].notna().sum()) for column in ACCURACIES),
+        "printed accuracies": sum(int(frame[f"published_{cell.accuracy}"].notna().sum()) for cell in ACCURACY_CELLS),
         **_filled(frame),
     }
 
@@ -125,12 +125,8 @@ def _line(table: Table, frame: pd.DataFrame) -> dict[str, object]:
 def _filled(frame: pd.DataFrame) -> dict[str, int]:
     """How many printed accuracies stand beside one of training, and how many beside one of released weights."""
     counts = {"trained here": 0, "evaluated": 0}
-    for column, seeds in ACCURACIES.items():
-        found = frame[frame[f"published_{column}"].notna() & frame[column].notna()]
-        counts["trained here"] += int(found[seeds].notna().sum())
-        counts["evaluated"] += int(found[seeds].isna().sum())
+    for cell in ACCURACY_CELLS:
+        found = frame[frame[f"published_{cell.accuracy}"].notna() & frame[cell.accuracy].notna()]
+        counts["trained here"] += int(found[cell.seeds].notna().sum())
+        counts["evaluated"] += int(found[cell.seeds].isna().sum())
     return counts
-
-
-ACCURACIES = {"top1_pct": "seeds", "cifar10_pct": "cifar10_seeds", "cifar100_pct": "cifar100_seeds"}
-"""columns of what was found, with that of the seeds that were trained for it, if any were"""

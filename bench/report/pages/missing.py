@@ -29,17 +29,10 @@ def untrained(table: Table, edition: Edition, frame: pd.DataFrame) -> list[RunSp
             run
             for row, line in zip(table.rows_in(edition), frame.to_dict("records"), strict=True)
             for run in row.runs
-            if not pd.isna(line[f"published_{_cell(run, row.run)}_pct"]) and pd.isna(line[_seeds(run, row.run)])
+            for cell in [row.cell(run)]
+            if not pd.isna(line[f"published_{cell.accuracy}"]) and pd.isna(line[cell.seeds])
         )
     )
-
-
-def _cell(run: RunSpec, own: RunSpec | None) -> str:
-    return "top1" if run is own else run.dataset
-
-
-def _seeds(run: RunSpec, own: RunSpec | None) -> str:
-    return "seeds" if run is own else f"{run.dataset}_seeds"
 
 
 def missing_markdown(
@@ -79,9 +72,8 @@ def missing_markdown(
         for table, frame in zip(tables, frames, strict=True)
         for row, line in zip(table.rows_in(edition), frame.to_dict("records"), strict=True)
         for run in row.runs
-        if run in RELEASED
-        and not pd.isna(line[f"published_{_cell(run, row.run)}_pct"])
-        and pd.isna(line[f"{_cell(run, row.run)}_pct"])
+        for cell in [row.cell(run).accuracy]
+        if run in RELEASED and not pd.isna(line[f"published_{cell}"]) and pd.isna(line[cell])
     ]
     if released:
         what = f"released weights of {_count(len(set(released)), 'accuracy', 'accuracies')}, evaluated"

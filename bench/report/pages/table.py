@@ -27,7 +27,7 @@ from bench.report.verdict import VERDICTS, decimals, verdict
 from bench.results.measurement import Complexity
 from bench.results.record import RunRecord
 from bench.spec.run import Teacher
-from bench.spec.table import Edition, Published, Table, networks
+from bench.spec.table import FINE_TUNED_CELLS, Edition, Published, Table, networks
 
 
 def figure(value: float, printed: float) -> str:
@@ -235,10 +235,10 @@ def _missing(table: Table, edition: Edition, frame: pd.DataFrame) -> str:
             parts.append(f"```\n{command} --run local --data DIR\n```")
         if stuck := [escape(rows[i].name) for i in untrained if rows[i].run is None]:
             parts.append(f"It does not train {', '.join(stuck)}: no recipe is held for the printed top-1.")
-    tuned = {data: frame[f"published_{data}_pct"].notna() for data in ("cifar10", "cifar100")}
+    tuned = {cell: frame[f"published_{cell.accuracy}"].notna() for cell in FINE_TUNED_CELLS}
     if any(there.any() for there in tuned.values()):
         parts.append("*Top-1* is on ImageNet, ahead of fine-tuning.")
-        if missing := sum(int(frame.loc[there, f"{data}_seeds"].isna().sum()) for data, there in tuned.items()):
+        if missing := sum(int(frame.loc[there, cell.seeds].isna().sum()) for cell, there in tuned.items()):
             parts[-1] += (
                 f" {missing} accuracies after fine-tuning are not reproduced here. This fine-tunes the rows' ImageNet "
                 "weights, once these are trained, with CIFAR in `DIR/cifar10` and `DIR/cifar100`:"
@@ -253,7 +253,7 @@ def _released(table: Table, edition: Edition, frame: pd.DataFrame) -> list[str]:
         row.name
         for row, line in zip(table.rows_in(edition), frame.to_dict("records"), strict=True)
         for run in row.runs
-        for cell in ["top1_pct" if run is row.run else f"{run.dataset}_pct"]
+        for cell in [row.cell(run).accuracy]
         if run in RELEASED and pd.isna(line[cell]) and not pd.isna(line[f"published_{cell}"])
     ]
     if not waiting:
