@@ -328,7 +328,7 @@ def test_a_fine_tuned_file_fills_its_cell_once_it_is_known_what_it_reaches_on_im
 
     cells, text = line(records)
     assert cells.isna()["cifar10_pct"]
-    assert text.count("was fine-tuned from weights that fill no cell: it fills none. `--evaluate` on the whole") == 3
+    assert text.count("was fine-tuned from weights that fill no cell: it fills none. `evaluate` on the whole") == 3
     assert f"`sha256 {known.spec.sha256}`" in text
     cells, text = line(records, known)
     assert (cells["cifar10_pct"], cells["cifar10_seeds"]) == (81.46, 2)
