@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _EVIDENCE = "step.json"
 
 
-def report(found: Sequence[Measured], *, against: str | None) -> str:
+def report(found: Sequence[Measured], *, against: str | None, clock: str) -> str:
     """Markdown: what was measured, beside what, and on what."""
     versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
     loads = [each.load for each in found]
@@ -42,7 +42,8 @@ def report(found: Sequence[Measured], *, against: str | None) -> str:
         "averaged weights and an optimizer that loops over the parameters. A ratio is ours over the other, with its "
         "quartiles. Saved is what autograd keeps for the backward pass, parameters excluded. A multiply-add counts as "
         "two operations and a backward pass as two forward passes; the share is relative to the fastest product of two "
-        "large matrices on this machine in the same precision.",
+        "large matrices on this machine in the same precision."
+        + (" Seconds are CPU time of one thread, which other programs hardly change." if clock == "cpu" else ""),
         "",
         *_table(found),
         "",
@@ -51,7 +52,8 @@ def report(found: Sequence[Measured], *, against: str | None) -> str:
         f"- versions: {versions}",
         *(f"- matrix product in {name}: {rate:.0f} GFLOP/s" for name, rate in _matrix_rates(found)),
         "",
-        f"`python run_all.py speed{f' --against {against}' if against else ''}` measures it again. For "
+        f"`python run_all.py speed{f' --against {against}' if against else ''}` measures it again; its options choose the "
+        "cases, and `--add` keeps the others. For "
         f"programs: [step.csv](step.csv); every round: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
     ]
     return "\n".join(lines) + "\n"
@@ -136,9 +138,17 @@ def report_speed(asked: "SpeedRequest") -> str:
     device = asked.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise RequestError("--device cuda: torch sees no GPU on this machine; choose --device cpu")
+    if asked.clock == "cpu" and (device != "cpu" or torch.get_num_threads() > 1):
+        raise RequestError("--clock cpu measures one thread; set OMP_NUM_THREADS=1 and choose --device cpu")
     require_writable(asked.reports, "--reports")
     path = asked.reports / FOLDER / _EVIDENCE
-    setting = _Evidence(against=asked.against, machine=machine(), threads=torch.get_num_threads(), versions=_versions())
+    setting = _Evidence(
+        against=asked.against,
+        machine=machine(),
+        threads=torch.get_num_threads(),
+        clock=asked.clock,
+        versions=_versions(),
+    )
     before = _measured_before(path, setting) if asked.add else ()
     cases = [
         Case(
@@ -154,11 +164,11 @@ def report_speed(asked: "SpeedRequest") -> str:
             asked.models, asked.img_sizes, asked.batches, asked.precisions, asked.modes
         )
     ]
-    measured = [measure(case, asked.against, rounds=asked.rounds) for case in cases]
+    measured = [measure(case, asked.against, rounds=asked.rounds, clock=asked.clock) for case in cases]
     found = [*(each for each in before if each.case not in cases), *measured]
     write(path, replace(setting, measured=tuple(found), measured_at=now()))
     write_atomically(asked.reports / "step.csv", _rows(found))
-    text = report(found, against=asked.against)
+    text = report(found, against=asked.against, clock=asked.clock)
     write_atomically(asked.reports / "step.md", text)
     return text
 
@@ -171,6 +181,8 @@ class _Evidence:
     """what builds the other implementation"""
     machine: str
     threads: int
+    clock: str
+    """one of ``bench.measure.speed.CLOCKS``"""
     versions: Mapping[str, str]
     measured: tuple[Measured, ...] = ()
     measured_at: str = ""
@@ -190,7 +202,7 @@ def _measured_before(path: Path, setting: _Evidence) -> tuple[Measured, ...]:
         raise RequestError(f"--add {path}: {error.strerror}; {remedy}") from error
     except CorruptFile as error:
         raise RequestError(f"--add {error}") from error
-    names = ("against", "machine", "threads", "versions")
+    names = ("against", "machine", "threads", "clock", "versions")
     if other := [name for name in names if getattr(found, name) != getattr(setting, name)]:
         raise RequestError(f"--add {path}: measured with other {', '.join(other)}; {remedy}")
     return found.measured

@@ -98,7 +98,11 @@ class Measured:
         return 2 * passes * self.macs * self.images_per_s(side) / 1e9
 
 
-def measure(case: Case, against: str | None, *, rounds: int) -> Measured:
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+"""seconds that pass, or that this process computes: on one thread, the latter are the same on a machine that is busy"""
+
+
+def measure(case: Case, against: str | None, *, rounds: int, clock: str = "wall") -> Measured:
     """Time a case.
 
     Args:
@@ -106,6 +110,7 @@ def measure(case: Case, against: str | None, *, rounds: int) -> Measured:
         against: MODULE:FUNCTION that builds the other implementation from the arguments of ``timm.create_model``, and
             whose network takes the state dict of ours; None to measure ours alone.
         rounds: each calls both, in turn.
+        clock: one of CLOCKS.
 
     Raises:
         RequestError: no such network, or the other one is missing or does not fit.
@@ -139,7 +144,7 @@ def measure(case: Case, against: str | None, *, rounds: int) -> Measured:
             calls[name] = _inference(forward, images, case.precision)
             saved[name] = None
     load = os.getloadavg()[0]
-    seconds = time_in_turn(calls, rounds=rounds, device=device)
+    seconds = time_in_turn(calls, rounds=rounds, device=device, clock=CLOCKS[clock])
     sides = {name: Side(seconds=seconds[name], saved_bytes=saved[name]) for name in networks}
     return Measured(
         case=case,
@@ -153,7 +158,11 @@ def measure(case: Case, against: str | None, *, rounds: int) -> Measured:
 
 
 def time_in_turn(
-    calls: Mapping[str, Callable[[], object]], *, rounds: int, device: torch.device
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, tuple[float, ...]]:
     """Seconds of each call in each round; every other round begins with the last.
 
@@ -166,10 +175,10 @@ def time_in_turn(
     for number in range(rounds):
         for name in reversed(list(calls)) if number % 2 else list(calls):
             _finish(device)
-            began = time.perf_counter()
+            began = clock()
             calls[name]()
             _finish(device)
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(clock() - began)
     return {name: tuple(values) for name, values in seconds.items()}
 
 

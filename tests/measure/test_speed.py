@@ -3,6 +3,7 @@
 import csv
 import json
 import statistics
+import time
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from bench.cli import main
 from bench.experiments.recipes import T2T_MEDIUM
 from bench.measure.complexity import count_macs
-from bench.measure.speed import WARM_UP, Case, Measured, Side, matrix_gflops, measure, saved_bytes, time_in_turn
+from bench.measure.speed import CLOCKS, WARM_UP, Case, Measured, Side, matrix_gflops, measure, saved_bytes, time_in_turn
 from bench.results.codec import sealed, unsealed
 from bench.spec.errors import RequestError
 from bench.spec.run import imagenet
@@ -44,6 +45,12 @@ def test_calls_take_turns_and_every_other_round_begins_with_the_last():
     seconds = time_in_turn(calls, rounds=3, device=CPU)
     assert "".join(order) == "a" * WARM_UP + "b" * WARM_UP + "ab" + "ba" + "ab"
     assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_cpu_time_leaves_out_what_others_take():
+    calls = {"waits": lambda: time.sleep(0.05)}
+    (wall,), (cpu,) = (time_in_turn(calls, rounds=1, device=CPU, clock=clock)["waits"] for clock in CLOCKS.values())
+    assert cpu < 0.05 <= wall
 
 
 def test_rates_follow_from_seconds():
@@ -122,6 +129,7 @@ def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
     assert [line["batch"] for line in follow_step(tmp_path)] == ["3", "2"]
     page, whole = (tmp_path / "step.md").read_text(), path.read_text()
     assert "medians of 2 or 3 rounds" in page
+    assert "CPU time" not in page
     for text, other, message in (
         (whole, [], "measured with other against; leave --add out"),
         (sealed(unsealed(whole) | {"threads": 99}), beside, "measured with other threads; leave --add out"),
@@ -130,6 +138,7 @@ def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
             beside,
             "step.json: its checksum does not hold: it was edited; leave --add out",
         ),
+        (sealed(unsealed(whole) | {"clock": "cpu"}), beside, "measured with other clock; leave --add out"),
         ("", beside, "step.json: not JSON: Expecting value"),
     ):
         path.write_text(text)

@@ -25,6 +25,8 @@ class SpeedRequest:
     device: str
     """``cuda``, ``cpu``, or empty for a GPU if there is one"""
     rounds: int
+    clock: str
+    """``wall``, or ``cpu`` for CPU time of one thread"""
     against: str | None
     """MODULE:FUNCTION that builds the other implementation"""
     add: bool
@@ -47,6 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--compile", action="store_true", help="use torch.compile; the other implementation never does")
     add("--device", choices=["cuda", "cpu"], default="", help="default: a GPU if there is one")
     add("--rounds", type=whole(1), default=9, metavar="N", help="default: 9")
+    add("--clock", choices=["wall", "cpu"], default="wall", help="cpu: CPU time of one thread, for a busy machine")
     add = parser.add_argument_group("output").add_argument
     add("--add", action="store_true", help="add to the cases of the page, if these were measured in the same setting")
     add("--reports", type=as_path, default=Path("reports"), metavar="DIR", help="where to write (default: reports)")
@@ -70,6 +73,7 @@ def request(arguments: Sequence[str]) -> SpeedRequest:
         compile=args.compile,
         device=args.device,
         rounds=args.rounds,
+        clock=args.clock,
         against=args.against,
         add=args.add,
         reports=args.reports,
