@@ -17,6 +17,7 @@ from bench.results.codec import sealed, unsealed
 from bench.spec.errors import RequestError
 from bench.spec.run import imagenet
 from bench.training.build import build_network
+from tests.conftest import ROOT
 from tests.report.test_evidence import shows, tables_of
 
 CPU = torch.device("cpu")
@@ -117,6 +118,10 @@ def test_the_page_follows_from_its_evidence(tmp_path, capsys):
     lines = follow_step(tmp_path)
     asked = [(precision, mode) for precision in ("float32", "bfloat16") for mode in ("train", "infer")]
     assert [(line["precision"], line["mode"]) for line in lines] == asked
+
+
+def test_the_committed_page_follows_from_its_evidence():
+    follow_step(ROOT / "reports")
 
 
 def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
