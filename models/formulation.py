@@ -28,7 +28,7 @@ _FASTEST = {
 """by device type and type of the linear layers' products, where "fused" was measured to be faster: on two cores of an
 AMD EPYC with AVX-512, torch 2.12, a training step of T2T-ViT-7 and T2T-ViT-14 in batches of 8 at 224 px, and of
 T2T-ViT-7 in batches of 64 at 64 px, is 1.1 to 1.3 times as fast as the paper's equations written out.
-``python -m bench.cli.step_speed`` measures it again. Two images of 32 px lose more to Python than they gain; float16
+``python run_all.py speed`` measures it again. Two images of 32 px lose more to Python than they gain; float16
 on a CPU, and GPUs, were not measured"""
 
 

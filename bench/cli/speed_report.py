@@ -29,7 +29,7 @@ def report(found: Sequence[Measured], *, against: str | None, clock: str) -> str
     """Markdown: what was measured, beside what, and on what."""
     versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
     loads = [each.load for each in found]
-    rounds = " or ".join(map(str, sorted({len(each.ours.seconds) for each in found})))
+    rounds = " to ".join(map(str, sorted({f([len(each.ours.seconds) for each in found]) for f in (min, max)})))
     beside = f", beside `{against}`" if against else ""
     lines = [
         "# Speed of a step",
@@ -52,8 +52,8 @@ def report(found: Sequence[Measured], *, against: str | None, clock: str) -> str
         f"- versions: {versions}",
         *(f"- matrix product in {name}: {rate:.0f} GFLOP/s" for name, rate in _matrix_rates(found)),
         "",
-        f"`python run_all.py speed{f' --against {against}' if against else ''}` measures it again; its options choose the "
-        "cases, and `--add` keeps the others. For "
+        f"`python run_all.py speed{f' --against {against}' if against else ''}` measures it again; its options "
+        "choose the cases, and `--add` keeps the others. For "
         f"programs: [step.csv](step.csv); every round: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
     ]
     return "\n".join(lines) + "\n"
@@ -96,7 +96,7 @@ def _matrix_rates(found: Iterable[Measured]) -> list[tuple[str, float]]:
 
 def _device(case: Case) -> str:
     if case.device == "cpu":
-        return f"{torch.get_num_threads()} threads"
+        return f"threads: {torch.get_num_threads()}"
     return torch.cuda.get_device_name(case.device)
 
 

@@ -133,7 +133,7 @@ def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
     assert speed(*infer, *beside, "--add") == 0  # the first case again
     assert [line["batch"] for line in follow_step(tmp_path)] == ["3", "2"]
     page, whole = (tmp_path / "step.md").read_text(), path.read_text()
-    assert "medians of 2 or 3 rounds" in page
+    assert "medians of 2 to 3 rounds" in page
     assert "CPU time" not in page
     for text, other, message in (
         (whole, [], "measured with other against; leave --add out"),
