@@ -16,7 +16,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.commands.status import STATES, Look, Status, cells, counts
+from bench.cli.commands.status import Look, Status, cells, counts
+from bench.launch.run_state import State
 
 _STYLES = {
     "failed": "bold red",
@@ -70,7 +71,7 @@ class StatusTable:
 
     def _rows(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        lines = sorted(self._look.lines, key=lambda line: (STATES.index(line.state), line.run_id))
+        lines = sorted(self._look.lines, key=lambda line: (list(State).index(line.state), line.run_id))
         items: list[Status | Counted] = list(lines)
         if self._grouped:
             items = fitting(lines, console.height - _AROUND, lambda s: 1 + -(-len(self._details(s, _USUAL)) // width))

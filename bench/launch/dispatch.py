@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.launch.planner import Action, Decision, Known, plan
-from bench.launch.run_state import Queue, known, look
+from bench.launch.planner import Action, Decision, plan
+from bench.launch.run_state import RunState, run_state
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm import submissions
 from bench.launch.slurm.config import Settings, tasks_per_node
+from bench.launch.slurm.queue import Queue, look
 from bench.launch.slurm.submissions import Submission
 from bench.launch.teachers import find_teachers
 from bench.measure import cost
@@ -57,7 +58,7 @@ def require_data(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) ->
     Raises:
         RequestError: images are missing, or do not lie as those of their data set do.
     """
-    todo = _todo(plan(specs, lambda spec: known(launch.runs, spec.run_id, Queue({}, {}))))
+    todo = _todo(plan(specs, lambda spec: run_state(launch.runs, spec.run_id, Queue({}, {}))))
     for name in dict.fromkeys(spec.dataset for spec in todo):
         try:
             _require_images(name, launch.resources.data, launch.resources.download)
@@ -184,8 +185,8 @@ def _family(specs: Sequence[RunSpec]) -> list[str]:
 def _plan(specs: Sequence[RunSpec], folder: DataFolder, queue: Queue) -> list[Decision]:
     """Raises RequestError: one of the runs was begun on other images than the folder holds."""
 
-    def known_on_these_images(spec: RunSpec) -> Known:
-        found = known(folder.runs, spec.run_id, queue)
+    def known_on_these_images(spec: RunSpec) -> RunState:
+        found = run_state(folder.runs, spec.run_id, queue)
         if found.record:
             folder.require_same(found.record, spec.dataset)
         return found

@@ -1,10 +1,10 @@
-"""What to do about each run, from what is known of it. Pure: no torch, no submitit, no files, no clock."""
+"""What to do about each run, from its state. Pure: reads no files, no queue and no clock."""
 
 import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from bench.results.record import RunRecord
+from bench.launch.run_state import RunState, State
 from bench.spec.run import RunSpec
 
 
@@ -15,30 +15,6 @@ class Action(enum.StrEnum):
     RESUME = "resume"
     SKIP = "skip"
     BLOCKED = "blocked"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """All that is known of a run: from its folder, and from Slurm if it was ever submitted there."""
-
-    record: RunRecord | None = None
-    problem: str = ""
-    """of a corrupt record, with the remedy"""
-    is_recoverable: bool = False
-    """whether the run can go on from its checkpoint although its record is corrupt"""
-    trained_by: str = ""
-    """the live process that owns the folder, by pid and host"""
-    job: str = ""
-    """Slurm's id of its newest job"""
-    job_state: str = ""
-    """as Slurm has it, such as PENDING; empty if there is no job, or Slurm has forgotten it"""
-    job_reason: str = ""
-    job_alive: bool = False
-    """whether that job runs, or will run by itself"""
-    has_checkpoint: bool = False
-    """of its own, so that it needs no other run's weights"""
-    unsure: str = ""
-    """why nobody can tell whether that job is alive"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +31,7 @@ class Decision:
     """id of the run that it must wait for, since it starts from its weights"""
 
 
-def plan(wanted: Iterable[RunSpec], known: Callable[[RunSpec], Known]) -> list[Decision]:
+def plan(wanted: Iterable[RunSpec], known: Callable[[RunSpec], RunState]) -> list[Decision]:
     """One decision for each run, and for each that one of them has yet to start from, which comes before it.
 
     Args:
@@ -83,26 +59,26 @@ def plan(wanted: Iterable[RunSpec], known: Callable[[RunSpec], Known]) -> list[D
     return list(decisions.values())
 
 
-def _decide(spec: RunSpec, known: Known, needed_by: str) -> Decision:
+def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
     """What to do about a run, were there no other."""
-    record = known.record
-    completed = record is not None and record.status == "completed"
+    record, state = known.record, known.state
 
     def decision(action: Action, reason: str) -> Decision:
         purpose = f", for {needed_by}" if needed_by and action in (Action.SUBMIT, Action.RESUME) else ""
         job = known.job if known.job_alive else ""
+        completed = state is State.COMPLETED
         return Decision(spec=spec, action=action, reason=reason + purpose, job=job, completed=completed)
 
     if known.problem and not known.is_recoverable:
         return decision(Action.BLOCKED, known.problem)
-    if completed:
+    if state is State.COMPLETED:
         return decision(Action.SKIP, "completed")
     if known.job_state == "COMPLETING":
         return decision(Action.BLOCKED, f"job {known.job} is ending; give the command again in a minute")
     if known.job_alive:
         why = f" ({known.job_reason})" if known.job_reason else ""
         return decision(Action.SKIP, f"{known.job_state.lower()} as job {known.job}{why}")
-    if known.trained_by:
+    if state is State.RUNNING:
         return decision(Action.SKIP, f"being trained by {known.trained_by}")
     if known.unsure:
         return decision(Action.BLOCKED, known.unsure)
@@ -111,15 +87,14 @@ def _decide(spec: RunSpec, known: Known, needed_by: str) -> Decision:
     if record is None:
         ended = f"job {known.job} ended ({known.job_state.lower()}) before it began" if known.job_state else "not begun"
         return decision(Action.SUBMIT, ended)
-    if record.status == "diverged":
+    if state is State.DIVERGED:
         return decision(
             Action.BLOCKED,
             f"diverged: {record.error}; it would again: change the recipe with --set, or remove the run's folder",
         )
     done = f"after {record.epoch} of {record.epochs or spec.recipe.total_epochs} epochs"
     done += f" in {record.precision}" if record.precision else ""
-    what = {"running": "killed", "interrupted": "interrupted", "failed": "failed"}[record.status]
-    return decision(Action.RESUME, f"{what} {done}" + (f": {record.error}" if record.error else ""))
+    return decision(Action.RESUME, f"{state} {done}" + (f": {record.error}" if record.error else ""))
 
 
 def _behind(decision: Decision, parent: Decision) -> Decision:
@@ -136,7 +111,6 @@ def _behind(decision: Decision, parent: Decision) -> Decision:
     return replace(decision, action=Action.BLOCKED, reason=reason)
 
 
-def _is_lost(parent: Known) -> bool:
+def _is_lost(parent: RunState) -> bool:
     """Whether a job that waits for this run waits in vain."""
-    completed = parent.record is not None and parent.record.status == "completed"
-    return not (completed or parent.job_alive or parent.trained_by or parent.unsure)
+    return not parent.unsure and parent.state not in (State.COMPLETED, State.RUNNING, State.QUEUED)

@@ -1,60 +1,94 @@
 """How runs stand: what their folders remember and what Slurm says, put together."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import enum
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.launch.planner import Known
-from bench.launch.slurm import client as slurm
-from bench.launch.slurm import submissions
+from bench.launch.slurm.queue import Queue
 from bench.launch.slurm.submissions import Submission
 from bench.results.files import CorruptFile
 from bench.results.record import RunRecord
 from bench.results.run_folder import Owner, last_owner, load_record, recovered_record
-from bench.spec.errors import RequestError
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Queue:
-    """The newest submission of each run, and what Slurm says of them."""
+class State(enum.StrEnum):
+    """In what state a run is, in one word; what a person should see to comes first."""
 
-    by_run: Mapping[str, Submission]
-    tasks: Mapping[str, slurm.Task]
-    """by Slurm's id"""
-    cluster: str = ""
-    """whose Slurm answered; empty if none did"""
-    silence: str = ""
-    """why Slurm did not answer, if there was something to ask"""
-
-
-def look(runs: Path, wanted: Iterable[str] | None = None) -> Queue:
-    """Read the submissions, and ask Slurm about them.
-
-    Args:
-        runs: the folder of all runs.
-        wanted: ids of the runs to ask about; None for all.
-
-    Raises:
-        RequestError: a submission is damaged.
-    """
-    by_run = {run_id: submission for submission in submissions.load_all(runs) for run_id in submission.runs}
-    if wanted is not None:
-        by_run = {run_id: by_run[run_id] for run_id in wanted if run_id in by_run}
-    if not by_run:
-        return Queue({}, {})
-    try:
-        here = slurm.cluster_name()
-        named = {s.name: s for s in by_run.values() if s.cluster == here and not s.job}
-        cut_short = {name: dataclasses.replace(s, job=slurm.find(name) or "") for name, s in named.items()}
-        found = {run_id: cut_short.get(s.name, s) for run_id, s in by_run.items()}
-        by_run = {run: s for run, s in found.items() if s.job or s.cluster != here or not s.is_overdue}
-        jobs = [s.job for s in by_run.values() if s.cluster == here and s.job]
-        return Queue(by_run, slurm.tasks(jobs), here)
-    except (slurm.Unreachable, RequestError) as error:
-        return Queue(by_run, {}, silence=str(error))
+    FAILED = "failed"
+    DIVERGED = "diverged"
+    KILLED = "killed"
+    BLOCKED = "blocked"
+    """it would start from a run that has not completed and that nobody trains"""
+    INTERRUPTED = "interrupted"
+    RUNNING = "running"
+    QUEUED = "queued"
+    COMPLETED = "completed"
+    NOT_BEGUN = "not begun"
 
 
-def known(runs: Path, run_id: str, queue: Queue) -> Known:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """All that is known of a run: from its folder, and from Slurm if it was ever submitted there."""
+
+    record: RunRecord | None = None
+    problem: str = ""
+    """of a corrupt record, with the remedy"""
+    is_recoverable: bool = False
+    """whether the run can go on from its checkpoint although its record is corrupt"""
+    trained_by: str = ""
+    """the live process that owns the folder, by pid and host"""
+    job: str = ""
+    """Slurm's id of its newest job"""
+    job_state: str = ""
+    """as Slurm has it, such as PENDING; empty if there is no job, or Slurm has forgotten it"""
+    job_reason: str = ""
+    job_alive: bool = False
+    """whether that job runs, or will run by itself"""
+    has_checkpoint: bool = False
+    """of its own, so that it needs no other run's weights"""
+    unsure: str = ""
+    """why nobody can tell whether that job is alive"""
+
+    @property
+    def state(self) -> State:
+        """The state, but for what becomes of the run that it starts from."""
+        return self._told[0]
+
+    @property
+    def why(self) -> str:
+        """A line, where the state is not as it should be or needs a word."""
+        return self._told[1]
+
+    @property
+    def _told(self) -> tuple[State, str]:
+        record = self.record
+        if self.problem and not self.is_recoverable:
+            return State.FAILED, self.problem
+        if record and record.status == "completed":
+            return State.COMPLETED, ""
+        if self.job_alive and self.job_state == "COMPLETING":
+            return State.RUNNING, "ending"
+        if self.job_alive and self.job_state != "RUNNING":
+            return State.QUEUED, " ".join(filter(None, [self.job_state.lower(), self.job_reason]))
+        if self.trained_by or self.job_alive:
+            return State.RUNNING, "" if self.trained_by else "starting"
+        if self.problem:
+            return State.FAILED, self.problem
+        if record and record.status != "running":
+            last = str(record.history[-1].get("note", "")) if record.history else ""
+            return State(record.status), record.error or last
+        ended = f"ended as {self.job_state.lower()}" if self.job_state else ""
+        if record:  # says running, and nobody is
+            return State.KILLED, f"its job {ended}" if ended else "its process is gone"
+        if self.unsure:
+            return State.QUEUED, self.unsure
+        if self.job_state == "CANCELLED":
+            return State.INTERRUPTED, f"job {self.job} was cancelled before the run began"
+        return (State.FAILED, f"job {self.job} {ended} before the run began") if ended else (State.NOT_BEGUN, "")
+
+
+def run_state(runs: Path, run_id: str, queue: Queue) -> RunState:
     """All that is known of one run."""
     folder = runs / run_id
     record, problem, is_recoverable = None, "", False
@@ -64,7 +98,7 @@ def known(runs: Path, run_id: str, queue: Queue) -> Known:
         problem, is_recoverable = str(error), recovered_record(folder) is not None
     owner = last_owner(folder)
     has_checkpoint = (folder / "saved").exists()
-    found = Known(
+    found = RunState(
         record=record,
         problem=problem,
         is_recoverable=is_recoverable,

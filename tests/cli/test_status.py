@@ -13,8 +13,9 @@ from bench.cli.commands.status import duration, status, table
 from bench.experiments.budgets import SUITES
 from bench.launch.job import prepare
 from bench.launch.planner import Action, plan
-from bench.launch.run_state import Queue, known, look
+from bench.launch.run_state import run_state
 from bench.launch.slurm.client import Task, tasks
+from bench.launch.slurm.queue import Queue, look
 from bench.launch.slurm.submissions import Submission, load_all, save
 from bench.results.codec import sealed, unsealed
 from bench.results.progress import Phase, Progress
@@ -130,7 +131,7 @@ def test_a_child_of_a_failed_parent_is_blocked(folder):
 
 def test_the_same_number_from_another_life_of_the_cluster_is_somebody_elses_job(folder):
     runs = folder(OTHER)
-    found = known(runs, OTHER.run_id, queue(submission(OTHER, name="t2t-b"), "RUNNING"))
+    found = run_state(runs, OTHER.run_id, queue(submission(OTHER, name="t2t-b"), "RUNNING"))
     assert not found.job_alive
     assert plan([OTHER], lambda _: found)[0].action is Action.SUBMIT
 
@@ -143,7 +144,7 @@ def test_what_another_cluster_may_have_is_not_submitted_here(folder, found, acti
     later = [{"what": found, "when": "2026-01-03T00:00:00+00:00"}]
     runs = folder(OTHER, record(OTHER, found, history=later) if found else None)
     elsewhere = queue(submission(OTHER, cluster="there"))
-    (decision,) = plan([OTHER], lambda spec: known(runs, spec.run_id, elsewhere))
+    (decision,) = plan([OTHER], lambda spec: run_state(runs, spec.run_id, elsewhere))
     assert decision.action is action
     if action is Action.BLOCKED:
         assert "job 12 of cluster there may still have it" in decision.reason
@@ -154,7 +155,7 @@ def test_what_failed_before_it_was_submitted_there_is_not_settled(folder):
     earlier = [{"what": "failed", "when": "2026-01-01T00:00:00+00:00"}]
     runs = folder(OTHER, record(OTHER, "failed", history=earlier))
     elsewhere = queue(submission(OTHER, cluster="there"))
-    assert known(runs, OTHER.run_id, elsewhere).unsure
+    assert run_state(runs, OTHER.run_id, elsewhere).unsure
 
 
 def test_an_owner_ends_with_its_job_though_its_last_beat_is_fresh(folder):
@@ -163,10 +164,10 @@ def test_an_owner_ends_with_its_job_though_its_last_beat_is_fresh(folder):
     path = runs / OTHER.run_id / "owner.json"
     owner = json.loads(path.read_text()) | {"host": "n7", "released": False, "job": "12"}
     path.write_text(json.dumps(owner))
-    assert known(runs, OTHER.run_id, NOTHING).trained_by == f"pid {os.getpid()} on n7"
-    assert known(runs, OTHER.run_id, queue(submission(OTHER), "FAILED")).trained_by == ""
+    assert run_state(runs, OTHER.run_id, NOTHING).trained_by == f"pid {os.getpid()} on n7"
+    assert run_state(runs, OTHER.run_id, queue(submission(OTHER), "FAILED")).trained_by == ""
     path.write_text(json.dumps(owner | {"job": "11", "host": socket.gethostname()}))
-    assert known(runs, OTHER.run_id, queue(submission(OTHER), "FAILED")).trained_by  # of another job: it may live
+    assert run_state(runs, OTHER.run_id, queue(submission(OTHER), "FAILED")).trained_by  # of another job: it may live
 
 
 def test_array_tasks_follow_the_order_of_the_runs():
@@ -191,14 +192,14 @@ def test_a_submission_that_never_reached_slurm_holds_a_run_back_for_a_minute(fol
     monkeypatch.setattr("bench.launch.slurm.client.find", lambda name: None)
     just_now = datetime.datetime.now(datetime.UTC).isoformat()
     save(runs, submission(OTHER, job="", created=just_now))
-    (decision,) = plan([OTHER], lambda spec: known(runs, spec.run_id, look(runs)))
+    (decision,) = plan([OTHER], lambda spec: run_state(runs, spec.run_id, look(runs)))
     assert decision.action is Action.BLOCKED
     assert decision.reason.endswith("give the command again in a minute")
     save(runs, submission(OTHER, job=""))  # begun long ago
-    (decision,) = plan([OTHER], lambda spec: known(runs, spec.run_id, look(runs)))
+    (decision,) = plan([OTHER], lambda spec: run_state(runs, spec.run_id, look(runs)))
     assert decision.action is Action.SUBMIT
     monkeypatch.setattr("bench.launch.slurm.client.cluster_name", lambda: "elsewhere")
-    assert known(runs, OTHER.run_id, look(runs)).unsure  # this Slurm cannot know
+    assert run_state(runs, OTHER.run_id, look(runs)).unsure  # this Slurm cannot know
 
 
 def test_without_slurm_the_folders_still_tell(folder, monkeypatch):

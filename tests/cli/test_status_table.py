@@ -6,11 +6,12 @@ import io
 import pytest
 from rich.console import Console
 
-from bench.cli.commands.status import STATES, Look, Status
+from bench.cli.commands.status import Look, Status
 from bench.cli.status_table import Counted, StatusTable, fitting, shortened
 from bench.experiments.budgets import SUITES
 from bench.experiments.recipes import override
 from bench.launch.job import prepare
+from bench.launch.run_state import State
 from bench.results.files import write_atomically
 from bench.results.record import RunRecord
 from bench.results.run_folder import own
@@ -131,8 +132,8 @@ def test_ids_are_shortened_by_what_they_share():
 
 
 def test_every_state_has_a_place():
-    text = shown([line(n, state) for n, state in enumerate(STATES)], 80, height=60)
-    assert all(state in text for state in STATES)
+    text = shown([line(n, state) for n, state in enumerate(State)], 80, height=60)
+    assert all(state in text for state in State)
 
 
 def test_nothing_to_show_and_a_silent_slurm():

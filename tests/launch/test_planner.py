@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from bench.experiments.budgets import SUITES
-from bench.launch.planner import Action, Known, plan
+from bench.launch.planner import Action, plan
+from bench.launch.run_state import RunState
 from bench.results.record import RunRecord
 
 PARENT, CHILD, OTHER = SUITES["smoke"].values()
@@ -18,7 +19,7 @@ def record(status, epoch=2, **values):
 
 
 def decide(spec, **known):
-    (decision,) = plan([spec], lambda _: Known(**known))
+    (decision,) = plan([spec], lambda _: RunState(**known))
     return decision
 
 
@@ -76,11 +77,11 @@ def test_one_run(known, action, reason):
 
 
 def test_a_run_that_is_asked_for_twice_is_decided_on_once():
-    assert [d.spec for d in plan([OTHER, PARENT, OTHER], lambda _: Known())] == [OTHER, PARENT]
+    assert [d.spec for d in plan([OTHER, PARENT, OTHER], lambda _: RunState())] == [OTHER, PARENT]
 
 
 def test_a_parent_comes_before_its_child_and_says_for_whom():
-    first, second = plan([CHILD, PARENT], lambda _: Known())
+    first, second = plan([CHILD, PARENT], lambda _: RunState())
     assert (first.spec, second.spec) == (PARENT, CHILD)
     assert first.reason == f"not begun, for {CHILD.run_id}"
     assert second.reason == f"not begun, after {PARENT.run_id}"
@@ -104,7 +105,7 @@ def test_a_parent_comes_before_its_child_and_says_for_whom():
     ],
 )
 def test_a_child_follows_its_parent(parent, action, reason):
-    known = {PARENT.run_id: Known(**parent), CHILD.run_id: Known()}
+    known = {PARENT.run_id: RunState(**parent), CHILD.run_id: RunState()}
     decision = plan([CHILD], lambda spec: known[spec.run_id])[-1]
     assert decision.action is action
     assert decision.reason.startswith(reason)
@@ -120,7 +121,7 @@ def test_a_child_follows_its_parent(parent, action, reason):
     ],
 )
 def test_a_child_that_needs_its_parent_no_more_brings_no_parent(child):
-    known = {PARENT.run_id: Known(), CHILD.run_id: Known(**child)}
+    known = {PARENT.run_id: RunState(), CHILD.run_id: RunState(**child)}
     (decision,) = plan([CHILD], lambda spec: known[spec.run_id])
     assert decision.spec == CHILD
     assert decision.after == ""
@@ -129,19 +130,19 @@ def test_a_child_that_needs_its_parent_no_more_brings_no_parent(child):
 def test_a_child_that_waits_for_a_job_that_ended_is_blocked():
     """Slurm will cancel it, sooner or later; a parent submitted anew is not what it waits for."""
     queued = {"job": "8", "job_state": "PENDING", "job_alive": True}
-    for parent in (Known(), Known(job="7", job_state="CANCELLED"), Known(record=record("failed", error="x"))):
-        (decision,) = plan([CHILD], lambda spec, parent=parent: parent if spec == PARENT else Known(**queued))
+    for parent in (RunState(), RunState(job="7", job_state="CANCELLED"), RunState(record=record("failed", error="x"))):
+        (decision,) = plan([CHILD], lambda spec, parent=parent: parent if spec == PARENT else RunState(**queued))
         assert decision.action is Action.BLOCKED
         assert decision.reason.startswith(f"job 8 waits for {PARENT.run_id}, whose job has ended; cancel it with")
-    for parent in (Known(job="7", job_state="RUNNING", job_alive=True), Known(record=record("completed"))):
-        (decision,) = plan([CHILD], lambda spec, parent=parent: parent if spec == PARENT else Known(**queued))
+    for parent in (RunState(job="7", job_state="RUNNING", job_alive=True), RunState(record=record("completed"))):
+        (decision,) = plan([CHILD], lambda spec, parent=parent: parent if spec == PARENT else RunState(**queued))
         assert decision.action is Action.SKIP
-    (decision,) = plan([CHILD], lambda spec: Known() if spec == PARENT else Known(**queued, has_checkpoint=True))
+    (decision,) = plan([CHILD], lambda spec: RunState() if spec == PARENT else RunState(**queued, has_checkpoint=True))
     assert decision.action is Action.SKIP
 
 
 def test_a_chain_of_three():
     grandchild = dataclasses.replace(CHILD, start_from=CHILD, seed=7)
-    decisions = plan([grandchild], lambda _: Known())
+    decisions = plan([grandchild], lambda _: RunState())
     assert [d.spec for d in decisions] == [PARENT, CHILD, grandchild]
     assert {d.action for d in decisions} == {Action.SUBMIT}

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from bench.launch import job
-from bench.launch.run_state import Queue, known
+from bench.launch.run_state import run_state
+from bench.launch.slurm.queue import Queue
 from bench.report import evidence_files
 from bench.results.codec import sealed
 from bench.results.predictions import UNREAD, Predictions, load_predictions, packed, save_images
@@ -74,7 +75,7 @@ def test_a_completed_run_whose_record_was_edited_gets_a_new_one_from_its_checkpo
     path = copy / "record.json"
     top1 = f'"raw_best_top1_pct": {whole.results["raw_best_top1_pct"]}'
     path.write_text(path.read_text().replace(top1, '"raw_best_top1_pct": 99.5'))
-    found = known(tmp_path, folder.name, Queue({}, {}))
+    found = run_state(tmp_path, folder.name, Queue({}, {}))
     assert found.problem.startswith(f"{path}: its checksum does not hold: it was edited; ")
     assert (found.record, found.is_recoverable) == (None, True)
     job.run(copy, Resources(data=str(runs.parent / "data")), Stop())
@@ -87,7 +88,7 @@ def test_a_completed_run_whose_record_was_edited_gets_a_new_one_from_its_checkpo
     assert "edited record" in [event["what"] for event in again.history]
     assert_counted_the_same(tmp_path, again)
     path.write_text("{")
-    assert not known(tmp_path, folder.name, Queue({}, {})).is_recoverable
+    assert not run_state(tmp_path, folder.name, Queue({}, {})).is_recoverable
 
 
 def test_a_recipe_that_holds_images_out_keeps_what_was_said_of_the_others(trained, tmp_path):

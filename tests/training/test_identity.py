@@ -17,7 +17,7 @@ from bench.experiments.recipes import override
 from bench.launch import job
 from bench.launch.dispatch import _plan
 from bench.launch.planner import Action
-from bench.launch.run_state import Queue
+from bench.launch.slurm.queue import Queue
 from bench.results import fingerprints
 from bench.results.codec import sealed, unsealed
 from bench.results.fingerprints import DataFolder
@@ -378,7 +378,7 @@ def test_planning_looks_at_a_folder_that_was_moved_without_torch(trained, run_al
         import sys; sys.modules["torch"] = None
         from pathlib import Path
         from bench.launch.dispatch import _plan
-        from bench.launch.run_state import Queue
+        from bench.launch.slurm.queue import Queue
         from bench.results.fingerprints import DataFolder
         from bench.results.spec_file import load_spec
         spec = load_spec(Path(sys.argv[2]))

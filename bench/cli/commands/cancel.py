@@ -13,8 +13,9 @@ from pathlib import Path
 
 from bench.cli.commands.status import matching
 from bench.cli.parser import Parser, add_runs, as_name
-from bench.launch.run_state import Queue, known, look
+from bench.launch.run_state import run_state
 from bench.launch.slurm import client as slurm
+from bench.launch.slurm.queue import Queue, look
 from bench.results.files import CorruptFile
 from bench.results.run_folder import last_owner
 from bench.results.spec_file import load_spec
@@ -59,7 +60,7 @@ def run(asked: CancelRequest) -> int:
     processes: dict[str, int] = {}
     out_of_reach = []
     for run_id in ids:
-        found, owner = known(asked.runs, run_id, queue), last_owner(asked.runs / run_id)
+        found, owner = run_state(asked.runs, run_id, queue), last_owner(asked.runs / run_id)
         if found.job_alive:
             jobs[run_id] = found.job
         elif found.trained_by and owner and owner.host == socket.gethostname():
@@ -114,7 +115,7 @@ def _waiting_for(jobs: Mapping[str, str], runs: Path, queue: Queue) -> list[str]
     """Ids of queued runs that start from one of these and are none of them: Slurm may let them go without it."""
     found = []
     for run_id in queue.by_run.keys() - jobs.keys():
-        if known(runs, run_id, queue).job_state == "PENDING":
+        if run_state(runs, run_id, queue).job_state == "PENDING":
             with contextlib.suppress(FileNotFoundError, CorruptFile):
                 parent = load_spec(runs / run_id).start_from
                 if parent and parent.run_id in jobs:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from bench.cli.parser import Parser, add_runs, as_name
 from bench.launch.labels import settings
-from bench.launch.planner import Known
-from bench.launch.run_state import Queue, known, look
+from bench.launch.run_state import RunState, State, run_state
+from bench.launch.slurm.queue import Queue, look
 from bench.launch.slurm.submissions import Submission
 from bench.results.files import CorruptFile
 from bench.results.progress import Phase, duration
@@ -24,19 +24,6 @@ from bench.results.spec_file import load_spec
 from bench.spec.errors import RequestError, unknown
 from bench.spec.run import RunSpec
 
-STATES = (
-    "failed",
-    "diverged",
-    "killed",
-    "blocked",
-    "interrupted",
-    "running",
-    "queued",
-    "completed",
-    "not begun",
-)
-"""what a person should see to comes first"""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
@@ -44,9 +31,8 @@ class Status:
 
     run_id: str
     model: str
-    state: str
-    """running, queued, blocked, interrupted, killed, failed, diverged, completed or not begun: ``blocked`` would start
-    from a run that failed; the command that began them resumes ``interrupted``, ``killed`` and ``failed`` ones"""
+    state: State
+    """the command that began them resumes interrupted, killed and failed ones"""
     why: str = ""
     """one line, where the state is not as it should be; of a run that is under way, what it does beside training"""
     settings: str = ""
@@ -72,7 +58,7 @@ def run_ids(runs: Path) -> list[str]:
 
 def status(runs: Path, run_id: str, queue: Queue) -> Status:
     """How one run stands."""
-    found = known(runs, run_id, queue)
+    found = run_state(runs, run_id, queue)
     record, submission = found.record, queue.by_run.get(run_id)
     spec = _spec(runs, run_id)
     state, why = _state(runs, run_id, found, spec, queue)
@@ -89,14 +75,14 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
     if record is None:
         return line
     owner = last_owner(runs / run_id)
-    told = load_progress(runs / run_id, owner) if owner and state == "running" else None
+    told = load_progress(runs / run_id, owner) if owner and state is State.RUNNING else None
     speed = (told.images_per_s if told else None) or record.images_per_s
     epoch: float = record.epoch
     if told and told.epoch == record.epoch:
         epoch += told.part_of_epoch
     images = record.data.get("train_images")
     left = told.left_s if told else None
-    if left is None and speed and isinstance(images, int) and state != "completed":
+    if left is None and speed and isinstance(images, int) and state is not State.COMPLETED:
         left = (record.epochs - epoch) * images / speed
     return dataclasses.replace(
         line,
@@ -117,34 +103,16 @@ def _spec(runs: Path, run_id: str) -> RunSpec | None:
         return None
 
 
-def _state(runs: Path, run_id: str, found: Known, spec: RunSpec | None, queue: Queue) -> tuple[str, str]:
-    record = found.record
-    if found.problem:
-        return "failed", found.problem
-    if record and record.status == "completed":
-        return "completed", ""
-    if found.job_alive and found.job_state != "RUNNING":
-        return "queued", " ".join(filter(None, [found.job_state.lower(), found.job_reason]))
-    if found.trained_by or found.job_alive:
-        return "running", "" if found.trained_by else "starting"
-    if record and record.status in ("failed", "diverged", "interrupted"):
-        last = str(record.history[-1].get("note", "")) if record.history else ""
-        return record.status, record.error or last
-    if record:  # says running, and nobody is
-        return "killed", f"its job ended as {found.job_state.lower()}" if found.job_state else "its process is gone"
+def _state(runs: Path, run_id: str, found: RunState, spec: RunSpec | None, queue: Queue) -> tuple[State, str]:
+    """The state and a word on it, with what becomes of the run that it starts from, and the last words of its log."""
     parent = spec and spec.start_from
-    if parent and found.job:
-        state, why = _state(runs, parent.run_id, known(runs, parent.run_id, queue), parent, queue)
-        if state in ("failed", "diverged", "killed", "interrupted", "blocked", "not begun"):
-            return "blocked", f"starts from {parent.run_id}, {state}" + (f": {why}" if why else "")
-    if found.unsure:
-        return "queued", found.unsure
-    if found.job_state == "CANCELLED":
-        return "interrupted", f"job {found.job} was cancelled before the run began"
-    if found.job_state:
-        log = queue.by_run[run_id].log(runs, run_id)
-        return "failed", f"job {found.job} ended as {found.job_state.lower()} before the run began: {last_words(log)}"
-    return "not begun", ""
+    if parent and found.job and not found.record and found.state is not State.RUNNING and not found.job_alive:
+        state, why = _state(runs, parent.run_id, run_state(runs, parent.run_id, queue), parent, queue)
+        if state not in (State.COMPLETED, State.RUNNING, State.QUEUED):
+            return State.BLOCKED, f"starts from {parent.run_id}, {state}" + (f": {why}" if why else "")
+    if found.state is State.FAILED and found.job_state and not (found.record or found.problem):
+        return State.FAILED, f"{found.why}: {last_words(queue.by_run[run_id].log(runs, run_id))}"
+    return found.state, found.why
 
 
 def last_words(log: Path) -> str:
@@ -160,7 +128,7 @@ def last_words(log: Path) -> str:
     return next(iter(reversed(ours or rest or list(filter(None, lines)))), "its log is empty")
 
 
-def _node(found: Known, queue: Queue) -> str:
+def _node(found: RunState, queue: Queue) -> str:
     task = queue.tasks.get(found.job)
     if task and task.node and found.job_alive:
         return task.node
@@ -311,7 +279,7 @@ def _print(now: Look, asked: StatusRequest) -> None:
 def counts(lines: Iterable[Status]) -> str:
     """How many are in each state."""
     found = collections.Counter(line.state for line in lines)
-    return ", ".join(f"{found[state]:,} {state}" for state in STATES if state in found)
+    return ", ".join(f"{found[state]:,} {state}" for state in State if state in found)
 
 
 def matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:

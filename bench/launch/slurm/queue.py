@@ -1,0 +1,50 @@
+"""The newest submission of each run, and what Slurm says of it."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from bench.launch.slurm import client as slurm
+from bench.launch.slurm import submissions
+from bench.launch.slurm.submissions import Submission
+from bench.spec.errors import RequestError
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Queue:
+    """The newest submission of each run, and what Slurm says of them."""
+
+    by_run: Mapping[str, Submission]
+    tasks: Mapping[str, slurm.Task]
+    """by Slurm's id"""
+    cluster: str = ""
+    """whose Slurm answered; empty if none did"""
+    silence: str = ""
+    """why Slurm did not answer, if there was something to ask"""
+
+
+def look(runs: Path, wanted: Iterable[str] | None = None) -> Queue:
+    """Read the submissions, and ask Slurm about them.
+
+    Args:
+        runs: the folder of all runs.
+        wanted: ids of the runs to ask about; None for all.
+
+    Raises:
+        RequestError: a submission is damaged.
+    """
+    by_run = {run_id: submission for submission in submissions.load_all(runs) for run_id in submission.runs}
+    if wanted is not None:
+        by_run = {run_id: by_run[run_id] for run_id in wanted if run_id in by_run}
+    if not by_run:
+        return Queue({}, {})
+    try:
+        here = slurm.cluster_name()
+        named = {s.name: s for s in by_run.values() if s.cluster == here and not s.job}
+        cut_short = {name: dataclasses.replace(s, job=slurm.find(name) or "") for name, s in named.items()}
+        found = {run_id: cut_short.get(s.name, s) for run_id, s in by_run.items()}
+        by_run = {run: s for run, s in found.items() if s.job or s.cluster != here or not s.is_overdue}
+        jobs = [s.job for s in by_run.values() if s.cluster == here and s.job]
+        return Queue(by_run, slurm.tasks(jobs), here)
+    except (slurm.Unreachable, RequestError) as error:
+        return Queue(by_run, {}, silence=str(error))
