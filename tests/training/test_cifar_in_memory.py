@@ -222,7 +222,7 @@ def test_what_does_not_fit_has_a_reason():
 
 
 def spec(*settings):
-    recipe = override(SMOKE, ["epochs=2", "global_batch=16", *settings])
+    recipe = override(override(SMOKE, ["epochs=2", "global_batch=16"]), settings)
     tiny = (("embed_dim", 32), ("depth", 1), ("num_heads", 2))
     return RunSpec(model="t2t_vit_7", model_args=tiny, recipe=recipe, dataset="cifar10", img_size=32)
 

@@ -44,7 +44,7 @@ def teacher(tmp_path_factory):
 
 
 def student(teacher, *settings, model="t2t_vit_7_distilled", model_args=TINY, **kwargs):
-    recipe = override(SMOKE, ["epochs=1", *settings])
+    recipe = override(override(SMOKE, ["epochs=1"]), settings)
     values = {"dataset": "synthetic", "img_size": 32} | kwargs
     return RunSpec(model=model, model_args=model_args, recipe=recipe, teacher=teacher, **values)
 

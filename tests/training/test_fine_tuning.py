@@ -30,7 +30,7 @@ SYNTHETIC = {"model": "t2t_vit_7", "model_args": TINY, "dataset": "synthetic", "
 
 def tuned(recipe, *settings, **kwargs):
     """Two epochs of eight steps on generated images, dropout off."""
-    return RunSpec(recipe=override(recipe, ["epochs=2", "drop_path=0", *settings]), **SYNTHETIC | kwargs)
+    return RunSpec(recipe=override(override(recipe, ["epochs=2", "drop_path=0"]), settings), **SYNTHETIC | kwargs)
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ TINY = (("embed_dim", 32), ("depth", 1), ("num_heads", 2))
 
 
 def spec(dataset=FOLDER, *settings):
-    recipe = override(SMOKE, ["epochs=1", "global_batch=4", "warmup_epochs=0", *settings])
+    recipe = override(override(SMOKE, ["epochs=1", "global_batch=4", "warmup_epochs=0"]), settings)
     return RunSpec(model="t2t_vit_7", model_args=TINY, recipe=recipe, dataset=dataset, img_size=32)
 
 

@@ -38,7 +38,7 @@ TINY = (("embed_dim", 32), ("depth", 1), ("num_heads", 2))
 def spec(*settings, model="t2t_vit_7", model_args=TINY, **kwargs):
     """Three epochs of eight steps with all the paper's randomness, on generated images."""
     augmented = ["epochs=3", "mixup=0.8", "cutmix=1", "auto_augment=rand-m9-mstd0.5-inc1", "random_erasing=0.25"]
-    recipe = override(SMOKE, [*augmented, "random_erasing_mode=pixel", "drop_path=0.1", *settings])
+    recipe = override(override(SMOKE, [*augmented, "random_erasing_mode=pixel", "drop_path=0.1"]), settings)
     return RunSpec(
         model=model, model_args=model_args, recipe=recipe, **{"dataset": "synthetic", "img_size": 32} | kwargs
     )
