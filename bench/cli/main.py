@@ -68,14 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if package in ("bench", "models"):
             raise
         missing = f"missing dependency {package!r}" if package else " ".join(str(error).split())
-        return _fail(2, f"{missing}; needed are {', '.join(_DEPENDENCIES)}; install them with: {_INSTALL}")
+        return _fail(2, f"{missing}; this program needs {', '.join(_DEPENDENCIES)}; install them with: {_INSTALL}")
     except BrokenPipeError:  # the reader, head perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         return _fail(1, f"{error.filename or 'writing'}: {error.strerror or error}; finished measurements are kept")
     except KeyboardInterrupt as error:
-        what = str(error) or "interrupted; finished work is kept, and the same command goes on"
+        what = str(error) or "interrupted; finished work is kept, and the same command continues"
         return _fail(130, what)
 
 

@@ -58,14 +58,14 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 def as_path(text: str) -> Path:
     """Type of an option that takes a path."""
     if not text.strip() or "\0" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no path")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path")
     return Path(text)
 
 
 def as_name(text: str) -> str:
     """Type of an option that takes a name or a pattern."""
     if not text.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is no name")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name")
     return text
 
 
@@ -111,12 +111,12 @@ def add_data(group: argparse._ArgumentGroup) -> None:
         "--data",
         type=as_path,
         metavar="DIR",
-        help="folder with imagenet/{train,val}, cifar10, cifar100, or with ImageNet's {train,val} alone "
-        "(default: $T2T_BENCH_DATA or ./data)",
+        help="folder of the data sets, which holds imagenet/{train,val}, cifar10 or cifar100; or that of ImageNet "
+        "alone, which holds {train,val} (default: $T2T_BENCH_DATA or ./data)",
     )
-    group.add_argument("--download", action="store_true", help="fetch CIFAR, or another data set of torchvision's")
+    group.add_argument("--download", action="store_true", help="download CIFAR, or another of torchvision's data sets")
     group.add_argument(
-        "--workers", type=whole(0), metavar="N", help="loading processes a GPU (default: up to 8, 0 on a CPU)"
+        "--workers", type=whole(0), metavar="N", help="loading processes per GPU (default: up to 8; 0 on a CPU)"
     )
 
 
@@ -134,9 +134,9 @@ def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
     """
     group = parser.add_argument_group("training")
     group.add_argument(
-        "--run", choices=["local", "slurm"], help="train what is missing, on this machine, or submit it to Slurm"
+        "--run", choices=["local", "slurm"], help="train what is missing on this machine, or submit it to Slurm"
     )
-    group.add_argument("--dry-run", action="store_true", help="print the plan and its cost; begin nothing")
+    group.add_argument("--dry-run", action="store_true", help="print the plan and its cost, and train nothing")
     group.add_argument(
         "--seeds",
         nargs="+",
@@ -145,19 +145,21 @@ def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
         metavar="N",
         help=f"train with each of these seeds (default: {seeds})",
     )
-    group.add_argument("--max-parallel", type=whole(1), metavar="N", help="most runs at once (default: 1 here)")
+    group.add_argument(
+        "--max-parallel", type=whole(1), metavar="N", help="runs at once, at most (default: 1; on Slurm no limit)"
+    )
     group.add_argument(
         "--slurm",
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="with --run slurm: what to ask of Slurm, as in --slurm partition=gpu; outranks slurm.toml",
+        help="with --run slurm: options of the jobs, as in --slurm partition=gpu; they take precedence over slurm.toml",
     )
     add_data(group)
     group.add_argument(
         "--data-on-nodes",
         action="store_true",
-        help="with --run slurm: only the compute nodes see --data, so what is in it is not checked here",
+        help="with --run slurm: do not check --data here, since only the compute nodes can see it",
     )
 
 
@@ -181,7 +183,7 @@ def require_launch(args: argparse.Namespace, *further: str) -> None:
 
 def does_nothing(option: str, without: str) -> RequestError:
     """The error for an option that lacks the one that it goes with."""
-    return RequestError(f"{option} does nothing without {without}; add it, or leave {option} out")
+    return RequestError(f"{option} does nothing without {without}; add {without}, or leave out {option}")
 
 
 def launch_of(args: argparse.Namespace, **resources: Any) -> Launch:

@@ -28,8 +28,8 @@ class Selection:
 def add_tables(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose tables, rows and an edition."""
     group = parser.add_argument_group("tables and rows")
-    group.add_argument("--table", nargs="+", type=as_name, metavar="N", help="tables, by number")
-    group.add_argument("--all", action="store_true", help="every table and figure, and the index over them")
+    group.add_argument("--table", nargs="+", type=as_name, metavar="N", help="numbers of tables")
+    group.add_argument("--all", action="store_true", help="every table and figure, the claims, and the index")
     group.add_argument(
         "--only",
         nargs="+",
@@ -91,8 +91,8 @@ def rows_named(rows: Iterable[Row], patterns: list[str] | None) -> list[Row]:
             elsewhere = [number for number, table in TABLES.items() if _matches(table.rows, pattern)]
             if elsewhere and not _matches(listed, pattern):
                 raise RequestError(
-                    f"{pattern!r} is no row here but one of Table {' and '.join(map(str, elsewhere))}; choose --table "
-                    f"{elsewhere[0]}"
+                    f"{pattern!r} is not a row of these tables, but of Table {' and '.join(map(str, elsewhere))}; "
+                    f"choose --table {elsewhere[0]}"
                 ) from error
         raise
 

@@ -62,27 +62,27 @@ class TablesRequest:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add_tables(parser)
-    group = parser.add_argument_group("other runs than the paper's, which report into tables of their own")
+    group = parser.add_argument_group("runs other than the paper's, which are reported in tables of their own")
     group.add_argument(
         "--budget",
         default=BUDGETS[0],
         choices=BUDGETS,
         help="pilot: CIFAR-10 at 96 px, minutes on a GPU; transfer: from the pilot's weights to CIFAR-100; smoke: "
-        "generated images, a minute; these need no --table (default: %(default)s)",
+        "generated images, under a minute; none of the three needs --table (default: %(default)s)",
     )
     group.add_argument(
         "--sweep",
         nargs="+",
         default=[],
         metavar="FIELD=V1,V2",
-        help="train with every combination of these values of the recipe",
+        help="train with every combination of these values of the recipe, as in --sweep lr=5e-4,1e-3",
     )
     group.add_argument(
         "--set",
         nargs="+",
         default=[],
         metavar="FIELD=VALUE",
-        help="train with another value of the recipe, as in --set lr=1e-3",
+        help="change values of the recipe, as in --set lr=1e-3",
     )
     group.add_argument(
         "--dataset",
@@ -110,7 +110,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--teacher",
         type=as_name,
         metavar="NAME",
-        help="with --table 2 or 4: distil from another teacher: timm's name with the tag of its weights, or MODEL=FILE",
+        help="with --table 2 or 4: distil from another teacher, by timm's name and tag, or as MODEL=FILE",
     )
     add_launch(parser, seeds="42")
     group = parser.add_argument_group("devices")
@@ -118,16 +118,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--micro-batch",
         type=whole(1),
         metavar="N",
-        help="most images a device takes at once: changes how much memory a step needs, never the result (default: 64)",
+        help="images per device at once, at most; changes the memory that a step needs, not the result (default: 64)",
     )
     group.add_argument(
         "--precision",
         choices=["auto", "bfloat16", "float16", "float32"],
-        help="of training (default: auto, which is bfloat16 where the hardware has it, else float16 on a GPU, else "
-        "float32)",
+        help="precision of training (default: auto, which is bfloat16 where the hardware has it, else float16 on a "
+        "GPU, else float32)",
     )
     group.add_argument(
-        "--compile", action="store_true", help="train by torch.compile, which takes minutes to start and a C++ compiler"
+        "--compile",
+        action="store_true",
+        help="train with torch.compile, which takes minutes to start and needs a C++ compiler",
     )
     add_output(parser)
 
@@ -156,8 +158,8 @@ def request(arguments: Sequence[str]) -> TablesRequest:
     weights, files = fitting_weights(args.weights, selection.tables) if args.weights else ({}, {})
     if args.run and not any(row.run for row in selection.rows):
         raise RequestError(
-            f"--run: nothing to train in {', '.join(row.name for row in selection.rows)}: no recipe is held for how "
-            "its printed top-1 came about; choose other rows, or --budget pilot"
+            f"--run: nothing to train in {', '.join(row.name for row in selection.rows)}: the recipe behind the "
+            "printed top-1 is not known; choose other rows, or --budget pilot"
         )
     if args.seeds and not args.run:
         raise does_nothing("--seeds", "--run")
@@ -254,7 +256,7 @@ def _of_suites(args: argparse.Namespace, selection: Selection) -> TablesRequest:
     if args.budget == BUDGETS[0] and not (fine_tuned or teacher):
         notes += _untrained(row for table in tables for row in table.rows)
     if any(row.transfers for table in tables for row in table.rows) and not fine_tuned:
-        notes.append("these runs are not fine-tuned; --recipe chooses the fine-tunings instead")
+        notes.append("these runs are not fine-tuned; add --recipe for the fine-tuned ones")
     if learning and args.budget != BUDGETS[0] and teacher is None:
         notes.append(f"without a teacher: {', '.join(learning)}; --teacher names one")
     by_name = [
@@ -306,9 +308,7 @@ def _request(
 def _untrained(rows: Iterable[Row]) -> list[str]:
     """A line on the rows that have no run, if there are any."""
     stuck = list(dict.fromkeys(row.name for row in rows if row.run is None))
-    return (
-        [f"not trained: {', '.join(stuck)}: no recipe is held for how their printed top-1 came about"] if stuck else []
-    )
+    return [f"not trained: {', '.join(stuck)}: the recipe behind the printed top-1 is not known"] if stuck else []
 
 
 def _with_seeds(specs: Iterable[RunSpec], seeds: Sequence[int]) -> list[RunSpec]:

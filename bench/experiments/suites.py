@@ -96,7 +96,8 @@ def suites(
     fields, points = grid(sweep)
     if "held_out" in fields:
         raise RequestError(
-            "--sweep held_out: accuracies on other images do not compare; choose one with --set held_out="
+            "--sweep held_out: accuracies on different held-out images cannot be compared; choose one value with --set "
+            "held_out="
         )
     if clash := {setting.partition("=")[0] for setting in settings} & set(fields):
         raise RequestError(f"{', '.join(clash)} is in both --set and --sweep; choose one")

@@ -119,7 +119,7 @@ def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:
     _print_plan(decisions, estimates)
     print(_costs(estimates))
     if queue.silence:
-        print(f"run_all.py: what is in Slurm's queue is not known: {queue.silence}", file=sys.stderr)
+        print(f"run_all.py: Slurm's queue is not known: {queue.silence}", file=sys.stderr)
     return 0
 
 
@@ -260,7 +260,8 @@ def _timed(shape: dict[str, object], estimate: cost.Estimate | None, cluster: sl
     if "time" in shape:
         if int(str(shape["time"])) > most:
             raise RequestError(
-                f"time={shape['time']} minutes is more than partition {','.join(names)} gives ({most:.0f})"
+                f"time={shape['time']} minutes is more than partition {','.join(names)} allows; "
+                f"choose at most {most:.0f}"
             )
         return shape
     gpus = int(str(shape.get("nodes", 1))) * int(str(shape.get("gpus_per_node", 0)))

@@ -122,7 +122,7 @@ def _stands_still(folder: Path, received: signal.Signals) -> str:
             places.append(event.get("note"))
     if len(places) < 3 or len(set(places[-3:])) > 1:
         return ""
-    return f"no step was made between three time limits ({places[-1]}); give it more with --slurm time="
+    return f"the run made no step between three time limits ({places[-1]}); give it more time with --slurm time="
 
 
 def _join_tasks() -> None:

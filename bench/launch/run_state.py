@@ -109,7 +109,7 @@ def run_state(runs: Path, run_id: str, queue: Queue) -> RunState:
     if submission is None:
         return found
     if not submission.job:
-        why = f"it is being submitted to {submission.cluster} as {submission.name}, or that was cut short"
+        why = f"its submission to {submission.cluster} as {submission.name} is under way, or was cut short"
         return dataclasses.replace(found, unsure=f"{why}; give the command again in a minute")
     job = submission.task(run_id)
     task = queue.tasks.get(job)

@@ -233,7 +233,7 @@ def _require_policy(text: str) -> None:
         if values is None or key in seen or not re.fullmatch(f"(?:{values})", section.removeprefix(key), re.ASCII):
             choices = ", ".join(_POLICIES[policy])
             raise RequestError(
-                f"auto_augment={text!r}: {section!r} is no section of {policy}, or comes twice; choose from {choices}, "
-                "each with a number, as in rand-m9-mstd0.5-inc1"
+                f"auto_augment={text!r}: {section!r} is not a section of {policy}, or is given twice; choose from "
+                f"{choices}, each with a number, as in rand-m9-mstd0.5-inc1"
             )
         seen.add(key)

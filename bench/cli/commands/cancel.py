@@ -21,7 +21,7 @@ from bench.results.run_folder import last_owner
 from bench.results.spec_file import load_spec
 from bench.spec.errors import RequestError
 
-HELP = "stop runs, by id or network, after asking; they save first"
+HELP = "stop runs, by id or network; they save themselves first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +38,14 @@ class CancelRequest:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help="id or network; * and ? are wildcards")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     add_runs(parser)
 
 
 def request(arguments: Sequence[str]) -> CancelRequest:
     """Read the command line."""
     parser = Parser(
-        "cancel", description="Stop runs. Each saves itself first, and the command that began it resumes it."
+        "cancel", description="Stop runs. Each saves itself first, and the command that started it resumes it."
     )
     add_options(parser)
     args = parser.parse_args(arguments)
@@ -79,7 +79,7 @@ def run(asked: CancelRequest) -> int:
                 print(f"{run_id}  " + (f"job {jobs[run_id]}" if run_id in jobs else f"pid {processes[run_id]}"))
     if count and not asked.yes:
         if asked.as_json or not sys.stdin or not sys.stdin.isatty():
-            raise RequestError("nothing was cancelled: there is nobody to ask; add --yes")
+            raise RequestError("nothing was cancelled: nobody can be asked to confirm here; add --yes")
         if input(f"cancel these {count}? [y/N] ").strip().lower() not in ("y", "yes"):
             print("nothing was cancelled")
             return 0
@@ -91,9 +91,7 @@ def run(asked: CancelRequest) -> int:
     if asked.as_json:
         print(json.dumps({"jobs": jobs, "pids": processes, "failures": out_of_reach}, indent=2))
     else:
-        print(
-            "cancelled; the command that began them resumes them" if count else "none of them is queued or running here"
-        )
+        print("cancelled; the command that started them resumes them" if count else "none of them is queued or running")
     for line in out_of_reach:
         print(f"run_all.py: {line}", file=sys.stderr)
     return 1 if out_of_reach else 0

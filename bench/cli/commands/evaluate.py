@@ -29,7 +29,7 @@ SAVE_EVERY_S = 10.0
 """what an interruption without warning costs at most"""
 
 
-HELP = "fill accuracies from released weights: the authors' files in a folder, and timm's by tag"
+HELP = "evaluate released weights: the authors' files in a folder, and timm's"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +49,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "folder",
         type=as_path,
         metavar="DIR",
-        help="holds the authors' files, under their own or any other name, or timm's",
+        help="folder of the authors' files, under any name; it may hold timm's, too",
     )
     add_tables(parser)
     group = parser.add_argument_group("evaluation")
     add_data(group)
     group.add_argument(
-        "--micro-batch", type=whole(1), default=64, metavar="N", help="images a device takes at once (default: 64)"
+        "--micro-batch", type=whole(1), default=64, metavar="N", help="images per device at once (default: 64)"
     )
     group.add_argument(
         "--precision",
         default="float32",
         choices=["bfloat16", "float16", "float32"],
-        help="of the network (default: %(default)s)",
+        help="precision of the network (default: %(default)s)",
     )
     add_output(parser)
 
@@ -74,8 +74,8 @@ def request(arguments: Sequence[str]) -> EvaluateRequest:
     """
     parser = Parser(
         "evaluate",
-        description="Evaluate released weights on the whole validation set, and report the tables of their rows.",
-        epilog="example: python run_all.py evaluate weights --table 3 --data DIR",
+        description="Evaluate released weights on the whole validation set, and report the tables that they belong to.",
+        epilog="example: python run_all.py evaluate WEIGHTS --table 3 --data DIR",
     )
     add_options(parser)
     args = parser.parse_args(arguments)
@@ -87,8 +87,7 @@ def request(arguments: Sequence[str]) -> EvaluateRequest:
     if not selection.tables:
         numbers = " and ".join(str(table.number) for table in selection.recipe_tables)
         raise RequestError(
-            f"--table {numbers}: experiment settings, of which there are no weights; choose from "
-            f"{', '.join(map(str, TABLES))}"
+            f"--table {numbers}: experiment settings, which have no weights; choose from {', '.join(map(str, TABLES))}"
         )
     resources = Resources(
         data=data_folder(args),
@@ -121,7 +120,7 @@ def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Rel
     if not wanted:
         raise RequestError(
             "no weights were released of these rows; choose T2T-ViTs, DeiTs, or CNNs without a "
-            "star but MobileNetV3 and Inception v3"
+            "star other than MobileNetV3 and Inception v3"
         )
     return wanted
 
@@ -217,7 +216,7 @@ def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest) -> list[str]
                 line = _evaluate_one(one, images[one.run.dataset], resources, asked.output.runs, stop, bar, task)
             except Interrupted as error:
                 raise KeyboardInterrupt(
-                    f"{one.file}: interrupted: {error}; the same command goes on from there"
+                    f"{one.file}: interrupted: {error}; the same command continues from there"
                 ) from error
             except (CheckpointError, EvaluationFailed, Unreadable) as error:
                 failures.append(str(error))

@@ -202,22 +202,22 @@ HELP = "draw the paper's figures"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
-    listed = "; ".join(f"{number}, {figure.title}" for number, figure in FIGURES.items())
+    listed = "; ".join(f"{number}: {figure.title}" for number, figure in FIGURES.items())
     parser.add_argument("numbers", nargs="+", metavar="N", help=listed)
     parser.add_argument(
-        "--only", nargs="+", type=as_name, default=[], metavar="NETWORK", help="figures 3 and 4: of this network"
+        "--only", nargs="+", type=as_name, default=[], metavar="NETWORK", help="figures 3 and 4: show this network"
     )
     parser.add_argument(
         "--img-size", type=whole(1), metavar="PX", help="figures 3 to 5: for images of this size (default: 224)"
     )
-    parser.add_argument("--image", type=as_path, metavar="FILE", help="figure 2: the photograph to show features of")
+    parser.add_argument("--image", type=as_path, metavar="FILE", help="figure 2: show features on this photograph")
     parser.add_argument(
         "--weights",
         nargs="+",
         type=as_path,
         default=[],
         metavar="FILE",
-        help="figure 2: features of these files of weights, or of finished runs by folder or id",
+        help="figure 2: show features of these weights: files, or finished runs by folder or id",
     )
     add_edition(parser)
     add_output(parser)
@@ -229,7 +229,7 @@ def request(arguments: Sequence[str]) -> FigureRequest:
     Raises:
         RequestError: there is no such figure, or an option does not go with one of them.
     """
-    parser = Parser("figure", description="Draw the paper's figures from what was measured here.")
+    parser = Parser("figure", description="Draw the paper's figures, from measurements made here.")
     add_options(parser)
     args = parser.parse_args(arguments)
     for number in args.numbers:

@@ -40,18 +40,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     models = ["t2t_vit_7", "t2t_vit_14"]
     add("--models", nargs="+", type=as_name, default=models, metavar="NAME", help="default: t2t_vit_7 t2t_vit_14")
     add("--img-size", nargs="+", type=whole(16), default=[224], metavar="PX", help="default: 224")
-    add("--batch", nargs="+", type=whole(2), default=[8], metavar="N", help="images of a batch (default: 8)")
+    add("--batch", nargs="+", type=whole(2), default=[8], metavar="N", help="images per batch (default: 8)")
     precisions = ["float32", "bfloat16", "float16"]
     add("--precision", nargs="+", choices=precisions, default=precisions[:2], help="default: float32 bfloat16")
     add("--mode", nargs="+", choices=["train", "infer"], default=["train", "infer"], help="default: both")
     add = parser.add_argument_group("measuring").add_argument
-    add("--against", type=as_name, metavar="MODULE:FUNCTION", help="builds another implementation to measure beside it")
+    add("--against", type=as_name, metavar="MODULE:FUNCTION", help="builds another implementation to compare with")
     add("--compile", action="store_true", help="use torch.compile; the other implementation never does")
     add("--device", choices=["cuda", "cpu"], default="", help="default: a GPU if there is one")
-    add("--rounds", type=whole(1), default=9, metavar="N", help="default: 9")
+    add("--rounds", type=whole(1), default=9, metavar="N", help="rounds of measurement (default: 9)")
     add("--clock", choices=["wall", "cpu"], default="wall", help="cpu: CPU time of one thread, for a busy machine")
     add = parser.add_argument_group("output").add_argument
-    add("--add", action="store_true", help="add to the cases of the page, if these were measured in the same setting")
+    add("--add", action="store_true", help="add to the page's cases, if these were measured in the same setting")
     add("--reports", type=as_path, default=Path("reports"), metavar="DIR", help="where to write (default: reports)")
 
 
@@ -59,7 +59,7 @@ def request(arguments: Sequence[str]) -> SpeedRequest:
     """Read the command line."""
     parser = Parser(
         "speed",
-        description="Measure training steps and inference on this machine, alone or beside another implementation.",
+        description="Measure training steps and inference on this machine, alone or next to another implementation.",
         epilog="example: python run_all.py speed --models t2t_vit_14 --against tests.literal_t2t:create",
     )
     add_options(parser)

@@ -215,7 +215,7 @@ FOLLOW_SLURM_S = 5
 """the same where Slurm is asked each time"""
 
 
-HELP = "how runs stand, from their folders and from Slurm"
+HELP = "show the state of runs, from their folders and from Slurm"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,13 +234,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "patterns", nargs="*", type=as_name, metavar="RUN", help="id or network; * and ? are wildcards (default: all)"
     )
-    parser.add_argument("--follow", action="store_true", help="again every few seconds, until Ctrl-C")
+    parser.add_argument("--follow", action="store_true", help="refresh every few seconds, until Ctrl-C")
     add_runs(parser)
 
 
 def request(arguments: Sequence[str]) -> StatusRequest:
     """Read the command line."""
-    parser = Parser("status", description="Show how runs stand: a line a run.")
+    parser = Parser("status", description="Show the state of runs, one line for each.")
     add_options(parser)
     args = parser.parse_args(arguments)
     return StatusRequest(runs=args.runs, patterns=tuple(args.patterns), follow=args.follow, as_json=args.json)

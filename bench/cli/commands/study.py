@@ -39,7 +39,7 @@ class StudyRequest:
     reports: Path
 
 
-HELP = "train small networks alike and compare them, a contest for each claim"
+HELP = "train small networks alike and compare them, to test each claim"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=as_name,
         default=[],
         metavar="N",
-        help="the arms that these claims need (default: the core, for claims 1 to 5); images: fewer training images",
+        help="only the networks that these claims need (default: those of claims 1 to 5); images: six networks on "
+        "fewer images",
     )
     group.add_argument(
         "--only",
@@ -66,13 +67,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=as_name,
         default=[],
         metavar="ARM",
-        help="these arms alone, by name; * and ? are wildcards",
+        help="only these networks of the study, by name; * and ? are wildcards",
     )
     group.add_argument(
         "--dataset",
         type=as_name,
         metavar="NAME",
-        help=f"the same on other data, for a second opinion: {', '.join(SECOND_OPINIONS)}",
+        help=f"repeat the study on other data: {', '.join(SECOND_OPINIONS)}",
     )
     add_launch(parser, seeds="those of the scale")
     add_output(parser)
@@ -86,8 +87,8 @@ def request(arguments: Sequence[str]) -> StudyRequest:
     """
     parser = Parser(
         "study",
-        description="Train small networks alike and compare them, a contest for each of the paper's claims. Without "
-        "--run: report what has been trained.",
+        description="Train small networks alike and compare them, to test each of the paper's claims. Without --run, "
+        "report what has been trained.",
         epilog="example: python run_all.py study --run local --data DIR",
     )
     add_options(parser)
@@ -171,7 +172,7 @@ def _train(asked: StudyRequest) -> list[str]:
         stage = _next_stage(asked)
         ids = tuple(spec.run_id for spec in stage.specs)
         if stage.name == "grid" and ids == done:
-            return [f"{ids[0]}: completed, but not on the whole data set, and so chooses nothing; see its record"]
+            return [f"{ids[0]}: completed, but not on the whole data set, so it chooses nothing; see its record"]
         failures = train_here(stage.specs, launch)
         if stage.name == "final":
             return failures
@@ -187,7 +188,7 @@ def _submit(asked: StudyRequest) -> int:
     stage = _next_stage(asked)
     code = submit_to_slurm(stage.specs, asked.launch)
     if stage.name == "grid" and not asked.launch.as_json:
-        print("these runs choose learning rate and weight decay; once they have ended, the same command goes on")
+        print("these runs choose learning rate and weight decay; once they have ended, give the same command again")
     return code
 
 
