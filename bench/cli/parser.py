@@ -171,11 +171,16 @@ def require_launch(args: argparse.Namespace, *further: str) -> None:
         further: other options, as attributes, that only training heeds.
 
     Raises:
-        RequestError: there is one.
+        RequestError: there is one, or the folder of runs has a name in which jobs would be lost.
     """
     for option in ("max_parallel", "data", "download", "workers", *further):
         if getattr(args, option) not in (None, False) and not args.run:
             raise does_nothing(f"--{option.replace('_', '-')}", "--run")
+    if args.run and "%" in str(args.runs.resolve()):
+        raise RequestError(
+            f"--runs {str(args.runs)!r}: Slurm and submitit put a job's number where a path has a %; choose a folder "
+            "without one"
+        )
     for option in ("slurm", "data_on_nodes"):
         if getattr(args, option) and args.run != "slurm":
             raise does_nothing(f"--{option.replace('_', '-')}", "--run slurm")

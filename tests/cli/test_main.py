@@ -530,6 +530,7 @@ def test_a_sweep_reports_the_runs_that_there_are_with_a_picture(smoke, run_all):
         (["--dry-run", "--table", "3"], ["--dry-run does nothing without --run"]),
         (["--table", "3", "--run", "local", "--slurm", "nodes=2"], ["--slurm does nothing without --run slurm"]),
         (["status", "--folow"], ["did you mean --follow?"]),
+        (["--budget", "smoke", "--run", "local", "--runs", "runs%j"], ["--runs 'runs%j'", "choose a folder without"]),
         (["cancel", "x", "--runs", "nowhere"], ["no runs in 'nowhere'", "--runs DIR"]),
         (
             ["--table", "3", "--run", "slurm", "--dry-run", "--data-on-nodes", "--slurm", "partitoin=a"],
