@@ -46,6 +46,8 @@ _DEPENDENCIES = (
     "rich",
     "markdown-it-py",
     "tabulate",
+    "msgspec",
+    "argcomplete",
 )
 
 

@@ -8,15 +8,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from bench.report.evidence import FOLDER
-from bench.results.files import write_atomically
-
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def write_report(folder: Path, name: str, contents: Mapping[str, str | bytes]) -> dict[str, Path]:
     """Write a report's files; returns their paths by suffix."""
+    from bench.results.files import write_atomically
+
     paths = {suffix: folder / f"{name}.{suffix}" for suffix in contents}
     for suffix, content in contents.items():
         write_atomically(paths[suffix], content)
@@ -25,6 +24,8 @@ def write_report(folder: Path, name: str, contents: Mapping[str, str | bytes]) -
 
 def read_reports(folder: Path) -> dict[str, bytes]:
     """The files of a reports folder that one page is made of, by path relative to it: reports, pictures, evidence."""
+    from bench.report.evidence import FOLDER
+
     suffixes = (".md", ".csv", ".png", ".svg")
     paths = [path for path in (*folder.glob("*.*"), *folder.glob("curves/*.*")) if path.suffix in suffixes]
     paths += (folder / FOLDER).rglob("*.json*")

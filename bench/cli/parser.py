@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from bench.launch.dispatch import Launch
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources
+
+if TYPE_CHECKING:
+    from bench.launch.dispatch import Launch
 
 LARGEST_SEED = 2**63 - 1
 """the largest that torch, NumPy and pandas hold as a whole number"""
@@ -191,13 +193,15 @@ def does_nothing(option: str, without: str) -> RequestError:
     return RequestError(f"{option} does nothing without {without}; add {without}, or leave out {option}")
 
 
-def launch_of(args: argparse.Namespace, **resources: Any) -> Launch:
+def launch_of(args: argparse.Namespace, **resources: Any) -> "Launch":
     """How the options of ``add_launch`` want runs trained.
 
     Args:
         args: with what ``add_launch`` and ``add_runs`` added.
         resources: further fields of ``Resources``.
     """
+    from bench.launch.dispatch import Launch
+
     return Launch(
         runs=args.runs,
         resources=Resources(data=data_folder(args), download=args.download, workers=args.workers, **resources),

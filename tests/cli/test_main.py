@@ -324,7 +324,7 @@ def test_a_folder_that_cannot_be_written_serves_what_it_holds(measured_once, run
 def test_a_missing_dependency(run_all, tmp_path):
     """Really missing: -S hides the installed packages."""
     done = run_all("--table", 3, "--reports", tmp_path, "--runs", tmp_path, python_options=["-S"])
-    one_line(done, 2, "missing dependency 'pandas'", "torch, torchvision, timm", "pip install -c constraints.txt -e .")
+    one_line(done, 2, "missing dependency 'msgspec'", "torch, torchvision, timm", "pip install -c constraints.txt -e .")
     assert run_all("list", python_options=["-S"]).returncode == 0
 
 
@@ -352,7 +352,7 @@ def with_table(monkeypatch, model):
         Row("A row", run=imagenet(model, recipe, img_size=32), published=published, curve="T2T-ViT", point="x"),
         Row("T2T-ViT-7", run=imagenet("t2t_vit_7", recipe, img_size=32), published={}, curve="T2T-ViT", point="7"),
     )
-    monkeypatch.setattr(bench.cli.main, "TABLES", {10: Table(number=10, title="A table", rows=rows)})
+    monkeypatch.setattr(bench.cli.selection, "TABLES", {10: Table(number=10, title="A table", rows=rows)})
 
 
 def test_a_row_that_names_no_model(monkeypatch, tmp_path, capsys):
@@ -525,7 +525,7 @@ def test_a_sweep_reports_the_runs_that_there_are_with_a_picture(smoke, run_all):
     [
         (["status", "--cancel", "x"], ["unrecognized arguments: --cancel", "status --help"]),
         (["cancel", "x", "--run", "slurm", "--yes"], ["unrecognized arguments: --run slurm", "did you mean --runs?"]),
-        (["stauts"], ["unknown command 'stauts'", "did you mean 'status'?", "list, figure, evaluate"]),
+        (["stauts"], ["unknown command 'stauts'", "did you mean 'status'?", "evaluate, figure, list"]),
         (["--table", "3", "--run", "slrum"], ["did you mean slurm?"]),
         (["--dry-run", "--table", "3"], ["--dry-run does nothing without --run"]),
         (["--table", "3", "--run", "local", "--slurm", "nodes=2"], ["--slurm does nothing without --run slurm"]),

@@ -127,7 +127,7 @@ def test_more_loading_processes_than_cores_are_a_line_of_ours(monkeypatch):
     assert crowding(4) == "4 loading processes share 2 cores; --workers 2 may be faster"
     assert crowding(2) == ""
     loader = "data._eval_loader(data.Samples([], None, 0, training=False), [], 999, torch.device('cpu'))"
-    code = f"import torch; from bench import data; {loader}"
+    code = f"import torch; from bench.training import data; {loader}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
 

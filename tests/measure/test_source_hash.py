@@ -24,7 +24,7 @@ NETWORKS = {
 """networks by the module that measures them"""
 
 
-def hashes(measuring=bench):
+def hashes(measuring=bench.measure):
     return {
         f"{module}: {model}": source_hash.source_sha256(getattr(measuring, module)._figures, model)
         for module, models in NETWORKS.items()
@@ -196,11 +196,11 @@ MAPS = {"feature_maps: resnet50"}
         ("bench/training/build.py", "cfg.fixed_input_size", "cfg.input_size", COUNTS | T2T | MAPS),
         ("bench/measure/complexity.py", '_LINEAR = ("conv", ', "_LINEAR = (", COUNTS),
         ("bench/measure/structure.py", "|AuxLogits", "", COUNTS),
-        ("bench/results/measurement.py", "    output: tuple[int, ...]\n", "", {"outline: t2t_vit_14"}),
+        ("bench/results/measurement.py", "    output: tuple[Count, ...]\n", "", {"outline: t2t_vit_14"}),
         ("bench/measure/outline.py", '    "groups": "groups",\n', "", {"outline: t2t_vit_14"}),
         ("bench/measure/feature_maps.py", "DEAD_BELOW = 0.01", "DEAD_BELOW = 0.02", MAPS),
         ("bench/training/data.py", 'crop_mode="center"', 'crop_mode="squash"', MAPS),
-        ("models/checkpoints.py", '_KEYS = ("state_dict_ema", "ema", ', "_KEYS = (", MAPS),
+        ("models/checkpoint_keys.py", '_AVERAGED = ("state_dict_ema", "model_ema", ', "_AVERAGED = (", MAPS),
     ],
 )
 def test_what_decides_a_figure_makes_it_stale(path, old, new, stale, before, edited):

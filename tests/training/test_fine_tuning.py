@@ -192,8 +192,8 @@ def cifar(tmp_path_factory):
 def test_a_file_is_fine_tuned_by_the_corrected_recipe_and_reported_apart(run_all, t2t_vit_14, cifar, tmp_path):
     command = ["--table", 5, "--recipe", "cifar_transfer_corrected", "--weights", t2t_vit_14]
     command += ["--set", "epochs=1", "global_batch=4", "--only", "T2T-ViT-14, cifar10"]
-    where = ["--runs", tmp_path / "runs", "--reports", tmp_path / "reports", "--data", cifar]
-    done = run_all(*command, *where, "--run", "local", "--seeds", 0, 1, timeout=300)
+    where = ["--runs", tmp_path / "runs", "--reports", tmp_path / "reports"]
+    done = run_all(*command, *where, "--run", "local", "--data", cifar, "--seeds", 0, 1, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "1 of the training images are held out" in done.stderr
     (report,) = (tmp_path / "reports").glob("*.md")

@@ -15,6 +15,7 @@ from bench.cli.selection import add_edition, edition_named
 from bench.measure.collect import collect, measure_missing, outline_of
 from bench.measure.feature_sources import open_photograph, require_feature_maps
 from bench.paper import TABLES
+from bench.paper.figures import FIGURE_TITLES
 from bench.report import evidence_files
 from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
@@ -185,15 +186,15 @@ def _shown(asked: FigureRequest, choice: Choice) -> Network:
 _CHOOSING = ("img_size", "only")
 
 FIGURES: Mapping[int, Figure] = {
-    1: Figure(title="Top-1 on ImageNet against MACs and params", draw=_figure_1, options=("edition",)),
+    1: Figure(title=FIGURE_TITLES[1], draw=_figure_1, options=("edition",)),
     2: Figure(
-        title="Feature maps of ResNet50, ViT-L/16 and T2T-ViT-24 from early to late layers",
+        title=FIGURE_TITLES[2],
         draw=_figure_2,
         options=("image", "weights"),
     ),
-    3: Figure(title="The Tokens-to-Token process", draw=_figure_3, options=_CHOOSING, choice=_WITH_T2T),
-    4: Figure(title="The architecture of T2T-ViT", draw=_figure_4, options=_CHOOSING, choice=_OF_ONE_WIDTH),
-    5: Figure(title="The Ghost block", draw=_figure_5, options=("img_size",)),
+    3: Figure(title=FIGURE_TITLES[3], draw=_figure_3, options=_CHOOSING, choice=_WITH_T2T),
+    4: Figure(title=FIGURE_TITLES[4], draw=_figure_4, options=_CHOOSING, choice=_OF_ONE_WIDTH),
+    5: Figure(title=FIGURE_TITLES[5], draw=_figure_5, options=("img_size",)),
 }
 
 

@@ -5,11 +5,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.cli.commands.figure import FIGURES
 from bench.cli.parser import Parser, as_name
 from bench.cli.selection import rows_named, tables_named
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
+from bench.paper.figures import FIGURE_TITLES
 from bench.spec.table import RecipeTable, Row, Table
 
 HELP = "list the tables with their rows, and the figures"
@@ -46,7 +46,7 @@ def request(arguments: Sequence[str]) -> ListRequest:
         tables=tuple(table for table in tables if any(row in rows for row in table.rows)),
         recipe_tables=() if args.patterns else tuple(recipe_tables),
         rows=tuple(rows),
-        figures=() if args.table or args.patterns else tuple(FIGURES),
+        figures=() if args.table or args.patterns else tuple(FIGURE_TITLES),
         as_json=args.json,
     )
 
@@ -67,7 +67,7 @@ def run(asked: ListRequest) -> int:
         print(f"Table {recipe_table.number}: {recipe_table.title}")
         print(f"  recipes {', '.join(recipe.name for recipe in recipe_table.recipes)}")
     for number in asked.figures:
-        print(f"Figure {number}: {FIGURES[number].title}")
+        print(f"Figure {number}: {FIGURE_TITLES[number]}")
     return 0
 
 
@@ -89,7 +89,7 @@ def _document(asked: ListRequest) -> dict[str, object]:
         {"table": table.number, "title": table.title, "recipes": [recipe.name for recipe in table.recipes]}
         for table in asked.recipe_tables
     ]
-    figures = [{"figure": number, "title": FIGURES[number].title} for number in asked.figures]
+    figures = [{"figure": number, "title": FIGURE_TITLES[number]} for number in asked.figures]
     return {"tables": tables, "settings": settings, "figures": figures}
 
 
