@@ -102,8 +102,8 @@ def test_ctrl_c_while_it_saves_and_while_it_trains_and_the_same_command_resumes(
     saved = last_checkpoint(only(tmp_path))[0]
     assert saved
     with Terminal(*command) as terminal:
-        terminal.see("resumes at epoch [12], step")
-        terminal.see(r"epoch [1-9] of 200 .*loss \d")
+        terminal.see(r"resumes at epoch \d+, step")
+        terminal.see(r"epoch \d+ of 200 .*loss \d")
         terminal.press(CTRL_C)
         assert terminal.end() == 130
     assert terminal.now.splitlines()[-1] == INTERRUPTED
