@@ -400,7 +400,7 @@ def test_fine_tuning_starts_from_the_averaged_weights_with_a_new_head_and_leaves
     events = {event["what"]: event.get("note", "") for event in record.history}
     assert events["starts from"].startswith(f"{undisturbed.name}/checkpoints/epoch-")
     assert "head.weight" in events["new head"]
-    assert events["resized"] == "positions for 48 px: pos_embed"
+    assert events["resized"] == "positions for 48 px: pos_embed, from those of 2 x 2 tokens"
     assert not record.is_whole  # 32 images are not CIFAR-100
     before, after = result(undisturbed)[1]["ema"], result(tuned)[1]["network"]
     for name in ("cls_token", "norm.weight", "norm.bias"):
