@@ -1,6 +1,5 @@
 """Report the paper's tables: files, terminal or JSON; with all of them the pages beside them and the index."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -49,8 +48,7 @@ def report_tables(selection: Selection, output: Output, failures: Sequence[str])
     tables, edition = selection.tables, selection.edition
     known = RunRecords(output.runs)
     found = collect([row for table in tables for row in table.rows_in(edition)], known)
-    measurements = {network: evidence_files.settled(one, output.reports) for network, one in found.measurements.items()}
-    found = dataclasses.replace(found, measurements=measurements)
+    found = evidence_files.settled_measurements(found, output.reports)
     evidence_files.keep(output.runs, output.reports, evidence_files.behind(found))
     frames = [table_frame(table, edition, found.measurements, found.records, found.evaluations) for table in tables]
     printed: list[dict[str, object]] = []

@@ -53,6 +53,12 @@ def settled(found: M, reports: Path) -> M:
     return kept if kept and _result(dataclasses.asdict(kept)) == _result(dataclasses.asdict(found)) else found
 
 
+def settled_measurements(found: Collected, reports: Path) -> Collected:
+    """The same, with each measurement as ``settled`` has it."""
+    measurements = {network: settled(one, reports) for network, one in found.measurements.items()}
+    return dataclasses.replace(found, measurements=measurements)
+
+
 def _kept(found: Complexity | Outline | FeatureMaps, folder: Path) -> Complexity | Outline | FeatureMaps | None:
     if isinstance(found, Complexity):
         return load_complexity(folder, found.network)

@@ -126,11 +126,14 @@ def sweep(folder: Path) -> None:
             continue
         with contextlib.suppress(OSError):  # another command sweeps, too
             is_ours = found["host"] == _HOST
-            if (is_ours and not _lives(int(found["pid"]))) or time.time() - entry.stat().st_mtime > _ABANDONED_S:
+            if (is_ours and not process_runs(int(found["pid"]))) or time.time() - entry.stat().st_mtime > _ABANDONED_S:
                 Path(entry.path).unlink()
 
 
-def _lives(pid: int) -> bool:
+def process_runs(pid: int) -> bool:
+    """Whether a process of this machine runs: one that was killed and that its parent has yet to reap does not."""
+    with contextlib.suppress(OSError):  # it is gone, or this system does not show it there
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import IO
 
 from bench.results.codec import Count, decode, parse, without_checksum
-from bench.results.files import CorruptFile, corrupt, read, replace, sha256_of, write, write_atomically
+from bench.results.files import CorruptFile, corrupt, process_runs, read, replace, sha256_of, write, write_atomically
 from bench.results.progress import Phase, Progress
 from bench.results.record import Metrics, RunRecord
 from bench.results.store import run_predictions_path
@@ -176,15 +176,7 @@ class Owner:
         """Whether it may still write, as far as this machine can tell without the lock."""
         if self.released or time.time() - self.last_beat > 3 * HEARTBEAT_S:
             return False
-        return self.host != socket.gethostname() or _runs(self.pid)
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process of this machine runs: one that was killed and that its parent has yet to reap does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
-    except OSError:
-        return False
+        return self.host != socket.gethostname() or process_runs(self.pid)
 
 
 class RunRecords:

@@ -89,9 +89,7 @@ def _figure_1(asked: FigureRequest, frames: Frames | None) -> Drawn:
         rows = [row for number in TABLES_SHOWN for row in TABLES[number].rows_in(asked.edition)]
         failures = measure_missing(networks(rows), asked.output.runs)
         found = collect(rows, RunRecords(asked.output.runs))
-        reports = asked.output.reports
-        measurements = {network: evidence_files.settled(one, reports) for network, one in found.measurements.items()}
-        found = replace(found, measurements=measurements)
+        found = evidence_files.settled_measurements(found, asked.output.reports)
         files = evidence_files.behind(found)
         frames = {
             number: table_frame(TABLES[number], asked.edition, found.measurements, found.records, found.evaluations)
