@@ -12,7 +12,7 @@ from bench.launch.planner import Action, Decision, plan
 from bench.launch.run_state import RunState, run_state
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm import submissions
-from bench.launch.slurm.config import Settings, tasks_per_node
+from bench.launch.slurm.config import Settings, SlurmRequest
 from bench.launch.slurm.queue import Queue, look
 from bench.launch.slurm.submissions import Submission
 from bench.launch.teachers import find_teachers
@@ -141,7 +141,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
         planned = arrays(
             todo,
             {d.spec.run_id: d.after for d in decisions if d.after},
-            lambda spec: _timed(settings.shape(spec.model), estimates[spec.run_id], cluster),
+            lambda spec: _timed(settings.request(spec.model), estimates[spec.run_id], cluster),
             cluster.max_array_size,
         )
         if not launch.as_json:
@@ -232,9 +232,8 @@ def _require_equal_shares(todo: Sequence[RunSpec], settings: Settings) -> None:
         RequestError: names the run, and the numbers of processes that can.
     """
     for spec in todo:
-        shape = settings.shape(spec.model)
         try:
-            require_equal_shares(spec.recipe, int(str(shape.get("nodes", 1))) * tasks_per_node(shape))
+            require_equal_shares(spec.recipe, settings.request(spec.model).processes)
         except RequestError as error:
             raise RequestError(f"{spec.run_id}: {error}, with --slurm gpus_per_node=N nodes=N") from error
 
@@ -249,24 +248,22 @@ def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:
     return cost.estimates(todo, measured, RunRecords(runs).all() if todo else [])
 
 
-def _timed(shape: dict[str, object], estimate: cost.Estimate | None, cluster: slurm.Cluster) -> dict[str, object]:
-    """The shape with a time limit, if it was given none.
+def _timed(request: SlurmRequest, estimate: cost.Estimate | None, cluster: slurm.Cluster) -> SlurmRequest:
+    """Add a time limit to a request that has none.
 
     Raises:
-        RequestError: more time was asked for than the partition gives; such a job might wait for ever.
+        RequestError: its time is more than the partition allows; such a job might wait for ever.
     """
-    names = str(shape.get("partition", cluster.default_partition)).split(",")
+    names = (request.partition or cluster.default_partition).split(",")
     most = min((cluster.time_limits[name] for name in names if name in cluster.time_limits), default=float("inf"))
-    if "time" in shape:
-        if int(str(shape["time"])) > most:
-            raise RequestError(
-                f"time={shape['time']} minutes is more than partition {','.join(names)} allows; "
-                f"choose at most {most:.0f}"
-            )
-        return shape
-    gpus = int(str(shape.get("nodes", 1))) * int(str(shape.get("gpus_per_node", 0)))
-    hours = estimate.gpu_hours / gpus if estimate and gpus else None
-    return shape | {"time": cost.time_limit(hours, most)}
+    if request.time is None:
+        hours = estimate.gpu_hours / request.gpus if estimate and request.gpus else None
+        return dataclasses.replace(request, time=cost.time_limit(hours, most))
+    if request.time > most:
+        raise RequestError(
+            f"time={request.time} minutes is more than partition {','.join(names)} allows; choose at most {most:.0f}"
+        )
+    return request
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import pytest
 
 from bench.experiments.budgets import SUITES
 from bench.launch.local import shares
+from bench.launch.slurm.config import SlurmRequest
 from bench.launch.slurm.executor import Turn, arrays, turns
 from bench.results.run_folder import last_owner, load_record
 from bench.spec.errors import RequestError
@@ -25,7 +26,7 @@ def seeds(spec, count):
 
 
 def small(_):
-    return {"time": 60}
+    return SlurmRequest(time=60)
 
 
 def test_runs_that_ask_for_the_same_are_one_array():
@@ -33,10 +34,13 @@ def test_runs_that_ask_for_the_same_are_one_array():
     assert [spec.seed for spec in array.specs] == [0, 1, 2, 0, 1]
 
 
-def test_another_shape_is_another_array():
-    found = arrays([*seeds(T2T, 3), *seeds(RESNET, 2)], {}, lambda s: {"time": 60 if s.model == T2T.model else 120}, 9)
+def test_another_request_is_another_array():
+    def request(spec):
+        return SlurmRequest(time=60 if spec.model == T2T.model else 120)
+
+    found = arrays([*seeds(T2T, 3), *seeds(RESNET, 2)], {}, request, 9)
     assert [len(array.specs) for array in found] == [3, 2]
-    assert [array.shape["time"] for array in found] == [60, 120]
+    assert [array.request.time for array in found] == [60, 120]
 
 
 def test_children_of_one_parent_wait_for_it_together():
@@ -74,8 +78,8 @@ def under_way(planned, max_parallel):
 def test_a_limit_holds_over_all_arrays(limit):
     children = [dataclasses.replace(TUNED.with_seed(seed), dataset="cifar10") for seed in range(3)]
     waits = {child.run_id: child.start_from.run_id for child in children}
-    todo = [*seeds(T2T, 3), *children, *seeds(RESNET, 6)]  # another shape after the children
-    planned = arrays(todo, waits, lambda spec: {"time": 60 if spec.model == RESNET.model else 120}, 4)
+    todo = [*seeds(T2T, 3), *children, *seeds(RESNET, 6)]  # another request after the children
+    planned = arrays(todo, waits, lambda spec: SlurmRequest(time=60 if spec.model == RESNET.model else 120), 4)
     assert [len(array.specs) for array in planned] == [3, 4, 2, 1, 1, 1]
     assert all(place < i for i, turn in enumerate(turns(planned, limit)) for place in turn.after)
     assert under_way(planned, limit) <= limit

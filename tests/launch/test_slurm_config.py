@@ -1,12 +1,13 @@
 """What is asked of Slurm, from slurm.toml and from the command line."""
 
+import dataclasses
 import re
 
 import pytest
 from submitit.slurm.slurm import _make_sbatch_string
 
 from bench.launch.slurm.client import minutes, plain
-from bench.launch.slurm.config import SBATCH, Settings
+from bench.launch.slurm.config import SBATCH, Settings, SlurmRequest
 from bench.launch.slurm.executor import Array, _parameters
 from bench.spec.errors import RequestError
 from tests.conftest import ROOT
@@ -19,25 +20,32 @@ def test_the_command_line_outranks_the_network_and_the_network_the_file(tmp_path
         '[networks."t2t_vit_24*"]\nnodes = 2\ngpus_per_node = 4\n'
     )
     settings = Settings(["partition=a100", "nodes=3"], file)
-    general = {"partition": "a100", "gpus_per_node": 8, "mem_gb": 400.0, "time": 2880, "nodes": 3}
-    assert settings.shape("resnet50") == general
-    assert settings.shape("t2t_vit_24") == general | {"gpus_per_node": 4}
+    general = SlurmRequest(nodes=3, gpus_per_node=8, mem_gb=400.0, time=2880, passed_on=(("partition", "a100"),))
+    assert settings.request("resnet50") == general
+    assert settings.request("t2t_vit_24") == dataclasses.replace(general, gpus_per_node=4)
     assert settings.max_parallel == 16
     assert Settings(["max_parallel=2"], file).max_parallel == 2
-    assert Settings([], tmp_path / "none.toml").shape("resnet50") == {}
+    assert Settings([], tmp_path / "none.toml").request("resnet50") == SlurmRequest()
+
+
+def test_a_request_counts_processes_and_gpus_and_names_what_was_set():
+    request = Settings(["partition=a,b", "exclusive=false", "nodes=3", "gpus_per_node=4"]).request("resnet50")
+    assert (request.tasks, request.processes, request.gpus, request.partition) == (4, 12, 12, "a,b")
+    assert request.options() == {"partition": "a,b", "exclusive": False, "nodes": 3, "gpus_per_node": 4}
+    assert (SlurmRequest().processes, SlurmRequest(nodes=2, tasks_per_node=3).processes) == (1, 6)
 
 
 def test_the_docs_show_a_file_that_is_taken(tmp_path):
     file = tmp_path / "slurm.toml"
     file.write_text(re.search(r"```toml\n(.*?)```", (ROOT / "docs/slurm.md").read_text(), re.DOTALL)[1])
     settings = Settings([], file)
-    assert settings.shape("t2t_vit_14")["gpus_per_node"] == 8
-    assert settings.shape("t2t_vit_24")["nodes"] == 2
+    assert settings.request("t2t_vit_14").gpus_per_node == 8
+    assert settings.request("t2t_vit_24").nodes == 2
 
 
 def sbatch_lines(*given):
-    shape = {"time": 60} | Settings(given).shape("t2t_vit_14")
-    script = _make_sbatch_string("true", "/folder", **_parameters(Array(specs=(), shape=shape), "name", 1, ""))
+    request = dataclasses.replace(Settings(given).request("t2t_vit_14"), time=60)
+    script = _make_sbatch_string("true", "/folder", **_parameters(Array(specs=(), request=request), "name", 1, ""))
     return re.findall("^#SBATCH (.*)$", script, re.MULTILINE)
 
 
@@ -62,8 +70,8 @@ def test_what_is_not_to_be_exclusive_does_not_say_so():
         ("time = 0", ["time=0", "a minute or more"]),
         ('networks = "all"', ['[networks."t2t_vit_24*"]']),
         ("mem_gb = inf", ["mem_gb=inf", "a number above 0"]),
-        ('partition = ["a", "b"]', ["partition is no single value"]),
-        ("[networks.resnet50]\nmax_parallel = 1", ["max_parallel is of all networks together"]),
+        ('partition = ["a", "b"]', ["partition must be text"]),
+        ("[networks.resnet50]\nmax_parallel = 1", ["max_parallel limits all networks together"]),
         ("[networks.resnet50]\ngpu = 1", ['networks."resnet50"', "'gpu'"]),
     ],
 )

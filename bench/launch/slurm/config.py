@@ -1,10 +1,12 @@
-"""What to ask of Slurm: from slurm.toml, and from ``--slurm KEY=VALUE``, which outranks it."""
+"""Requests to Slurm, from slurm.toml and from ``--slurm KEY=VALUE``, which outranks it."""
 
 import fnmatch
 import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from bench.launch.slurm import client as slurm
 from bench.spec.errors import RequestError, unknown
@@ -40,7 +42,7 @@ def _yes(text: str) -> bool:
     return text.lower() == "true"
 
 
-SBATCH: dict[str, Callable[[str], object]] = {
+SBATCH: dict[str, Callable[[str], str | bool]] = {
     "partition": str,
     "account": str,
     "qos": str,
@@ -66,21 +68,68 @@ _KEYS: dict[str, Callable[[str], object]] = {
     "setup": str,
     "max_parallel": _whole(1),
 }
-"""tasks_per_node is a process a GPU unless given, time minutes or D-HH:MM:SS, and setup a shell command to run before
-python"""
 
 FILE = Path("slurm.toml")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmRequest:
+    """A run's request to Slurm. None leaves the choice to Slurm, or to this program where the field says so."""
+
+    nodes: int | None = None
+    """one unless given"""
+    gpus_per_node: int | None = None
+    """none unless given"""
+    tasks_per_node: int | None = None
+    """one for each GPU unless given, and one if there are no GPUs"""
+    cpus_per_task: int | None = None
+    mem_gb: float | None = None
+    """of each node"""
+    time: int | None = None
+    """minutes; estimated unless given"""
+    signal_delay_s: int | None = None
+    """time between the warning signal and the time limit"""
+    setup: str | None = None
+    """a shell command to run before Python"""
+    passed_on: tuple[tuple[str, str | bool], ...] = ()
+    """names in ``SBATCH``, and their values"""
+
+    @property
+    def tasks(self) -> int:
+        """Processes on each node."""
+        return self.tasks_per_node or self.gpus_per_node or 1
+
+    @property
+    def processes(self) -> int:
+        """Processes on all nodes."""
+        return (self.nodes or 1) * self.tasks
+
+    @property
+    def gpus(self) -> int:
+        """GPUs on all nodes."""
+        return (self.nodes or 1) * (self.gpus_per_node or 0)
+
+    @property
+    def partition(self) -> str | None:
+        """One partition, or several separated by commas."""
+        asked = dict(self.passed_on).get("partition")
+        return None if asked is None else str(asked)
+
+    def options(self) -> dict[str, object]:
+        """All options that were set, by the names that slurm.toml uses."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "passed_on"}
+        return {**dict(self.passed_on), **{key: value for key, value in own.items() if value is not None}}
+
+
 class Settings:
-    """What was asked for, for each network.
+    """Options from slurm.toml and from the command line, which together give each network's request.
 
     Args:
         given: KEY=VALUE pairs of the command line.
         file: a TOML file with the same keys, and tables ``[networks."t2t_vit_24*"]`` for networks that need more.
 
     Raises:
-        RequestError: a key or a value is none that Slurm would take; names it and the choices.
+        RequestError: an unknown key, or a value that Slurm would refuse; names it and the choices.
     """
 
     def __init__(self, given: Sequence[str], file: Path = FILE) -> None:
@@ -89,28 +138,24 @@ class Settings:
         for pair in given:
             key, separator, text = pair.partition("=")
             if not separator or not text:
-                raise RequestError(f"--slurm {pair!r} is no KEY=VALUE, as in --slurm partition=gpu gpus_per_node=8")
+                raise RequestError(f"--slurm {pair!r} is not KEY=VALUE, as in --slurm partition=gpu gpus_per_node=8")
             self._given[key] = _value(key, text, "--slurm")
 
-    def shape(self, network: str) -> dict[str, object]:
-        """What a run of a network asks for, by key."""
+    def request(self, network: str) -> SlurmRequest:
+        """The request of a run of this network."""
         special = [v for pattern, v in self._networks.items() if fnmatch.fnmatchcase(network, pattern)]
-        shape = dict(self._general)
+        options: dict[str, Any] = dict(self._general)
         for values in (*special, self._given):
-            shape |= values
-        shape.pop("max_parallel", None)  # of the whole command, not of a run
-        return shape
+            options |= values
+        options.pop("max_parallel", None)  # a limit on the whole command, not on a run
+        passed_on = tuple((key, options.pop(key)) for key in SBATCH if key in options)
+        return SlurmRequest(**options, passed_on=passed_on)
 
     @property
     def max_parallel(self) -> int | None:
         """Most runs at once, if there is a limit."""
         limit = (self._general | self._given).get("max_parallel")
         return int(str(limit)) if limit else None
-
-
-def tasks_per_node(shape: Mapping[str, object]) -> int:
-    """Processes a node: one a GPU unless given, and one without a GPU."""
-    return int(str(shape.get("tasks_per_node") or shape.get("gpus_per_node") or 1))
 
 
 def _read_file(file: Path) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
@@ -123,17 +168,17 @@ def _read_file(file: Path) -> tuple[dict[str, object], dict[str, dict[str, objec
         raise RequestError(f"{file}: {error}; docs/slurm.md shows one") from error
     networks = document.pop("networks", {})
     if not isinstance(networks, dict) or not all(isinstance(values, dict) for values in networks.values()):
-        raise RequestError(f'{file}: networks is no table of tables, as in [networks."t2t_vit_24*"]')
+        raise RequestError(f'{file}: networks is not a table of tables, as in [networks."t2t_vit_24*"]')
     special = {pattern: _values(values, f'{file}, networks."{pattern}"') for pattern, values in networks.items()}
     if any("max_parallel" in values for values in special.values()):
-        raise RequestError(f"{file}: max_parallel is of all networks together; put it above the tables")
+        raise RequestError(f"{file}: max_parallel limits all networks together; put it above the tables")
     return _values(document, str(file)), special
 
 
 def _values(table: Mapping[str, object], where: str) -> dict[str, object]:
     for key, value in table.items():
         if not isinstance(value, str | int | float):
-            raise RequestError(f"{where}: {key} is no single value; docs/slurm.md shows a file")
+            raise RequestError(f"{where}: {key} must be text, a number, true or false; docs/slurm.md shows a file")
     return {key: _value(key, str(value), where) for key, value in table.items()}
 
 

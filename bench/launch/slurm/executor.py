@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-import json
 import os
 import shlex
 import sys
@@ -15,7 +14,7 @@ from bench.entry import Job
 from bench.launch.job import prepare
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm import submissions
-from bench.launch.slurm.config import SBATCH, tasks_per_node
+from bench.launch.slurm.config import SlurmRequest
 from bench.launch.slurm.submissions import Submission
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
@@ -32,11 +31,11 @@ _MAX_TIMEOUTS = 10_000
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Array:
-    """Runs that ask Slurm for the same, and wait for the same run."""
+    """Runs with the same request to Slurm that wait for the same run."""
 
     specs: tuple[RunSpec, ...]
-    shape: Mapping[str, object]
-    """as ``Settings.shape`` has it, with a time"""
+    request: SlurmRequest
+    """with a time limit"""
     parent: str = ""
     """id of the run that all of them start from, and wait for"""
     level: int = 0
@@ -44,29 +43,27 @@ class Array:
 
 
 def arrays(
-    todo: Sequence[RunSpec], waits_for: Mapping[str, str], shape: Callable[[RunSpec], Mapping[str, object]], most: int
+    todo: Sequence[RunSpec], waits_for: Mapping[str, str], request: Callable[[RunSpec], SlurmRequest], most: int
 ) -> list[Array]:
-    """Runs grouped into as few arrays as their shapes, parents and Slurm's limit allow; parents come first.
+    """Group runs into as few arrays as their requests, parents and Slurm's limit allow; parents come first.
 
     Args:
         todo: the runs, parents first.
         waits_for: by run id, the id of the run that it must wait for; others need not wait.
-        shape: what a run asks for.
+        request: a run's request to Slurm.
         most: tasks that one array may have.
     """
     levels: dict[str, int] = {}
-    groups: dict[str, list[RunSpec]] = {}
-    empty: dict[str, Array] = {}
+    groups: dict[Array, list[RunSpec]] = {}
     for spec in todo:
-        parent, asked = waits_for.get(spec.run_id, ""), shape(spec)
+        parent = waits_for.get(spec.run_id, "")
         levels[spec.run_id] = levels.get(parent, -1) + 1
-        key = json.dumps([asked, parent], sort_keys=True)
-        groups.setdefault(key, []).append(spec)
-        empty[key] = Array(specs=(), shape=asked, parent=parent, level=levels[spec.run_id])
+        array = Array(specs=(), request=request(spec), parent=parent, level=levels[spec.run_id])
+        groups.setdefault(array, []).append(spec)
     return [
-        dataclasses.replace(empty[key], specs=tuple(groups[key][i : i + most]))
-        for key in sorted(empty, key=lambda key: empty[key].level)
-        for i in range(0, len(groups[key]), most)
+        dataclasses.replace(array, specs=tuple(groups[array][i : i + most]))
+        for array in sorted(groups, key=lambda array: array.level)
+        for i in range(0, len(groups[array]), most)
     ]
 
 
@@ -127,7 +124,7 @@ def submit(
     jobs: list[str] = []
     for array, turn in zip(planned, turns(planned, max_parallel), strict=True):
         ids = tuple(spec.run_id for spec in array.specs)
-        submission = submissions.begin(cluster.name, ids, dict(array.shape), dataclasses.asdict(resources))
+        submission = submissions.begin(cluster.name, ids, array.request.options(), dataclasses.asdict(resources))
         for spec in array.specs:
             prepare(runs, spec)
         submissions.save(runs, submission)
@@ -144,7 +141,7 @@ def submit(
                 raise slurm.Unreachable(f"{refused}; {submission.name} may still reach it") from None
             if found is None:
                 submissions.drop(runs, submission)
-                raise _explained(refused, array.shape, cluster) from None
+                raise _explained(refused, array.request, cluster) from None
             submission = _adopt(runs, submission, found)
         else:
             submission = dataclasses.replace(submission, job=job)
@@ -195,30 +192,32 @@ def _folder(runs: Path, submission: Submission) -> Path:
 
 
 def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[str, Any]:
-    """As submitit's SlurmExecutor takes them."""
-    shape = dict(array.shape)
-    limit = int(str(shape["time"]))
-    tasks = tasks_per_node(shape)
-    shape.pop("tasks_per_node", None)
+    """The parameters of submitit's SlurmExecutor."""
+    request = array.request
+    assert request.time is not None
+    own: dict[str, object] = {
+        "nodes": request.nodes,
+        "gpus_per_node": request.gpus_per_node,
+        "cpus_per_task": request.cpus_per_task,
+    }
     extra: dict[str, object] = {"requeue": True, "kill-on-invalid-dep": "yes"}
-    passed_on = {key: shape.pop(key) for key in SBATCH if key in shape}
-    extra |= {key: value for key, value in passed_on.items() if value is not False}  # sbatch has no --exclusive=False
-    setup = [str(shape.pop("setup"))] if "setup" in shape else []
+    extra |= {key: value for key, value in request.passed_on if value is not False}  # sbatch has no --exclusive=False
     srun = ["--kill-on-bad-exit=1"]
-    if "cpus_per_task" in shape:  # srun does not ask sbatch's environment for it since Slurm 22.05
-        srun.append(f"--cpus-per-task={shape['cpus_per_task']}")
-    if "mem_gb" in shape:  # submitit would pass on a number with a point, which sbatch refuses
-        shape["mem"] = f"{round(float(str(shape.pop('mem_gb'))) * 1024)}M"
+    if request.cpus_per_task:  # srun does not ask sbatch's environment for it since Slurm 22.05
+        srun.append(f"--cpus-per-task={request.cpus_per_task}")
+    if request.mem_gb:  # submitit would pass on a number with a point, which sbatch refuses
+        own["mem"] = f"{round(request.mem_gb * 1024)}M"
     return {
-        **shape,
+        **{key: value for key, value in own.items() if value is not None},
+        "time": request.time,
         "job_name": name,
-        "ntasks_per_node": tasks,
-        "signal_delay_s": shape.get("signal_delay_s", min(_SIGNAL_S, limit * 15)),
+        "ntasks_per_node": request.tasks,
+        "signal_delay_s": request.signal_delay_s or min(_SIGNAL_S, request.time * 15),
         "array_parallelism": at_once,
         "dependency": dependency or None,
         "additional_parameters": extra,
         "srun_args": srun,
-        "setup": [*setup, *_SETUP],
+        "setup": [*([request.setup] if request.setup else []), *_SETUP],
         "wckey": None,
     }
 
@@ -260,21 +259,21 @@ def _outside_of_any_job() -> Iterator[None]:
         yield
 
 
-def _explained(refused: RequestError, shape: Mapping[str, object], cluster: slurm.Cluster) -> RequestError:
-    """Slurm's words, with the choices that it keeps to itself."""
+def _explained(refused: RequestError, request: SlurmRequest, cluster: slurm.Cluster) -> RequestError:
+    """Slurm's words, with the choices that it leaves out."""
     said = str(refused)
-    partition = str(shape.get("partition", cluster.default_partition))
+    partition = request.partition or cluster.default_partition
     if "partition" in said.lower() and partition not in cluster.time_limits:
         names = ", ".join(sorted(cluster.time_limits))
         return RequestError(f"no partition {partition!r} on {cluster.name} (choose from {names})")
     most = cluster.gpus.get(partition, 0)
-    if int(str(shape.get("gpus_per_node", 0))) > most:
+    if (request.gpus_per_node or 0) > most:
         remedy = f"ask for at most {most} with gpus_per_node=" if most else "choose a partition with GPUs"
         return RequestError(
-            f"a node of partition {partition!r} has {most} GPUs, and gpus_per_node={shape['gpus_per_node']} was asked "
+            f"a node of partition {partition!r} has {most} GPUs, and gpus_per_node={request.gpus_per_node} was asked "
             f"for; {remedy}"
         )
     if "node configuration" in said.lower():
-        asked = " ".join(f"{key}={value}" for key, value in shape.items())
+        asked = " ".join(f"{key}={value}" for key, value in request.options().items())
         return RequestError(f"no node of partition {partition!r} can give {asked}: {said}; ask for less with --slurm")
     return RequestError(f"Slurm refused: {said}; docs/slurm.md explains the options")
