@@ -10,7 +10,7 @@ from bench.experiments.study import Study
 from bench.measure.collect import below, known_measurements
 from bench.report import evidence_files
 from bench.results.run_folder import RunRecords
-from bench.results.store import complexity_path
+from bench.results.store import complexity_path, dead_channels_path
 
 if TYPE_CHECKING:
     from bench.report.study_results import StudyResults
@@ -53,7 +53,8 @@ def keep_evidence(found: "StudyResults", runs: Path, reports: Path) -> None:
     here = Path()
     records = [*([record] for record in found.grid_records), *(one.records for one in found.arms)]
     measured = [complexity_path(here, network) for network in found.measurements]
-    evidence_files.keep(runs, reports, [*evidence_files.of_runs(records), *measured])
+    counted = [dead_channels_path(here, counts.run_id) for one in found.arms for counts in one.dead]
+    evidence_files.keep(runs, reports, [*evidence_files.of_runs(records), *measured, *counted])
 
 
 def summary(found: "StudyResults") -> str:

@@ -77,6 +77,14 @@ SMALL_QUESTIONS = (
         contests=_beats("t2t_vit_7_cifar10", "vit_s_cifar10"),
     ),
     Question(
+        key="11",
+        text="A plain ViT has more dead channels than a ResNet",
+        contests=(
+            Contest(arm="vit_s", against="resnet10t", expects="more"),
+            Contest(arm="vit_s", against="t2t_vit_7", expects="more", beside=True),
+        ),
+    ),
+    Question(
         key="images",
         text="With fewer images in as many steps, does T2T-ViT-7 still beat the others?",
         contests=tuple(
@@ -92,6 +100,11 @@ IMAGENET_QUESTIONS = (
     Question(key="1", text="T2T-ViT-14 beats ViT-S/16", contests=_beats("t2t_vit_14", "vit_s_16")),
     Question(key="2", text="T2T-ViT-14 beats ResNet50, trained alike", contests=_beats("t2t_vit_14", "resnet50")),
     _tokens("t2t_vit_14", "t2t_vit_t_14", "t2t_vit_c_14", "t2t_vit_14_no_t2t"),
+    Question(
+        key="11",
+        text="ViT-S/16 has more dead channels than ResNet50",
+        contests=(Contest(arm="vit_s_16", against="resnet50", expects="more"),),
+    ),
 )
 
 SMOKE_QUESTIONS = (
@@ -99,5 +112,10 @@ SMOKE_QUESTIONS = (
         key="4",
         text="The T2T module beats the same tiny backbone on patches",
         contests=_beats("tiny_t2t", "tiny_patches"),
+    ),
+    Question(
+        key="11",
+        text="Patches leave more channels dead in the same tiny backbone",
+        contests=(Contest(arm="tiny_patches", against="tiny_t2t", expects="more"),),
     ),
 )

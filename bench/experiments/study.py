@@ -20,7 +20,10 @@ WARM_UP = 0.25
 FLOOR = 0.01
 """least learning rate, likewise"""
 
-EXPECTED = ("better", "worse", "alike")
+EXPECTED = ("better", "worse", "alike", "more")
+
+TOP1, DEAD_CHANNELS = "top1_pct", "dead_pct"
+"""what contests are about"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +55,19 @@ class Contest:
     arm: str
     against: str
     expects: str
-    """what the arm does against the other, by the paper: "better", "worse", or "alike" within ``Study.margin``"""
+    """what the arm does against the other, by the paper: "better", "worse", or "alike" within ``Study.margin``; "more"
+    of its channels are dead"""
     beside: bool = False
     """asked by this study and not by the paper, and so no part of the claim's verdict"""
 
     def __post_init__(self) -> None:
         if self.expects not in EXPECTED:
             raise unknown("expectation", self.expects, EXPECTED)
+
+    @property
+    def of(self) -> str:
+        """The quantity that is compared."""
+        return DEAD_CHANNELS if self.expects == "more" else TOP1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +123,13 @@ class Study:
         wanted = {key for contest in contests for key in (contest.arm, contest.against)}
         wanted |= {self.arm(key).starts_from for key in wanted}
         return tuple(arm for arm in self.arms if arm.key in wanted)
+
+    @property
+    def counted(self) -> tuple[Arm, ...]:
+        """The arms whose dead channels are counted once they are trained."""
+        contests = [contest for question in self.questions for contest in question.contests]
+        keys = {key for each in contests if each.of == DEAD_CHANNELS for key in (each.arm, each.against)}
+        return tuple(arm for arm in self.arms if arm.key in keys)
 
     def network(self, arm: Arm) -> Network:
         """What an arm trains."""

@@ -16,7 +16,7 @@ import base64
 import dataclasses
 import datetime
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,22 +152,35 @@ def look(network: "nn.Module", image: "Tensor") -> tuple[LayerMaps, ...]:
     Raises:
         RequestError: its layers are not known here, or a value is not finite.
     """
-    import torch
-
     found: list[LayerMaps] = []
+    observe(network, image[None], lambda name, maps: found.append(layer_maps(name, maps[0])))
+    return tuple(found)
+
+
+def observe(network: "nn.Module", images: "Tensor", see: "Callable[[str, Tensor], None]") -> None:
+    """Run images through a network, and show the maps of each layer on the way, from early to late.
+
+    Args:
+        network: in evaluation mode.
+        images: (B, 3, S, S), normalised.
+        see: called with a layer's name and its maps (B, C, H, W).
+
+    Raises:
+        RequestError: its layers are not known here.
+    """
+    import torch
 
     def hook_of(name: str, prefix_tokens: int) -> Any:
         # At once, and not after the pass: an activation behind a layer may work in its place.
-        return lambda module, inputs, output: found.append(layer_maps(name, to_map(output, prefix_tokens)))
+        return lambda module, inputs, output: see(name, to_maps(output, prefix_tokens))
 
     hooks = [module.register_forward_hook(hook_of(name, prefix)) for name, module, prefix in layers_of(network)]
     try:
         with torch.no_grad():
-            network(image[None])
+            network(images)
     finally:
         for hook in hooks:
             hook.remove()
-    return tuple(found)
 
 
 def layers_of(network: "nn.Module") -> Iterator[tuple[str, "nn.Module", int]]:
@@ -208,24 +221,29 @@ def _children(network: "nn.Module", name: str) -> list[str]:
     return [f"{name}.{child}" for child, _ in network.get_submodule(name).named_children()]
 
 
-def to_map(output: "Tensor", prefix_tokens: int) -> "Tensor":
-    """A layer's output for one image, (1, C, H, W) or (1, P + N, C) with N tokens of a square grid, as (C, H, W)."""
+def to_maps(output: "Tensor", prefix_tokens: int) -> "Tensor":
+    """A layer's output, (B, C, H, W) or (B, P + N, C) with N tokens of a square grid, as (B, C, H, W)."""
     if output.ndim == 4:
-        return output[0]
-    tokens = output[0, prefix_tokens:]  # (N, C)
-    side = math.isqrt(len(tokens))
-    return tokens.T.unflatten(1, (side, side))
+        return output
+    tokens = output[:, prefix_tokens:]  # (B, N, C)
+    side = math.isqrt(tokens.shape[1])
+    return tokens.transpose(1, 2).unflatten(2, (side, side))
+
+
+def dead_channels(maps: "Tensor") -> "Tensor":
+    """Whether each channel of (B, C, H, W) is dead on each image: (B, C), bool."""
+    values = maps.double().flatten(2)
+    return values.abs().amax(2) <= DEAD_BELOW * values.square().mean((1, 2)).sqrt()[:, None]
 
 
 def channel_states(maps: "Tensor") -> "tuple[Tensor, Tensor]":
     """Which channels of (C, H, W) are dead, and which are saturated: two of (C,), bool."""
     import torch
 
-    values = maps.double().flatten(1)
-    strength = values.square().mean(1).sqrt()
-    dead = values.abs().amax(1) <= DEAD_BELOW * values.square().mean().sqrt()
+    dead = dead_channels(maps[None])[0]
     if dead.all():
         return dead, torch.zeros_like(dead)
+    strength = maps.double().flatten(1).square().mean(1).sqrt()
     return dead, ~dead & (strength > SATURATED_ABOVE * strength[~dead].quantile(0.5))
 
 

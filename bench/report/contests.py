@@ -12,8 +12,8 @@ corrected together.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.experiments.study import Contest, Question, Study
-from bench.report.statistics import LEVEL, Effect, Hits, compare, holm, mcnemar
+from bench.experiments.study import DEAD_CHANNELS, Contest, Question, Study
+from bench.report.statistics import LEVEL, Effect, Hits, Shares, compare, holm, mcnemar
 
 AGREES, DISAGREES, CANNOT_TELL, UNTESTED = "agrees", "disagrees", "cannot tell", "-"
 
@@ -24,13 +24,13 @@ class Outcome:
 
     contest: Contest
     effect: Effect | None
-    """None where one of the arms has no predictions yet"""
+    """None where one of the arms has no predictions, or no counts, yet"""
     welch: Effect | None
     """by the two arms' own variances, beside a pooled effect"""
     p_agrees: float
     p_disagrees: float
     weights_p: float | None
-    """McNemar's, for the two sets of weights of the first seed alone; decides nothing"""
+    """McNemar's, for the two sets of weights of the first seed alone; decides nothing. None of dead channels"""
 
     @property
     def verdict(self) -> str:
@@ -66,15 +66,23 @@ class Answer:
         return verdict
 
 
-def judge(study: Study, hits: Mapping[str, Hits]) -> list[Answer]:
+def judge(study: Study, hits: Mapping[str, Hits], dead: Mapping[str, Shares]) -> list[Answer]:
     """Every question of a study, as far as its arms are trained.
 
     Args:
         study: at a scale.
         hits: (S, n) of each arm that has predictions, by key.
+        dead: (S, n), the share of dead channels, of each arm whose channels are counted, by key.
     """
     core = {arm.key: hits[arm.key] for arm in study.core if arm.key in hits}
-    return [_answer(study, question, hits, core) for question in study.questions]
+    answers = []
+    for question in study.questions:
+        outcomes = tuple(
+            _about_channels(contest, dead) if contest.of == DEAD_CHANNELS else _outcome(study, contest, hits, core)
+            for contest in question.contests
+        )
+        answers.append(_answer(question, outcomes))
+    return answers
 
 
 def family_wise(answers: Sequence[Answer]) -> list[str]:
@@ -88,8 +96,7 @@ def family_wise(answers: Sequence[Answer]) -> list[str]:
     return verdicts
 
 
-def _answer(study: Study, question: Question, hits: Mapping[str, Hits], core: Mapping[str, Hits]) -> Answer:
-    outcomes = tuple(_outcome(study, contest, hits, core) for contest in question.contests)
+def _answer(question: Question, outcomes: tuple[Outcome, ...]) -> Answer:
     own = [one for one in outcomes if not one.contest.beside]
     return Answer(
         question=question,
@@ -102,7 +109,7 @@ def _answer(study: Study, question: Question, hits: Mapping[str, Hits], core: Ma
 def _outcome(study: Study, contest: Contest, hits: Mapping[str, Hits], core: Mapping[str, Hits]) -> Outcome:
     keys = contest.arm, contest.against
     if not all(key in hits for key in keys):
-        return Outcome(contest=contest, effect=None, welch=None, p_agrees=1.0, p_disagrees=1.0, weights_p=None)
+        return _untested(contest)
     first, second = (hits[key] for key in keys)
     # The core tells of the seeds of arms that were trained on as many images and are tested on the same.
     whole = all(study.arm(key).train_fraction == 1 and not study.arm(key).fine_tuned_on for key in keys)
@@ -117,6 +124,28 @@ def _outcome(study: Study, contest: Contest, hits: Mapping[str, Hits], core: Map
         p_disagrees=p_disagrees,
         weights_p=mcnemar(first[0], second[0]),
     )
+
+
+def _about_channels(contest: Contest, dead: Mapping[str, Shares]) -> Outcome:
+    """Compare shares of dead channels image by image, by the two arms' own variances over seeds.
+
+    There is no reason why these should be alike: networks have different layers.
+    """
+    if contest.arm not in dead or contest.against not in dead:
+        return _untested(contest)
+    effect = compare(dead[contest.arm], dead[contest.against])
+    return Outcome(
+        contest=contest,
+        effect=effect,
+        welch=None,
+        p_agrees=effect.p_above(0),
+        p_disagrees=effect.p_below(0),
+        weights_p=None,
+    )
+
+
+def _untested(contest: Contest) -> Outcome:
+    return Outcome(contest=contest, effect=None, welch=None, p_agrees=1.0, p_disagrees=1.0, weights_p=None)
 
 
 def _p_values(contest: Contest, effect: Effect, margin: float) -> tuple[float, float]:

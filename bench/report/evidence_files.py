@@ -32,7 +32,7 @@ from bench.results.store import (
 
 M = TypeVar("M", Complexity, Outline, FeatureMaps)
 
-_MEASURED = ("complexity", "outlines", "feature_maps")
+_MEASURED = ("complexity", "outlines", "feature_maps", "dead_channels")
 """folders of measurements"""
 
 _WHEN_AND_WHERE = ("machine", "measured_at", "versions", "checksum")

@@ -28,6 +28,9 @@ import numpy as np
 
 Hits = np.ndarray[Any, np.dtype[np.bool_]]
 
+Shares = np.ndarray[Any, np.dtype[np.float64]]
+"""(S, n) numbers from 0 to 1 in the place of hits: the share of a network's channels that are dead on an image"""
+
 LEVEL = 0.05
 """of an interval, and of the two one-sided tests beside it together"""
 
@@ -104,7 +107,7 @@ class Effect:
         return float(stats.t.ppf(1 - level / 2, self.df) + stats.t.ppf(power, self.df)) * self.se_pct
 
 
-def compare(first: Hits, second: Hits, others: Sequence[Hits] | None = None) -> Effect:
+def compare(first: Hits | Shares, second: Hits | Shares, others: Sequence[Hits] | None = None) -> Effect:
     """Estimate the effect of one network against another on the same images.
 
     Beside others, the variance over seeds is pooled over all of them unless Bartlett's test finds them unlike.
@@ -149,7 +152,7 @@ def compare(first: Hits, second: Hits, others: Sequence[Hits] | None = None) -> 
     )
 
 
-def homogeneity(pool: Sequence[Hits]) -> float | None:
+def homogeneity(pool: Sequence[Hits | Shares]) -> float | None:
     """p value of the hypothesis that accuracies vary alike over the seeds of each network; None if it is not tested."""
     accuracies = [100 * hits.mean(axis=1) for hits in pool if len(hits) > 1]
     if len(accuracies) < 2:
@@ -161,7 +164,7 @@ def homogeneity(pool: Sequence[Hits]) -> float | None:
     return float(stats.bartlett(*accuracies).pvalue)
 
 
-def _pooled_variance(pool: Sequence[Hits]) -> tuple[float, int]:
+def _pooled_variance(pool: Sequence[Hits | Shares]) -> tuple[float, int]:
     """Variance of an accuracy over seeds, and its degrees of freedom; 0 and 0 where nothing was repeated."""
     accuracies = [100 * hits.mean(axis=1) for hits in pool]
     df = sum(len(each) - 1 for each in accuracies)
@@ -169,7 +172,7 @@ def _pooled_variance(pool: Sequence[Hits]) -> tuple[float, int]:
     return (squares / df, df) if df else (0.0, 0)
 
 
-def _residual(hits: Hits) -> float:
+def _residual(hits: Hits | Shares) -> float:
     """Mean square of what neither image nor seed explains, (100 %)^2; 0, which is on the safe side, of one seed."""
     seeds, n = hits.shape
     if seeds < 2 or n < 2:

@@ -13,13 +13,14 @@ ARM_COLUMNS = {
     "img_size": "Int64",
     **dict.fromkeys(("train_fraction", "params_m", "macs_g", "lr", "weight_decay"), "Float64"),
     **dict.fromkeys(("seeds", "begun", "epochs"), "Int64"),
-    **dict.fromkeys(("top1_pct", "top1_std", "held_out_top1_pct", "images_per_s"), "Float64"),
+    **dict.fromkeys(("top1_pct", "top1_std", "held_out_top1_pct", "dead_pct", "always_dead_pct"), "Float64"),
+    "images_per_s": "Float64",
     **dict.fromkeys(("device", "run_ids"), "string"),
 }
 """of the CSV: a line an arm"""
 
 CONTEST_COLUMNS = {
-    **dict.fromkeys(("claim", "arm", "against", "expects", "verdict"), "string"),
+    **dict.fromkeys(("claim", "arm", "against", "of", "expects", "verdict"), "string"),
     "beside": "boolean",
     **dict.fromkeys(("difference_pct", "se_pct", "df", "low_pct", "high_pct", "least_visible_pct"), "Float64"),
     **dict.fromkeys(("seed_variance", "image_variance"), "Float64"),
@@ -71,6 +72,8 @@ def _arm_line(results: StudyResults, one: ArmResult) -> dict[str, object]:
         "top1_pct": one.mean,
         "top1_std": one.std,
         "held_out_top1_pct": None if pd.isna(found) else found,
+        "dead_pct": one.dead_pct,
+        "always_dead_pct": one.always_dead_pct,
         "images_per_s": one.images_per_s,
         "device": ", ".join(one.devices) or None,
         "run_ids": " ".join(record.run_id for record in one.records) or None,
@@ -94,6 +97,7 @@ def _contest_line(answer: Answer, outcome: Outcome, together: str) -> dict[str, 
         "claim": answer.question.key,
         "arm": contest.arm,
         "against": contest.against,
+        "of": contest.of,
         "expects": contest.expects,
         "beside": contest.beside,
         "verdict": outcome.verdict,
@@ -129,7 +133,8 @@ def _contest_line(answer: Answer, outcome: Outcome, together: str) -> dict[str, 
 
 
 NOT_YET = "not yet"
-"""instead of a verdict on a claim whose arms are trained with too few seeds, or not all"""
+"""instead of a verdict on a claim whose arms are trained with too few seeds, or not all, or whose dead channels are not
+counted"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

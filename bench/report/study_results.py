@@ -10,9 +10,11 @@ from bench.experiments.study import Arm, Study, chosen, families, tried
 from bench.report.contests import Answer, judge
 from bench.report.frame import Measurements
 from bench.report.statistics import Hits
+from bench.results.dead_channels import DeadChannels
 from bench.results.predictions import Predictions, load_predictions
 from bench.results.record import Metrics, RunRecord
 from bench.results.run_folder import RunRecords, load_metrics
+from bench.results.store import load_dead_channels
 from bench.spec.run import Network, RunSpec
 
 
@@ -29,6 +31,8 @@ class ArmResult:
     """by run id"""
     hits: Hits | None
     """(S, n), of the completed seeds; None where there is none"""
+    dead: tuple[DeadChannels, ...] = ()
+    """of the completed seeds whose dead channels are counted"""
 
     @property
     def whole(self) -> list[RunRecord]:
@@ -50,6 +54,16 @@ class ArmResult:
     def std(self) -> float | None:
         """Of the accuracies, as a sample; None of one seed."""
         return float(np.std(self.top1s, ddof=1)) if len(self.top1s) > 1 else None
+
+    @property
+    def dead_pct(self) -> float | None:
+        """Share of dead channels, the mean over images and seeds, in %; None where they are not counted."""
+        return float(np.mean([one.dead_pct for one in self.dead])) if self.dead else None
+
+    @property
+    def always_dead_pct(self) -> float | None:
+        """Share of channels that are dead on all images that were looked at, the mean over seeds, in %."""
+        return float(np.mean([one.always_dead_pct for one in self.dead])) if self.dead else None
 
     @property
     def images_per_s(self) -> float | None:
@@ -115,13 +129,14 @@ def study_results(
     images: dict[str, Predictions] = {}
     arms = tuple(_arm(study, arm, points, records, images, problems) for arm in study.arms)
     hits = {one.arm.key: one.hits for one in arms if one.hits is not None}
+    dead = {one.arm.key: np.array([counts.shares for counts in one.dead]) for one in arms if one.dead}
     return StudyResults(
         study=study,
         grids=grids,
         grid_records=tuple(record for run_id in of_grid if (record := records.get(run_id))),
         chosen=points,
         arms=arms,
-        answers=tuple(judge(study, hits)),
+        answers=tuple(judge(study, hits, dead)),
         measurements=measurements,
         problems=tuple(dict.fromkeys([*problems, *records.problems])),
     )
@@ -146,7 +161,24 @@ def _arm(
         except ValueError as error:
             problems.append(str(error))
     hits = _hits(spec.dataset, found, records, images, problems)
-    return ArmResult(arm=arm, spec=spec, records=found, metrics=metrics, hits=hits)
+    dead = _dead(found, records, problems) if arm in study.counted else ()
+    return ArmResult(arm=arm, spec=spec, records=found, metrics=metrics, hits=hits, dead=dead)
+
+
+def _dead(found: tuple[RunRecord, ...], records: RunRecords, problems: list[str]) -> tuple[DeadChannels, ...]:
+    """Counts of dead channels of the completed seeds, all on the same images."""
+    counted: list[DeadChannels] = []
+    for record in found:
+        try:
+            counts = load_dead_channels(records.runs, record.run_id) if record.is_whole else None
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if counts and record.fingerprint and counts.images_sha256 != record.fingerprint.val_sha256:
+            problems.append(f"{record.run_id}: its dead channels were counted on other images than it was tested on")
+        elif counts:
+            counted.append(counts)
+    return tuple(one for one in counted if one.images == counted[0].images)
 
 
 def _hits(

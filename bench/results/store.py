@@ -3,7 +3,7 @@
 Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution, and outlines
 likewise in ``<runs>/outlines``; evaluations of released weights in ``<runs>/evaluations/<evaluation_id>.json``, and
 unfinished ones in ``.partial.json``, each with an ``.npz`` of what it said of every image; feature maps in
-``<runs>/feature_maps/<feature_maps_id>.json``.
+``<runs>/feature_maps/<feature_maps_id>.json``; counts of dead channels in ``<runs>/dead_channels/<run_id>.json``.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from bench.results.dead_channels import DeadChannels
 from bench.results.evaluation import Evaluation, EvaluationSpec
 from bench.results.feature_maps import FeatureMaps
 from bench.results.files import CorruptFile, corrupt, read, write, write_atomically
@@ -190,3 +191,29 @@ def load_feature_maps(runs: Path) -> tuple[list[FeatureMaps], list[str]]:
         except CorruptFile as error:
             problems.append(str(error))
     return found, problems
+
+
+def dead_channels_path(runs: Path, run_id: str) -> Path:
+    """Where the dead channels of a run's network are counted."""
+    return runs / "dead_channels" / f"{run_id}.json"
+
+
+def save_dead_channels(runs: Path, found: DeadChannels) -> None:
+    """Keep the counts of a run's dead channels."""
+    write(dead_channels_path(runs, found.run_id), found)
+
+
+def load_dead_channels(runs: Path, run_id: str) -> DeadChannels | None:
+    """The counts of a run's dead channels, or None where there are none.
+
+    Raises:
+        CorruptFile: the file does not hold the counts of that run.
+    """
+    path = dead_channels_path(runs, run_id)
+    try:
+        found = read(path, DeadChannels, remedy=MEASURE_AGAIN)
+    except FileNotFoundError:
+        return None
+    if found.run_id != run_id:
+        raise corrupt(path, f"holds {found.run_id}", MEASURE_AGAIN)
+    return found

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,7 +141,7 @@ def kept_hits(folder, run_id):
 def test_every_verdict_follows_from_the_kept_predictions(folder, finished):
     """By sums of squares of a two-way table, image by seed, instead of the code's way."""
     arms = {line["arm"]: line for line in rows(folder, "study_smoke.csv")}
-    (line,) = rows(folder, "study_smoke_contests.csv")
+    (line,) = (line for line in rows(folder, "study_smoke_contests.csv") if line["of"] == "top1_pct")
     hits = {
         key: 100 * np.array([kept_hits(folder, run_id) for run_id in arm["run_ids"].split()])
         for key, arm in arms.items()
@@ -176,3 +177,32 @@ def test_every_verdict_follows_from_the_kept_predictions(folder, finished):
     assert (line["verdict"], line["claim_verdict"]) == (verdict, verdict)
     only = int(((first[0] > 0) & (second[0] == 0)).sum()), int(((first[0] == 0) & (second[0] > 0)).sum())
     assert float(line["mcnemar_p_first_seed"]) == pytest.approx(stats.binomtest(only[0], sum(only)).pvalue)
+
+
+def kept_counts(folder, run_id):
+    return json.loads((folder / "reports" / "evidence" / "dead_channels" / f"{run_id}.json").read_text())
+
+
+def test_dead_channels_are_counted_of_every_final_run(folder, finished):
+    arms = {line["arm"]: line for line in rows(folder, "study_smoke.csv")}
+    for arm in arms.values():
+        of_seeds = [kept_counts(folder, run_id) for run_id in arm["run_ids"].split()]
+        channels = [sum(layer["channels"] for layer in each["layers"]) for each in of_seeds]
+        dead = [np.sum([layer["dead"] for layer in each["layers"]], axis=0) for each in of_seeds]
+        assert {len(each["images"]) for each in of_seeds} == {256}
+        shares = [100 * d / c for d, c in zip(dead, channels, strict=True)]
+        assert float(arm["dead_pct"]) == pytest.approx(np.mean(shares))
+
+
+def test_channels_that_cannot_be_counted_are_said_and_nothing_else_is_lost(folder, finished, run_all, tmp_path):
+    evidence = tmp_path / "evidence"
+    shutil.copytree(folder / "reports" / "evidence", evidence)
+    removed = next((evidence / "dead_channels").glob("*-s1-*.json"))
+    removed.unlink()
+    done = run_all("study", "--scale", "smoke", "--runs", evidence, "--reports", tmp_path / "reports", timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == (
+        f"run_all.py: {removed.stem}: dead channels are not counted: its last checkpoint cannot be used: it is gone"
+    )
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "reports" / "study_smoke_contests.csv").read_text())))
+    assert [line["verdict"] for line in lines if line["of"] == "dead_pct"] == ["-"]

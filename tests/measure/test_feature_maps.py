@@ -22,7 +22,7 @@ from bench.measure.feature_maps import (
     layers_of,
     look,
     measure,
-    to_map,
+    to_maps,
 )
 from bench.measure.source_hash import source_sha256
 from bench.results.codec import sealed, unsealed
@@ -227,7 +227,7 @@ def test_tokens_lie_where_their_patches_do(name):
     image = torch.randn(1, 3, 64, 64)
     seen = []
     for module, prefix in [(module, prefix) for name, module, prefix in layers_of(net) if name.startswith("blocks")]:
-        module.register_forward_hook(lambda _, __, output, prefix=prefix: seen.append(to_map(output, prefix)))
+        module.register_forward_hook(lambda _, __, output, prefix=prefix: seen.append(to_maps(output, prefix)[0]))
     with torch.no_grad():
         expected = net.forward_intermediates(image, intermediates_only=True)
     assert all(torch.equal(one, other[0]) for one, other in zip(seen, expected, strict=True))

@@ -27,7 +27,7 @@ def answers(arms, *contests):
         Question(key=str(number), text="", contests=tuple(Contest(arm=a, against=b, expects=e) for a, b, e in each))
         for number, each in enumerate(contests, start=1)
     )
-    return judge(dataclasses.replace(SMALL, questions=questions), arms)
+    return judge(dataclasses.replace(SMALL, questions=questions), arms, {})
 
 
 A, B, C, D = "t2t_vit_7", "vit_s", "resnet10t", "mobilenetv2_140"
@@ -110,9 +110,24 @@ def test_a_contest_beside_a_claim_has_no_part_in_its_verdict():
         ),
     )
     arms = {A: hits(50), B: hits(45), D: hits(55)}
-    (answer,) = judge(dataclasses.replace(SMALL, questions=(question,)), arms)
+    (answer,) = judge(dataclasses.replace(SMALL, questions=(question,)), arms, {})
     assert [outcome.verdict for outcome in answer.outcomes] == [AGREES, DISAGREES]
     assert answer.verdict == AGREES
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.3, AGREES), (0.1, DISAGREES), (0.2, CANNOT_TELL)])
+def test_dead_channels_are_compared_by_their_shares_and_not_by_hits(share, verdict):
+    question = Question(key="11", text="", contests=(Contest(arm=A, against=B, expects="more"),))
+    scatter = np.random.default_rng(0).normal(0, 0.02, (2, 3, 256))
+    dead = {A: share + scatter[0], B: 0.2 + scatter[1]}
+    (answer,) = judge(dataclasses.replace(SMALL, questions=(question,)), {A: hits(50), B: hits(50)}, dead)
+    (outcome,) = answer.outcomes
+    assert (outcome.verdict, answer.verdict) == (verdict, verdict)
+    assert outcome.effect.images == 256
+    assert outcome.effect.difference_pct == pytest.approx(100 * (share - 0.2), abs=0.5)
+    assert not outcome.effect.pooled
+    (answer,) = judge(dataclasses.replace(SMALL, questions=(question,)), {A: hits(50), B: hits(50)}, {A: dead[A]})
+    assert answer.verdict == UNTESTED
 
 
 def answer(p_agrees, p_disagrees, *, known=True):

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from bench.cli.output import finish, tell
 from bench.cli.parser import Parser, add_launch, add_output, as_name, launch_of, require_launch
 from bench.cli.study_report import read_study, summary, write_study
 from bench.experiments.scales import SECOND_OPINIONS, STUDIES, on
-from bench.experiments.study import Arm, Study
+from bench.experiments.study import Arm, Study, chosen
 from bench.launch.dispatch import Launch, require_data, submit_to_slurm, train_here
-from bench.launch.study_plan import Stage, has_gpu, make_plan, next_stage, stages
+from bench.launch.study_plan import Stage, grids, has_gpu, make_plan, next_stage, stages
 from bench.measure.collect import measure_missing, tell_problems
+from bench.measure.dead_channels import count_missing
 from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
 from bench.spec.errors import RequestError, matching, unknown
@@ -135,6 +137,8 @@ def _report(asked: StudyRequest, failures: list[str]) -> int:
     runs, as_json = asked.launch.runs, asked.launch.as_json
     networks = read_study(asked.study, runs).networks()
     failures = [*failures, *measure_missing(networks, runs)]
+    for line in _count_dead_channels(asked):
+        print(f"run_all.py: {line}", file=sys.stderr)
     found = read_study(asked.study, runs)
     written = write_study(found, runs, asked.reports)
     tell_problems(found.problems)
@@ -147,6 +151,23 @@ def _report(asked: StudyRequest, failures: list[str]) -> int:
     for paths in written:
         tell(paths)
     return finish(None, failures)
+
+
+def _count_dead_channels(asked: StudyRequest) -> list[str]:
+    """Count the dead channels of all finished runs that a claim about them needs; a line for each where that fails.
+
+    No failure of the command: counts need the test images and checkpoints, and evidence alone has neither.
+    """
+    records = RunRecords(asked.launch.runs)
+    arms = asked.study.counted
+    points = chosen(asked.study, grids(asked.study, arms, records)) if asked.study.grid else {}
+    specs = [
+        asked.study.final_run(arm, points, seed)
+        for seed in asked.study.seeds
+        for arm in arms
+        if not asked.study.grid or arm.family in points
+    ]
+    return count_missing(specs, records, asked.launch.resources)
 
 
 _PAGE_EVERY_S = 60

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.experiments.study import TOP1
 from bench.report.contests import AGREES, CANNOT_TELL, DISAGREES, Outcome
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
 from bench.report.study_results import ArmResult, StudyResults
@@ -26,13 +27,13 @@ def study_pictures(results: StudyResults) -> dict[str, dict[str, bytes]]:
 
 
 def effects_figure(results: StudyResults) -> Figure | None:
-    """Difference and 95 % interval of each contest, claim by claim; the paper's side is shaded."""
+    """Difference and 95 % interval of each contest about accuracy, claim by claim; the paper's side is shaded."""
     names = {one.arm.key: one.arm.name for one in results.arms}
     rows = [
         (answer.question.key, outcome)
         for answer in results.answers
         for outcome in answer.outcomes
-        if outcome.effect and outcome.effect.is_known
+        if outcome.contest.of == TOP1 and outcome.effect and outcome.effect.is_known
     ]
     if not rows:
         return None

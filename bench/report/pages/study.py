@@ -1,6 +1,6 @@
 """The page of a study: what it says of the paper's claims, how sure that is, and what it cannot tell."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
@@ -47,7 +47,8 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
         f"difference that would have been found with a probability of {100 * POWER:.0f} %; for *alike*, the margin "
         "that equal networks would have been shown to keep. The error of a difference has two parts: the seeds', "
         f"pooled over the core arms unless Bartlett's test (level {HOMOGENEITY_LEVEL}) finds their variances unlike, "
-        "and the images', paired. Welch's interval, by the two arms' own seeds, assumes less and is wider.",
+        "and the images', paired. Welch's interval, by the two arms' own seeds, assumes less and is wider. A contest "
+        "about dead channels compares their shares, in points, image by image.",
         *_fixed_weights(results),
         "## Arms",
         _arms(results),
@@ -111,7 +112,7 @@ def _contests(results: StudyResults) -> str:
     return pipe(shown, text=("Claim", "Contest", "the paper", "verdict"))
 
 
-_EXPECTS = {"better": "ahead", "worse": "behind", "alike": "alike"}
+_EXPECTS = {"better": "ahead", "worse": "behind", "alike": "alike", "more": "more dead channels"}
 
 
 def _claim(question: Question, contest: Contest) -> str:
@@ -156,6 +157,7 @@ def _arms(results: StudyResults) -> str:
             "weight decay": [_general(line["weight_decay"]) for line in lines],
             "top-1 %": [_mean(line["top1_pct"], line["top1_std"]) for line in lines],
             "n": [str(line["seeds"]) for line in lines],
+            **_dead_columns(lines),
             "images/s": [_number(line["images_per_s"], 0) for line in lines],
             "runs": [_runs(one) for one in results.begun],
         }
@@ -165,7 +167,24 @@ def _arms(results: StudyResults) -> str:
     return pipe(shown, text=("Arm", "key", "runs")) + (
         "\n\nTop-1 is of the test images, seen once, after the last epoch: mean over the seeds ± their standard "
         f"deviation. Images/s is the median speed of training{where}, on a machine that may have had other work."
+        + (_DEAD if any(one.dead for one in results.begun) else "")
     )
+
+
+_DEAD = (
+    " A channel is dead on an image if its largest absolute value is at most 1 % of its layer's root mean square, and "
+    "always dead if that holds for each image that was looked at. Features of CNNs come from a ReLU, which may be zero."
+)
+
+
+def _dead_columns(lines: Sequence[Mapping[Hashable, float]]) -> dict[str, list[str]]:
+    """Dead channels of each arm, where those of any are counted."""
+    if all(pd.isna(line["dead_pct"]) for line in lines):
+        return {}
+    return {
+        "dead channels %": [_number(line["dead_pct"], 1) for line in lines],
+        "always dead %": [_number(line["always_dead_pct"], 1) for line in lines],
+    }
 
 
 def _linked_name(results: StudyResults, one: ArmResult) -> str:
