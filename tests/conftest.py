@@ -18,6 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # Hundreds of processes are started, and each would compile the suite anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+from bench.measure.collect import Collected
 from bench.results.measurement import Complexity
 from bench.spec.run import Network
 from tests.zygote import Zygote
@@ -115,6 +116,13 @@ def complexity(model, params, macs, img_size=224):
         source_sha256="0" * 64,
         machine="Linux x86_64, a processor, 2 cores",
         measured_at="2026-01-02T03:04:05+00:00",
+    )
+
+
+def collected(measurements=None, records=None, evaluations=None, problems=()):
+    """Results as if they had been read from a folder of runs."""
+    return Collected(
+        measurements=measurements or {}, records=records or {}, evaluations=evaluations or {}, problems=problems
     )
 
 

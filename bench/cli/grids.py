@@ -38,7 +38,7 @@ def show_recipes(table: RecipeTable) -> None:
 
 def show_runs(title: str, frame: "pd.DataFrame", by_entry: "pd.DataFrame", sweep: Sequence[str]) -> None:
     """Print runs in aligned columns, or their means if there are several of an entry."""
-    from bench.report.pages.table import runs_comparison, seeds_comparison
+    from bench.report.pages.runs import runs_comparison, seeds_comparison
 
     if sweep or (by_entry["runs"] > 1).any():
         _print_grid(title, seeds_comparison(by_entry, sweep))

@@ -12,7 +12,7 @@ from bench.cli.selection import Selection
 from bench.cli.study_report import read_begun, write_study
 from bench.cli.suite_report import report_budgets
 from bench.measure import cost
-from bench.measure.collect import Collected, below
+from bench.measure.collect import below
 from bench.measure.feature_sources import known_feature_maps
 from bench.paper.claims import CLAIMS
 from bench.paper.ideas import IDEAS
@@ -20,13 +20,12 @@ from bench.report import evidence_files
 from bench.results.run_folder import RunRecords
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from bench.report.inputs import TableInputs
 
 
 def report_index(
     selection: Selection,
-    frames: "Sequence[pd.DataFrame]",
-    found: Collected,
+    inputs: "Sequence[TableInputs]",
     records: RunRecords,
     output: Output,
 ) -> tuple[dict[str, object], list[str]]:
@@ -34,26 +33,26 @@ def report_index(
 
     Args:
         selection: all tables.
-        frames: of the tables.
-        found: what they were made of.
+        inputs: their results.
         records: of all runs.
         output: where to.
 
     Returns:
         For JSON, where they are and the count of verdicts; and what could not be measured for a figure.
     """
-    tables, edition = selection.tables, selection.edition
+    edition, found = selection.edition, inputs[0].found
     report_budgets(records, output)
     from bench.report.counting import counting_markdown
     from bench.report.html.page import html_page
-    from bench.report.pages.claims import claims_frame, claims_markdown, claims_overview, has_dead_channels
+    from bench.report.inputs import IndexInputs
+    from bench.report.pages.claims import claims_frame, claims_markdown
     from bench.report.pages.ideas import ideas_frame, ideas_markdown, ideas_pictures
     from bench.report.pages.index import index_markdown, total_counts
-    from bench.report.pages.missing import missing_markdown, untrained
+    from bench.report.pages.missing import untrained
     from bench.report.study_frames import study_verdicts
 
     counting = write_report(output.reports, "counting", {"md": counting_markdown(found.measurements)})
-    by_table = {table.number: frame for table, frame in zip(tables, frames, strict=True)}
+    by_table = {one.table.number: one.frame for one in inputs}
     drawing = FigureRequest(numbers=tuple(FIGURES), edition=edition, output=output)
     drawn = {f"figure_{number}": figure.draw(drawing, by_table) for number, figure in FIGURES.items()}
     figures = {name: write_report(output.reports, name, one.contents) for name, one in drawn.items()}
@@ -77,20 +76,18 @@ def report_index(
             **ideas_pictures(edition, changes),
         },
     )
-    left = [run for table, frame in zip(tables, frames, strict=True) for run in untrained(table, edition, frame)]
+    left = [run for one in inputs for run in untrained(one)]
     estimates = cost.estimates(left, found.measurements, records.all())
     text = index_markdown(
-        tables,
-        selection.recipe_tables,
-        edition,
-        frames,
-        claims=claims_overview(CLAIMS, tried),
-        figures={number: figure.title for number, figure in FIGURES.items()},
-        missing=missing_markdown(
-            tables, edition, frames, found.measurements, estimates, features_tried=has_dead_channels(tried)
-        ),
-        apart=_apart(output.reports),
-        problems=sorted({*found.problems, *below(output.runs, records.problems), *unused}),
+        IndexInputs(
+            tables=inputs,
+            recipe_tables=selection.recipe_tables,
+            claims=tried,
+            figures={number: figure.title for number, figure in FIGURES.items()},
+            estimates=estimates,
+            apart=_apart(output.reports),
+            problems=sorted({*found.problems, *below(output.runs, records.problems), *unused}),
+        )
     )
     index = write_report(output.reports, "README", {"md": text})
     page = write_report(output.reports, "index", {"html": html_page(read_reports(output.reports))})
@@ -100,7 +97,9 @@ def report_index(
         for paths in pages.values():
             tell(paths)
     failures = [failure for one in drawn.values() for failure in one.failures]
-    return {name: texts(paths) for name, paths in pages.items()} | {"verdicts": total_counts(frames)}, failures
+    return {name: texts(paths) for name, paths in pages.items()} | {
+        "verdicts": total_counts([one.frame for one in inputs])
+    }, failures
 
 
 def _apart(folder: Path) -> dict[str, str]:

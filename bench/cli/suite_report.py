@@ -50,7 +50,7 @@ def report_suites(found: Sequence[Suite], chosen: Chosen, output: Output, failur
     Returns:
         The exit code.
     """
-    from bench.report.pages.table import title
+    from bench.report.pages.runs import title
 
     known = RunRecords(output.runs)
     printed = []
@@ -82,20 +82,27 @@ def _report_suite(
 ) -> "tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Path]]]":
     """Write the report of a suite's runs; returns a line a run, a line an entry, and the files."""
     from bench.report.figures.plots import seeds_picture, sweep_picture
-    from bench.report.frame import compares_seeds, runs_frame, seeds_frame
+    from bench.report.frame import compares_seeds, seeds_frame
+    from bench.report.inputs import SuiteInputs
     from bench.report.pages.curves import curves_pictures
-    from bench.report.pages.table import runs_markdown
+    from bench.report.pages.runs import suite_markdown
 
     records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
     evidence_files.keep(output.runs, output.reports, evidence_files.of_runs(records.values()))
     entries = tuple(e for e in suite.entries if e in chosen.entries or records[e.spec.run_id])
     shown = dataclasses.replace(suite, entries=entries)
-    corrupt = _corrupt(entries, known)
-    frame = runs_frame(entries, records, suite.sweep, chosen.seeds, corrupt)
+    inputs = SuiteInputs(
+        suite=shown,
+        records=records,
+        command=chosen.command,
+        seeds=chosen.seeds,
+        corrupt=_corrupt(entries, known),
+    )
+    frame = inputs.frame()
     by_entry = seeds_frame(frame, suite.sweep)
     curves = curves_pictures(_curves(shown, records, output.runs))
     contents: dict[str, str | bytes] = {
-        "md": runs_markdown(shown, records, chosen.command, chosen.seeds, has_curves=bool(curves), corrupt=corrupt),
+        "md": suite_markdown(inputs, has_curves=bool(curves)),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
     }
     if suite.sweep and by_entry["seeds"].any():

@@ -12,12 +12,10 @@ from bench.measure.collect import collect
 from bench.report import evidence_files
 from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
-from bench.spec.table import Edition, RecipeTable, Table
+from bench.spec.table import RecipeTable
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from bench.measure.collect import Collected
+    from bench.report.inputs import TableInputs
 
 
 def require_reports(output: Output) -> None:
@@ -43,17 +41,19 @@ def report_tables(selection: Selection, output: Output, failures: Sequence[str])
     Returns:
         The exit code.
     """
-    from bench.report.frame import evaluations_frame, table_frame
+    from bench.report.frame import evaluations_frame
+    from bench.report.inputs import table_inputs
 
     tables, edition = selection.tables, selection.edition
     known = RunRecords(output.runs)
     found = collect([row for table in tables for row in table.rows_in(edition)], known)
     found = evidence_files.settled_measurements(found, output.reports)
     evidence_files.keep(output.runs, output.reports, evidence_files.behind(found))
-    frames = [table_frame(table, edition, found.measurements, found.records, found.evaluations) for table in tables]
+    inputs = [table_inputs(table, edition, found) for table in tables]
     printed: list[dict[str, object]] = []
-    for table, frame in zip(tables, frames, strict=True):
-        paths = write_report(output.reports, f"table_{table.number}", _table_contents(table, edition, frame, found))
+    for one in inputs:
+        table, frame = one.table, one.frame
+        paths = write_report(output.reports, f"table_{table.number}", _table_contents(one))
         shown = frame[[row in selection.rows for row in table.rows_in(edition)]]
         evaluations = evaluations_frame(table, edition, found.evaluations)
         printed.append(
@@ -70,33 +70,29 @@ def report_tables(selection: Selection, output: Output, failures: Sequence[str])
             show_table(table, edition, frame, shown)
             tell(paths)
             if missing := int(frame["macs_g"].isna().sum()):
-                print(f"not measured in {output.runs}: {missing} of {len(frame)} rows, dashes in the report")
+                print(f"{missing} of {len(frame)} rows have no measurement in {output.runs} and show dashes")
     printed += [_report_recipes(recipe_table, output) for recipe_table in selection.recipe_tables]
     document: dict[str, object] = {"tables": printed}
     failures = list(failures)
     if selection.is_all:
-        pages, unmeasured = report_index(selection, frames, found, known, output)
+        pages, unmeasured = report_index(selection, inputs, known, output)
         document |= pages
         failures += unmeasured
     return finish(document if output.as_json else None, failures)
 
 
-def _table_contents(
-    table: Table, edition: Edition, frame: "pd.DataFrame", found: "Collected"
-) -> dict[str, str | bytes]:
+def _table_contents(inputs: "TableInputs") -> dict[str, str | bytes]:
     """A table's files by suffix."""
     from bench.report.pages.table import table_markdown
 
     contents: dict[str, str | bytes] = {
-        "md": table_markdown(
-            table, edition, frame, found.measurements, found.records, found.evaluations, found.problems
-        ),
-        "csv": frame.to_csv(index=False, lineterminator="\n"),
+        "md": table_markdown(inputs),
+        "csv": inputs.frame.to_csv(index=False, lineterminator="\n"),
     }
-    if table.has_picture:
+    if inputs.table.has_picture:
         from bench.report.figures.plots import table_picture
 
-        contents |= table_picture(table, edition, frame)
+        contents |= table_picture(inputs.table, inputs.edition, inputs.frame)
     return contents
 
 

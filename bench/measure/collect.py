@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.paper.released import RELEASED
@@ -25,19 +25,19 @@ from bench.spec.table import Row, networks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """All that tables are made of."""
+    """All results that tables are made of."""
 
-    measurements: dict[Network, Complexity]
-    records: dict[str, list[RunRecord]]
+    measurements: Mapping[Network, Complexity] = field(default_factory=dict)
+    records: Mapping[str, Sequence[RunRecord]] = field(default_factory=dict)
     """of every seed, by the id of the run that a row names"""
-    evaluations: dict[str, list[Evaluation]]
+    evaluations: Mapping[str, Sequence[Evaluation]] = field(default_factory=dict)
     """of released weights, by the id of the run that a row names"""
-    problems: list[str]
-    """a line on each file that is damaged and counts as none, by its path in the folder of runs"""
+    problems: Sequence[str] = ()
+    """a line on each corrupt file, which is not used, by its path in the folder of runs"""
 
 
 def collect(rows: Sequence[Row], records: RunRecords) -> Collected:
-    """What is known of the rows; says which files are damaged and count as none."""
+    """Read all results of the rows; names corrupt files on standard error and leaves them out."""
     found = {run.run_id: records.of(run) for run in runs_of(rows)}
     for spec in dict.fromkeys(spec for row in rows for spec in row.transfers):
         found[spec.run_id] += records.from_files(spec)

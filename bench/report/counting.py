@@ -4,7 +4,7 @@ import pandas as pd
 
 from bench.report.evidence import link, measurement_file
 from bench.report.frame import Measurements
-from bench.report.pages.table import measured_where, uncounted
+from bench.report.pages.measured import measured_where, uncounted
 from bench.report.text import DASH, pipe
 from bench.results.measurement import Complexity
 from bench.spec.run import Network

@@ -5,6 +5,7 @@ from collections.abc import Container, Mapping, Sequence
 import pandas as pd
 
 from bench.experiments.suites import Entry
+from bench.measure.collect import Collected
 from bench.report.evidence import evaluation_file, measurement_file, record_file
 from bench.report.verdict import verdict, worst
 from bench.results.evaluation import Evaluation
@@ -71,37 +72,27 @@ Records = Mapping[str, Sequence[RunRecord]]
 Evaluations = Mapping[str, Sequence[Evaluation]]
 """of released weights, by the id of the run that a row names"""
 
-NO_EVALUATIONS: Evaluations = {}
-
 Measurements = Mapping[Network, Complexity]
 
 
-def table_frame(
-    table: Table,
-    edition: Edition,
-    measurements: Measurements,
-    records: Records,
-    evaluations: Evaluations = NO_EVALUATIONS,
-) -> pd.DataFrame:
-    """One line a row of the table, published figures beside what was measured; missing is NA.
+def table_frame(table: Table, edition: Edition, found: Collected) -> pd.DataFrame:
+    """One line a row of the table, published numbers beside what was measured; missing is NA.
 
     Args:
         table: the paper's table.
-        edition: whose printed figures to show.
-        measurements: what is known; rows without one keep NA.
-        records: runs that fill accuracies; one that is unfinished, or that saw other than the complete data
-            set, fills none.
-        evaluations: of released weights; one of the whole validation set fills an accuracy that no run fills, and
-            then the row's source is "evaluated" unless a run fills another.
+        edition: whose printed numbers to show.
+        found: the results. A row without a measurement keeps NA. A run that is unfinished, or that saw other than the
+            complete data set, fills no accuracy. An evaluation of the whole validation set fills an accuracy that no
+            run fills, and then the row's source is "evaluated" unless a run fills another.
 
     Returns:
         A frame with ``COLUMNS``, indexed from 0 in the order of the rows that the edition prints.
     """
     lines = [
-        _line(row, edition, measurements.get(row.network))
-        | _evaluated(row, evaluations)
-        | (_accuracies(records.get(row.run.run_id, ())) if row.run else {})
-        | _fine_tuned(row, records, evaluations)
+        _line(row, edition, found.measurements.get(row.network))
+        | _evaluated(row, found.evaluations)
+        | (_accuracies(found.records.get(row.run.run_id, ())) if row.run else {})
+        | _fine_tuned(row, found)
         for row in table.rows_in(edition)
     ]
     frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype(COLUMNS)
@@ -269,27 +260,27 @@ def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:
     }
 
 
-def _fine_tuned(row: Row, records: Records, evaluations: Evaluations) -> dict[str, object]:
-    """Of each data set that the row's weights were fine-tuned on, as the paper does: the best epoch, over seeds."""
+def _fine_tuned(row: Row, found: Collected) -> dict[str, object]:
+    """Accuracies after fine-tuning on each data set, as in the paper: the best epoch, over seeds."""
     line: dict[str, object] = {}
     for spec in row.transfers:
-        found = _accuracies(that_start_whole(row, spec, records, evaluations))
-        if found:
-            line |= {row.cell(spec).trained(name): found[name] for name in _TRAINED}
+        accuracies = _accuracies(that_start_whole(row, spec, found))
+        if accuracies:
+            line |= {row.cell(spec).trained(name): accuracies[name] for name in _TRAINED}
             line |= {"source": "trained"}
     return line
 
 
-def that_start_whole(row: Row, spec: RunSpec, records: Records, evaluations: Evaluations) -> list[RunRecord]:
+def that_start_whole(row: Row, spec: RunSpec, found: Collected) -> list[RunRecord]:
     """The records of a row's fine-tuning that began with weights that may fill the row's own cell.
 
     Those are of a run that was trained to its end on the complete data set; where none was fine-tuned, those of the
     file whose evaluation fills the row's cell.
     """
     assert row.run
-    listed = records.get(spec.run_id, ())
-    parents = [parent.run_id for parent in records.get(row.run.run_id, ()) if parent.is_whole]
-    file = that_fills(row.run, evaluations)
+    listed = found.records.get(spec.run_id, ())
+    parents = [parent.run_id for parent in found.records.get(row.run.run_id, ()) if parent.is_whole]
+    file = that_fills(row.run, found.evaluations)
     return [record for record in listed if record.is_whole and record.spec.get("start_from") in parents] or [
         record for record in listed if file and record.spec.get("weights") == file.spec.sha256
     ]

@@ -429,7 +429,7 @@ def test_the_committed_reports_are_what_the_program_writes(measured_once):
     for path in written:
         committed = (ROOT / "reports" / path.name).read_text()
         if path.name == "README.md":  # which links what else lies in the folder
-            committed = committed.partition("\n\n## Beside the paper")[0]
+            committed = committed.partition("\n\n## Beyond the paper")[0]
         assert figures(committed) == figures(path.read_text()), f"run python run_all.py --all and commit {path.name}"
 
 

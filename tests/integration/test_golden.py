@@ -10,12 +10,12 @@ from bench.paper.claims import CLAIMS
 from bench.paper.editions import ICCV
 from bench.paper.ideas import IDEAS
 from bench.paper.released import RELEASED
-from bench.report.frame import table_frame
+from bench.report.inputs import table_inputs
 from bench.report.pages.claims import claims_frame, claims_markdown
 from bench.report.pages.ideas import ideas_frame, ideas_markdown
 from bench.report.pages.recipes import recipes_markdown
 from bench.report.pages.table import table_markdown
-from tests.conftest import ROOT, complexity
+from tests.conftest import ROOT, collected, complexity
 from tests.report.test_frame import evaluation, trained
 
 FOLDER = ROOT / "tests/golden"
@@ -72,18 +72,18 @@ PROBLEMS = [
 
 
 def pages():
-    frames = {}
+    made = {}
 
-    def frame(number, found):
-        if number not in frames:
-            frames[number] = table_frame(TABLES[number], ICCV, *found)
-        return frames[number]
+    def inputs(number, found):
+        if number not in made:
+            made[number] = table_inputs(TABLES[number], ICCV, collected(*found, PROBLEMS))
+        return made[number]
 
     def table(number):
-        return lambda found: table_markdown(TABLES[number], ICCV, frame(number, found), *found, PROBLEMS)
+        return lambda found: table_markdown(inputs(number, found))
 
     def every(found):
-        return {number: frame(number, found) for number in TABLES}
+        return {number: inputs(number, found).frame for number in TABLES}
 
     return {
         **{f"table_{number}": table(number) for number in TABLES},

@@ -15,7 +15,7 @@ from bench.report.pages.claims import claims_frame, claims_markdown, judge, stat
 from bench.report.pages.misprints import between_tables, printed_changes
 from bench.spec.claim import Claim, Comparison
 from bench.spec.table import Published
-from tests.conftest import complexity
+from tests.conftest import collected, complexity
 from tests.measure.test_feature_maps import feature_maps
 from tests.report.test_frame import evaluation, over_seeds
 
@@ -25,7 +25,7 @@ ROWS = {row.name: row.run for row in TABLES[3].rows}
 
 def frames(records=None, evaluations=None, measurements=None):
     return {
-        number: table_frame(table, ICCV, measurements or {}, records or {}, evaluations or {})
+        number: table_frame(table, ICCV, collected(measurements, records, evaluations))
         for number, table in TABLES.items()
     }
 

@@ -27,12 +27,12 @@ from bench.paper.editions import ICCV
 from bench.paper.released import RELEASED
 from bench.report import evidence_files
 from bench.report.counting import SHOWN
-from bench.report.frame import table_frame
+from bench.report.inputs import table_inputs
 from bench.results.codec import sealed, unsealed
 from bench.results.run_folder import RunRecords
 from bench.results.store import complexity_path, save_complexity, save_evaluation
 from bench.spec.table import STRUCTURE
-from tests.conftest import ROOT, complexity
+from tests.conftest import ROOT, collected, complexity
 from tests.report.test_frame import evaluation, over_seeds, trained
 
 NUMBER = re.compile(r"(?<![\w.-])[-+]?\d[\d,]*(?:\.\d+)?(?!\w)")
@@ -581,10 +581,10 @@ def test_a_corrupt_record_is_named_in_the_index(tmp_path, monkeypatch, capsys):
     damaged.write_text('{"status": ')
     tables, known = list(TABLES.values()), RunRecords(runs)
     found = collect([row for table in tables for row in table.rows_in(ICCV)], known)
-    frames = [table_frame(table, ICCV, {}, found.records) for table in tables]
+    inputs = [table_inputs(table, ICCV, collected(records=found.records, problems=found.problems)) for table in tables]
     monkeypatch.setattr(bench.cli.index_report, "FIGURES", {})  # what they need is not measured here
     every = Selection(tables=tuple(tables), recipe_tables=(), rows=(), edition=ICCV, is_all=True)
-    report_index(every, frames, found, known, Output(runs=runs, reports=reports, as_json=True))
+    report_index(every, inputs, known, Output(runs=runs, reports=reports, as_json=True))
     name = damaged.relative_to(runs).as_posix()
     assert f"run_all.py: not used: {damaged}: " in capsys.readouterr().err
     assert (reports / "README.md").read_text().count(f"\n- not used: `{name}: ") == 1

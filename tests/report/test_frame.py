@@ -12,6 +12,7 @@ from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
 from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
+from bench.report.inputs import table_inputs
 from bench.report.pages.table import table_markdown
 from bench.results.codec import sealed
 from bench.results.evaluation import Evaluation, EvaluationSpec
@@ -19,6 +20,7 @@ from bench.results.record import RunRecord
 from bench.results.run_folder import RunRecords
 from bench.spec.contents import DATASETS
 from bench.spec.run import Network, Weights
+from tests.conftest import collected
 
 PROMISED = (
     "model published_top1_pct top1_pct top1_std seeds published_params_m params_m trainable_params_m "
@@ -31,7 +33,7 @@ def test_columns_are_those_that_programs_were_promised():
 
 
 def test_a_measured_row(measurements):
-    frame = table_frame(TABLES[3], ICCV, measurements, {}).set_index("model")
+    frame = table_frame(TABLES[3], ICCV, collected(measurements)).set_index("model")
     row = frame.loc["ResNet50*"]
     assert row["published_macs_g"] == 4.3
     assert row["macs_g"] == 4.111512576
@@ -42,7 +44,7 @@ def test_a_measured_row(measurements):
 
 
 def test_what_is_missing_is_na_and_no_number(measurements):
-    frame = table_frame(TABLES[3], ICCV, measurements, {})
+    frame = table_frame(TABLES[3], ICCV, collected(measurements))
     assert len(frame) == 12
     assert frame[["top1_pct", "top1_std", "seeds"]].isna().all(axis=None)
     row = frame.set_index("model").loc["T2T-ViT_t-24"]  # nobody measured it
@@ -54,14 +56,14 @@ def test_what_is_missing_is_na_and_no_number(measurements):
 
 @pytest.mark.parametrize(("edition", "top1"), [(ICCV, 82.2), (ARXIV_V1, 81.4), (README, 82.4)])
 def test_the_edition_chooses_the_printed_figures(measurements, edition, top1):
-    frame = table_frame(TABLES[3], edition, measurements, {}).set_index("model")
+    frame = table_frame(TABLES[3], edition, collected(measurements)).set_index("model")
     assert frame.loc["T2T-ViT_t-19", "published_top1_pct"] == top1
     assert frame.loc["T2T-ViT_t-19", "edition"] == edition.name
 
 
 def test_an_unprinted_figure_has_no_verdict(measurements):
     known = {Network("t2t_vit_t_24"): measurements[Network("t2t_vit_24")]}
-    row = table_frame(TABLES[3], ARXIV_V1, known, {}).set_index("model").loc["T2T-ViT_t-24"]
+    row = table_frame(TABLES[3], ARXIV_V1, collected(known)).set_index("model").loc["T2T-ViT_t-24"]
     assert row.isna()["published_macs_g"]
     assert row.isna()["macs_verdict"]
     assert row.isna()["macs_difference_g"]
@@ -93,7 +95,7 @@ def trained(run_id, *, status="completed", complete=True):
 
 def accuracy(measurements, **kwargs):
     run_id = TABLES[3].rows[2].run.run_id
-    frame = table_frame(TABLES[3], ICCV, measurements, {run_id: [trained(run_id, **kwargs)]})
+    frame = table_frame(TABLES[3], ICCV, collected(measurements, {run_id: [trained(run_id, **kwargs)]}))
     return frame.set_index("model").loc["T2T-ViT-14"]
 
 
@@ -112,7 +114,7 @@ def test_fine_tuned_weights_fill_their_data_sets_cells(measurements):
     for parent, child in zip(parents, children, strict=True):
         child.spec = {"seed": 42, "start_from": parent.run_id}
     records = {row.run.run_id: parents, ten: children, hundred: [trained(hundred, complete=False)]}
-    frame = table_frame(TABLES[5], ICCV, measurements, records).set_index("model")
+    frame = table_frame(TABLES[5], ICCV, collected(measurements, records)).set_index("model")
     line = frame.loc["T2T-ViT-14"]
     assert line["source"] == "trained"
     assert (line["cifar10_pct"], line["cifar10_seeds"]) == (pytest.approx(98.2), 2)
@@ -121,11 +123,11 @@ def test_fine_tuned_weights_fill_their_data_sets_cells(measurements):
     assert line.isna()[["cifar100_pct", "cifar100_seeds"]].all()
     assert frame.loc["ViT-S/16"].isna()["cifar10_pct"]
     parents[0].data = {**parents[0].data, "complete": False}  # a part of ImageNet
-    frame = table_frame(TABLES[5], ICCV, measurements, records).set_index("model")
+    frame = table_frame(TABLES[5], ICCV, collected(measurements, records)).set_index("model")
     assert (frame.loc["T2T-ViT-14", "cifar10_pct"], frame.loc["T2T-ViT-14", "cifar10_seeds"]) == (98.4, 1)
-    text = table_markdown(TABLES[5], ICCV, frame.reset_index(), measurements, records)
+    text = table_markdown(table_inputs(TABLES[5], ICCV, collected(measurements, records)))
     assert f"T2T-ViT-14, cifar10 (`{ten}-0`) was fine-tuned from weights that fill no cell" in text
-    assert "5 accuracies after fine-tuning are not reproduced here" in text
+    assert "5 of the accuracies after fine-tuning have not been reproduced here" in text
 
 
 @pytest.mark.parametrize("kwargs", [{"status": "running"}, {"status": "failed"}, {"complete": False}])
@@ -163,7 +165,7 @@ def over_seeds(run_id, *top1, status="completed"):
 def test_seeds_give_mean_and_deviation_and_those_that_did_not_end_count_nowhere(measurements):
     run_id = TABLES[3].rows[2].run.run_id
     records = [*over_seeds(run_id, 81.0, 81.2, 81.7), *over_seeds(run_id, 99.0, status="running")]
-    row = table_frame(TABLES[3], ICCV, measurements, {run_id: records}).set_index("model").loc["T2T-ViT-14"]
+    row = table_frame(TABLES[3], ICCV, collected(measurements, {run_id: records})).set_index("model").loc["T2T-ViT-14"]
     assert row["top1_pct"] == pytest.approx(81.3)
     assert row["top1_std"] == pytest.approx((0.3**2 + 0.1**2 + 0.4**2) ** 0.5 / 2**0.5)  # of the sample
     assert row["seeds"] == 3
@@ -223,7 +225,7 @@ FOURTEEN = TABLES[3].rows[2].run
 
 
 def evaluated(measurements, *found, records=None, table=3):
-    frame = table_frame(TABLES[table], ICCV, measurements, records or {}, {FOURTEEN.run_id: found})
+    frame = table_frame(TABLES[table], ICCV, collected(measurements, records or {}, {FOURTEEN.run_id: found}))
     return frame.set_index("model").loc["T2T-ViT-14"]
 
 
@@ -258,8 +260,7 @@ def test_an_official_name_outranks_what_was_found_by_its_content(measurements):
     mine = evaluation(FOURTEEN, released, hits=0.78, found_by="content", evaluated_at="2026-02-01T00:00:00+00:00")
     row = evaluated(measurements, evaluation(FOURTEEN, released), mine)
     assert (row["top1_pct"], row["evaluated_found_by"]) == (81.5, "name")
-    frame = table_frame(TABLES[3], ICCV, measurements, {}, {FOURTEEN.run_id: [mine]})
-    text = table_markdown(TABLES[3], ICCV, frame, measurements, {}, {FOURTEEN.run_id: [mine]})
+    text = table_markdown(table_inputs(TABLES[3], ICCV, collected(measurements, {}, {FOURTEEN.run_id: [mine]})))
     assert "| 78.00 ± 0.19 (evaluated, found by content) |" in re.sub(" +", " ", text)
 
 
@@ -268,17 +269,19 @@ def test_what_was_trained_is_not_subtracted_from_what_was_released(measurements)
     base, changed = rows["T2T-ViT-14"], rows["T2T-ViT-SE"]
     released = {base.run_id: [evaluation(base, RELEASED[base])]}
     runs = {changed.run_id: [trained(changed.run_id)]}
-    frame = table_frame(TABLES[6], ICCV, measurements, runs, released).set_index("model")
+    frame = table_frame(TABLES[6], ICCV, collected(measurements, runs, released)).set_index("model")
     assert frame.loc["T2T-ViT-SE", "top1_pct"] == 81.46
     assert frame.isna().loc["T2T-ViT-SE", "change_pct"]
-    frame = table_frame(TABLES[6], ICCV, measurements, runs | {base.run_id: over_seeds(base.run_id, 81.0)}, released)
+    frame = table_frame(
+        TABLES[6], ICCV, collected(measurements, runs | {base.run_id: over_seeds(base.run_id, 81.0)}, released)
+    )
     assert frame.set_index("model").loc["T2T-ViT-SE", "change_pct"] == pytest.approx(0.46)
 
 
 def test_an_evaluation_on_cifar_fills_its_own_cells(measurements):
     run = TABLES[5].rows[1].transfers[0]
     found = {run.run_id: [evaluation(run, RELEASED[run], hits=0.983)]}
-    frame = table_frame(TABLES[5], ICCV, measurements, {}, found).set_index("model")
+    frame = table_frame(TABLES[5], ICCV, collected(measurements, {}, found)).set_index("model")
     row = frame.loc["T2T-ViT-14"]
     assert (row["cifar10_pct"], row["cifar10_evaluated_pct"], row["source"]) == (98.3, 98.3, "evaluated")
     assert row["cifar10_evaluated_se_pct"] == pytest.approx(0.12927, abs=1e-5)
@@ -322,13 +325,15 @@ def test_a_fine_tuned_file_fills_its_cell_once_it_is_known_what_it_reaches_on_im
     records = {ten.run_id: found[ten.run_id]}
 
     def line(records, *evaluations):
-        frame = table_frame(TABLES[5], ICCV, measurements, records, {row.run.run_id: evaluations})
-        text = table_markdown(TABLES[5], ICCV, frame, measurements, records, {row.run.run_id: evaluations})
+        frame = table_frame(TABLES[5], ICCV, collected(measurements, records, {row.run.run_id: evaluations}))
+        text = table_markdown(
+            table_inputs(TABLES[5], ICCV, collected(measurements, records, {row.run.run_id: evaluations}))
+        )
         return frame.set_index("model").loc["T2T-ViT-14"], text
 
     cells, text = line(records)
     assert cells.isna()["cifar10_pct"]
-    assert text.count("was fine-tuned from weights that fill no cell: it fills none. `evaluate` on the whole") == 3
+    assert text.count("was fine-tuned from weights that fill no cell, so it fills none either. Evaluating") == 3
     assert f"`sha256 {known.spec.sha256}`" in text
     cells, text = line(records, known)
     assert (cells["cifar10_pct"], cells["cifar10_seeds"]) == (81.46, 2)

@@ -1,17 +1,18 @@
-"""What is missing of the paper's figures, by table, with what it would cost."""
+"""The section on what is missing, by table, with what it would cost."""
 
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from bench.measure.cost import STATED_MACS_PER_S, Estimate, estimates
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.released import RELEASED
-from bench.report.frame import table_frame
+from bench.report.inputs import IndexInputs, table_inputs
 from bench.report.pages.missing import missing_markdown, untrained
-from tests.conftest import complexity
+from tests.conftest import collected, complexity
 from tests.report.test_frame import evaluation, over_seeds, trained
 
 ROWS = {row.name: row for number in (3, 5, 6) for row in TABLES[number].rows_in(ICCV)}
@@ -19,10 +20,23 @@ ROWS = {row.name: row for number in (3, 5, 6) for row in TABLES[number].rows_in(
 
 def section(numbers, measurements, records=None, evaluations=None, known=None):
     tables = [TABLES[number] for number in (numbers if isinstance(numbers, tuple) else (numbers,))]
-    frames = [table_frame(table, ICCV, measurements, records or {}, evaluations or {}) for table in tables]
-    left = [run for table, frame in zip(tables, frames, strict=True) for run in untrained(table, ICCV, frame)]
-    found = known if known is not None else estimates(left, measurements, [])
-    return left, missing_markdown(tables, ICCV, frames, measurements, found, features_tried=True)
+    found = collected(measurements, records, evaluations)
+    inputs = [table_inputs(table, ICCV, found) for table in tables]
+    left = [run for one in inputs for run in untrained(one)]
+    return left, missing_of(inputs, known if known is not None else estimates(left, measurements, []))
+
+
+def missing_of(inputs, known, *, features_tried=True):
+    """The section, after claim 11 was checked on feature maps of trained networks or before."""
+    claims = pd.DataFrame({"cell": ["dead_pct"], "ours": [5.0 if features_tried else pd.NA]})
+    rest = {"recipe_tables": (), "figures": {}, "apart": {}, "problems": ()}
+    return missing_markdown(IndexInputs(tables=inputs, claims=claims, estimates=known, **rest))
+
+
+def measured(number, found):
+    """A table with a measurement in every row."""
+    inputs = table_inputs(TABLES[number], ICCV, found)
+    return replace(inputs, frame=inputs.frame.assign(macs_g=1.0))
 
 
 def lines(text):
@@ -40,7 +54,7 @@ def test_what_was_trained_is_not_missing_and_what_was_released_still_is(measurem
     assert other in left  # evaluating is no training
     assert lines(text)[1][0] == "Table 3: params and MACs of 1 row"
     assert lines(text)[2][0] == "Table 3: 11 runs"
-    assert "released weights of 7 accuracies" in text  # of 9, without the one trained and the one evaluated
+    assert "released weights behind 7 accuracies" in text  # of 9, without the one trained and the one evaluated
 
 
 def test_hours_are_those_of_all_runs_together_or_a_dash(measurements):
@@ -64,7 +78,7 @@ def test_evaluating_costs_a_forward_pass(measurements):
 def test_evaluating_networks_that_are_not_measured_costs_nobody_knows_what(measurements):
     _, text = section(3, measurements)
     assert lines(text)[-1] == [
-        "released weights of 9 accuracies, evaluated",
+        "evaluation of the released weights behind 9 accuracies",
         "`python run_all.py evaluate WEIGHTS --all --data DIR`",
         "-",  # T2T-ViT_t-24 is not measured
     ]
@@ -74,7 +88,7 @@ def test_evaluating_one_network_costs_next_to_nothing(measurements):
     seen = [run for run in (row.run for row in TABLES[3].rows) if run in RELEASED]
     evaluations = {run.run_id: [evaluation(run, RELEASED[run])] for run in seen[1:]}
     _, text = section(3, measurements, evaluations=evaluations)
-    assert lines(text)[-1][0] == "released weights of 1 accuracy, evaluated"
+    assert lines(text)[-1][0] == "evaluation of the released weights behind 1 accuracy"
     assert lines(text)[-1][-1] == "<0.1"
 
 
@@ -92,18 +106,17 @@ def test_what_tables_share_is_missing_once():
         f"~{10 * count}" for count in of_each
     ]
     count = len(set(left))
-    assert by_what[f"all {count} runs, of which tables share some"] == f"~{10 * count}"
+    assert by_what[f"all {count} runs (tables share some)"] == f"~{10 * count}"
     released = sum(run in RELEASED for run in set(left))
     evaluating = released * 50_000 * 10**12 / STATED_MACS_PER_S / 3600
-    assert by_what[f"released weights of {released} accuracies, evaluated"] == f"~{evaluating:.1f}"
+    assert by_what[f"evaluation of the released weights behind {released} accuracies"] == f"~{evaluating:.1f}"
 
 
 def test_the_runs_of_a_table_alone_are_all_that_there_are(measurements):
-    frame = table_frame(TABLES[3], ICCV, measurements, {}, {}).assign(macs_g=1.0)
-    text = missing_markdown([TABLES[3]], ICCV, [frame], measurements, {}, features_tried=True)
+    text = missing_of([measured(3, collected(measurements))], {})
     assert [line[0] for line in lines(text)[1:]] == [
         "Table 3: 12 runs",
-        "released weights of 9 accuracies, evaluated",
+        "evaluation of the released weights behind 9 accuracies",
     ]
 
 
@@ -121,11 +134,11 @@ def test_fine_tunings_are_missing_until_they_start_from_what_counts(measurements
 
 def test_rows_without_a_recipe_are_named(measurements):
     _, text = section(6, measurements)
-    assert "No recipe is held for the printed top-1 of Inception v3." in text
+    assert "No recipe is known for the printed top-1 of Inception v3." in text
 
 
 def test_where_nothing_is_missing_it_says_so(measurements):
-    frame = table_frame(TABLES[1], ICCV, {}, {}).assign(macs_g=1.0)
-    assert "Nothing" in missing_markdown([TABLES[1]], ICCV, [frame], measurements, {}, features_tried=True)
-    left = missing_markdown([TABLES[1]], ICCV, [frame], measurements, {})
+    inputs = [measured(1, collected(measurements))]
+    assert "Nothing" in missing_of(inputs, {})
+    left = missing_of(inputs, {}, features_tried=False)
     assert lines(left)[1][1] == "`python run_all.py figure 2 --weights FILE FILE`"

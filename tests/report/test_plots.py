@@ -15,12 +15,12 @@ from bench.report.figures.plots import seeds_figure, sweep_figure, sweep_picture
 from bench.report.frame import runs_frame, seeds_frame, table_frame
 from bench.results.store import load_complexity
 from bench.spec.table import Published, Row, networks
-from tests.conftest import complexity
+from tests.conftest import collected, complexity
 from tests.report.test_frame import over_seeds
 
 
 def tradeoff(table, measurements, *evidence):
-    frame = table_frame(table, ICCV, measurements, *(evidence or ({},)))
+    frame = table_frame(table, ICCV, collected(measurements, *evidence))
     return tradeoff_figure(table.rows_in(ICCV), ICCV, frame, f"Table {table.number}: {table.title}")
 
 
@@ -151,7 +151,7 @@ def test_ours_lie_a_little_aside_of_what_was_published(measurements):
 
 
 def test_png_is_for_print_and_the_same_each_time(measurements):
-    frame = table_frame(TABLES[3], ICCV, measurements, {})
+    frame = table_frame(TABLES[3], ICCV, collected(measurements))
     pictures = table_picture(TABLES[3], ICCV, frame)
     assert pictures == table_picture(TABLES[3], ICCV, frame)
     height, width, _ = matplotlib.image.imread(io.BytesIO(pictures["png"])).shape

@@ -19,6 +19,7 @@ from bench.paper import TABLES
 from bench.paper.claims import CLAIMS
 from bench.paper.editions import ICCV
 from bench.report.frame import table_frame
+from bench.report.inputs import table_inputs
 from bench.report.pages.claims import claims_frame, claims_markdown
 from bench.report.study_frames import study_verdicts
 from bench.results.codec import sealed
@@ -26,6 +27,7 @@ from bench.results.predictions import packed, save_images
 from bench.results.record import Fingerprint
 from bench.results.run_folder import RunRecords
 from bench.results.spec_file import save_spec
+from tests.conftest import collected
 from tests.report.test_evidence import rows_of, tables_of
 from tests.report.test_frame import trained
 
@@ -126,12 +128,12 @@ def report(runs, reports):
     """The pages beside the tables, as ``--all`` writes them; returns what it says in JSON."""
     tables, known = list(TABLES.values()), RunRecords(runs)
     found = collect([row for table in tables for row in table.rows_in(ICCV)], known)
-    frames = [table_frame(table, ICCV, {}, found.records) for table in tables]
+    inputs = [table_inputs(table, ICCV, collected(records=found.records)) for table in tables]
     every = Selection(tables=tuple(tables), recipe_tables=(), rows=(), edition=ICCV, is_all=True)
     output = Output(runs=runs, reports=reports, as_json=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench.cli.index_report, "FIGURES", {})  # what they need is not measured here
-        return report_index(every, frames, found, known, output)[0]
+        return report_index(every, inputs, known, output)[0]
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +188,7 @@ def test_without_a_run_there_is_no_page(tmp_path):
 
 
 def claims_page(found):
-    frames = {number: table_frame(table, ICCV, {}, {}) for number, table in TABLES.items()}
+    frames = {number: table_frame(table, ICCV, collected()) for number, table in TABLES.items()}
     return claims_markdown(CLAIMS, ICCV, claims_frame(CLAIMS, frames, None, found))
 
 

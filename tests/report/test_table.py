@@ -7,19 +7,23 @@ import pytest
 
 from bench.experiments.suites import Entry, Suite
 from bench.paper import TABLES
+from bench.paper.claims import CLAIMS
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
 from bench.report.frame import table_frame
+from bench.report.inputs import IndexInputs, SuiteInputs, table_inputs
+from bench.report.pages.claims import claims_frame
 from bench.report.pages.index import index_markdown
-from bench.report.pages.table import comparison, runs_markdown, table_markdown
+from bench.report.pages.runs import suite_markdown
+from bench.report.pages.table import comparison, table_markdown
 from bench.report.text import DASH
 from bench.spec.run import Network
-from tests.conftest import complexity
+from tests.conftest import collected, complexity
 from tests.report.test_frame import evaluation, over_seeds, trained
 
 
 def report(edition, measurements):
-    return table_markdown(TABLES[3], edition, table_frame(TABLES[3], edition, measurements, {}), measurements, {})
+    return table_markdown(table_inputs(TABLES[3], edition, collected(measurements)))
 
 
 def cells(text, name):
@@ -38,7 +42,7 @@ def test_missing_figures_are_dashes(measurements):
 
 
 def test_rows_of_a_table_have_its_columns_though_nothing_is_printed_of_them(measurements):
-    frame = table_frame(TABLES[3], ICCV, measurements, {})
+    frame = table_frame(TABLES[3], ICCV, collected(measurements))
     alone = frame.iloc[[0]].assign(
         **{name: pd.NA for name in frame if name.startswith("published_")}, baseline=False, group=pd.NA
     )
@@ -50,9 +54,9 @@ def test_rows_of_a_table_have_its_columns_though_nothing_is_printed_of_them(meas
 def test_what_is_missing_comes_with_its_command(measurements):
     text = report(ICCV, measurements)
     missing = text.partition("| T2T-ViT_t-24")[2].partition("##")[0]  # directly under the table
-    assert "Params and MACs of T2T-ViT_t-24 are not measured" in missing
+    assert "Params and MACs of T2T-ViT_t-24 have not been measured" in missing
     assert "\npython run_all.py --table 3\n" in missing
-    assert "Top-1 of 12 of 12 rows" in missing
+    assert "Top-1 has not been reproduced by training for any of the 12 rows." in missing
     assert "\npython run_all.py --table 3 --run local --data DIR\n" in missing
 
 
@@ -94,15 +98,14 @@ def test_when_where_and_with_what(measurements, word):
 def test_trained_runs_show_all_accuracies_and_partial_data(measurements):
     whole, partial = TABLES[3].rows[2].run.run_id, TABLES[3].rows[0].run.run_id
     records = {whole: [trained(whole)], partial: [trained(partial, complete=False)]}
-    frame = table_frame(TABLES[3], ICCV, measurements, records)
-    text = table_markdown(TABLES[3], ICCV, frame, measurements, records)
+    text = table_markdown(table_inputs(TABLES[3], ICCV, collected(measurements, records)))
     assert cells(text, "T2T-ViT-14")[2] == "81.46 (n=1)"
     assert cells(text, "ResNet50")[2] == "-"
     section = text.partition("## Trained here")[2].partition("## ")[0]
     assert re.search(r"\| T2T-ViT-14 .*1,281,167 .*81\.46 .*81\.40 .*80\.90 .*80\.80 .*a GPU, bfloat16", section)
     assert "best epoch of the averaged weights" in section
     assert f"ResNet50 (`{partial}`) was trained on 5,000 images" in section
-    assert "Top-1 of 11 of 12 rows" in text
+    assert "Top-1 has not been reproduced by training for 11 of the 12 rows." in text
 
 
 def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measurements):
@@ -110,8 +113,7 @@ def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measureme
     whole = evaluation(runs["T2T-ViT-14"], RELEASED[runs["T2T-ViT-14"]])
     part = evaluation(runs["ResNet50"], RELEASED[runs["ResNet50"]], images=150, found_by="hub")
     found = {run.run_id: [one] for run, one in zip(runs.values(), (whole, part), strict=True)}
-    frame = table_frame(TABLES[3], ICCV, measurements, {}, found)
-    text = table_markdown(TABLES[3], ICCV, frame, measurements, {}, found)
+    text = table_markdown(table_inputs(TABLES[3], ICCV, collected(measurements, {}, found)))
     assert cells(text, "T2T-ViT-14")[2] == "81.50 ± 0.17 (evaluated)"
     assert cells(text, "ResNet50")[2] == "-"
     section = text.partition("## Evaluated here")[2].partition("## ")[0]
@@ -129,26 +131,34 @@ def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measureme
         "95.00",
         "224 px, crop 0.9, bicubic, float32",
     ]
-    assert "T2T-ViT-14, imagenet (`81.5_T2T_ViT_14.pth.tar`): printed 80.6 in the arXiv v1 edition." in section
-    assert "ResNet50, imagenet (`resnet50-0676ba61.pth`): fills no cell: 150 of 50,000 images." in section
-    assert "Top-1 of 12 of 12 rows is not reproduced here. Of 1 of them it is that of released weights" in text
-    assert "Weights were released of ResNet50, T2T-ViT_t-14, ResNet101" in text
+    assert "T2T-ViT-14, imagenet (`81.5_T2T_ViT_14.pth.tar`): printed as 80.6 in the arXiv v1 edition." in section
+    assert "ResNet50, imagenet (`resnet50-0676ba61.pth`): fills no cell: it covers 150 of 50,000 images." in section
+    assert "any of the 12 rows. For 1 of them, the table shows the accuracy of released weights instead." in text
+    assert "Released weights exist for ResNet50, T2T-ViT_t-14, ResNet101" in text
     assert "\npython run_all.py evaluate WEIGHTS --table 3 --data DIR\n" in text
 
     def index_of(apart):
-        parts = {"claims": "", "figures": {}, "missing": "", "problems": ["resnet50-224px.json: it was edited"]}
-        return index_markdown([TABLES[3]], [], ICCV, [frame], apart=apart, **parts)
+        parts = {
+            "recipe_tables": (),
+            "figures": {},
+            "estimates": {},
+            "problems": ["resnet50-224px.json: it was edited"],
+        }
+        frames = {number: table_frame(table, ICCV, collected()) for number, table in TABLES.items()}
+        inputs = table_inputs(TABLES[3], ICCV, collected(measurements, {}, found))
+        return index_markdown(IndexInputs(tables=[inputs], claims=claims_frame(CLAIMS, frames), apart=apart, **parts))
 
     index = index_of({})
     assert "\n- not used: `resnet50-224px.json: it was edited`" in index
-    assert "Of 12 printed accuracies 0 are reproduced by training here, and 1 are beside those of released" in index
-    assert "Beside the paper" not in index
+    assert (
+        "Of 12 printed accuracies, 0 have been reproduced by training here, and 1 only by evaluating released" in index
+    )
+    assert "Beyond the paper" not in index
     beside = index_of({"transfer.md": "Transfer"})
-    assert "## Beside the paper\n\n- [Transfer](transfer.md)\n" in beside
+    assert "## Beyond the paper\n\n- [Transfer](transfer.md)\n" in beside
     run_id = runs["T2T-ViT-14"].run_id
     records = {run_id: [trained(run_id)]}
-    frame = table_frame(TABLES[3], ICCV, measurements, records, found)
-    text = table_markdown(TABLES[3], ICCV, frame, measurements, records, found)
+    text = table_markdown(table_inputs(TABLES[3], ICCV, collected(measurements, records, found)))
     assert cells(text, "T2T-ViT-14")[2] == "81.46 (n=1)"
     assert "81.50 ± 0.17" in text
 
@@ -161,13 +171,13 @@ def test_several_seeds_stand_as_mean_and_deviation_above_their_runs(measurements
     spec = TABLES[3].rows[2].run
     entries = (Entry(row="T2T-ViT-14", spec=spec), Entry(row="ResNet50", spec=TABLES[3].rows[0].run))
     records = {spec.run_id: over_seeds(spec.run_id, 81.0, 81.2)}
-    text = runs_markdown(apart(entries), records, "")
+    text = suite_markdown(SuiteInputs(suite=apart(entries), records=records))
     above, _, below = text.partition("## Runs")
     assert re.search(r"\| T2T-ViT-14 +\| +2 \| +81\.10 ± 0\.14 \|", above)
     assert re.search(r"\| ResNet50 +\| +0 of 1 \| +- \|", above)
     assert below.count("| T2T-ViT-14") == 2
-    frame = table_frame(TABLES[3], ICCV, measurements, records)
-    assert cells(table_markdown(TABLES[3], ICCV, frame, measurements, records), "T2T-ViT-14")[2] == "81.10 ± 0.14 (n=2)"
+    table = table_markdown(table_inputs(TABLES[3], ICCV, collected(measurements, records)))
+    assert cells(table, "T2T-ViT-14")[2] == "81.10 ± 0.14 (n=2)"
 
 
 def test_of_many_seeds_ten_of_each_are_listed_and_the_mean_is_over_all():
@@ -175,12 +185,12 @@ def test_of_many_seeds_ten_of_each_are_listed_and_the_mean_is_over_all():
     entries = (Entry(row="T2T-ViT-14", spec=spec), Entry(row="ResNet50", spec=other))
     few = {other.run_id: over_seeds(other.run_id, *[79.0] * 10)}
     records = {spec.run_id: over_seeds(spec.run_id, *[80.0] * 10, 92.0, 92.0)} | few
-    above, _, below = runs_markdown(apart(entries), records, "").partition("## Runs")
+    above, _, below = suite_markdown(SuiteInputs(suite=apart(entries), records=records)).partition("## Runs")
     assert re.search(r"\| T2T-ViT-14 +\| +12 \| +82\.00 ± ", above)
     listed = re.findall(r"evidence/([^/)]+)/record\.json", below)
     assert listed == [f"{run.run_id}-{seed}" for run in (spec, other) for seed in range(10)]
-    assert "And 2 more: 10 seeds of each are listed, with their records in `evidence/`." in below
-    assert " more: " not in runs_markdown(apart(entries), few, "")
+    assert "2 more: only 10 seeds of each are listed, with their records in `evidence/`." in below
+    assert " more: " not in suite_markdown(SuiteInputs(suite=apart(entries), records=few))
 
 
 def test_a_sweep_shows_its_fields_and_its_picture():
@@ -188,11 +198,13 @@ def test_a_sweep_shows_its_fields_and_its_picture():
     entries = tuple(
         Entry(row="T2T-ViT-14", spec=s, swept=(lr,)) for s, lr in ((spec, 5e-4), (TABLES[3].rows[0].run, 1e-3))
     )
-    text = runs_markdown(apart(entries, name="sweep", sweep=("lr",)), {spec.run_id: over_seeds("a", 80.0)}, "")
+    text = suite_markdown(
+        SuiteInputs(suite=apart(entries, name="sweep", sweep=("lr",)), records={spec.run_id: over_seeds("a", 80.0)})
+    )
     assert "![Top-1 accuracy over lr](sweep.png)" in text
     assert re.search(r"\| T2T-ViT-14 +\| +0\.0005 \| +1 \| +80\.00 \|", text)
     assert re.search(r"\| T2T-ViT-14 +\| +0\.001 \| +0 of 1 \| +- \|", text)
-    nothing = runs_markdown(apart(entries, name="sweep", sweep=("lr",)), {}, "")
+    nothing = suite_markdown(SuiteInputs(suite=apart(entries, name="sweep", sweep=("lr",)), records={}))
     assert "sweep.png" not in nothing
 
 
@@ -201,10 +213,12 @@ def test_runs_apart_say_so(measurements):
     suite = apart((Entry(row="T2T-ViT-14", spec=spec), Entry(row="ResNet50", spec=TABLES[3].rows[0].run)))
     failed = trained(spec.run_id, status="diverged")
     failed.error = "loss is nan in epoch 3, step 4"
-    text = runs_markdown(suite, {spec.run_id: [failed]}, "python run_all.py --budget pilot")
+    text = suite_markdown(
+        SuiteInputs(suite=suite, records={spec.run_id: [failed]}, command="python run_all.py --budget pilot")
+    )
     assert re.search(r"\| T2T-ViT-14 +\| +42 \| diverged, epoch 310 of 310", text)
     assert re.search(r"\| ResNet50 +\| +42 \| not begun +\| +- \|", text)
     assert "- T2T-ViT-14: loss is nan in epoch 3, step 4" in text
     assert "```\npython run_all.py --budget pilot\n```" in text
     assert "torch 2.0" in text
-    assert "Standard error of an accuracy on 50,000 images: up to 0.2 points" in text
+    assert "The standard error of an accuracy on 50,000 images is at most 0.2 points" in text

@@ -129,7 +129,7 @@ def test_files_of_all_kinds_end_as_they_should(command, seven, imagenet, tmp_pat
     assert "fills no cell: pos_embed resized to 384 px, so it is not what was released" in text
     text = (tmp_path / "reports" / "table_4.md").read_text().partition("## Evaluated here")[2]
     assert f"fills no cell: {images} of 50,000 images" in text
-    assert "found by its content, not by its name; taken for 75.2_T2T_ViT_10.pth.tar" in text
+    assert "recognized as 75.2_T2T_ViT_10.pth.tar by its content, not by its name" in text
 
     kept = {path: path.read_bytes() for path in evaluations_folder(tmp_path / "runs").iterdir()}
     again, _ = command(weights, imagenet, *chosen)

@@ -91,10 +91,7 @@ def _figure_1(asked: FigureRequest, frames: Frames | None) -> Drawn:
         found = collect(rows, RunRecords(asked.output.runs))
         found = evidence_files.settled_measurements(found, asked.output.reports)
         files = evidence_files.behind(found)
-        frames = {
-            number: table_frame(TABLES[number], asked.edition, found.measurements, found.records, found.evaluations)
-            for number in TABLES_SHOWN
-        }
+        frames = {number: table_frame(TABLES[number], asked.edition, found) for number in TABLES_SHOWN}
     return Drawn(contents=figure_1_files(asked.edition, frames), evidence=files, failures=failures)
 
 

@@ -1,84 +1,67 @@
 """The index of the reports: every table with what was measured, how well it agrees, and what is missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.paper.claims import CLAIMS
 from bench.report.evidence import FOLDER, LISTED_SEEDS, link
-from bench.report.pages.table import VERDICT_MEANINGS, verdict_counts
+from bench.report.inputs import IndexInputs, TableInputs
+from bench.report.pages.claims import claims_overview
+from bench.report.pages.missing import missing_markdown
+from bench.report.pages.table import VERDICT_MEANINGS, counts_in_words, verdict_counts
 from bench.report.text import escape, pipe, unused
 from bench.report.verdict import VERDICTS
-from bench.spec.table import ACCURACY_CELLS, Edition, RecipeTable, Table
+from bench.spec.table import ACCURACY_CELLS
 
 
-def index_markdown(
-    tables: Sequence[Table],
-    recipe_tables: Sequence[RecipeTable],
-    edition: Edition,
-    frames: Sequence[pd.DataFrame],
-    claims: str,
-    figures: Mapping[int, str],
-    missing: str,
-    apart: Mapping[str, str],
-    problems: Sequence[str],
-) -> str:
-    """The index.
-
-    Args:
-        tables: of networks.
-        recipe_tables: those of settings.
-        edition: whose printed figures the frames show.
-        frames: from ``table_frame``, one a table.
-        claims: from ``claims_overview``.
-        figures: titles, by number.
-        missing: from ``missing_markdown``.
-        apart: titles of reports that fill none of the paper's cells, by file.
-        problems: a line on each file of evidence that is not used.
-    """
-    lines = [_line(table, frame) for table, frame in zip(tables, frames, strict=True)]
+def index_markdown(inputs: IndexInputs) -> str:
+    """Write the index."""
+    edition, frames = inputs.edition, [one.frame for one in inputs.tables]
+    lines = [_line(one) for one in inputs.tables]
     total = pd.DataFrame(lines).iloc[:, 1:].sum()
     verdicts = total_counts(frames)
-    counts = ", ".join(f"{count} {name}" for name, count in verdicts.items())
     shown = pd.DataFrame([*lines, {"Table": "all", **total}]).astype(str)
     networks = len(set().union(*(set(zip(f["network"], f["img_size"], strict=True)) for f in frames)))
-    beside = [f"- {link(escape(title), file)}" for file, title in apart.items()]
+    beside = [f"- {link(escape(title), file)}" for file, title in inputs.apart.items()]
     sections = [
         "# Reports",
-        f"What this suite found on the tables of the T2T-ViT paper, {edition.name} edition ({edition.citation}). "
-        "Written by `python run_all.py --all`; a dash is a figure that nobody has measured here.",
-        f"Of {sum(verdicts.values())} cells of params and MACs that were measured: {counts}. Tables share networks: "
-        f"the {total['rows']} rows are of {networks} networks. Of {total['printed accuracies']} printed accuracies "
-        f"{total['trained here']} are reproduced by training here, and {total['evaluated']} are beside those of "
-        "released weights, evaluated here.",
+        f"Results for the tables of the T2T-ViT paper, {edition.name} edition ({edition.citation}), written by `python "
+        "run_all.py --all`. A dash means that there is no result here yet.",
+        f"Of {sum(verdicts.values())} params and MACs measured here, {counts_in_words(verdicts)}. (The {total['rows']} "
+        f"rows of the tables show {networks} different networks.) Of {total['printed accuracies']} printed accuracies, "
+        f"{total['trained here']} have been reproduced by training here, and {total['evaluated']} only by evaluating "
+        "released weights.",
         "![Figure 1: top-1 on ImageNet against MACs and params](figure_1.png)",
         "## Claims",
-        claims,
-        "[The claims](claims.md), each with the comparisons that it stands on, their numbers and errors; "
-        "[the designs](ideas.md) of Tables 6 and 7 against their baselines.",
+        claims_overview(CLAIMS, inputs.claims),
+        "[The page on the claims](claims.md) shows the comparisons behind each verdict, with their numbers and errors. "
+        "[Another page](ideas.md) compares the designs of Tables 6 and 7 with their baselines.",
         "## Tables",
         pipe(shown, text=("Table",)),
         f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions.",
         "## Figures",
-        "\n".join(f"- [Figure {number}](figure_{number}.md): {title}" for number, title in figures.items()),
-        missing,
-        _evidence(problems),
-        *_reasons(tables, frames),
-        "## Settings\n\nRead off the recipes, with the source of every value:\n\n"
-        + "\n".join(f"- [Table {s.number}](table_{s.number}.md): {s.title}" for s in recipe_tables),
-        *(["## Beside the paper\n\n" + "\n".join(beside)] if beside else []),
+        "\n".join(f"- [Figure {number}](figure_{number}.md): {title}" for number, title in inputs.figures.items()),
+        missing_markdown(inputs),
+        _evidence(inputs.problems),
+        *_reasons(inputs.tables),
+        "## Settings",
+        "Read from the recipes, with the source of every value:",
+        "\n".join(f"- [Table {s.number}](table_{s.number}.md): {s.title}" for s in inputs.recipe_tables),
+        *(["## Beyond the paper", "\n".join(beside)] if beside else []),
     ]
     return "\n\n".join(sections) + "\n"
 
 
 def _evidence(problems: Sequence[str]) -> str:
-    """How to get from a number to what it was made of, and what was not used."""
+    """The way from a number to the file behind it, and the files that are not used."""
     text = (
-        f"What was measured, trained or evaluated lies in `{FOLDER}/`, a copy of what these reports were made of: "
-        f"`python run_all.py --all --runs reports/{FOLDER}` makes them from it again (of a run's seeds at most "
-        f"{LISTED_SEEDS} are copied). Each page links a row's measurement, runs and evaluations, with machine, "
-        "versions and day, and its CSV names their files. They carry a checksum of themselves: a file that "
-        "does not fit its checksum counts as none, and is listed here. "
-        "What the paper prints is held in `bench/paper/`, by table and edition."
+        f"`{FOLDER}/` holds a copy of everything that was measured, trained or evaluated for these reports (at most "
+        f"{LISTED_SEEDS} seeds of a run); `python run_all.py --all --runs reports/{FOLDER}` writes them again from it. "
+        "Each page links to the measurement, the runs and the evaluations behind a row, with machine, versions and "
+        "date, and its CSV names their files. Each file carries a checksum of itself; one that does not match its "
+        "checksum is not used, and is listed here. The paper's printed numbers are in `bench/paper/`, by table and "
+        "edition."
     )
     return "\n\n".join(["## Evidence", text, *unused(problems)])
 
@@ -89,29 +72,30 @@ def total_counts(frames: Sequence[pd.DataFrame]) -> dict[str, int]:
     return {name: sum(count[name] for count in counts) for name in VERDICTS}
 
 
-def _reasons(tables: Sequence[Table], frames: Sequence[pd.DataFrame]) -> list[str]:
-    """Each reason that is held for a cell that differs, with its cells."""
+def _reasons(tables: Sequence[TableInputs]) -> list[str]:
+    """The known reasons for cells that differ, the most frequent first, with their cells."""
     cells: dict[str, list[str]] = {}
-    for table, frame in zip(tables, frames, strict=True):
-        for line in frame.to_dict("records"):
+    for one in tables:
+        for line in one.frame.to_dict("records"):
             for cell, label in (("params", "params"), ("macs", "MACs")):
                 if line[f"{cell}_verdict"] == "differs":
-                    where = f"{table.number} {escape(line['model'])} ({label})"
+                    where = f"{one.table.number} {escape(line['model'])} ({label})"
                     cells.setdefault(line[f"{cell}_reason"], []).append(where)
     if not cells:
         return []
     most_first = sorted(cells.items(), key=lambda item: -len(item[1]))
     shown = pd.DataFrame(
         {
-            "Reason held": [escape(reason) for reason, _ in most_first],
+            "Reason": [escape(reason) for reason, _ in most_first],
             "cells": [str(len(where)) for _, where in most_first],
             "Table, row and cell": [", ".join(where) for _, where in most_first],
         }
     )
-    return ["## Why cells differ", pipe(shown, text=("Reason held", "Table, row and cell"))]
+    return ["## Why cells differ", pipe(shown, text=("Reason", "Table, row and cell"))]
 
 
-def _line(table: Table, frame: pd.DataFrame) -> dict[str, object]:
+def _line(inputs: TableInputs) -> dict[str, object]:
+    table, frame = inputs.table, inputs.frame
     return {
         "Table": f"[{table.number}](table_{table.number}.md): {table.title}",
         "rows": len(frame),
@@ -123,7 +107,7 @@ def _line(table: Table, frame: pd.DataFrame) -> dict[str, object]:
 
 
 def _filled(frame: pd.DataFrame) -> dict[str, int]:
-    """How many printed accuracies stand beside one of training, and how many beside one of released weights."""
+    """How many printed accuracies have one from training beside them, and how many one of released weights."""
     counts = {"trained here": 0, "evaluated": 0}
     for cell in ACCURACY_CELLS:
         found = frame[frame[f"published_{cell.accuracy}"].notna() & frame[cell.accuracy].notna()]

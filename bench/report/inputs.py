@@ -1,0 +1,72 @@
+"""What pages are made of: one object for each page, so that no function takes its parts one by one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from bench.experiments.suites import Suite
+from bench.measure.collect import Collected
+from bench.measure.cost import Estimate
+from bench.report.frame import Records, runs_frame, table_frame
+from bench.spec.table import Edition, RecipeTable, Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableInputs:
+    """A table of the paper with the results collected for its rows."""
+
+    table: Table
+    edition: Edition
+    """whose printed numbers are shown"""
+    found: Collected
+    """for the rows of this table, and perhaps of others"""
+    frame: pd.DataFrame
+    """from ``table_frame``"""
+
+
+def table_inputs(table: Table, edition: Edition, found: Collected) -> TableInputs:
+    """Join a table's rows with the results collected for them."""
+    return TableInputs(table=table, edition=edition, found=found, frame=table_frame(table, edition, found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexInputs:
+    """All tables with their results, and the pages beside them."""
+
+    tables: Sequence[TableInputs]
+    """all of one edition"""
+    recipe_tables: Sequence[RecipeTable]
+    claims: pd.DataFrame
+    """from ``claims_frame``"""
+    figures: Mapping[int, str]
+    """titles, by number"""
+    estimates: Mapping[str, Estimate | None]
+    """of the runs that are ``untrained``, by run id"""
+    apart: Mapping[str, str]
+    """titles of reports that fill none of the paper's cells, by file"""
+    problems: Sequence[str]
+    """a line on each file that is not used"""
+
+    @property
+    def edition(self) -> Edition:
+        """The edition whose printed numbers are shown."""
+        return self.tables[0].edition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteInputs:
+    """A suite of runs that fill no cell of the paper, with their records."""
+
+    suite: Suite
+    records: Records
+    command: str = ""
+    """trains the runs that are missing"""
+    seeds: tuple[int, ...] = ()
+    """seeds that were requested"""
+    corrupt: Mapping[str, str] = field(default_factory=dict)
+    """a line on each corrupt record of these runs, which is not used, by run id"""
+
+    def frame(self) -> pd.DataFrame:
+        """The suite's ``runs_frame``."""
+        return runs_frame(self.suite.entries, self.records, self.suite.sweep, self.seeds, self.corrupt)

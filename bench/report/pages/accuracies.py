@@ -1,0 +1,114 @@
+"""The sections of a table's page on our accuracies: networks trained here, and released weights evaluated here."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.experiments.suites import Entry
+from bench.report.evidence import LISTED_SEEDS, link
+from bench.report.frame import evaluations_frame, runs_frame, that_start_whole
+from bench.report.inputs import TableInputs
+from bench.report.pages.runs import PROTOCOLS, list_of_runs
+from bench.report.text import DASH, escape, percent, pipe_rows, printed
+from bench.results.record import RunRecord
+
+_SHOWN = (
+    " The table shows *best EMA*, as mean and sample standard deviation over the n seeds that were completed on the "
+    "whole data set."
+)
+
+
+def trained(inputs: TableInputs) -> list[str]:
+    """The runs behind our accuracies, and why some fill no cell."""
+    records = inputs.found.records
+    entries = [
+        Entry(row=row.name if spec is row.run else f"{row.name}, {spec.dataset}", spec=spec)
+        for row in inputs.table.rows
+        for spec in row.runs
+        if records.get(spec.run_id)
+    ]
+    if not entries:
+        return []
+    partial = [
+        f"{escape(entry.row)} (`{record.run_id}`) {why}, so it fills no cell."
+        for entry in entries
+        for record in records[entry.spec.run_id][:LISTED_SEEDS]
+        if (why := _why_not_whole(record))
+    ]
+    frame = runs_frame(entries, records)
+    return ["\n\n".join(["## Trained here", *list_of_runs(frame), PROTOCOLS + _SHOWN, *partial, *_unfounded(inputs)])]
+
+
+def _why_not_whole(record: RunRecord) -> str:
+    """Why a completed run's accuracy is not the row's; empty if it is."""
+    if record.status != "completed" or record.is_whole:
+        return ""
+    return f"was trained on {record.data.get('train_images'):,} images, not on the complete data set"
+
+
+def _unfounded(inputs: TableInputs) -> list[str]:
+    """A line on each completed fine-tuning whose starting weights fill no cell."""
+    found = inputs.found
+    lines = []
+    for row in inputs.table.rows:
+        for spec in row.transfers:
+            whole = {record.run_id for record in that_start_whole(row, spec, found)}
+            for record in found.records.get(spec.run_id, ())[:LISTED_SEEDS]:
+                if record.is_whole and record.run_id not in whole:
+                    remedy = " Evaluating them on all of ImageNet with `evaluate` may change that."
+                    lines.append(
+                        f"{escape(row.name)}, {spec.dataset} (`{record.run_id}`) was fine-tuned from weights that fill "
+                        f"no cell, so it fills none either.{remedy if 'weights' in record.spec else ''}"
+                    )
+    return lines
+
+
+EVALUATED = (
+    "These are released weights: they were evaluated here, not trained here. ± is the binomial standard error over the "
+    "validation images. If the same network was also trained here, its own accuracy fills the cell instead."
+)
+
+
+def evaluated(inputs: TableInputs) -> list[str]:
+    """The evaluations of released weights, and why some fill no cell."""
+    frame = evaluations_frame(inputs.table, inputs.edition, inputs.found.evaluations)
+    if frame.empty:
+        return []
+    lines = frame.to_dict("records")
+    shown = pd.DataFrame(
+        {
+            "Model": frame["model"],
+            "data set": frame["dataset"],
+            "file": [link(f"`{line['file']}`", line["evidence"]) for line in lines],
+            "sha256": [f"`{line['sha256'][:12]}`" for line in lines],
+            "key": [DASH if pd.isna(key) else f"`{key}`" for key in frame["key"]],
+            "images": [f"{line['images']:,} of {line['expected_images']:,}" for line in lines],
+            "top-1 %": [f"{line['top1_pct']:.2f} ± {line['se_pct']:.2f}" for line in lines],
+            "printed": frame["published_top1_pct"].map(printed),
+            "difference": [DASH if pd.isna(d) else f"{d:+z.2f}" for d in frame["difference_pct"]],
+            "top-5 %": frame["top5_pct"].map(percent),
+            "protocol": [
+                f"{line['img_size']} px, crop {line['crop_pct']:g}, {line['eval_interpolation']}, {line['precision']}"
+                for line in lines
+            ],
+        }
+    )
+    notes = [
+        f"{escape(line['model'])}, {line['dataset']} (`{line['file']}`): {note}."
+        for line in lines
+        for note in _notes(line)
+    ]
+    return ["\n\n".join(["## Evaluated here", pipe_rows(shown), EVALUATED, *notes])]
+
+
+def _notes(line: Mapping[Any, Any]) -> Iterator[str]:
+    if line["found_by"] == "content":
+        yield f"recognized as {line['released']} by its content, not by its name"
+    if not pd.isna(line["published_elsewhere"]):
+        yield f"printed as {line['published_elsewhere']}"
+    if not pd.isna(line["resized"]):
+        yield f"fills no cell: {line['resized']} resized to {line['img_size']} px, unlike the weights as released"
+    if line["images"] < line["expected_images"]:
+        failed = f"; {line['unreadable']} failed to load" if line["unreadable"] else ""
+        yield f"fills no cell: it covers {line['images']:,} of {line['expected_images']:,} images{failed}"
