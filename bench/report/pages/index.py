@@ -30,8 +30,8 @@ def index_markdown(inputs: IndexInputs) -> str:
         "run_all.py --all`. A dash means that there is no result here yet.",
         f"Of {sum(verdicts.values())} params and MACs measured here, {counts_in_words(verdicts)}. (The {total['rows']} "
         f"rows of the tables show {networks} different networks.) Of {total['printed accuracies']} printed accuracies, "
-        f"{total['trained here']} have been reproduced by training here, and {total['evaluated']} only by evaluating "
-        "released weights.",
+        f"{total['trained here']} can be compared with networks trained here, and a further {total['evaluated']} with "
+        "released weights evaluated here.",
         "![Figure 1: top-1 on ImageNet against MACs and params](figure_1.png)",
         "## Claims",
         claims_overview(CLAIMS, inputs.claims),

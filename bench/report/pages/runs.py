@@ -13,7 +13,8 @@ from bench.report.text import DASH, escape, mean_and_std, percent, pipe_rows, un
 
 PROTOCOLS = (
     "*Best EMA* is the paper's protocol: the best epoch of the averaged weights, chosen on the validation set itself. "
-    "*Last* is the final epoch, which nobody chose. For a recipe without averaging, *best EMA* shows the raw weights."
+    "*Last* is the final epoch, which involves no choice. For a recipe without averaging, *best EMA* shows the raw "
+    "weights."
 )
 
 HELD_OUT = (
