@@ -5,6 +5,7 @@
 
 import contextlib
 import dataclasses
+import faulthandler
 import json
 import os
 import signal
@@ -31,6 +32,7 @@ from bench.results.run_folder import (
     now,
     own,
     recovered_record,
+    was_saved,
 )
 from bench.results.spec_file import load_spec, save_spec
 from bench.spec.errors import RequestError
@@ -71,6 +73,7 @@ def execute(folder: Path, resources: Mapping[str, Any], environment: Mapping[str
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    faulthandler.enable()  # a crash in a library of C is a line of the log
     from bench.training.signals import Stop
 
     on_slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
@@ -215,7 +218,7 @@ def attempt(folder: Path, resources: Resources, stop: "Stop") -> None:
                 trainer.Training(spec, resources, here, None, None, None, _Nothing(), stop).train()
             return
         weights = None
-        if not (folder / "saved").exists():  # without what it starts from the run has not even begun
+        if not was_saved(folder):  # without what it starts from the run has not even begun
             if spec.start_from:
                 weights = final_checkpoint(folder.parent / spec.start_from.run_id)
             elif spec.weights:
@@ -315,6 +318,7 @@ def _job(runs: Path) -> dict[str, object]:
 if __name__ == "__main__":
     from bench.training.signals import Stop
 
+    faulthandler.enable()
     try:
         with Stop().listening() as stop:
             attempt(Path(sys.argv[1]), Resources(**json.loads(sys.argv[2])), stop)

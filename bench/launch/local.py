@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import shutil
 import signal
 import sys
 import time
@@ -16,7 +17,9 @@ import submitit
 from bench.entry import Job
 from bench.launch.job import prepare
 from bench.launch.live import LiveView
+from bench.launch.log import cause_of_death, oom_kills
 from bench.launch.planner import Action, Decision
+from bench.results.files import MACHINE, process_runs
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
 
@@ -42,6 +45,7 @@ class LocalQueue:
     """by run id, with its share"""
     _shares: list[dict[str, str | None]] = dataclasses.field(init=False)
     """that nobody uses"""
+    _oom_kills: int = dataclasses.field(default_factory=oom_kills, init=False)
     _refusal: str = dataclasses.field(default="", init=False)
     _stopping: float = dataclasses.field(default=0.0, init=False)
     """when the runs were last asked to stop; 0 if they were not"""
@@ -56,7 +60,7 @@ class LocalQueue:
         from bench.training.signals import Stop
 
         # submitit starts what it is given at once, so it is given no more than may run; and its two minutes are short.
-        executor = submitit.LocalExecutor(self.runs / "jobs" / f"local-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}")
+        executor = submitit.LocalExecutor(_folder_of_logs(self.runs / "jobs"))
         executor.update_parameters(timeout_min=60 * 24 * 365)
         self._waiting, self._active, self._shares = list(self.todo), {}, shares(self.max_parallel)
         with (
@@ -137,24 +141,46 @@ class LocalQueue:
             del self._active[run_id]
             self._shares.append(share)
             self.ended(run_id)
-            code, line = _ending(run_id, job, stopping=bool(self._stopping))
+            code, line = self._ending(run_id, job)
             if code == 2:
                 self._refusal = self._refusal or line
             elif code and not (self._stopping and code == 130):
                 self.failures.append(line)
 
+    def _ending(self, run_id: str, job: "submitit.Job[Any]") -> tuple[int, str]:
+        """What ``Job`` returned, or why it did not."""
+        if not job.paths.result_pickle.exists():
+            if self._stopping:  # before it listened to signals, and so before it had begun
+                return 130, ""
+            cause = self._cause(job.paths.stderr)
+            return 1, f"{run_id}: {cause}; the same command resumes it (log: {job.paths.stderr})"
+        try:
+            code, line = job.result()
+        except Exception as error:  # before our code ran: an environment that cannot be imported, say
+            return 1, f"{run_id}: {str(error).strip().splitlines()[-1]} (log: {job.paths.stderr})"
+        return code, line
 
-def _ending(run_id: str, job: "submitit.Job[Any]", *, stopping: bool) -> tuple[int, str]:
-    """What ``Job`` returned, or why it did not."""
-    if not job.paths.result_pickle.exists():
-        if stopping:  # before it listened to signals, and so before it had begun
-            return 130, ""
-        return 1, f"{run_id}: its process was killed; the same command resumes it (log: {job.paths.stderr})"
-    try:
-        code, line = job.result()
-    except Exception as error:  # before our code ran: an environment that cannot be imported, say
-        return 1, f"{run_id}: {str(error).strip().splitlines()[-1]} (log: {job.paths.stderr})"
-    return code, line
+    def _cause(self, log: Path) -> str:
+        before, self._oom_kills = self._oom_kills, oom_kills()
+        if cause := cause_of_death(log):
+            return f"its process died: {cause}"
+        if self._oom_kills > before:
+            return "its process was killed by the kernel, since memory ran out"
+        return "its process was killed"
+
+
+KEPT_COMMANDS = 20
+"""whose logs stay when another command trains on this machine"""
+
+
+def _folder_of_logs(jobs: Path) -> Path:
+    """A folder for what submitit writes of this command; the oldest ones of commands that are over are removed."""
+    found = sorted(jobs.glob("local-*-*"), reverse=True)
+    for old in found[KEPT_COMMANDS - 1 :]:
+        machine, _, pid = old.name.rpartition("-")
+        if machine.endswith(f"-{MACHINE}") and not (pid.isdecimal() and process_runs(int(pid))):
+            shutil.rmtree(old, ignore_errors=True)
+    return jobs / f"local-{datetime.now():%Y%m%d-%H%M%S}-{MACHINE}-{os.getpid()}"
 
 
 def shares(count: int) -> list[dict[str, str | None]]:

@@ -72,7 +72,7 @@ def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
     if known.problem and not known.is_recoverable:
         return decision(Action.BLOCKED, known.problem)
     if state is State.COMPLETED:
-        return decision(Action.SKIP, "completed")
+        return decision(Action.SKIP, f"completed, but {known.lost_file}" if known.lost_file else "completed")
     if known.job_state == "COMPLETING":
         return decision(Action.BLOCKED, f"job {known.job} is ending; give the command again in a minute")
     if known.job_alive:

@@ -9,7 +9,7 @@ from bench.launch.slurm.queue import Queue
 from bench.launch.slurm.submissions import Submission
 from bench.results.files import CorruptFile
 from bench.results.record import RunRecord
-from bench.results.run_folder import Owner, last_owner, load_record, recovered_record
+from bench.results.run_folder import Owner, last_owner, load_record, lost_file, recovered_record, was_saved
 
 
 class State(enum.StrEnum):
@@ -34,6 +34,8 @@ class RunState:
     record: RunRecord | None = None
     problem: str = ""
     """of a corrupt record, with the remedy"""
+    lost_file: str = ""
+    """of a completed run, a line on a file that its record vouches for and that is not there any more"""
     is_recoverable: bool = False
     """whether the run can go on from its checkpoint although its record is corrupt"""
     trained_by: str = ""
@@ -66,7 +68,7 @@ class RunState:
         if self.problem and not self.is_recoverable:
             return State.FAILED, self.problem
         if record and record.status == "completed":
-            return State.COMPLETED, ""
+            return State.COMPLETED, self.lost_file
         if self.job_alive and self.job_state == "COMPLETING":
             return State.RUNNING, "ending"
         if self.job_alive and self.job_state != "RUNNING":
@@ -97,13 +99,14 @@ def run_state(runs: Path, run_id: str, queue: Queue) -> RunState:
     except CorruptFile as error:
         problem, is_recoverable = str(error), recovered_record(folder) is not None
     owner = last_owner(folder)
-    has_checkpoint = (folder / "saved").exists()
+    has_checkpoint = was_saved(folder)
     found = RunState(
         record=record,
         problem=problem,
         is_recoverable=is_recoverable,
         trained_by=_alive(owner),
         has_checkpoint=has_checkpoint,
+        lost_file=lost_file(folder, record) if record else "",
     )
     submission = queue.by_run.get(run_id)
     if submission is None:

@@ -70,6 +70,22 @@ def read(
         raise corrupt(path, error, remedy) from error
 
 
+def read_vouched(path: Path, sha256: str, remedy: str = RESTORE) -> bytes:
+    """Read a file whose checksum is recorded elsewhere.
+
+    Raises:
+        CorruptFile: it is not there, cannot be read, or has another checksum.
+    """
+    try:
+        with open_regular(path) as file:
+            content: bytes = file.read()
+    except OSError as error:
+        raise corrupt(path, error.strerror, remedy) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise corrupt(path, "its checksum does not hold", remedy)
+    return content
+
+
 def write(path: Path, value: object, *, checksum: bool = True) -> None:
     """Write a dataclass or a mapping as JSON, whole or not at all.
 
@@ -107,14 +123,20 @@ def temporary_beside(path: Path) -> Path:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent)
-    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
+    return path.with_name(f".{path.name}.{MACHINE}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
 
 
-_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+"""tells whether a file was named on this machine, and no more about it"""
 _TEMPORARY = re.compile(r"\..+\.(?:(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}|[0-9a-f]{32}|\d+)\.tmp")
 """of this version, and of older ones, which did not say whose"""
 _ABANDONED_S = 24 * 3600
 """age at which a temporary file is of nobody, wherever its process ran"""
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name was to become another, whoever began to write it."""
+    return bool(_TEMPORARY.fullmatch(name))
 
 
 @functools.cache
@@ -125,7 +147,7 @@ def sweep(folder: Path) -> None:
         if not found:
             continue
         with contextlib.suppress(OSError):  # another command sweeps, too
-            is_ours = found["host"] == _HOST
+            is_ours = found["host"] == MACHINE
             if (is_ours and not process_runs(int(found["pid"]))) or time.time() - entry.stat().st_mtime > _ABANDONED_S:
                 Path(entry.path).unlink()
 

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from bench.results.evaluation import Evaluation
-from bench.results.files import write_atomically
+from bench.results.files import read_vouched, write_atomically
 from bench.results.record import RunRecord
-from bench.results.store import evaluation_predictions_path, images_path, run_predictions_path
+from bench.results.run_folder import TRAIN_ANEW
+from bench.results.store import EVALUATE_AGAIN, evaluation_predictions_path, images_path, run_predictions_path
+from bench.spec.regular_files import open_regular
 
 Classes = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -93,13 +95,10 @@ def load_predictions(runs: Path, found: RunRecord | Evaluation) -> Predictions |
     if not found.predictions_sha256:
         return None
     if isinstance(found, RunRecord):
-        path = run_predictions_path(runs, found.run_id)
+        path, remedy = run_predictions_path(runs, found.run_id), TRAIN_ANEW
     else:
-        path = evaluation_predictions_path(runs, found.spec, found.predictions_sha256)
-    content = _read(path)
-    if hashlib.sha256(content).hexdigest() != found.predictions_sha256:
-        raise ValueError(f"{path}: its checksum does not hold")
-    arrays = _arrays(path, content)
+        path, remedy = evaluation_predictions_path(runs, found.spec, found.predictions_sha256), EVALUATE_AGAIN
+    arrays = _arrays(path, read_vouched(path, found.predictions_sha256, remedy))
     images_sha256 = str(arrays.pop("images_sha256", ""))
     ids, labels = _load_images(images_path(runs, images_sha256), images_sha256)
     predicted = {kind: array.astype(np.int64) for kind, array in arrays.items() if not kind.endswith(_UNREAD)}
@@ -127,7 +126,9 @@ def _load_images(path: Path, images_sha256: str) -> tuple[tuple[str, ...], Class
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            content: bytes = file.read()
+            return content
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
 

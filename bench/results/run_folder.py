@@ -6,14 +6,16 @@
 One process owns a folder at a time. A kernel lock (flock) keeps out a second process of the same machine and dies
 with its owner. A token in owner.json, new with each owner, keeps out an older copy wherever it runs: every write is
 preceded by a look at the token, and a copy that finds another one stops without writing. Where the file system shares
-no locks between machines, a heartbeat (the age of owner.json) tells a live owner from a dead one. A Slurm job that was
-restarted takes the folder from its own older copy, dead or alive: Slurm has given that one up.
+no locks between machines, a heartbeat (a new time of owner.json) tells a live owner from a dead one. It is waited for
+here, since the clocks of two machines may differ by hours. A Slurm job that was restarted takes the folder from its own
+older copy, dead or alive: Slurm has given that one up.
 """
 
 import contextlib
 import dataclasses
 import datetime
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -29,13 +31,24 @@ from pathlib import Path
 from typing import IO
 
 from bench.results.codec import Count, decode, parse, without_checksum
-from bench.results.files import CorruptFile, corrupt, process_runs, read, replace, sha256_of, write, write_atomically
+from bench.results.files import (
+    CorruptFile,
+    corrupt,
+    is_temporary,
+    process_runs,
+    read,
+    read_vouched,
+    replace,
+    sha256_of,
+    write,
+    write_atomically,
+)
 from bench.results.progress import Phase, Progress
 from bench.results.record import Metrics, RunRecord
 from bench.results.store import run_predictions_path
 from bench.spec.errors import RequestError
 from bench.spec.regular_files import open_regular, regular_file
-from bench.spec.run import RunSpec, Weights
+from bench.spec.run import RunSpec, Weights, is_run_id
 
 HEARTBEAT_S = 15.0
 """an owner touches owner.json this often; one on another machine is dead after three missed beats"""
@@ -44,6 +57,7 @@ SETTLE_S = 0.3
 """after which a process that claimed a folder looks whether another one claimed it at the same moment"""
 
 KEPT_CHECKPOINTS = 2
+"""sound ones, and as many that were set aside"""
 
 
 class RunBusy(RequestError):
@@ -84,7 +98,7 @@ def recovered_record(folder: Path) -> RunRecord | None:
     Images, precision and history are taken as they are, since a run must not go on with others. Nothing that counts
     is: it is made anew, from the checkpoint.
     """
-    if not (folder / "saved").exists():
+    if not was_saved(folder):
         return None
     try:
         record = read(folder / "record.json", RunRecord, checksum=False, upgrade=without_checksum)
@@ -152,6 +166,39 @@ def _sha256_of_lines(lines: Iterable[str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def lost_file(folder: Path, record: RunRecord) -> str:
+    """A line on the first file of a completed run that is no longer what its record vouches for; empty if all are."""
+    if record.status != "completed":
+        return ""  # its checkpoint restores them
+    metrics, predictions = folder / "metrics.jsonl", run_predictions_path(folder.parent, folder.name)
+    try:
+        if _checksum_of(metrics, record.epoch) != record.metrics_sha256:
+            load_metrics(folder, record)
+        if _checksum_of(predictions) != record.predictions_sha256 != "":
+            read_vouched(predictions, record.predictions_sha256, TRAIN_ANEW)
+    except CorruptFile as error:
+        return str(error)
+    return ""
+
+
+def _checksum_of(path: Path, lines: int | None = None) -> str:
+    """The sha256 of a file or of its first lines; empty if it cannot be read."""
+    try:
+        found = path.stat()
+        return _checksum_at(path, lines, found.st_mtime_ns, found.st_size)
+    except (OSError, ValueError):
+        return ""
+
+
+@functools.lru_cache(maxsize=100_000)
+def _checksum_at(path: Path, lines: int | None, mtime_ns: int, size: int) -> str:
+    """Likewise; read again only when the file has changed, since a status that is followed asks each second."""
+    if lines is None:
+        return sha256_of(path)
+    with open_regular(path) as file:
+        return _sha256_of_lines(file.read().decode().splitlines(keepends=True)[:lines])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """Who owned a run's folder last, as owner.json has it."""
@@ -173,8 +220,8 @@ class Owner:
 
     @property
     def alive(self) -> bool:
-        """Whether it may still write, as far as this machine can tell without the lock."""
-        if self.released or time.time() - self.last_beat > 3 * HEARTBEAT_S:
+        """Whether it may still write, as far as this machine can tell at once; ``own`` makes sure."""
+        if self.released or abs(time.time() - self.last_beat) > 3 * HEARTBEAT_S:
             return False
         return self.host != socket.gethostname() or process_runs(self.pid)
 
@@ -189,25 +236,31 @@ class RunRecords:
     def __init__(self, runs: Path) -> None:
         self.runs = runs
         self.problems: list[str] = []
-        """a line on each corrupt record that was read"""
+        """a line on each corrupt record that was read, and on each completed run that has lost a file"""
         self.corrupt: dict[str, str] = {}
-        """the same lines by run id"""
+        """those on records, by run id"""
+        self.lost: dict[str, str] = {}
+        """the others, likewise"""
         self._found: dict[str, RunRecord | None] = {}
         self._of: dict[str, list[RunRecord]] = {}
         self._alike: dict[str, list[str]] = defaultdict(list)  # ids by all but seed and digits
-        if runs.is_dir():
-            for run_id in sorted(entry.name for entry in os.scandir(runs) if entry.is_dir()):
-                self._alike[_without_seed(run_id)].append(run_id)
+        for run_id in run_ids(runs):
+            self._alike[_without_seed(run_id)].append(run_id)
 
     def get(self, run_id: str) -> RunRecord | None:
         """One run's."""
         if run_id not in self._found:
             self._found[run_id] = None
+            folder = self.runs / run_id
             try:
-                self._found[run_id] = load_own_record(self.runs / run_id)
+                self._found[run_id] = record = load_own_record(folder)
             except CorruptFile as error:
                 self.problems.append(str(error))
                 self.corrupt[run_id] = str(error)
+            else:
+                if record and (lost := lost_file(folder, record)):
+                    self.problems.append(lost)
+                    self.lost[run_id] = lost
         return self._found[run_id]
 
     def of(self, spec: RunSpec) -> list[RunRecord]:
@@ -226,6 +279,16 @@ class RunRecords:
         """Every run's, the one that was heard of last first: an estimate takes the first that fits."""
         every = [record for ids in self._alike.values() for record in map(self.get, ids) if record]
         return sorted(every, key=lambda r: str(r.history[-1].get("when")) if r.history else "", reverse=True)
+
+
+def run_ids(runs: Path) -> list[str]:
+    """All runs that have a folder, whatever it holds."""
+    try:
+        with os.scandir(runs) as entries:
+            found = [entry for entry in entries if is_run_id(entry.name)]
+        return sorted(entry.name for entry in found if os.path.isdir(entry.path))  # noqa: PTH112  # False for a loop
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _without_seed(run_id: str) -> str:
@@ -321,8 +384,7 @@ class OwnedRun:
         path = folder / f"epoch-{epoch:05d}-step-{step:07d}.pt"
         temporary = folder / f".{path.name}.tmp"
         self.check()
-        for stale in folder.glob(".*.tmp"):
-            stale.unlink()
+        _remove_temporaries(folder)
         try:
             with temporary.open("xb") as file:
                 file.write(content)
@@ -331,20 +393,24 @@ class OwnedRun:
             self.check()
             write_atomically(_checksum_path(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
             replace(temporary, path)
-            (self.folder / "saved").touch()
+            _mark_saved(self.folder)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, error.filename or str(path)) from error
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         self.check()
         for old in checkpoints(self.folder)[KEPT_CHECKPOINTS:]:
-            old.unlink()
-            _checksum_path(old).unlink(missing_ok=True)
+            _remove_file(old)
+            _remove_file(_checksum_path(old))
         return path
 
     def newest_sound_checkpoint(self) -> tuple[Path | None, list[str]]:
         """The newest checkpoint whose checksum holds, and a line on each newer one that is not sound.
 
-        The unsound ones are set aside under another name, so that they neither count as kept nor get lost.
+        The unsound ones are set aside under another name, so that they do not count as kept. The newest of those stay,
+        for whoever wants to know what happened to them.
 
         Raises:
             NoSoundCheckpoint: there are checkpoints, and no sound one.
@@ -356,12 +422,11 @@ class OwnedRun:
             if not problem:
                 self.check()
                 for bad in unsound:
-                    bad.replace(bad.with_suffix(".unsound"))
-                    _checksum_path(bad).unlink(missing_ok=True)
+                    _set_aside(bad)
                 return path, problems
             unsound.append(path)
             problems.append(f"{path.name}: {problem}")
-        if not problems and (self.folder / "saved").exists():
+        if not problems and was_saved(self.folder):
             problems.append("there were some, and they are gone")
         if problems:
             raise NoSoundCheckpoint(
@@ -434,9 +499,50 @@ def given_file(weights: Weights, files: Mapping[str, str], option: str) -> Path:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """A run's checkpoints, newest first."""
-    found = (folder / "checkpoints").glob("epoch-*-step-*.pt")
-    return sorted(found, key=lambda path: [int(part) for part in path.stem.split("-")[1::2]], reverse=True)
+    """What has the name of one of a run's checkpoints, sound or not, newest first."""
+    return _named(folder / "checkpoints", "pt")
+
+
+def _named(folder: Path, suffix: str) -> list[Path]:
+    """What has the name of a checkpoint with that suffix, newest first; other files are not ours."""
+    found = {path: _CHECKPOINT.fullmatch(path.name) for path in folder.glob(f"epoch-*-step-*.{suffix}")}
+    places = {path: (int(match[1]), int(match[2])) for path, match in found.items() if match}
+    return sorted(places, key=lambda path: places[path], reverse=True)
+
+
+_CHECKPOINT = re.compile(r"epoch-([0-9]{5,18})-step-([0-9]{7,18})\.[a-z]+")
+
+
+def _set_aside(checkpoint: Path) -> None:
+    aside = checkpoint.with_suffix(".unsound")
+    with contextlib.suppress(OSError):  # a folder with something in it has the name: then this one stays where it is
+        checkpoint.replace(aside)
+    _remove_file(_checksum_path(checkpoint))
+    for older in _named(checkpoint.parent, "unsound")[KEPT_CHECKPOINTS:]:
+        _remove_file(older)
+
+
+def _remove_file(path: Path) -> None:
+    """Remove a file of ours; what others put in its place, such as a folder, stays."""
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+        path.unlink()
+
+
+def _remove_temporaries(folder: Path) -> None:
+    """Remove what owners of the folder that were killed left half written."""
+    for path in folder.glob(".*.tmp"):
+        if is_temporary(path.name) or _CHECKPOINT.fullmatch(path.name[1:].removesuffix(".tmp")):
+            _remove_file(path)
+
+
+def was_saved(folder: Path) -> bool:
+    """Whether the run has ever had a checkpoint, and so has begun."""
+    return os.path.lexists(folder / "saved")
+
+
+def _mark_saved(folder: Path) -> None:
+    if not was_saved(folder):
+        (folder / "saved").touch()
 
 
 def _checksum_path(checkpoint: Path) -> Path:
@@ -507,8 +613,7 @@ def own(folder: Path, beat_s: float = HEARTBEAT_S) -> Iterator[OwnedRun]:
         owner = last_owner(folder)
         if owner is None or owner.token != run.token:
             raise _busy(folder, owner)
-        for stale in folder.glob(".*.tmp"):  # of an owner that was killed
-            stale.unlink(missing_ok=True)
+        _remove_temporaries(folder)
         stop = threading.Event()
         heart = threading.Thread(target=_beat, args=(run, beat_s, stop), daemon=True)
         heart.start()
@@ -527,14 +632,14 @@ def last_owner(folder: Path) -> Owner | None:
     path = folder / "owner.json"
     try:
         return dataclasses.replace(read(path, Owner, checksum=False), last_beat=path.stat().st_mtime)
-    except (FileNotFoundError, CorruptFile):
+    except (OSError, CorruptFile):
         return None
 
 
 def load_progress(folder: Path, owner: Owner) -> Progress | None:
     """How far the owner said it is; None until it has said so, or where the file is corrupt or another's."""
     try:
-        with (folder / "progress.json").open("rb") as file:
+        with open_regular(folder / "progress.json") as file:
             values = parse(file.read(10_000).decode())
         if values.pop("attempt") != owner.attempt:
             return None
@@ -566,16 +671,18 @@ def _busy(folder: Path, owner: Owner | None) -> RunBusy:
 
 
 def _alive_elsewhere(folder: Path, owner: Owner | None) -> bool:
-    """Whether the last owner is on another machine and its heart beats; waits for a beat if need be.
+    """Whether the last owner is on another machine and its heart beats; waits for three beats to see one.
 
-    A job that is submitted again comes seconds after its predecessor died.
+    The time of its last beat tells nothing: it is by another machine's clock.
     """
     if owner is None or owner.released or owner.host == socket.gethostname():
         return False  # on this machine the kernel's lock has answered already
-    while time.time() - owner.last_beat < 3 * HEARTBEAT_S:
+    begun = time.monotonic()
+    while time.monotonic() - begun < 3 * HEARTBEAT_S:
         time.sleep(HEARTBEAT_S / 15)
-        if (folder / "owner.json").stat().st_mtime != owner.last_beat:
-            return True
+        newer = last_owner(folder)
+        if newer not in (owner, None):
+            return not newer.released
     return False
 
 

@@ -1,10 +1,12 @@
 """spec.json, which holds a run's spec in its folder, sources included."""
 
+import contextlib
 from pathlib import Path
 
 from bench.results.codec import Values, plain
 from bench.results.files import read, write_atomically
 from bench.spec.recipe import YOUNGER_FIELDS
+from bench.spec.regular_files import open_regular
 from bench.spec.run import RunSpec
 
 
@@ -22,8 +24,10 @@ def load_spec(folder: Path) -> RunSpec:
 def save_spec(folder: Path, spec: RunSpec) -> None:
     """Write the spec into the run's folder, unless it is there in the same words."""
     path, text = folder / "spec.json", plain(spec)
-    if not path.exists() or path.read_bytes() != text.encode():  # corrupt, or a source in other words
-        write_atomically(path, text)
+    with contextlib.suppress(OSError), open_regular(path) as file:
+        if file.read() == text.encode():
+            return
+    write_atomically(path, text)  # it is not there, or corrupt, or a source is in other words
 
 
 def _with_younger_fields(values: Values) -> Values:

@@ -97,6 +97,8 @@ def require_name(name: str) -> None:
         raise unknown("prefix", prefix, PREFIXES, f"--dataset {name!r} begins with it; {'; '.join(PREFIXES.values())}")
     if prefix == "hfds" and not rest.strip("/"):
         raise RequestError(f"--dataset {name!r} names no data set; {PREFIXES['hfds']}")
+    if prefix == "hfds" and ("%" in rest or not rest.isprintable()):
+        raise RequestError(f"--dataset {name!r}: no data set of the hub has such a name; {PREFIXES['hfds']}")
     if prefix == "torch" and rest not in (*CLASS_FOLDERS, *TORCHVISION):
         raise unknown("data set of torchvision's", rest, (*CLASS_FOLDERS, *TORCHVISION), PREFIXES["torch"])
 

@@ -135,6 +135,14 @@ class RunSpec:
         return identity
 
 
+def is_run_id(name: str) -> bool:
+    """Whether a folder of this name may be a run's: one of another name is not ours."""
+    return name.isprintable() and bool(_RUN_ID.fullmatch(name))
+
+
+_RUN_ID = re.compile(r"[^/%]+-s[0-9]{1,30}-[0-9a-f]{8}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     """Where and with what a run is trained: changes how fast, never what comes out (but for rounding)."""

@@ -20,7 +20,8 @@ from bench.launch.slurm.submissions import Submission, load_all, save
 from bench.results.codec import sealed, unsealed
 from bench.results.progress import Phase, Progress
 from bench.results.record import RunRecord
-from bench.results.run_folder import own
+from bench.results.run_folder import RunRecords, own, run_ids
+from bench.results.spec_file import load_spec
 
 PARENT, CHILD, OTHER = SUITES["smoke"].values()
 NOTHING = Queue({}, {})
@@ -67,7 +68,9 @@ def test_a_run_of_this_machine(folder):
         64,
     )
     assert line.left_s == 2 * 512 / 64
-    assert (line.node, line.log, line.restarts, line.model) == ("n7", str(runs / "a.err"), 0, "test_resnet")
+    assert (line.node, line.log, line.restarts, line.model) == ("n7", "", 0, "test_resnet")
+    (runs / "a.err").touch()  # a log is shown as long as it is there
+    assert status(runs, OTHER.run_id, NOTHING).log == str(runs / "a.err")
 
 
 def test_a_run_that_is_under_way_tells_how_far_it_is(folder):
@@ -120,6 +123,75 @@ def test_the_last_words_of_a_job_that_never_began(folder):
     assert line.why.endswith("before the run began: node n1 has no Python at /env")
     log.write_text("Traceback\nModuleNotFoundError: No module named 'timm'\nsrun: error: n1: task 0: Exited\n")
     assert status(runs, OTHER.run_id, queue(submitted, "FAILED")).why.endswith("No module named 'timm'")
+
+
+@pytest.mark.parametrize(
+    ("log", "why"),
+    [
+        ("  epoch    3/4  loss  2.3\n", "its process is gone"),
+        (
+            "  UserWarning: of no account\nFatal Python error: Segmentation fault\n\nCurrent thread\n",
+            "its process is gone: Fatal Python error: Segmentation fault",
+        ),
+        (
+            "Traceback\nModuleNotFoundError: No module named 'timm'\n",
+            "its process is gone: ModuleNotFoundError: No module",
+        ),
+        ("srun: error: n3: task 0: Killed\n", "its process is gone: srun: error: n3: task 0: Killed"),
+    ],
+)
+def test_a_run_whose_process_died_says_what_of(folder, log, why):
+    runs = folder(OTHER, record(OTHER, "running"))
+    (runs / "a.err").write_text(log)
+    line = status(runs, OTHER.run_id, NOTHING)
+    assert line.state == "killed"
+    assert line.why.startswith(why)
+    assert ":" in why or line.why == why
+
+
+@pytest.mark.parametrize("damage", ["emptied", "gone", "edited", "folder"])
+def test_what_a_completed_run_has_lost_is_named(folder, damage):
+    runs = folder(OTHER)
+    path = runs / OTHER.run_id / "metrics.jsonl"
+    with own(runs / OTHER.run_id) as owned:
+        owned.save_metrics(record(OTHER, "completed"), [{"epoch": i, "lr": 0.1} for i in range(2)])
+    assert status(runs, OTHER.run_id, NOTHING).why == ""
+    if damage in ("emptied", "edited"):
+        path.write_text("" if damage == "emptied" else path.read_text().replace("0.1", "0.2"))
+    else:
+        path.unlink()
+        if damage == "folder":
+            path.mkdir()
+    line = status(runs, OTHER.run_id, NOTHING)
+    assert line.state == "completed"
+    assert line.why.startswith(f"{path}: ")
+    (decision,) = plan([OTHER], lambda spec: run_state(runs, spec.run_id, NOTHING))
+    assert (decision.action, decision.completed) == (Action.SKIP, True)
+    assert decision.reason == f"completed, but {line.why}"
+    known = RunRecords(runs)
+    assert known.get(OTHER.run_id).status == "completed"
+    assert known.problems == [line.why]
+
+
+def test_what_is_no_file_in_a_run_folder_is_waited_for_by_nobody(folder):
+    runs = folder(OTHER, record(OTHER, "interrupted"))
+    for name in ("spec.json", "progress.json", "metrics.jsonl", "predictions.npz"):
+        (runs / OTHER.run_id / name).unlink(missing_ok=True)
+        os.mkfifo(runs / OTHER.run_id / name)
+    assert status(runs, OTHER.run_id, NOTHING).state == "interrupted"
+    assert load_spec(prepare(runs, OTHER)) == OTHER
+
+
+def test_folders_that_are_no_runs_are_ignored(folder):
+    runs = folder(OTHER)
+    for name in ("notes", "backup of runs", f"{OTHER.run_id}\n", "\x1b[31m-s1-00000000"):
+        (runs / name).mkdir()
+        (runs / name / "spec.json").write_text("{}")
+        (runs / name / "record.json").write_text("{}")
+    (runs / f"a-{OTHER.run_id}").symlink_to(runs / f"a-{OTHER.run_id}")
+    assert run_ids(runs) == [OTHER.run_id]
+    known = RunRecords(runs)
+    assert (known.all(), known.problems) == ([], [])
 
 
 def test_a_child_of_a_failed_parent_is_blocked(folder):

@@ -117,23 +117,23 @@ def records_of(runs, **days):
 
 
 def test_all_records_begin_with_the_one_that_was_heard_of_last(tmp_path):
-    found = records_of(tmp_path, **{"a-s1": 3, "a-s2": 9, "b-s1": 5}).all()
-    assert [one.run_id for one in found] == ["a-s2", "b-s1", "a-s1"]
+    found = records_of(tmp_path, **{"a-s1-00000000": 3, "a-s2-00000000": 9, "b-s1-00000000": 5}).all()
+    assert [one.run_id for one in found] == ["a-s2-00000000", "b-s1-00000000", "a-s1-00000000"]
 
 
 def test_a_damaged_record_counts_as_none_and_is_named_once(tmp_path):
-    records = records_of(tmp_path, **{"a-s1": 3, "b-s1": 5})
-    (tmp_path / "a-s1" / "record.json").write_text('{"status": ')
-    assert [records.get("a-s1"), records.get("a-s1")] == [None, None]
-    assert [one.run_id for one in records.all()] == ["b-s1"]
+    records = records_of(tmp_path, **{"a-s1-00000000": 3, "b-s1-00000000": 5})
+    (tmp_path / "a-s1-00000000" / "record.json").write_text('{"status": ')
+    assert [records.get("a-s1-00000000"), records.get("a-s1-00000000")] == [None, None]
+    assert [one.run_id for one in records.all()] == ["b-s1-00000000"]
     (problem,) = records.problems
-    assert problem.startswith(f"{tmp_path / 'a-s1' / 'record.json'}: ")
+    assert problem.startswith(f"{tmp_path / 'a-s1-00000000' / 'record.json'}: ")
 
 
 def test_a_file_among_the_runs_is_no_run(tmp_path):
     (tmp_path / "notes-s1").write_text("a file\n")
-    records = records_of(tmp_path, **{"a-s1": 3})
-    assert [one.run_id for one in records.all()] == ["a-s1"]
+    records = records_of(tmp_path, **{"a-s1-00000000": 3})
+    assert [one.run_id for one in records.all()] == ["a-s1-00000000"]
     assert records.problems == []
 
 
@@ -309,6 +309,65 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path, damag
         assert second.with_suffix(".unsound").exists()
 
 
+def put(kind, path):
+    """Something that is no checkpoint, where one should lie."""
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+        (path / "data.pkl").touch()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path if kind == "loop" else path.with_name("nowhere"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling", "loop"])
+def test_what_is_no_file_gives_way_to_the_checkpoint_before(tmp_path, kind):
+    with own(tmp_path) as owned:
+        first, second = save(owned, 1), save(owned, 2)
+        put(kind, second)
+        path, problems = owned.newest_sound_checkpoint()
+        assert (path, len(problems)) == (first, 1)
+        assert owned.newest_sound_checkpoint() == (first, [])  # set aside
+        save(owned, 3)
+        put(kind, first)  # which is to be dropped
+        newest = save(owned, 4)
+        assert owned.newest_sound_checkpoint() == (newest, [])
+
+
+def test_what_has_been_set_aside_does_not_grow_without_bound(tmp_path):
+    with own(tmp_path) as owned:
+        save(owned, 1)
+        for step in range(2, 8):
+            save(owned, step).write_bytes(b"")
+            owned.newest_sound_checkpoint()
+        kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == [
+        "epoch-00000-step-0000001.pt",
+        "epoch-00000-step-0000001.pt.sha256",
+        "epoch-00000-step-0000006.unsound",
+        "epoch-00000-step-0000007.unsound",
+    ]
+
+
+FOREIGN = ("epoch-x-step-y.pt", "epoch-1-step-2-3.pt", "epoch-00000-step-0000009 (copy).pt", "best.pt", ".notes.tmp")
+
+
+def test_files_that_are_not_ours_are_ignored_and_stay(tmp_path):
+    (tmp_path / ".mine.tmp").mkdir()
+    (tmp_path / "saved").symlink_to(tmp_path.parent / "elsewhere")
+    with own(tmp_path) as owned:
+        first = save(owned, 1)
+        for name in FOREIGN:
+            (first.parent / name).write_text("mine")
+        assert checkpoints(tmp_path) == [first]
+        for step in (2, 3, 4):
+            save(owned, step)
+        assert {name: (first.parent / name).read_text() for name in FOREIGN} == dict.fromkeys(FOREIGN, "mine")
+    assert (tmp_path / ".mine.tmp").is_dir()
+    assert not (tmp_path.parent / "elsewhere").exists()
+
+
 def test_no_sound_checkpoint_is_a_stop(tmp_path):
     with own(tmp_path) as owned:
         assert owned.newest_sound_checkpoint() == (None, [])
@@ -337,8 +396,9 @@ def test_a_failed_save_keeps_what_was_there(tmp_path, monkeypatch):
         first = save(owned, 1)
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", full_disk)
-            with pytest.raises(OSError, match="No space left"):
+            with pytest.raises(OSError, match="No space left") as error:
                 save(owned, 2)
+            assert error.value.filename.endswith("epoch-00000-step-0000002.pt")
         assert owned.newest_sound_checkpoint() == (first, [])
         assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
             first.name,
@@ -380,13 +440,28 @@ def test_an_owner_on_another_machine_lives_as_long_as_its_heart_beats(tmp_path, 
     with own(tmp_path) as owned:  # no beat in 1.5 s: dead; a rerun waits that long rather than give up
         assert owned.attempt == 5
     path.write_text(json.dumps(owner))
-    silent = time.time() - 120
-    os.utime(tmp_path / "owner.json", (silent, silent))
-    with own(tmp_path) as owned:
-        assert owned.attempt == 5
     (tmp_path / "owner.json").write_text(json.dumps({**owner, "released": True}))
     with own(tmp_path) as owned:
         assert owned.attempt == 5
+
+
+@pytest.mark.parametrize("off_s", [-7200, 7200], ids=["behind", "ahead"])
+def test_a_clock_that_is_off_neither_steals_a_run_nor_makes_anyone_wait(tmp_path, monkeypatch, off_s):
+    owner = {"token": "abc", "attempt": 4, "host": "node17", "pid": 99, "since": "today", "released": False}
+    path = tmp_path / "owner.json"
+    path.write_text(json.dumps(owner))
+    monkeypatch.setattr(bench.results.run_folder, "HEARTBEAT_S", 0.3)
+    beats = time.time() + off_s
+    os.utime(path, (beats, beats))
+    beat = threading.Timer(0.3, os.utime, (path, (beats + 15, beats + 15)))
+    beat.start()
+    with pytest.raises(RunBusy, match="pid 99 on node17"), own(tmp_path):
+        pass
+    beat.join()
+    begun = time.monotonic()
+    with own(tmp_path) as owned:
+        assert owned.attempt == 5
+    assert time.monotonic() - begun < 60  # of its two hours
 
 
 def test_an_older_copy_never_writes_after_its_successor_began(tmp_path):

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from bench.cli.parser import Parser, add_runs, as_name
 from bench.launch.labels import settings
+from bench.launch.log import cause_of_death, last_words
 from bench.launch.run_state import RunState, State, run_state
 from bench.launch.slurm.queue import Queue, look
 from bench.launch.slurm.submissions import Submission
 from bench.results.files import CorruptFile
 from bench.results.progress import Phase, duration
 from bench.results.record import RunRecord
-from bench.results.run_folder import last_owner, load_progress
+from bench.results.run_folder import last_owner, load_progress, run_ids
 from bench.results.spec_file import load_spec
 from bench.spec.errors import RequestError, unknown
 from bench.spec.run import RunSpec
@@ -49,11 +50,6 @@ class Status:
     job: str = ""
     """Slurm's id"""
     log: str = ""
-
-
-def run_ids(runs: Path) -> list[str]:
-    """All runs that have a folder."""
-    return sorted(path.parent.name for path in runs.glob("*/spec.json"))
 
 
 def status(runs: Path, run_id: str, queue: Queue) -> Status:
@@ -112,20 +108,10 @@ def _state(runs: Path, run_id: str, found: RunState, spec: RunSpec | None, queue
             return State.BLOCKED, f"starts from {parent.run_id}, {state}" + (f": {why}" if why else "")
     if found.state is State.FAILED and found.job_state and not (found.record or found.problem):
         return State.FAILED, f"{found.why}: {last_words(queue.by_run[run_id].log(runs, run_id))}"
+    submission = queue.by_run.get(run_id)
+    if found.state is State.KILLED and (cause := cause_of_death(Path(_log(runs, run_id, found.record, submission)))):
+        return State.KILLED, f"{found.why}: {cause}"
     return found.state, found.why
-
-
-def last_words(log: Path) -> str:
-    """The last line of a log, or that there is none."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4000))
-            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
-    except OSError as error:
-        return f"no log at {log} ({error.strerror}); can the node see that folder?"
-    ours = [line.removeprefix("bench: ") for line in lines if line.startswith("bench: ")]
-    rest = [line for line in lines if line and not line.startswith(("srun: ", "slurmstepd: "))]
-    return next(iter(reversed(ours or rest or list(filter(None, lines)))), "its log is empty")
 
 
 def _node(found: RunState, queue: Queue) -> str:
@@ -140,7 +126,8 @@ def _log(runs: Path, run_id: str, record: RunRecord | None, submission: Submissi
     started = next((e for e in reversed(record.history) if "log" in e), None) if record else None
     if submission and submission.job and (started is None or str(started["when"]) < submission.created):
         return str(submission.log(runs, run_id))
-    return str(runs / str(started["log"])) if started else ""
+    log = runs / str(started["log"]) if started else None
+    return str(log) if log and log.is_file() else ""  # logs of older commands are removed
 
 
 def table(lines: Sequence[Status]) -> str:

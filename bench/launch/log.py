@@ -1,0 +1,53 @@
+"""Why a job died that could not say so itself, as far as its log and the kernel tell."""
+
+import contextlib
+import re
+from pathlib import Path
+
+from bench.spec.regular_files import open_regular
+
+_TAIL = 16_000
+"""bytes of a log that are read"""
+
+_CAUSES = re.compile(
+    r"(Fatal Python error: .+"  # of faulthandler, which the traceback of every thread follows
+    r"|(?:[A-Za-z_]\w*\.)*\w*(?:Error|Exception)(?:: .+)?"  # the end of a traceback
+    r"|terminate called .+"  # an exception of C++
+    r"|(?:slurmstepd|srun): error: \S+: task.*?: (?!Exited)\S.*"
+    r"|slurmstepd: error: (?:Detected .*oom.kill.*|\*\*\* .+ \*\*\*))"
+)
+
+_OOM_COUNTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "/proc/vmstat")
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log, or that there is none."""
+    try:
+        lines = _tail(log)
+    except OSError as error:
+        return f"no log at {log} ({error.strerror}); can the node see that folder?"
+    ours = [line.removeprefix("bench: ") for line in lines if line.startswith("bench: ")]
+    rest = [line for line in lines if line and not line.startswith(("srun: ", "slurmstepd: "))]
+    return next(iter(reversed(ours or rest or list(filter(None, lines)))), "its log is empty")
+
+
+def cause_of_death(log: Path) -> str:
+    """The last line of a log that says what its process died of; empty if none does, as where it was killed."""
+    with contextlib.suppress(OSError):
+        return next((line for line in reversed(_tail(log)) if _CAUSES.fullmatch(line)), "")
+    return ""
+
+
+def _tail(log: Path) -> list[str]:
+    with open_regular(log) as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        return [line.rstrip() for line in file.read().decode(errors="replace").splitlines()]
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed since memory ran out; only its changes mean something."""
+    for file in _OOM_COUNTS:
+        with contextlib.suppress(OSError):
+            if found := re.search(r"^oom_kill (\d+)$", Path(file).read_text(), re.MULTILINE):
+                return int(found[1])
+    return 0
