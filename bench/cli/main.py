@@ -18,7 +18,7 @@ import bench
 from bench.cli import commands
 from bench.cli.output import at_words
 from bench.cli.parser import Parser
-from bench.launch.slurm.client import Unreachable
+from bench.launch.slurm.ask import Unreachable
 from bench.spec.errors import RequestError
 
 TABLES = "bench.cli.tables"

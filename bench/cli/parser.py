@@ -57,6 +57,13 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return number
 
 
+def factor(text: str) -> float:
+    """Type of an option that takes a number above 1."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 1, such as 1.5")
+    return float(text)
+
+
 def as_path(text: str) -> Path:
     """Type of an option that takes a path."""
     if not text.strip() or "\0" in text:
@@ -157,6 +164,12 @@ def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
         metavar="KEY=VALUE",
         help="with --run slurm: options of the jobs, as in --slurm partition=gpu; they take precedence over slurm.toml",
     )
+    group.add_argument(
+        "--retry-mem",
+        type=factor,
+        metavar="FACTOR",
+        help="with --run slurm: give runs whose last job ran out of memory this many times as much",
+    )
     add_data(group)
     group.add_argument(
         "--data-on-nodes",
@@ -183,7 +196,7 @@ def require_launch(args: argparse.Namespace, *further: str) -> None:
             f"--runs {str(args.runs)!r}: Slurm and submitit put a job's number where a path has a %; choose a folder "
             "without one"
         )
-    for option in ("slurm", "data_on_nodes"):
+    for option in ("slurm", "data_on_nodes", "retry_mem"):
         if getattr(args, option) and args.run != "slurm":
             raise does_nothing(f"--{option.replace('_', '-')}", "--run slurm")
 
@@ -200,12 +213,20 @@ def launch_of(args: argparse.Namespace, **resources: Any) -> "Launch":
         args: with what ``add_launch`` and ``add_runs`` added.
         resources: further fields of ``Resources``.
     """
+    from bench.experiments.budgets import SUITES
+    from bench.experiments.scales import STUDIES
     from bench.launch.dispatch import Launch
+    from bench.paper import TABLES
 
+    trained = [row.network.model for table in TABLES.values() for row in table.rows]
+    trained += [run.model for suite in SUITES.values() for run in suite.values()]
+    trained += [arm.model for study in STUDIES.values() for arm in study.arms]
     return Launch(
         runs=args.runs,
         resources=Resources(data=data_folder(args), download=args.download, workers=args.workers, **resources),
         max_parallel=args.max_parallel,
         slurm=tuple(args.slurm),
+        retry_mem=args.retry_mem,
+        networks=frozenset(trained),
         as_json=args.json,
     )

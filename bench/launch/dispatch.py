@@ -12,6 +12,7 @@ from bench.launch.planner import Action, Decision, plan
 from bench.launch.run_state import RunState, run_state
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm import submissions
+from bench.launch.slurm.ask import Unreachable
 from bench.launch.slurm.config import Settings, SlurmRequest
 from bench.launch.slurm.queue import Queue, look
 from bench.launch.slurm.submissions import Submission
@@ -40,6 +41,10 @@ class Launch:
     """most at once; None for one on this machine, and on Slurm for what slurm.toml says"""
     slurm: tuple[str, ...] = ()
     """KEY=VALUE pairs, which outrank slurm.toml"""
+    retry_mem: float | None = None
+    """times the memory of a job that had too little; None to ask for what the options say"""
+    networks: frozenset[str] = frozenset()
+    """names of all that can be trained, for which slurm.toml may have tables"""
     as_json: bool = False
     ended: Callable[[str], None] = lambda run_id: None
     """told the id of each run that ends on this machine"""
@@ -107,7 +112,7 @@ def train_here(specs: Sequence[RunSpec], launch: Launch) -> list[str]:
 
 def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:
     """Print what a run of the same command would do, and what it would cost."""
-    settings = Settings(launch.slurm)  # what is wrong with it is better known now
+    settings = _settings(specs, launch)  # what is wrong with it is better known now
     queue = look(launch.runs, _family(specs))
     decisions = _plan(specs, DataFolder(launch.runs, launch.resources.data), queue)
     if on_slurm:
@@ -127,7 +132,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
     """Submit what is missing, print the jobs, and return; 1 if a run is blocked."""
     from bench.launch.slurm.executor import arrays, mend, submit
 
-    settings = Settings(launch.slurm)
+    settings = _settings(specs, launch)
     require_writable(launch.runs, "--runs")
     cluster = slurm.cluster()
     folder = DataFolder(launch.runs, launch.resources.data)
@@ -138,10 +143,15 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
         estimates = _estimates(decisions, launch.runs)
         todo = _todo(decisions)
         _require_equal_shares(todo, settings)
+        too_little = {d.spec.run_id: d.too_little_memory_gb for d in decisions}
         planned = arrays(
             todo,
             {d.spec.run_id: d.after for d in decisions if d.after},
-            lambda spec: _timed(settings.request(spec.model), estimates[spec.run_id], cluster),
+            lambda spec: _timed(
+                _with_memory(settings.request(spec.model), too_little.get(spec.run_id), launch.retry_mem),
+                estimates[spec.run_id],
+                cluster,
+            ),
             cluster.max_array_size,
         )
         if not launch.as_json:
@@ -169,6 +179,18 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
     for line in blocked:
         print(f"run_all.py: {line}", file=sys.stderr)
     return 1 if blocked else 0
+
+
+def _settings(specs: Sequence[RunSpec], launch: Launch) -> Settings:
+    """The options for Slurm, once they are known to make sense for each network; says which come from variables."""
+    settings = Settings(launch.slurm)
+    settings.require_networks(launch.networks | {spec.model for spec in specs})
+    models = list(dict.fromkeys(spec.model for spec in specs))
+    for model in models:
+        settings.request(model)
+    for line in settings.from_variables(models):
+        print(f"run_all.py: {line}", file=sys.stderr)
+    return settings
 
 
 def _family(specs: Sequence[RunSpec]) -> list[str]:
@@ -200,7 +222,7 @@ def _settled_plan(specs: Sequence[RunSpec], folder: DataFolder) -> list[Decision
     while True:
         queue = look(folder.runs, _family(specs))
         if queue.silence:
-            raise slurm.Unreachable(queue.silence)
+            raise Unreachable(queue.silence)
         ending = any(task.state == "COMPLETING" for task in queue.tasks.values())
         if not ending or time.monotonic() > deadline:
             return _plan(specs, folder, queue)
@@ -248,6 +270,14 @@ def _estimates(decisions: Sequence[Decision], runs: Path) -> Estimates:
     return cost.estimates(todo, measured, RunRecords(runs).all() if todo else [])
 
 
+def _with_memory(request: SlurmRequest, too_little_gb: float | None, factor: float | None) -> SlurmRequest:
+    """Ask for more memory than the last job had, if that was too little and the command says so."""
+    if too_little_gb is None or factor is None:
+        return request
+    others = tuple((key, value) for key, value in request.passed_on if not key.startswith("mem_per_"))
+    return dataclasses.replace(request, mem=None, mem_gb=round(too_little_gb * factor, 3), passed_on=others)
+
+
 def _timed(request: SlurmRequest, estimate: cost.Estimate | None, cluster: slurm.Cluster) -> SlurmRequest:
     """Add a time limit to a request that has none.
 
@@ -258,7 +288,9 @@ def _timed(request: SlurmRequest, estimate: cost.Estimate | None, cluster: slurm
     most = min((cluster.time_limits[name] for name in names if name in cluster.time_limits), default=float("inf"))
     if request.time is None:
         hours = estimate.gpu_hours / request.gpus if estimate and request.gpus else None
-        return dataclasses.replace(request, time=cost.time_limit(hours, most))
+        timed = dataclasses.replace(request, time=cost.time_limit(hours, most))
+        timed.require_sense()
+        return timed
     if request.time > most:
         raise RequestError(
             f"time={request.time} minutes is more than partition {','.join(names)} allows; choose at most {most:.0f}"
@@ -271,7 +303,7 @@ def _nothing_lost(submitted: Sequence[Submission]) -> Iterator[None]:
     """An error that comes after some submissions says that they stand."""
     try:
         yield
-    except (RequestError, slurm.Unreachable) as error:
+    except (RequestError, Unreachable) as error:
         if not submitted:
             raise
         jobs = ", ".join(submission.job for submission in submitted)

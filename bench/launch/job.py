@@ -16,7 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.launch.slurm import client as slurm
+from bench.launch import failure
+from bench.launch.slurm import own_job
+from bench.launch.slurm.free_port import first_choice
 from bench.results.files import CorruptFile, write_atomically
 from bench.results.progress import Progress
 from bench.results.provenance import TRAINING_LIBRARIES, checkout, versions_of
@@ -82,7 +84,8 @@ def execute(folder: Path, resources: Mapping[str, Any], environment: Mapping[str
         try:
             if on_slurm:
                 _join_tasks()
-                attempt(folder, _resources(resources), stop)
+                with failure.noted(folder, RunFailed, RunBusy):  # before training begins, too
+                    attempt(folder, _resources(resources), stop)
             else:
                 run(folder, _resources(resources), stop)
             return 0, ""
@@ -96,8 +99,8 @@ def execute(folder: Path, resources: Mapping[str, Any], environment: Mapping[str
             ending = 1, f"{error.filename or 'writing'}: {error.strerror or error}"
         _say(ending[1])
         if on_slurm:
-            if received and slurm.wants_requeue(received):
-                _say(_stands_still(folder, received) or slurm.requeue())
+            if received and own_job.wants_requeue(received):
+                _say(_stands_still(folder, received) or own_job.requeue())
             sys.exit(ending[0])
         return ending
 
@@ -115,7 +118,7 @@ def _resources(values: Mapping[str, Any]) -> Resources:
 def _stands_still(folder: Path, received: signal.Signals) -> str:
     """A line, if the job met its time limit in the same place for the third time: it would for ever."""
     record = _sound_record(folder)
-    if record is None or received != signal.SIGUSR2 or slurm.is_preempted():
+    if record is None or received != signal.SIGUSR2 or own_job.is_preempted():
         return ""
     places: list[object] = []  # of the interruptions, since this job began
     for event in record.history:
@@ -132,9 +135,8 @@ def _join_tasks() -> None:
     """Tell torch of the job's other tasks."""
     from submitit.helpers import TorchDistributedEnvironment
 
-    # Submitit would draw a port among those that the kernel hands to anyone, srun included. Jobs that share a node have
-    # other ids.
-    os.environ["MASTER_PORT"] = str(10_000 + int(os.environ["SLURM_JOB_ID"]) % 20_000)
+    # Submitit would draw a port among those that the kernel hands to anyone. Scripts from before BENCH_PORT lack it.
+    os.environ["MASTER_PORT"] = os.environ.get("BENCH_PORT") or str(first_choice())
     TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
 
 
@@ -214,7 +216,8 @@ def attempt(folder: Path, resources: Resources, stop: "Stop") -> None:
     with world() as here:
         if not here.leads:
             # The first process says why a run ends.
-            with contextlib.suppress(trainer.Diverged, trainer.Interrupted, trainer.Unreadable):
+            expected = trainer.Diverged, trainer.Interrupted, trainer.Unreadable
+            with contextlib.suppress(*expected), failure.noted(folder, *expected):
                 trainer.Training(spec, resources, here, None, None, None, _Nothing(), stop).train()
             return
         weights = None
@@ -226,7 +229,8 @@ def attempt(folder: Path, resources: Resources, stop: "Stop") -> None:
         with _fenced_is_failed(), own(folder, resources.beat_s) as owned, Lines(spec.run_id) as lines:
             record = _begin(owned, spec)
             try:
-                trainer.Training(spec, resources, here, weights, owned, record, lines, stop).train()
+                with failure.noted(folder, trainer.Diverged, trainer.Interrupted, Fenced):
+                    trainer.Training(spec, resources, here, weights, owned, record, lines, stop).train()
             except Fenced:
                 raise
             except trainer.Interrupted as error:
@@ -241,8 +245,7 @@ def attempt(folder: Path, resources: Resources, stop: "Stop") -> None:
                 _end(owned, record, "failed", f"{error.filename or 'writing'}: {error.strerror or error}")
             except Exception as error:  # a GPU out of memory, a dead loader: one line here, the rest in a file
                 write_atomically(folder / "traceback.txt", traceback.format_exc())
-                first = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-                _end(owned, record, "failed", f"{first} (see {folder / 'traceback.txt'})")
+                _end(owned, record, "failed", f"{failure.one_line(error)} (see {folder / 'traceback.txt'})")
             else:
                 _end(owned, record, "completed", "")
 
@@ -283,11 +286,15 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
     record.status, record.error = "running", ""
     record.git = checkout()
     record.versions = versions_of(TRAINING_LIBRARIES)
-    _note(owned, record, "running", "")
+    failure.forget_others(owned.folder)
+    facts = own_job.introduce(spec.model, spec.run_id) if os.environ.get("SUBMITIT_EXECUTOR") == "slurm" else {}
+    _note(owned, record, "running", "", **facts)
     return record
 
 
 def _end(owned: OwnedRun, record: RunRecord, status: str, why: str, raises: Exception | None = None) -> None:
+    if status == "failed":
+        why = failure.of_another_process(owned.folder) or why
     record.status = status
     record.error = why if status in ("failed", "diverged") else ""
     _note(owned, record, status, why, **({"refused": True} if isinstance(raises, RequestError) else {}))

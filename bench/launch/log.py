@@ -27,7 +27,7 @@ def last_words(log: Path) -> str:
     except OSError as error:
         return f"no log at {log} ({error.strerror}); can the node see that folder?"
     ours = [line.removeprefix("bench: ") for line in lines if line.startswith("bench: ")]
-    rest = [line for line in lines if line and not line.startswith(("srun: ", "slurmstepd: "))]
+    rest = [line for line in lines if line and not line.startswith(("srun: ", "slurmstepd: ", "slurm: "))]
     return next(iter(reversed(ours or rest or list(filter(None, lines)))), "its log is empty")
 
 

@@ -26,6 +26,8 @@ class Decision:
     reason: str
     job: str = ""
     """that has the run already"""
+    too_little_memory_gb: float | None = None
+    """what its last job had on each node, if that was too little"""
     completed: bool = False
     after: str = ""
     """id of the run that it must wait for, since it starts from its weights"""
@@ -67,7 +69,14 @@ def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
         purpose = f", for {needed_by}" if needed_by and action in (Action.SUBMIT, Action.RESUME) else ""
         job = known.job if known.job_alive else ""
         completed = state is State.COMPLETED
-        return Decision(spec=spec, action=action, reason=reason + purpose, job=job, completed=completed)
+        return Decision(
+            spec=spec,
+            action=action,
+            reason=reason + purpose,
+            job=job,
+            too_little_memory_gb=known.too_little_memory_gb,
+            completed=completed,
+        )
 
     if known.problem and not known.is_recoverable:
         return decision(Action.BLOCKED, known.problem)
@@ -77,7 +86,8 @@ def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
         return decision(Action.BLOCKED, f"job {known.job} is ending; give the command again in a minute")
     if known.job_alive:
         why = f" ({known.job_reason})" if known.job_reason else ""
-        return decision(Action.SKIP, f"{known.job_state.lower()} as job {known.job}{why}")
+        whose = f" of {known.job_user}" if known.whose else ""
+        return decision(Action.SKIP, f"{known.job_state.lower()} as job {known.job}{whose}{why}")
     if state is State.RUNNING:
         return decision(Action.SKIP, f"being trained by {known.trained_by}")
     if known.unsure:
@@ -85,8 +95,11 @@ def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
     if known.problem:
         return decision(Action.RESUME, f"record made anew from the checkpoint, since {known.problem}")
     if record is None:
-        ended = f"job {known.job} ended ({known.job_state.lower()}) before it began" if known.job_state else "not begun"
-        return decision(Action.SUBMIT, ended)
+        if not (known.job_state or known.failure):
+            return decision(Action.SUBMIT, "not begun")
+        how = f" ({known.job_state.lower()})" if known.job_state else ""
+        words = f": {known.failure}" if known.failure else ""
+        return decision(Action.SUBMIT, f"job {known.job} ended{how} before it began{words}")
     if state is State.DIVERGED:
         return decision(
             Action.BLOCKED,
@@ -94,7 +107,7 @@ def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
         )
     done = f"after {record.epoch} of {record.epochs or spec.recipe.total_epochs} epochs"
     done += f" in {record.precision}" if record.precision else ""
-    return decision(Action.RESUME, f"{state} {done}" + (f": {record.error}" if record.error else ""))
+    return decision(Action.RESUME, f"{state} {done}" + (f": {known.error}" if known.error else ""))
 
 
 def _behind(decision: Decision, parent: Decision) -> Decision:

@@ -2,9 +2,16 @@
 
 import dataclasses
 import enum
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.launch import failure
+from bench.launch.failure import Failure
+from bench.launch.log import last_words
+from bench.launch.slurm import client as slurm
+from bench.launch.slurm.config import SlurmRequest
 from bench.launch.slurm.queue import Queue
 from bench.launch.slurm.submissions import Submission
 from bench.results.files import CorruptFile
@@ -47,6 +54,12 @@ class RunState:
     job_reason: str = ""
     job_alive: bool = False
     """whether that job runs, or will run by itself"""
+    job_user: str = ""
+    """whose that job is"""
+    failure: Failure | None = None
+    """how its last job ended, as far as its logs and processes tell"""
+    too_little_memory_gb: float | None = None
+    """what that job had on each node, if that was too little"""
     has_checkpoint: bool = False
     """of its own, so that it needs no other run's weights"""
     unsure: str = ""
@@ -72,22 +85,44 @@ class RunState:
         if self.job_alive and self.job_state == "COMPLETING":
             return State.RUNNING, "ending"
         if self.job_alive and self.job_state != "RUNNING":
-            return State.QUEUED, " ".join(filter(None, [self.job_state.lower(), self.job_reason]))
+            return State.QUEUED, " ".join(filter(None, [self.job_state.lower(), self.job_reason, self.whose]))
         if self.trained_by or self.job_alive:
-            return State.RUNNING, "" if self.trained_by else "starting"
+            return State.RUNNING, " ".join(filter(None, ["" if self.trained_by else "starting", self.whose]))
         if self.problem:
             return State.FAILED, self.problem
         if record and record.status != "running":
             last = str(record.history[-1].get("note", "")) if record.history else ""
-            return State(record.status), record.error or last
+            return State(record.status), self.error or last
         ended = f"ended as {self.job_state.lower()}" if self.job_state else ""
         if record:  # says running, and nobody is
+            if self.failure:
+                return State.FAILED if self.failure.raised else State.KILLED, str(self.failure)
             return State.KILLED, f"its job {ended}" if ended else "its process is gone"
         if self.unsure:
             return State.QUEUED, self.unsure
         if self.job_state == "CANCELLED":
             return State.INTERRUPTED, f"job {self.job} was cancelled before the run began"
-        return (State.FAILED, f"job {self.job} {ended} before the run began") if ended else (State.NOT_BEGUN, "")
+        if not (ended or self.failure):
+            return State.NOT_BEGUN, ""
+        words = f": {self.failure}" if self.failure else ""
+        return State.FAILED, f"job {self.job} {ended or 'ended'} before the run began{words}"
+
+    @property
+    def whose(self) -> str:
+        """Whose job it is, where it is another user's."""
+        return f"({self.job_user}'s)" if self.job_alive and self.job_user not in ("", slurm.user_name()) else ""
+
+    @property
+    def error(self) -> str:
+        """Why the run failed: what its record says, or who else failed first."""
+        if self.record is None or self.record.status not in ("failed", "diverged"):
+            return str(self.failure or "")
+        is_lost = _LOST_ANOTHER.search(self.record.error) and self.failure and self.failure.rank
+        return str(self.failure) if is_lost else self.record.error
+
+
+_LOST_ANOTHER = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe|distbackend|process ?group|peer", re.I)
+"""in the error of a process whose partner has gone"""
 
 
 def run_state(runs: Path, run_id: str, queue: Queue) -> RunState:
@@ -116,8 +151,8 @@ def run_state(runs: Path, run_id: str, queue: Queue) -> RunState:
         return dataclasses.replace(found, unsure=f"{why}; give the command again in a minute")
     job = submission.task(run_id)
     task = queue.tasks.get(job)
-    if task and task.name == submission.name:  # else the cluster counts from 1 again, and it is somebody else's
-        return dataclasses.replace(
+    if task and task.is_of(submission.name):
+        state = dataclasses.replace(
             found,
             # What has ended with its job beats no more, though its last beat may look fresh.
             trained_by="" if task.ended and owner and owner.job == job else found.trained_by,
@@ -125,14 +160,75 @@ def run_state(runs: Path, run_id: str, queue: Queue) -> RunState:
             job_state=task.state,
             job_reason=task.reason,
             job_alive=not task.ended,
+            job_user=task.user,
         )
+        return state if state.job_alive else _with_failure(state, runs, run_id, submission, task)
+    remedy = f"remove {shlex.quote(str(runs / 'jobs' / submission.name))} once that job is gone"
+    if task and not task.ended and task.is_unmarked and task.user in ("", submission.user or task.user):
+        unsure = (
+            f"job {job} may have it or be another one: nothing in it names {submission.name}; ask squeue, or {remedy}"
+        )
+        return dataclasses.replace(found, job=job, unsure=unsure)
+    # Else the cluster counts from 1 again, and the number is somebody else's.
     if submission.cluster == queue.cluster or (record and _settled_since(record, submission)):
-        return dataclasses.replace(found, job=job)  # Slurm has forgotten it, so it has ended
+        # Slurm has forgotten it, so it has ended.
+        return _with_failure(dataclasses.replace(found, job=job), runs, run_id, submission, None)
     unsure = (
         f"job {job} of cluster {submission.cluster} may still have it, and {queue.silence or 'this is another cluster'}"
-        f"; ask there, or remove {runs / 'jobs' / submission.name} once that job is gone"
+        f"; ask there, or {remedy}"
     )
     return dataclasses.replace(found, job=job, unsure=unsure)
+
+
+def _with_failure(
+    state: RunState, runs: Path, run_id: str, submission: Submission, task: slurm.Task | None
+) -> RunState:
+    """The state with how its job failed, where that is not in its record."""
+    record = state.record
+    if state.trained_by or (record and record.status in ("completed", "interrupted", "diverged")):
+        return state
+    if state.job_state in ("COMPLETED", "CANCELLED"):
+        return state
+    if record and str(_last(record, "running").get("job", "")) != state.job:
+        record = None  # the job ended before it got to the run
+    if record and record.status == "failed" and not _LOST_ANOTHER.search(record.error):
+        return state
+    log = submission.log(runs, run_id)
+    found = failure.noted_of(runs / run_id, state.job) or failure.from_log(
+        log, SlurmRequest.of(submission.settings).processes
+    )
+    if found is None and state.record is None and state.job_state:
+        found = Failure(words=last_words(log))
+    if task and task.state == "OUT_OF_MEMORY" and not (found and found.is_out_of_memory):
+        found = dataclasses.replace(found or Failure(words=""), words="out of memory", raised=False)
+    if found and found.is_out_of_memory:
+        words = f"{found.words}; {_memory(submission, task)}"
+        found = dataclasses.replace(found, words=words, raised=False)
+        state = dataclasses.replace(state, too_little_memory_gb=_memory_gb(submission, task))
+    elif found and found.processes == 1 and record and not found.raised:
+        return state  # it was killed, which its job's state says as well
+    return dataclasses.replace(state, failure=found)
+
+
+def _last(record: RunRecord, what: str) -> dict[str, object]:
+    return next((event for event in reversed(record.history) if event["what"] == what), {})
+
+
+def _memory(submission: Submission, task: slurm.Task | None) -> str:
+    """What was asked for and used, and what to do."""
+    keys = {key: value for key, value in submission.settings.items() if key.startswith("mem")}
+    asked = " ".join(f"{key}={value}" for key, value in keys.items()) or (task.asked_memory if task else "")
+    used = f", used {task.used_memory}" if task and task.used_memory else ""
+    return f"asked for {asked or 'the default'}{used}; choose more with --slurm mem_gb=, or add --retry-mem 1.5"
+
+
+def _memory_gb(submission: Submission, task: slurm.Task | None) -> float | None:
+    """What the job had on each node, as far as anyone knows."""
+    own = SlurmRequest.of(submission.settings)
+    if own.mem_gb:
+        return own.mem_gb
+    asked = own.mem or (task.asked_memory if task else "")
+    return slurm.gigabytes(asked) or None
 
 
 def _alive(owner: Owner | None) -> str:

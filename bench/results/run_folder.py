@@ -303,7 +303,7 @@ class OwnedRun:
         self.attempt = attempt
         """counts the owners, as far as owner.json remembers them"""
         self.token = uuid.uuid4().hex
-        self.job, self.restart = _slurm_job()
+        self.job, self.restart = slurm_job()
         self._progress: Progress | None = None
         self._told: Progress | None = None  # the newest on disk
         self._telling = threading.Lock()
@@ -650,7 +650,8 @@ def load_progress(folder: Path, owner: Owner) -> Progress | None:
         return None
 
 
-def _slurm_job() -> tuple[str, int]:
+def slurm_job() -> tuple[str, int]:
+    """Slurm's id of the job that this process is in, and how often it was restarted; empty outside of one."""
     env = os.environ
     array = f"{env.get('SLURM_ARRAY_JOB_ID')}_{env.get('SLURM_ARRAY_TASK_ID')}" if "SLURM_ARRAY_JOB_ID" in env else ""
     return array or env.get("SLURM_JOB_ID", ""), int(env.get("SLURM_RESTART_COUNT", 0))
@@ -658,7 +659,7 @@ def _slurm_job() -> tuple[str, int]:
 
 def _is_older_copy(owner: Owner | None) -> bool:
     """Whether Slurm has restarted the owner's job as ours: then the owner is lost, whatever it still does."""
-    job, restart = _slurm_job()
+    job, restart = slurm_job()
     return owner is not None and not owner.released and owner.job == job != "" and owner.restart < restart
 
 

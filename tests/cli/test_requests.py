@@ -52,6 +52,7 @@ VALUES = {
     "--run": ["local"],
     "--precision": ["float16"],
     "--slurm": ["partition=gpu"],
+    "--retry-mem": ["1.5"],
     "--img-size": ["96"],
     "--scale": ["smoke"],
     "--claims": ["6"],

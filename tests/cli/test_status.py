@@ -331,12 +331,13 @@ def test_a_spec_that_is_nested_beyond_reading_is_none(folder):
 def test_what_only_the_accounting_remembers_has_ended(monkeypatch):
     """Or was lost with the controller's state; and tasks that were cancelled in the queue stand together."""
     said = {
-        "squeue": "12|0|t2t-a|RUNNING|n1|None\n",
-        "sacct": "12_0|t2t-a|RUNNING|n1\n12_1|t2t-a|RUNNING|n1\n"
-        "12_[2-6:2,7,9-...%2]|t2t-a|CANCELLED by 0|None assigned\n"
-        "13|t2t-b|FAILED|n2\n",
+        "squeue": "t2t|ARRAY_JOB_ID|...|STATE|USER|NODELIST|REASON|COMMAND\nt2t|12|0|RUNNING|me|n1|None|t2t-a\n",
+        "sacct": "JobID|State|User|NodeList|JobName|SubmitLine\n"
+        "12_0|RUNNING|me|n1|t2t-a|sbatch\n12_1|RUNNING|me|n1|t2t-a|sbatch\n"
+        "12_[2-6:2,7,9-...%2]|CANCELLED by 0|me|None assigned|t2t-a|sbatch\n"
+        "13|FAILED|me|n2|t2t-b|sbatch a.sh | tee\n",
     }
-    monkeypatch.setattr("bench.launch.slurm.client._ask", lambda command, *_: said[command])
+    monkeypatch.setattr("bench.launch.slurm.client.ask", lambda command, *_: said[command])
     found = tasks(["12", "13"])
     assert {task: found[task].state for task in found} == {
         "12_0": "RUNNING",

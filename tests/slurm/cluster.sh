@@ -91,17 +91,21 @@ configure() {
 	AccountingStorageHost=localhost
 	AccountingStoragePort=16819
 	AccountingStoragePass=$base/run/munge.socket
+	AccountingStorageEnforce=limits,qos
+	JobAcctGatherType=jobacct_gather/linux
+	JobAcctGatherFrequency=task=1
+	JobAcctGatherParams=OverMemoryKill
 	EOF
         for node in "${nodes[@]}"; do
             echo "NodeName=$node NodeHostname=$host NodeAddr=127.0.0.1 Port=$port CPUs=8 RealMemory=16000 Gres=gpu:4"
             port=$((port + 1))
         done
         cat <<-EOF
-	PartitionName=gpu Nodes=n1,n2 Default=YES DefMemPerCPU=500 MaxTime=3-00:00:00 PreemptMode=OFF
-	PartitionName=spare Nodes=n3,n4 DefMemPerCPU=500 PreemptMode=OFF
-	PartitionName=low Nodes=n5 DefMemPerCPU=500 PriorityTier=1 PreemptMode=REQUEUE GraceTime=15
-	PartitionName=high Nodes=n5 DefMemPerCPU=500 PriorityTier=10 PreemptMode=OFF
-	PartitionName=closed Nodes=n1 DefMemPerCPU=500 MaxTime=12:00:00 PreemptMode=OFF State=DOWN
+	PartitionName=gpu Nodes=n1,n2 Default=YES DefMemPerCPU=1900 MaxTime=3-00:00:00 PreemptMode=OFF
+	PartitionName=spare Nodes=n3,n4 DefMemPerCPU=1900 PreemptMode=OFF
+	PartitionName=low Nodes=n5 DefMemPerCPU=1900 PriorityTier=1 PreemptMode=REQUEUE GraceTime=15
+	PartitionName=high Nodes=n5 DefMemPerCPU=1900 PriorityTier=10 PreemptMode=OFF
+	PartitionName=closed Nodes=n1 DefMemPerCPU=1900 MaxTime=12:00:00 PreemptMode=OFF State=DOWN
 	EOF
     } >"$SLURM_CONF"
     grep -q "^127.0.0.1 ${nodes[*]}$" /etc/hosts || echo "127.0.0.1 ${nodes[*]}" >>/etc/hosts
@@ -140,12 +144,19 @@ stop() { # DAEMON [SIGNAL]
     until_true 20 sh -c "! kill -0 $pid" || kill -9 "$pid"
 }
 
+limits() { # as sites have them: by account and by quality of service
+    sacctmgr -i add qos few MaxSubmitJobsPerUser=30 MaxWall=02:00:00 >/dev/null || true # from an earlier life
+    sacctmgr -i modify user root set qos=normal,few >/dev/null
+    sacctmgr -i add user daemon account=root >/dev/null || true
+}
+
 case ${1:-} in
 install) packages ;;
 up)
     configure
     for daemon in munged mariadb slurmdbd slurmctld "${nodes[@]/#/slurmd-}"; do start "$daemon"; done
     until_true 30 sh -c "[ \"\$(sinfo -h -N -t idle,mix,alloc -o %N | sort -u | wc -l)\" = ${#nodes[@]} ]"
+    limits
     echo "$SLURM_CONF" ;;
 down)
     for daemon in "${nodes[@]/#/slurmd-}" slurmctld slurmdbd mariadb munged; do stop "$daemon"; done

@@ -267,7 +267,7 @@ def test_an_sbatch_whose_job_comes_late_is_waited_for(cluster, run_all, tmp_path
     line = refused(run_all, cluster, *RESNET, *QUICK, *CPU, code=1)
     assert "give the command again in a minute" in line
     (name,) = (path.parent.name for path in cluster.runs.glob("jobs/*/submission.json"))
-    cluster.wait(lambda: cluster.ask("squeue", "-h", "--name", name), "late job")
+    cluster.wait(lambda: name in cluster.ask("squeue", "-h", "-o", "%k"), "late job")
     again = cluster.submit(*RESNET, *QUICK, *CPU)
     assert again["submitted"] == []
     cluster.wait_for("completed", again["plan"][0]["run_id"])

@@ -15,6 +15,7 @@ from bench.cli.commands.status import matching
 from bench.cli.parser import Parser, add_runs, as_name
 from bench.launch.run_state import run_state
 from bench.launch.slurm import client as slurm
+from bench.launch.slurm.ask import Refused
 from bench.launch.slurm.queue import Queue, look
 from bench.results.files import CorruptFile
 from bench.results.run_folder import last_owner
@@ -84,7 +85,7 @@ def run(asked: CancelRequest) -> int:
             print("nothing was cancelled")
             return 0
     if jobs:
-        out_of_reach += _cancel_jobs(jobs)
+        out_of_reach += _cancel_jobs(jobs, queue)
     for pid in processes.values():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
@@ -97,16 +98,28 @@ def run(asked: CancelRequest) -> int:
     return 1 if out_of_reach else 0
 
 
-def _cancel_jobs(jobs: Mapping[str, str]) -> list[str]:
-    """Cancel the jobs, by run id; returns a line for each that still waits in the queue."""
+def _cancel_jobs(jobs: Mapping[str, str], queue: Queue) -> list[str]:
+    """Cancel the jobs, by run id; returns a line for each that another user owns, or that still waits in the queue."""
     waiting = dict(jobs)
+    refusal = ""
     for _ in range(3):
-        slurm.cancel(waiting.values())
+        try:
+            slurm.cancel(waiting.values())
+        except Refused as error:
+            refusal = f" ({error})"
         found = slurm.tasks(job.partition("_")[0] for job in waiting.values())
-        waiting = {run: job for run, job in waiting.items() if job in found and found[job].state == "PENDING"}
+        alive = ("PENDING", "RUNNING") if refusal else ("PENDING",)
+        waiting = {run: job for run, job in waiting.items() if job in found and found[job].state in alive}
         if not waiting:
             break
-    return [f"{run_id}: job {job} is still in the queue" for run_id, job in waiting.items()]
+    mine = slurm.user_name()
+    users = {job: queue.tasks[job].user for job in waiting.values()}
+    return [
+        f"{run_id}: job {job} is {users[job]}'s, who can cancel it{refusal}"
+        if users[job] not in ("", mine)
+        else f"{run_id}: job {job} is still in the queue{refusal}"
+        for run_id, job in waiting.items()
+    ]
 
 
 def _waiting_for(jobs: Mapping[str, str], runs: Path, queue: Queue) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.cli.parser import Parser, add_runs, as_name
 from bench.launch.labels import settings
-from bench.launch.log import cause_of_death, last_words
+from bench.launch.log import cause_of_death
 from bench.launch.run_state import RunState, State, run_state
 from bench.launch.slurm.queue import Queue, look
 from bench.launch.slurm.submissions import Submission
@@ -100,17 +100,15 @@ def _spec(runs: Path, run_id: str) -> RunSpec | None:
 
 
 def _state(runs: Path, run_id: str, found: RunState, spec: RunSpec | None, queue: Queue) -> tuple[State, str]:
-    """The state and a word on it, with what becomes of the run that it starts from, and the last words of its log."""
+    """The state and a word on it, with what becomes of the run that it starts from."""
     parent = spec and spec.start_from
     if parent and found.job and not found.record and found.state is not State.RUNNING and not found.job_alive:
         state, why = _state(runs, parent.run_id, run_state(runs, parent.run_id, queue), parent, queue)
         if state not in (State.COMPLETED, State.RUNNING, State.QUEUED):
             return State.BLOCKED, f"starts from {parent.run_id}, {state}" + (f": {why}" if why else "")
-    if found.state is State.FAILED and found.job_state and not (found.record or found.problem):
-        return State.FAILED, f"{found.why}: {last_words(queue.by_run[run_id].log(runs, run_id))}"
-    submission = queue.by_run.get(run_id)
-    if found.state is State.KILLED and (cause := cause_of_death(Path(_log(runs, run_id, found.record, submission)))):
-        return State.KILLED, f"{found.why}: {cause}"
+    if found.state is State.KILLED and not found.failure:
+        cause = cause_of_death(Path(_log(runs, run_id, found.record, queue.by_run.get(run_id))))
+        return State.KILLED, f"{found.why}: {cause}" if cause else found.why
     return found.state, found.why
 
 

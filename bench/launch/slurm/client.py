@@ -1,17 +1,29 @@
-"""What Slurm says and is told, through its own commands: states of jobs, limits of the cluster, requeue, cancel."""
+"""What Slurm says and is told, through its own commands: states of jobs, limits of the cluster, submission, cancel."""
 
+import contextlib
 import os
+import pwd
 import re
 import shutil
-import signal
-import subprocess
-from collections.abc import Iterable
-from dataclasses import dataclass
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from bench.launch.slurm.ask import (
+    MARK,
+    PAUSES_S,
+    Refused,
+    Unreachable,
+    ask,
+    ask_once,
+    is_passing,
+    is_silence,
+    plain,
+    rows,
+)
 from bench.spec.errors import RequestError
-
-PATIENCE_S = 20
-"""for an answer; Slurm's own patience with a controller that is down is about ten seconds"""
 
 ENDED = frozenset(
     "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT".split()
@@ -19,26 +31,36 @@ ENDED = frozenset(
 """states of a job that will not run again by itself"""
 
 
-class Unreachable(Exception):
-    """Slurm does not answer; one line says what it said instead."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One job, or one task of a job array, as Slurm has it."""
 
     name: str
-    """of the job"""
+    """of the job, with its script and comment: what tells whose it is, should any of them have been changed"""
     state: str
     """as squeue spells it, such as PENDING"""
     reason: str = ""
     """why it waits"""
     node: str = ""
+    user: str = ""
+    asked_memory: str = ""
+    """of a job that failed, as Slurm has it"""
+    used_memory: str = ""
+    """most of any process of a job that failed, if Slurm measures it"""
 
     @property
     def ended(self) -> bool:
         """Whether Slurm is done with it."""
         return self.state in ENDED
+
+    def is_of(self, submission: str) -> bool:
+        """Whether it belongs to the submission of a name."""
+        return submission in self.name
+
+    @property
+    def is_unmarked(self) -> bool:
+        """Whether it belongs to none that can be told."""
+        return not re.search(r"\bt2t-\w+", self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +98,12 @@ def _config() -> dict[str, str]:
             "no sbatch on this machine; choose --run local, or give the command on a login node of a Slurm cluster"
         )
     try:
-        up = "is UP" in _ask("scontrol", "ping")  # which knows at once what other commands find out in ten seconds
-    except _Refused:
+        up = "is UP" in ask("scontrol", "ping")  # which knows at once what other commands find out in ten seconds
+    except Refused:
         up = False
     if not up:
         raise Unreachable("its controller is down")
-    return dict(re.findall(r"^(\w+)\s*= (.*?)\s*$", _ask("scontrol", "show", "config"), re.MULTILINE))
+    return dict(re.findall(r"^(\w+)\s*= (.*?)\s*$", ask("scontrol", "show", "config"), re.MULTILINE))
 
 
 def cluster() -> Cluster:
@@ -94,8 +116,7 @@ def cluster() -> Cluster:
     limits: dict[str, float] = {}
     gpus: dict[str, int] = {}
     default = ""
-    for line in _ask("sinfo", "--noheader", "--format=%P|%l|%G").splitlines():
-        name, limit, resources = line.split("|")
+    for name, limit, resources in rows(ask("sinfo", f"--format={MARK}|%P|%l|%G"), 3, "sinfo"):
         if name.endswith("*"):
             default = name = name[:-1]
         limits[name] = minutes(limit)
@@ -139,18 +160,73 @@ def tasks(job_ids: Iterable[str]) -> dict[str, Task]:
     if not ids:
         return {}
     found: dict[str, Task] = {}
-    try:
-        fields = "--format=%F|%K|%j|%T|%N|%r"
-        listed = _ask("squeue", "--noheader", "--array", "--states=all", f"--jobs={ids}", fields)
-    except _Refused as error:
-        if "Invalid job id" not in str(error):
-            raise Unreachable(str(error)) from error
-        listed = ""
-    for line in listed.splitlines():
-        job, index, name, state, node, reason = line.split("|", 5)
+    for job, index, state, user, node, reason, name in _listed("--array", "--states=all", f"--jobs={ids}"):
         task = f"{job}_{index}" if index.isdecimal() else job
-        found[task] = Task(name=name, state=state, node=node, reason="" if reason == "None" else reason)
-    return _remembered(ids) | found
+        reason = "" if reason == "None" else reason
+        found[task] = Task(name=name, state=state, node=node, reason=reason, user=user)
+    found = _remembered(ids) | found
+    failed = [task for task, told in found.items() if told.state in ("FAILED", "OUT_OF_MEMORY")][:_MOST_FAILED]
+    return found | {id: replace(found[id], **memory) for id, memory in _memory(failed).items() if id in found}
+
+
+_MOST_FAILED = 100
+"""jobs of which the accounting is asked how much memory they used"""
+
+
+def _memory(failed: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Memory asked for and used, by id, as far as there is accounting."""
+    if not failed:
+        return {}
+    try:
+        lines = ask("sacct", "--parsable2", f"--jobs={','.join(failed)}", "--format=JobID,ReqMem,MaxRSS").splitlines()
+    except Unreachable:
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for line in lines:
+        listed, *fields = line.split("|")
+        if not re.match(r"\d", listed) or len(fields) != 2:
+            continue
+        told = found.setdefault(listed.partition(".")[0], {"asked_memory": "", "used_memory": ""})
+        asked, used = fields
+        told["asked_memory"] = told["asked_memory"] or asked
+        told["used_memory"] = max(told["used_memory"], _readable(used), key=_bytes)
+    return found
+
+
+def _bytes(text: str) -> float:
+    match = re.fullmatch(r"([\d.]+) ?([KMGTP]?)B?", text)
+    return float(match[1]) * 1024 ** "KMGTP".find(match[2] or "-") * 1024 if match else 0.0
+
+
+def _readable(text: str) -> str:
+    size = _bytes(text)
+    return f"{size / 1024**3:.2f} GB" if size >= 1024**3 else f"{size / 1024**2:.0f} MB" if size else ""
+
+
+def gigabytes(text: str) -> float:
+    """Memory as Slurm writes it, in MB unless it says otherwise; 0 where it is none."""
+    return _bytes(text if text[-1:].isalpha() else f"{text}M") / 1024**3
+
+
+def _listed(*options: str) -> list[list[str]]:
+    """Lines of squeue: id, index in an array, state, user, node, reason, and what tells whose it is."""
+    try:
+        return rows(ask("squeue", *options, f"--format={MARK}|%F|%K|%T|%u|%N|%r|%o %24k %j"), 7, "squeue")
+    except Refused as error:
+        if "Invalid job id" not in str(error):
+            raise
+        return []
+
+
+def describe(job: str) -> str:
+    """All that Slurm knows of a job, or nothing.
+
+    A wrapper of sbatch may have submitted a copy of the script under another name; where its output goes still tells
+    whose it is.
+    """
+    with contextlib.suppress(Unreachable):
+        return ask("scontrol", "show", "job", job)
+    return ""
 
 
 def _remembered(ids: str) -> dict[str, Task]:
@@ -159,16 +235,20 @@ def _remembered(ids: str) -> dict[str, Task]:
     One that is not in the queue and has not ended there either was lost with the controller's state.
     """
     try:
-        lines = _ask(
-            *("sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={ids}"),
-            "--format=JobID,JobName,State,NodeList",
-        ).splitlines()
+        printed = ask(
+            *("sacct", "--parsable2", "--allocations", f"--jobs={ids}"),
+            "--format=JobID,State,User,NodeList,JobName,SubmitLine",
+        )
     except Unreachable:
         return {}
     found: dict[str, Task] = {}
-    for line in lines:
-        listed, name, state, node = line.split("|")
-        task = Task(name=name, state=state.split()[0], node="" if node == "None assigned" else node)
+    for line in printed.splitlines():
+        listed, *fields = line.split("|", 4)
+        if not re.match(r"\d", listed) or len(fields) != 4:
+            continue  # the head, or what a wrapper prints
+        state, user, node, name = fields
+        node = "" if node == "None assigned" else node
+        task = Task(name=name, state=(state.split() or [""])[0], node=node, user=user)
         if task.ended:
             found |= dict.fromkeys(_one_by_one(listed), task)
     return found
@@ -189,14 +269,75 @@ def _one_by_one(listed: str) -> list[str]:
     return ids
 
 
-def find(name: str) -> str | None:
-    """The id of the job of a name that waits or runs, if there is one; a refused one stands in the queue as failed.
+def submit(script: Path, submission: str) -> str:
+    """Hand a script to sbatch; returns the job's id.
+
+    Args:
+        script: of the job or job array.
+        submission: its name, which the script's path or its comment holds.
+
+    Raises:
+        Refused: Slurm does not take it.
+        Unreachable: it does not answer, or not so that the job can be told; the job may still reach it.
+    """
+    for pause in (*PAUSES_S, None):
+        try:
+            said = ask_once("sbatch", "--parsable", str(script))
+            break
+        except Refused as error:
+            # Under load sbatch may give up on a job that the controller has taken, or is about to take.
+            if found := find(submission):
+                return found
+            if is_silence(str(error)):
+                raise Unreachable(f"{error}; {submission} may still reach it") from None
+            if pause is None or not is_passing(str(error)):
+                raise
+            time.sleep(pause)
+    # Wrappers of sbatch print other lines as well.
+    numbers = dict.fromkeys(re.findall(r"^\s*(\d+)(?:;\S+)?\s*$|^Submitted batch job (\d+)", said, re.MULTILINE))
+    candidates = [first or second for first, second in numbers]
+    for job in candidates:
+        if submission in describe(job):
+            return job
+    if found := find(submission):
+        return found
+    raise Unreachable(f"sbatch printed {plain(said)[:200]!r}, which names no job of {submission}; it may be there")
+
+
+def refusal(script: str) -> str:
+    """What Slurm has against a script, or nothing if it would take it; nothing is submitted.
+
+    Raises:
+        Unreachable: it does not answer.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+        file.write(script)
+        file.flush()
+        try:
+            ask("sbatch", "--test-only", file.name)
+        except Refused as error:
+            if is_silence(str(error)):
+                raise Unreachable(str(error)) from None
+            return str(error)
+    return ""
+
+
+def find(submission: str) -> str | None:
+    """The id of the job of a submission that waits or runs; a refused one stands in the queue as failed.
 
     Raises:
         Unreachable: the controller does not answer.
     """
-    listed = _ask("squeue", "--noheader", f"--name={name}", "--format=%F").split()
-    return listed[0] if listed else None
+    mine = _listed(f"--user={os.getuid()}")
+    return next((job for job, *_, name in mine if submission in name), None)
+
+
+def user_name() -> str:
+    """Who gives the command, as Slurm names users."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def cancel(task_ids: Iterable[str]) -> None:
@@ -205,65 +346,4 @@ def cancel(task_ids: Iterable[str]) -> None:
     Raises:
         Unreachable: the controller does not answer.
     """
-    _ask("scancel", *task_ids)
-
-
-def wants_requeue(number: signal.Signals) -> bool:
-    """Whether Slurm, and not a person, stopped this process by a signal, and will not run the job again by itself.
-
-    SIGUSR2 is ours, asked for ahead of the time limit and of a preemption. SIGTERM comes with a preemption, with
-    scancel and with a requeue; only after the first the job is still running, and ends if its processes do.
-    """
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None or number == signal.SIGINT:
-        return False
-    if number == signal.SIGUSR2:
-        return True
-    return is_preempted()
-
-
-def is_preempted() -> bool:
-    """Whether this process's job runs in the grace time of a preemption, as far as Slurm says."""
-    try:
-        told = _ask("scontrol", "show", "job", os.environ["SLURM_JOB_ID"])
-    except Unreachable:
-        return False
-    return "JobState=RUNNING" in told and bool(re.search(r"PreemptTime=\d", told))
-
-
-def is_silence(said: str) -> bool:
-    """Whether a command's last words mean that there was no answer, rather than a refusal."""
-    return bool(re.search("timed out|unable to contact|zero bytes|connection|communication", said, re.IGNORECASE))
-
-
-def requeue() -> str:
-    """Put this process's job back into the queue; returns a line on how that went."""
-    job = os.environ["SLURM_JOB_ID"]
-    try:
-        _ask("scontrol", "requeue", job)
-    except Unreachable as error:
-        return f"job {job} could not be put back into the queue ({error}); the same command resumes the run"
-    return f"job {job} is back in the queue and will resume the run"
-
-
-class _Refused(Unreachable):
-    """Slurm answered with an error."""
-
-
-def _ask(*command: str) -> str:
-    try:
-        whole = {**os.environ, "SLURM_BITSTR_LEN": "0"}  # lists of tasks are not cut off
-        done = subprocess.run(command, env=whole, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
-    except subprocess.TimeoutExpired:
-        raise Unreachable(f"{command[0]} gave no answer in {PATIENCE_S} s") from None
-    except FileNotFoundError:
-        raise Unreachable(f"no {command[0]} on this machine") from None
-    except subprocess.CalledProcessError as error:
-        raise _Refused(plain(error.stderr) or f"{command[0]} ended with {error.returncode}") from None
-    return done.stdout
-
-
-def plain(said: str) -> str:
-    """What Slurm said on standard error, in one line."""
-    lines = [re.sub(r"^\w+: (error: )?", "", line).strip() for line in said.splitlines()]
-    return "; ".join(dict.fromkeys(line for line in lines if line))
+    ask("scancel", *task_ids)

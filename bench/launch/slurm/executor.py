@@ -1,9 +1,6 @@
 """Runs as job arrays on Slurm, through submitit."""
 
-import contextlib
 import dataclasses
-import io
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.entry import Job
+from bench.launch import failure
 from bench.launch.job import prepare
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm import submissions
+from bench.launch.slurm.ask import Refused
 from bench.launch.slurm.config import SlurmRequest
 from bench.launch.slurm.submissions import Submission
 from bench.spec.errors import RequestError
@@ -124,28 +123,21 @@ def submit(
     jobs: list[str] = []
     for array, turn in zip(planned, turns(planned, max_parallel), strict=True):
         ids = tuple(spec.run_id for spec in array.specs)
-        submission = submissions.begin(cluster.name, ids, array.request.options(), dataclasses.asdict(resources))
+        options, values = array.request.options(), dataclasses.asdict(resources)
+        submission = submissions.begin(cluster.name, ids, options, values, slurm.user_name())
         for spec in array.specs:
             prepare(runs, spec)
         submissions.save(runs, submission)
         waits = [f"afterok:{tasks[array.parent]}"] if array.parent else []
         waits += [f"afterany:{':'.join(jobs[place] for place in turn.after)}"] if turn.after else []
-        parameters = _parameters(array, submission.name, turn.at_once, ",".join(waits))
+        path = _folder(runs, submission) / "submission.sh"
+        path.write_text(script(array, path.parent, at_once=turn.at_once, dependency=",".join(waits)))
         try:
-            with _outside_of_any_job():
-                job = _sbatch(_folder(runs, submission), parameters, _calls(runs, submission))
-        except RequestError as refused:
-            # Under load sbatch may give up on a job that the controller has taken, or is about to take.
-            found = slurm.find(submission.name)
-            if found is None and slurm.is_silence(str(refused)):
-                raise slurm.Unreachable(f"{refused}; {submission.name} may still reach it") from None
-            if found is None:
-                submissions.drop(runs, submission)
-                raise _explained(refused, array.request, cluster) from None
-            submission = _adopt(runs, submission, found)
-        else:
-            submission = dataclasses.replace(submission, job=job)
-            submissions.save(runs, submission)
+            job = slurm.submit(path, submission.name)
+        except Refused as refused:
+            submissions.drop(runs, submission)
+            raise explained(str(refused), array.request, cluster) from None
+        submission = _adopt(runs, submission, job)
         jobs.append(submission.job)
         tasks |= {run_id: submission.task(run_id) for run_id in ids}
         yield array, submission
@@ -191,6 +183,24 @@ def _folder(runs: Path, submission: Submission) -> Path:
     return (runs / "jobs" / submission.name).resolve()
 
 
+def script(array: Array, folder: Path, *, at_once: int, dependency: str = "") -> str:
+    """The script that sbatch gets for an array.
+
+    Args:
+        array: one run, or several.
+        folder: of the submission, where logs and pickles go.
+        at_once: most of the runs at a time.
+        dependency: as sbatch has it.
+    """
+    import submitit
+
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=_MAX_TIMEOUTS)
+    executor.update_parameters(**_parameters(array, folder.name, at_once, dependency))
+    if len(array.specs) > 1:
+        executor.parameters["map_count"] = len(array.specs)
+    return executor._make_submission_file_text(executor._submitit_command_str, "")
+
+
 def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[str, Any]:
     """The parameters of submitit's SlurmExecutor."""
     request = array.request
@@ -200,80 +210,97 @@ def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[
         "gpus_per_node": request.gpus_per_node,
         "cpus_per_task": request.cpus_per_task,
     }
-    extra: dict[str, object] = {"requeue": True, "kill-on-invalid-dep": "yes"}
+    extra: dict[str, object] = {"requeue": True, "kill-on-invalid-dep": "yes", "comment": _comment(name, array)}
     extra |= {key: value for key, value in request.passed_on if value is not False}  # sbatch has no --exclusive=False
-    srun = ["--kill-on-bad-exit=1"]
+    if request.mem_gb:  # submitit would pass on a number with a point, which sbatch refuses
+        extra["mem"] = f"{round(request.mem_gb * 1024)}M"
+    elif request.mem is not None:
+        extra["mem"] = request.mem
+    # The tasks need what the script has set, even where a site's rule is to export nothing.
+    srun = ["--export=ALL", "--kill-on-bad-exit=1"]
     if request.cpus_per_task:  # srun does not ask sbatch's environment for it since Slurm 22.05
         srun.append(f"--cpus-per-task={request.cpus_per_task}")
-    if request.mem_gb:  # submitit would pass on a number with a point, which sbatch refuses
-        own["mem"] = f"{round(request.mem_gb * 1024)}M"
+    setup = [*_SETUP, *(_checked(request.setup) if request.setup else [])]
+    if request.processes > 1:
+        setup.append(f"export BENCH_PORT=$({_PYTHON} -m bench.launch.slurm.free_port)")
     return {
         **{key: value for key, value in own.items() if value is not None},
         "time": request.time,
-        "job_name": name,
+        "job_name": job_name(array.specs),
         "ntasks_per_node": request.tasks,
         "signal_delay_s": request.signal_delay_s or min(_SIGNAL_S, request.time * 15),
         "array_parallelism": at_once,
         "dependency": dependency or None,
         "additional_parameters": extra,
         "srun_args": srun,
-        "setup": [*([request.setup] if request.setup else []), *_SETUP],
+        "setup": setup,
+        "teardown": _TEARDOWN,
         "wckey": None,
     }
 
 
+def job_name(specs: Sequence[RunSpec]) -> str:
+    """The networks of a job."""
+    networks = list(dict.fromkeys(spec.model for spec in specs))
+    return "+".join(networks if len(networks) <= 3 else [*networks[:2], str(len(networks) - 2)])
+
+
+_LONGEST_COMMENT = 1000
+"""characters; Slurm takes 1024"""
+
+
+def _comment(name: str, array: Array) -> str:
+    """The submission and its runs, as far as there is room; a task that begins says which of them it is."""
+    comment = name
+    for spec in array.specs:
+        if len(comment) + len(spec.run_id) + 5 > _LONGEST_COMMENT:
+            return f"{comment} ..."
+        comment += f" {spec.run_id}"
+    return comment
+
+
 _PYTHON = shlex.quote(sys.executable)
 _SETUP = [
+    f'echo "{failure.BEGINS} on $(hostname)" >&2',
     f"export PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
     f'[ -x {_PYTHON} ] || {{ echo "bench: node $(hostname) has no Python at "{_PYTHON}"; install the environment where '
     'every node sees it, and submit from there" >&2; exit 127; }',
 ]
+_TEARDOWN = [f'code=$?; [ "$code" = 0 ] || echo "{failure.ENDED} $code" >&2; exit "$code"']
 
 
-def _sbatch(folder: Path, parameters: Mapping[str, Any], jobs: Sequence[Job]) -> str:
-    import submitit
-    from submitit.core.utils import FailedJobError, FailedSubmissionError
-
-    try:
-        executor = submitit.SlurmExecutor(folder, max_num_timeout=_MAX_TIMEOUTS)
-        executor.update_parameters(**parameters)
-        with contextlib.redirect_stderr(io.StringIO()), executor.batch():  # submitit repeats what sbatch says
-            submitted = [executor.submit(job) for job in jobs]
-    except (FailedJobError, FailedSubmissionError) as error:
-        said = str(error).partition("stderr:")[2] or str(error)
-        raise RequestError(slurm.plain(said)) from None
-    return str(submitted[0].job_id).partition("_")[0]
+def _checked(setup: str) -> list[str]:
+    """The user's command, whose failure ends the job, and whose output goes to the log of errors."""
+    return [
+        "exec 3>&1 1>&2",
+        f"trap 'code=$?; trap - EXIT; echo \"{failure.SETUP_ENDED} $code\" >&2; exit $((code ? code : 1))' EXIT",
+        "set -e",
+        setup,
+        "set +e",
+        "trap - EXIT",
+        "exec 1>&3 3>&-",
+    ]
 
 
-@contextlib.contextmanager
-def _outside_of_any_job() -> Iterator[None]:
-    """Where a job of Slurm's submits, the new one must not inherit what the old one was given."""
-    if "SLURM_JOB_ID" not in os.environ:
-        yield
-        return
-    from submitit.helpers import clean_env
-
-    where = {name: os.environ[name] for name in ("SLURM_CONF",) if name in os.environ}
-    with clean_env():
-        os.environ.update(where)
-        yield
-
-
-def _explained(refused: RequestError, request: SlurmRequest, cluster: slurm.Cluster) -> RequestError:
+def explained(said: str, request: SlurmRequest, cluster: slurm.Cluster) -> RequestError:
     """Slurm's words, with the choices that it leaves out."""
-    said = str(refused)
     partition = request.partition or cluster.default_partition
     if "partition" in said.lower() and partition not in cluster.time_limits:
         names = ", ".join(sorted(cluster.time_limits))
         return RequestError(f"no partition {partition!r} on {cluster.name} (choose from {names})")
     most = cluster.gpus.get(partition, 0)
-    if (request.gpus_per_node or 0) > most:
+    if request.gpus_on_each_node > most:
         remedy = f"ask for at most {most} with gpus_per_node=" if most else "choose a partition with GPUs"
         return RequestError(
-            f"a node of partition {partition!r} has {most} GPUs, and gpus_per_node={request.gpus_per_node} was asked "
-            f"for; {remedy}"
+            f"a node of partition {partition!r} has {most} GPUs, and {_asked_gpus(request)} was asked for; {remedy}"
         )
     if "node configuration" in said.lower():
         asked = " ".join(f"{key}={value}" for key, value in request.options().items())
         return RequestError(f"no node of partition {partition!r} can give {asked}: {said}; ask for less with --slurm")
     return RequestError(f"Slurm refused: {said}; docs/slurm.md explains the options")
+
+
+def _asked_gpus(request: SlurmRequest) -> str:
+    if request.gpus_per_node is None:
+        return f"gres={dict(request.passed_on)['gres']}"
+    return f"gpus_per_node={request.gpus_per_node}"

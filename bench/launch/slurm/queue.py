@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm import submissions
+from bench.launch.slurm.ask import Unreachable
 from bench.launch.slurm.submissions import Submission
 from bench.spec.errors import RequestError
 
@@ -44,7 +45,13 @@ def look(runs: Path, wanted: Iterable[str] | None = None) -> Queue:
         cut_short = {name: dataclasses.replace(s, job=slurm.find(name) or "") for name, s in named.items()}
         found = {run_id: cut_short.get(s.name, s) for run_id, s in by_run.items()}
         by_run = {run: s for run, s in found.items() if s.job or s.cluster != here or not s.is_overdue}
-        jobs = [s.job for s in by_run.values() if s.cluster == here and s.job]
-        return Queue(by_run, slurm.tasks(jobs), here)
-    except (slurm.Unreachable, RequestError) as error:
+        ours = {s.task(run): s for run, s in by_run.items() if s.cluster == here and s.job}
+        tasks = slurm.tasks(s.job for s in ours.values())
+        unmarked = {ours[task_id].job for task_id, task in tasks.items() if task_id in ours and task.is_unmarked}
+        words = {job: slurm.describe(job) for job in unmarked}
+        for task_id, submission in ours.items():
+            if (task := tasks.get(task_id)) and submission.job in words:
+                tasks[task_id] = dataclasses.replace(task, name=f"{task.name} {words[submission.job]}")
+        return Queue(by_run, tasks, here)
+    except (Unreachable, RequestError) as error:
         return Queue(by_run, {}, silence=str(error))

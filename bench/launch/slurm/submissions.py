@@ -1,7 +1,7 @@
 """What was handed to Slurm: a folder a job or job array, written before sbatch is called and completed after it.
 
-``<runs>/jobs/<name>/submission.json`` stands beside the job's script, pickles and logs; ``name`` is also the job's
-name in Slurm, so that a submission cut short between the two writes is found again.
+``<runs>/jobs/<name>/submission.json`` stands beside the job's script, pickles and logs. Slurm shows the path of a job's
+script and its comment, which both hold ``name``, so that a submission cut short between the two writes is found again.
 """
 
 import contextlib
@@ -37,6 +37,8 @@ class Submission:
     """of each run, ``Resources`` as JSON has them"""
     job: str = ""
     """Slurm's id; empty until sbatch has answered"""
+    user: str = ""
+    """who submitted it; empty in a submission from before this field"""
 
     def __post_init__(self) -> None:
         datetime.datetime.fromisoformat(self.created)
@@ -56,7 +58,13 @@ class Submission:
         return runs / "jobs" / self.name / f"{self.task(run_id)}_0_log.err"
 
 
-def begin(cluster: str, runs: tuple[str, ...], settings: dict[str, object], resources: dict[str, Any]) -> Submission:
+def begin(
+    cluster: str,
+    runs: tuple[str, ...],
+    settings: dict[str, object],
+    resources: dict[str, Any],
+    user: str = "",
+) -> Submission:
     """A submission that is about to be made."""
     created = datetime.datetime.now(datetime.UTC).isoformat()  # to the microsecond: of a run's jobs the newest counts
     return Submission(
@@ -66,6 +74,7 @@ def begin(cluster: str, runs: tuple[str, ...], settings: dict[str, object], reso
         created=created,
         settings=settings,
         resources=resources,
+        user=user,
     )
 
 
