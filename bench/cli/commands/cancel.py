@@ -27,7 +27,7 @@ HELP = "stop runs, by id or network; they save themselves first"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequest:
-    """Which runs to stop."""
+    """The runs to stop."""
 
     runs: Path
     patterns: tuple[str, ...]

@@ -67,7 +67,7 @@ def _evidence(problems: Sequence[str]) -> str:
 
 
 def total_counts(frames: Sequence[pd.DataFrame]) -> dict[str, int]:
-    """How many params and MACs cells of all tables got each verdict."""
+    """The number of params and MACs cells in all tables with each verdict."""
     counts = [verdict_counts(frame) for frame in frames]
     return {name: sum(count[name] for count in counts) for name in VERDICTS}
 
@@ -107,7 +107,7 @@ def _line(inputs: TableInputs) -> dict[str, object]:
 
 
 def _filled(frame: pd.DataFrame) -> dict[str, int]:
-    """How many printed accuracies have one from training beside them, and how many one of released weights."""
+    """The numbers of printed accuracies beside one from training and beside one of released weights."""
     counts = {"trained here": 0, "evaluated": 0}
     for cell in ACCURACY_CELLS:
         found = frame[frame[f"published_{cell.accuracy}"].notna() & frame[cell.accuracy].notna()]
