@@ -34,7 +34,7 @@ def read_reports(folder: Path) -> dict[str, bytes]:
 
 
 def texts(paths: Mapping[str, Path]) -> dict[str, str]:
-    """Paths as text, for JSON."""
+    """For JSON."""
     return {suffix: str(path) for suffix, path in paths.items()}
 
 

@@ -80,7 +80,7 @@ def as_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """The folders that a command reads and writes, and the form of its answer."""
+    """Where a command finds what is known, and where its answer goes."""
 
     runs: Path
     """the folder of measurements and runs"""
@@ -110,7 +110,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def output_of(args: argparse.Namespace) -> Output:
-    """Read the options that ``add_output`` added."""
+    """What ``add_output`` added."""
     return Output(runs=args.runs, reports=args.reports, as_json=args.json)
 
 
@@ -207,7 +207,7 @@ def does_nothing(option: str, without: str) -> RequestError:
 
 
 def launch_of(args: argparse.Namespace, **resources: Any) -> "Launch":
-    """Read the options that ``add_launch`` added.
+    """How the options of ``add_launch`` want runs trained.
 
     Args:
         args: with what ``add_launch`` and ``add_runs`` added.

@@ -1,4 +1,4 @@
-"""The rows of the paper's tables that a command selects."""
+"""Which rows of the paper's tables a command is about."""
 
 import argparse
 import re

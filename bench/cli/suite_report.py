@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The runs of suites that a command selects."""
+    """Runs of suites that a command is about."""
 
     entries: tuple[Entry, ...]
     seeds: tuple[int, ...] = ()
@@ -122,7 +122,7 @@ def _corrupt(entries: Sequence[Entry], known: RunRecords) -> dict[str, str]:
 
 
 def _curves(suite: Suite, records: "Records", runs: Path) -> "list[Curve]":
-    """The curves of all runs of a suite whose files are intact."""
+    """Of all runs of a suite whose files are sound."""
     from bench.report.pages.curves import Curve
 
     found = []

@@ -47,7 +47,7 @@ def report_tables(selection: Selection, output: Output, failures: Sequence[str])
     tables, edition = selection.tables, selection.edition
     known = RunRecords(output.runs)
     found = collect([row for table in tables for row in table.rows_in(edition)], known)
-    found = evidence_files.settled_measurements(found, output.reports)
+    found = evidence_files.settled_results(found, output.reports)
     evidence_files.keep(output.runs, output.reports, evidence_files.behind(found))
     inputs = [table_inputs(table, edition, found) for table in tables]
     printed: list[dict[str, object]] = []

@@ -38,7 +38,7 @@ from bench.spec.table import Row, networks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TablesRequest:
-    """The tables or suites to report, and the runs to train for them first."""
+    """Which tables or suites to report, and what to train for them before."""
 
     selection: Selection
     """of the paper's tables"""

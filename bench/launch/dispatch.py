@@ -31,7 +31,7 @@ from bench.spec.run import Resources, RunSpec
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """The way in which a command trains its runs."""
+    """How a command wants its runs trained."""
 
     runs: Path
     """the folder of all runs"""

@@ -1,4 +1,4 @@
-"""The states of runs, from their folders and from Slurm."""
+"""How runs stand: what their folders remember and what Slurm says, put together."""
 
 import dataclasses
 import enum
@@ -20,7 +20,7 @@ from bench.results.run_folder import Owner, last_owner, load_record, lost_file, 
 
 
 class State(enum.StrEnum):
-    """The state of a run in one word; states that need attention come first."""
+    """In what state a run is, in one word; what a person should see to comes first."""
 
     FAILED = "failed"
     DIVERGED = "diverged"
@@ -114,7 +114,7 @@ class RunState:
 
     @property
     def error(self) -> str:
-        """The reason why the run failed: from its record, or from the process that failed first."""
+        """Why the run failed: what its record says, or who else failed first."""
         if self.record is None or self.record.status not in ("failed", "diverged"):
             return str(self.failure or "")
         is_lost = _LOST_ANOTHER.search(self.record.error) and self.failure and self.failure.rank
@@ -215,7 +215,7 @@ def _last(record: RunRecord, what: str) -> dict[str, object]:
 
 
 def _memory(submission: Submission, task: slurm.Task | None) -> str:
-    """The memory that was requested and used, with the remedy."""
+    """What was asked for and used, and what to do."""
     keys = {key: value for key, value in submission.settings.items() if key.startswith("mem")}
     asked = " ".join(f"{key}={value}" for key, value in keys.items()) or (task.asked_memory if task else "")
     used = f", used {task.used_memory}" if task and task.used_memory else ""
@@ -223,7 +223,7 @@ def _memory(submission: Submission, task: slurm.Task | None) -> str:
 
 
 def _memory_gb(submission: Submission, task: slurm.Task | None) -> float | None:
-    """The job's memory on each node, if it is known."""
+    """What the job had on each node, as far as anyone knows."""
     own = SlurmRequest.of(submission.settings)
     if own.mem_gb:
         return own.mem_gb

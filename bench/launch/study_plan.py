@@ -1,4 +1,4 @@
-"""The next stages of a study and their cost, from the study and the folder of runs alone."""
+"""What comes next of a study, and what it costs: from the study and the folder of runs, and nothing else."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class Stage:
 
 
 def grids(study: Study, arms: Sequence[Arm], records: RunRecords) -> dict[str, dict[Point, float | None]]:
-    """The points tried so far of each grid that the arms need, by family."""
+    """What was tried of each grid that the arms need, by family."""
     return {family: tried(study, family, records.get) for family in families(study, arms)}
 
 
@@ -71,7 +71,7 @@ def stages(study: Study, arms: Sequence[Arm], seeds: Sequence[int], records: Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The runs that a study would train, and their cost."""
+    """What a study would train, and what that costs."""
 
     study: Study
     arms: tuple[Arm, ...]
@@ -83,7 +83,7 @@ class Plan:
     unit: str
 
     def plain(self) -> dict[str, object]:
-        """The plan as JSON values."""
+        """For JSON."""
         return {
             "scale": self.study.scale,
             "dataset": self.study.dataset,
@@ -99,7 +99,7 @@ class Plan:
         }
 
     def text(self) -> str:
-        """The plan as text."""
+        """For the reader."""
         from tabulate import tabulate
 
         study, recipe = self.study, self.study.recipe

@@ -1,4 +1,4 @@
-"""The lines that a run writes to its log: an aligned one each epoch, and one a minute in between."""
+"""What a run tells its log: an aligned line an epoch, and in between a line a minute."""
 
 import sys
 import threading

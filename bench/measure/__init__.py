@@ -1,1 +1,1 @@
-"""Measurements of networks: their size, cost and structure."""
+"""What a network is and costs."""

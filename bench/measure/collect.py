@@ -1,4 +1,4 @@
-"""Read the results in ``runs/`` for the reports: measurements, records, evaluations; measure what is missing."""
+"""What lies in ``runs/`` for the reports: measurements, records of runs, evaluations; measures what is missing."""
 
 import os
 import sys
@@ -11,11 +11,13 @@ from bench.results.evaluation import Evaluation
 from bench.results.files import require_writable
 from bench.results.measurement import Complexity, Outline
 from bench.results.record import Metrics, RunRecord
+from bench.results.recorded import Recording
 from bench.results.run_folder import RunRecords, load_metrics
 from bench.results.store import (
     load_complexity,
     load_evaluations,
     load_outline,
+    load_recordings,
     save_complexity,
     save_outline,
 )
@@ -32,6 +34,8 @@ class Collected:
     """of every seed, by the id of the run that a row names"""
     evaluations: Mapping[str, Sequence[Evaluation]] = field(default_factory=dict)
     """of released weights, by the id of the run that a row names"""
+    recordings: Sequence[Recording] = ()
+    """of published predictions"""
     problems: Sequence[str] = ()
     """a line on each corrupt file, which is not used, by its path in the folder of runs"""
 
@@ -43,12 +47,14 @@ def collect(rows: Sequence[Row], records: RunRecords) -> Collected:
         found[spec.run_id] += records.from_files(spec)
     measurements, unmeasured = known_measurements(networks(rows), records.runs)
     evaluations, unevaluated = known_evaluations(records.runs)
-    problems = [*unmeasured, *unevaluated, *records.problems]
+    recordings, unrecorded = load_recordings(records.runs)
+    problems = [*unmeasured, *unevaluated, *unrecorded, *records.problems]
     tell_problems(problems)
     return Collected(
         measurements=measurements,
         records=found,
         evaluations=evaluations,
+        recordings=recordings,
         problems=below(records.runs, problems),
     )
 
@@ -152,7 +158,7 @@ def measure_missing(wanted: Sequence[Network], runs: Path) -> list[str]:
 
 
 def outline_of(network: Network, runs: Path) -> Outline:
-    """Load the network's outline if it is still current; otherwise build the network, read its layers and keep them.
+    """What is kept of the network's layers, if it still holds; else the network is built, read and kept.
 
     A file that is damaged or was edited is named, and read off the network again.
 

@@ -1,4 +1,4 @@
-"""Measure how fast a network trains and infers, alone or next to another implementation.
+"""How fast a network trains and infers, beside another implementation of it.
 
 Both run in one process, in turn, so that whatever else the machine does slows both. Ours takes the trainer's own step;
 the other one takes timm's averaged weights and an optimizer that goes from parameter to parameter.
@@ -36,7 +36,7 @@ WARM_UP = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A case to time."""
+    """What is timed."""
 
     model: str
     img_size: int
@@ -84,12 +84,12 @@ class Measured:
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """Our speed over the other's in each round; empty if there was no other."""
+        """How many times as fast ours was, in each round; empty where it was measured alone."""
         theirs = self.theirs.seconds if self.theirs else ()
         return tuple(b / a for a, b in zip(self.ours.seconds, theirs, strict=False))
 
     def images_per_s(self, side: Side) -> float:
-        """Images per second, by the median of the rounds."""
+        """By the median."""
         return self.case.batch / side.median_s
 
     def gflops(self, side: Side) -> float:
@@ -224,7 +224,7 @@ def _spec(case: Case) -> RunSpec:
     """The case's network by the scheme of T2T-ViT, by which the paper trains the CNNs beside it too."""
     recipe = T2T_MEDIUM
     if case.model.startswith(("alexnet", "vgg", "inception", "densenet")):
-        recipe = changed(recipe, "t2t-bench: these have no residual branch to drop", drop_path=0.0)
+        recipe = changed(recipe, "this benchmark: these have no residual branch to drop", drop_path=0.0)
     return imagenet(case.model, recipe, img_size=case.img_size)
 
 

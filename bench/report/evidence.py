@@ -1,11 +1,12 @@
-"""Paths of the evidence behind a number, in the reports' folder ``evidence``, which mirrors the folder of runs."""
+"""Where the evidence behind a number lies: the folder ``evidence`` of the reports, which mirrors that of the runs."""
 
 from pathlib import Path
 from urllib.parse import quote
 
 from bench.results.evaluation import Evaluation
 from bench.results.feature_maps import FeatureMaps
-from bench.results.store import complexity_path, evaluation_path, feature_maps_path, outline_path
+from bench.results.recorded import Recording
+from bench.results.store import complexity_path, evaluation_path, feature_maps_path, outline_path, recording_path
 from bench.spec.run import Network
 
 FOLDER = "evidence"
@@ -15,28 +16,33 @@ LISTED_SEEDS = 10
 
 
 def measurement_file(network: Network) -> str:
-    """The file of params, MACs and structure, relative to the reports, as all paths here."""
+    """Of params, MACs and structure; relative to the reports, as all of them."""
     return complexity_path(Path(FOLDER), network).as_posix()
 
 
 def outline_file(network: Network) -> str:
-    """The file of the layers and their shapes."""
+    """Of the layers and their shapes."""
     return outline_path(Path(FOLDER), network).as_posix()
 
 
 def record_file(run_id: str) -> str:
-    """The file of a run's accuracies."""
+    """Of a run's accuracies."""
     return f"{FOLDER}/{run_id}/record.json"
 
 
 def evaluation_file(found: Evaluation) -> str:
-    """The file of an evaluation of released weights."""
+    """Of an accuracy of released weights."""
     return evaluation_path(Path(FOLDER), found.spec).as_posix()
 
 
 def feature_maps_file(found: FeatureMaps) -> str:
-    """The file of the counts of Figure 2."""
+    """Of the counts of Figure 2."""
     return feature_maps_path(Path(FOLDER), found).as_posix()
+
+
+def recording_file(found: Recording) -> str:
+    """The file of accuracies worked out from published predictions."""
+    return recording_path(Path(FOLDER), found).as_posix()
 
 
 def link(text: str, file: str) -> str:

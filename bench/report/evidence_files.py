@@ -27,15 +27,17 @@ from bench.results.store import (
     load_complexity,
     load_feature_maps,
     load_outline,
+    load_recordings,
+    recording_path,
     run_predictions_path,
 )
 
 M = TypeVar("M", Complexity, Outline, FeatureMaps)
 
-_MEASURED = ("complexity", "outlines", "feature_maps", "dead_channels")
+_MEASURED = ("complexity", "outlines", "feature_maps", "dead_channels", "recorded")
 """folders of measurements"""
 
-_WHEN_AND_WHERE = ("machine", "measured_at", "versions", "checksum")
+_WHEN_AND_WHERE = ("machine", "measured_at", "recorded_at", "versions", "checksum")
 """what two measurements with the same result differ in"""
 
 
@@ -53,10 +55,15 @@ def settled(found: M, reports: Path) -> M:
     return kept if kept and _result(dataclasses.asdict(kept)) == _result(dataclasses.asdict(found)) else found
 
 
-def settled_measurements(found: Collected, reports: Path) -> Collected:
-    """The same, with each measurement as ``settled`` has it."""
+def settled_results(found: Collected, reports: Path) -> Collected:
+    """The same, with each measurement as ``settled`` has it, and with the recordings that only the evidence holds.
+
+    Nobody can make a recording again without the predictions, which are not kept; so the evidence alone must do.
+    """
     measurements = {network: settled(one, reports) for network, one in found.measurements.items()}
-    return dataclasses.replace(found, measurements=measurements)
+    kept, _ = load_recordings(reports / FOLDER)
+    recordings = {one.recording_id: one for one in (*found.recordings, *kept)}  # the kept one, where both are there
+    return dataclasses.replace(found, measurements=measurements, recordings=list(recordings.values()))
 
 
 def _kept(found: Complexity | Outline | FeatureMaps, folder: Path) -> Complexity | Outline | FeatureMaps | None:
@@ -89,6 +96,7 @@ def behind(found: Collected) -> list[Path]:
         *(complexity_path(here, network) for network in found.measurements),
         *(evaluation_path(here, one.spec) for each in found.evaluations.values() for one in each),
         *(path for each in found.evaluations.values() for one in each for path in _predictions(one)),
+        *(recording_path(here, one) for one in found.recordings),
         *of_runs(found.records.values()),
     ]
 
@@ -103,7 +111,7 @@ def of_runs(by_seed: Iterable[Sequence[RunRecord]]) -> list[Path]:
 
 
 def _predictions(found: RunRecord | Evaluation) -> list[Path]:
-    """The files of the predictions, and of the images that they are for."""
+    """What was said of every image, and which images these are."""
     here = Path()
     if not found.predictions_sha256:
         return []

@@ -6,13 +6,16 @@ import pandas as pd
 
 from bench.experiments.suites import Entry
 from bench.measure.collect import Collected
-from bench.report.evidence import evaluation_file, measurement_file, record_file
+from bench.paper.recorded import names_of, weights_of
+from bench.paper.reported import REPORTED
+from bench.report.evidence import evaluation_file, measurement_file, record_file, recording_file
 from bench.report.verdict import verdict, worst
 from bench.results.evaluation import Evaluation
 from bench.results.measurement import Complexity
 from bench.results.record import RunRecord
+from bench.results.recorded import RecordedNetwork, Recording
 from bench.spec.run import Network, RunSpec
-from bench.spec.table import ACCURACY_CELLS, FINE_TUNED_CELLS, STRUCTURE, Edition, Row, Table
+from bench.spec.table import ACCURACY_CELLS, FINE_TUNED_CELLS, STRUCTURE, Edition, Reported, Row, Table
 
 _EVALUATED = {
     **dict.fromkeys(("top1_pct", "se_pct"), "Float64"),
@@ -20,6 +23,13 @@ _EVALUATED = {
     **dict.fromkeys(("file", "sha256", "found_by", "evidence"), "string"),
 }
 """of the evaluation of released weights, where it is of the whole validation set: what it found, and in which file"""
+
+_RECORDED = {
+    **dict.fromkeys(("top1_pct", "se_pct", "top5_pct", "real_pct"), "Float64"),
+    "images": "Int64",
+    **dict.fromkeys(("weights", "source", "source_sha256", "sha256", "evidence"), "string"),
+}
+"""from predictions that others published for the row's weights"""
 
 _TRAINED = {"top1_pct": "Float64", "top1_std": "Float64", "seeds": "Int64", "run_ids": "string"}
 """of fine-tuned runs"""
@@ -39,6 +49,9 @@ COLUMNS = {
     "seeds": "Int64",
     "run_ids": "string",
     **{f"evaluated_{column}": kind for column, kind in _EVALUATED.items()},
+    **{f"recorded_{column}": kind for column, kind in _RECORDED.items()},
+    **dict.fromkeys(("reported_low_pct", "reported_high_pct"), "Float64"),
+    "reported_elsewhere": "string",
     "baseline": "boolean",
     "published_change_pct": "Float64",
     "change_pct": "Float64",
@@ -76,20 +89,24 @@ Measurements = Mapping[Network, Complexity]
 
 
 def table_frame(table: Table, edition: Edition, found: Collected) -> pd.DataFrame:
-    """One line a row of the table, published numbers beside the measured ones; missing is NA.
+    """One line a row of the table, published numbers beside what was measured; missing is NA.
 
     Args:
         table: the paper's table.
         edition: whose printed numbers to show.
         found: the results. A row without a measurement keeps NA. A run that is unfinished, or that saw other than the
             complete data set, fills no accuracy. An evaluation of the whole validation set fills an accuracy that no
-            run fills, and then the row's source is "evaluated" unless a run fills another.
+            run fills, and then the row's source is "evaluated" unless a run fills another. Published predictions of
+            the row's weights fill an accuracy that nothing else fills ("recorded"). Accuracies that others reported
+            fill none.
 
     Returns:
         A frame with ``COLUMNS``, indexed from 0 in the order of the rows that the edition prints.
     """
     lines = [
         _line(row, edition, found.measurements.get(row.network))
+        | _recorded(row, found.recordings)
+        | _reported(row)
         | _evaluated(row, found.evaluations)
         | (_accuracies(found.records.get(row.run.run_id, ())) if row.run else {})
         | _fine_tuned(row, found)
@@ -148,16 +165,17 @@ PRINTED = (*(cell.accuracy for cell in ACCURACY_CELLS), "params_m", "macs_g")
 
 
 def _change(frame: pd.DataFrame, column: str) -> "pd.Series[float]":
-    """The change of a number from the group's baseline; NA for the baseline itself, and where a number is missing."""
+    """Of a row's figure against its group's baseline; NA for the baseline itself, and where a figure is missing."""
     baselines = frame[frame["baseline"]].drop_duplicates("group").set_index("group")[column]
     change = frame[column] - frame["group"].map(baselines).astype("Float64")
     return change.round(9).mask(frame["baseline"])
 
 
 def _own_change(frame: pd.DataFrame) -> "pd.Series[float]":
-    """The change of a trained network from a trained baseline, or of released weights from released weights."""
+    """Of what was trained here against a baseline that was, or of released weights against released weights."""
     trained = frame["top1_pct"].where(frame["seeds"].notna())
-    return _change(frame.assign(top1_pct=trained), "top1_pct").fillna(_change(frame, "evaluated_top1_pct"))
+    found = _change(frame.assign(top1_pct=trained), "top1_pct").fillna(_change(frame, "evaluated_top1_pct"))
+    return found.fillna(_change(frame, "recorded_top1_pct"))
 
 
 def that_fills(run: RunSpec, evaluations: Evaluations) -> Evaluation | None:
@@ -169,7 +187,7 @@ def that_fills(run: RunSpec, evaluations: Evaluations) -> Evaluation | None:
 
 
 def _evaluated(row: Row, evaluations: Evaluations) -> dict[str, object]:
-    """The accuracies of released weights, for each of the row's data sets."""
+    """What released weights reach, for each of the row's data sets."""
     line: dict[str, object] = {}
     for run in row.runs:
         found = that_fills(run, evaluations)
@@ -181,6 +199,58 @@ def _evaluated(row: Row, evaluations: Evaluations) -> dict[str, object]:
         line |= {cell.evaluated(name): value for name, value in zip(_EVALUATED, values, strict=True)}
         line |= {cell.accuracy: found.top1_pct, "source": "evaluated"}
     return line
+
+
+def recorded_for(row: Row, recordings: Sequence[Recording]) -> tuple[RecordedNetwork, Recording] | None:
+    """The published predictions that may fill the row's cell: of the row's own weights, on the official labels.
+
+    Of several, the newest recording counts.
+    """
+    weights = weights_of(row)
+    if weights is None:
+        return None
+    found = [
+        (one, recording)
+        for recording in recordings
+        if recording.are_official_labels
+        for one in recording.of_weights(names_of(weights))
+    ]
+    return max(found, key=lambda pair: (pair[1].recorded_at, pair[0].name), default=None)
+
+
+def _recorded(row: Row, recordings: Sequence[Recording]) -> dict[str, object]:
+    """Columns of the row's published predictions."""
+    if (found := recorded_for(row, recordings)) is None:
+        return {}
+    one, recording = found
+    values = {name: getattr(one, name, None) for name in _RECORDED}
+    values |= {"se_pct": one.top1_se, "evidence": recording_file(recording)}
+    values |= {name: values[name] or None for name in ("source", "source_sha256")}
+    return {
+        **{f"recorded_{name}": value for name, value in values.items()},
+        "top1_pct": one.top1_pct,
+        "source": "recorded",
+    }
+
+
+def reported_for(row: Row) -> Sequence[Reported]:
+    """Accuracies that others reported of the row's weights, and of the same network that they retrained."""
+    weights = weights_of(row)
+    return REPORTED.get(weights.name, ()) if weights else ()
+
+
+def _reported(row: Row) -> dict[str, object]:
+    """Columns of what others reported; the range is that of the released weights."""
+    listed = reported_for(row)
+    if not listed:
+        return {}
+    values = [one.top1_pct for one in listed if not one.retrained]
+    cited = [f"{one.top1_pct:g} ({one.by}{', retrained' if one.retrained else ''})" for one in listed]
+    return {
+        "reported_low_pct": min(values),
+        "reported_high_pct": max(values),
+        "reported_elsewhere": "; ".join(cited),
+    }
 
 
 def evaluations_frame(table: Table, edition: Edition, evaluations: Evaluations) -> pd.DataFrame:
@@ -368,7 +438,7 @@ def _run(record: RunRecord) -> dict[str, object]:
 
 
 def that_count(runs: pd.DataFrame) -> pd.DataFrame:
-    """Select the completed runs of a ``runs_frame``."""
+    """Those of a ``runs_frame`` that were trained to their end."""
     return runs[runs["status"] == "completed"]
 
 

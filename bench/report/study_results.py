@@ -1,4 +1,4 @@
-"""A study's results in a folder of runs: grids, arms with their predictions for every test image, and answers."""
+"""What a folder of runs holds of a study: grids, arms with what was said of every test image, and the answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,12 +47,12 @@ class ArmResult:
 
     @property
     def mean(self) -> float | None:
-        """The mean of the accuracies."""
+        """Of the accuracies."""
         return float(np.mean(self.top1s)) if self.top1s else None
 
     @property
     def std(self) -> float | None:
-        """The sample standard deviation of the accuracies; None for one seed."""
+        """Of the accuracies, as a sample; None of one seed."""
         return float(np.std(self.top1s, ddof=1)) if len(self.top1s) > 1 else None
 
     @property
@@ -67,13 +67,13 @@ class ArmResult:
 
     @property
     def images_per_s(self) -> float | None:
-        """Images per second in training, the median over the epochs of all seeds."""
+        """In training, the median over the epochs of all seeds."""
         speeds = [speed for record in self.records for speed in record.epoch_images_per_s if speed]
         return float(np.median(speeds)) if speeds else None
 
     @property
     def devices(self) -> list[str]:
-        """The devices that the seeds were trained on."""
+        """What the seeds were trained on."""
         return sorted({record.device for record in self.records if record.device})
 
 
@@ -104,7 +104,7 @@ class StudyResults:
         return [one for one in self.arms if one.records or one.arm.core]
 
     def networks(self) -> list[Network]:
-        """The networks of the arms that were begun."""
+        """What the begun arms train."""
         return list(dict.fromkeys(self.study.network(one.arm) for one in self.begun))
 
 

@@ -43,6 +43,10 @@ _TEXT = (
     "file",
     "sha256",
     "key",
+    "weights",
+    "source",
+    "sha256 of the source",
+    "sha256 here",
     "protocol",
 )
 """columns of text, which go to the left"""

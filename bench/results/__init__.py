@@ -1,1 +1,1 @@
-"""Results as they are on disk."""
+"""What was found, as it lies on disk."""

@@ -3,7 +3,8 @@
 Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution, and outlines
 likewise in ``<runs>/outlines``; evaluations of released weights in ``<runs>/evaluations/<evaluation_id>.json``, and
 unfinished ones in ``.partial.json``, each with an ``.npz`` of what it said of every image; feature maps in
-``<runs>/feature_maps/<feature_maps_id>.json``; counts of dead channels in ``<runs>/dead_channels/<run_id>.json``.
+``<runs>/feature_maps/<feature_maps_id>.json``; counts of dead channels in ``<runs>/dead_channels/<run_id>.json``;
+results of published predictions in ``<runs>/recorded/<recording_id>.json``.
 """
 
 import contextlib
@@ -18,16 +19,18 @@ from bench.results.evaluation import Evaluation, EvaluationSpec
 from bench.results.feature_maps import FeatureMaps
 from bench.results.files import CorruptFile, corrupt, read, write, write_atomically
 from bench.results.measurement import Complexity, Outline
+from bench.results.recorded import Recording
 from bench.spec.run import Network
 
 M = TypeVar("M", Complexity, Outline)
 
+RECORD_AGAIN = "restore it, or give evaluate the same --predictions again"
 MEASURE_AGAIN = "restore it, or remove it to measure again"
 EVALUATE_AGAIN = "restore it, or give evaluate the same weights again"
 
 
 def complexity_path(runs: Path, network: Network) -> Path:
-    """The path of a network's measurement."""
+    """Where the measurement of a network lies."""
     return runs / "complexity" / _file_name(network)
 
 
@@ -46,7 +49,7 @@ def load_complexity(runs: Path, network: Network) -> Complexity | None:
 
 
 def outline_path(runs: Path, network: Network) -> Path:
-    """The path of a network's outline."""
+    """Where the outline of a network lies."""
     return runs / "outlines" / _file_name(network)
 
 
@@ -80,7 +83,7 @@ def _load_measured(path: Path, network: Network, kind: type[M]) -> M | None:
 
 
 def evaluations_folder(runs: Path) -> Path:
-    """The folder of evaluations."""
+    """Where evaluations lie."""
     return runs / "evaluations"
 
 
@@ -138,27 +141,27 @@ _PARTIAL = ".partial.json"
 
 
 def evaluation_path(runs: Path, spec: EvaluationSpec) -> Path:
-    """The path of a finished evaluation."""
+    """Where an evaluation lies that is done."""
     return evaluations_folder(runs) / f"{spec.evaluation_id}.json"
 
 
 def evaluation_predictions_path(runs: Path, spec: EvaluationSpec, sha256: str) -> Path:
-    """The path of an evaluation's predictions, named by their checksum, so that one part outlives the next."""
+    """Where that lies which an evaluation said of every image: by its checksum, so that a part outlives the next."""
     return evaluations_folder(runs) / f"{spec.evaluation_id}.{sha256[:8]}.npz"
 
 
 def run_predictions_path(runs: Path, run_id: str) -> Path:
-    """The path of the predictions of a run's last epoch."""
+    """Where that lies which a run's last epoch said of every image."""
     return runs / run_id / "predictions.npz"
 
 
 def images_path(runs: Path, images_sha256: str) -> Path:
-    """The path of the ids and labels of a split's images."""
+    """Where ids and labels of a split's images lie."""
     return runs / "images" / f"{images_sha256[:16]}.npz"
 
 
 def _partial_path(runs: Path, spec: EvaluationSpec) -> Path:
-    """The path of an unfinished evaluation."""
+    """Of one that is not."""
     return evaluations_folder(runs) / f"{spec.evaluation_id}{_PARTIAL}"
 
 
@@ -170,7 +173,7 @@ def _read_evaluation(path: Path) -> Evaluation:
 
 
 def feature_maps_path(runs: Path, found: FeatureMaps) -> Path:
-    """The path of feature maps."""
+    """Where feature maps lie."""
     return runs / "feature_maps" / f"{found.feature_maps_id}.json"
 
 
@@ -194,7 +197,7 @@ def load_feature_maps(runs: Path) -> tuple[list[FeatureMaps], list[str]]:
 
 
 def dead_channels_path(runs: Path, run_id: str) -> Path:
-    """The path of the counts of dead channels of a run's network."""
+    """Where the dead channels of a run's network are counted."""
     return runs / "dead_channels" / f"{run_id}.json"
 
 
@@ -217,3 +220,27 @@ def load_dead_channels(runs: Path, run_id: str) -> DeadChannels | None:
     if found.run_id != run_id:
         raise corrupt(path, f"holds {found.run_id}", MEASURE_AGAIN)
     return found
+
+
+def recording_path(runs: Path, found: Recording) -> Path:
+    """Where the results of published predictions are kept."""
+    return runs / "recorded" / f"{found.recording_id}.json"
+
+
+def save_recording(runs: Path, found: Recording) -> None:
+    """Keep the results of published predictions, in place of older ones of the same predictions."""
+    write(recording_path(runs, found), found)
+
+
+def load_recordings(runs: Path) -> tuple[list[Recording], list[str]]:
+    """All results of published predictions, by file name, and a line on each corrupt file, which counts as none."""
+    found, problems = [], []
+    for path in sorted((runs / "recorded").glob("*.json")):
+        try:
+            one = read(path, Recording, remedy=RECORD_AGAIN)
+            if path != recording_path(runs, one):
+                raise corrupt(path, f"holds {one.recording_id}", RECORD_AGAIN)
+            found.append(one)
+        except CorruptFile as error:
+            problems.append(str(error))
+    return found, problems

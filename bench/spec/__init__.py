@@ -1,1 +1,1 @@
-"""Rows, tables, claims, recipes and runs that can be requested. Standard library only."""
+"""What can be asked: rows, tables, claims, recipes and runs. Standard library only."""

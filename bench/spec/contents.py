@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """The numbers of classes and images in a complete data set."""
+    """What a complete data set holds."""
 
     num_classes: int
     train_images: int

@@ -63,8 +63,20 @@ class Released:
 
     @property
     def name(self) -> str:
-        """Their name here."""
+        """What they are called here."""
         return self.tag or self.files[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """An accuracy that others reported: cited beside a row, and never in one of its cells."""
+
+    top1_pct: float
+    by: str
+    source: str
+    """where they say so"""
+    retrained: bool = False
+    """whether it is of weights that they trained themselves, instead of the released ones"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +149,7 @@ class Row:
 
     @property
     def network(self) -> Network:
-        """The network whose params and MACs it shows."""
+        """What its params and MACs are of."""
         network = self.run.network if self.run else self.untrained
         assert network is not None  # checked when the row was made
         return network

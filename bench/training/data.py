@@ -53,7 +53,7 @@ CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known(Contents):
-    """The contents of a complete data set, and the normalisation of its pixels."""
+    """What a complete data set holds, and how its pixels are normalised."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -150,7 +150,7 @@ def open_images(name: str, split: str, data: str, *, download: bool = False) -> 
 
 
 def _torchvision_files(name: str, split: str, data: str, download: bool) -> Any:
-    """Open torchvision's data set of that name, and download it first if requested."""
+    """What torchvision opens by the data set's name, and downloads first if it is asked to."""
     try:
         if name == "imagenette":
             return datasets.Imagenette(data, split, download=download)
@@ -192,7 +192,7 @@ def hold_out(images: Any, part: float) -> tuple[Part, Part]:
 
 
 def take_fraction(images: Any, fraction: float) -> Part:
-    """Take the same fraction of each class of the training images, to within one image, identically for every seed.
+    """As much of each class of the training images, within one image, the same way for every seed.
 
     A smaller fraction takes a part of what a larger one takes.
 
@@ -325,7 +325,7 @@ def notes(images: Any) -> list[str]:
 
 
 def describe(spec: RunSpec, train: Any, val: Any) -> Known:
-    """The known contents of a data set or, for one of timm's, those found, with ImageNet's normalisation."""
+    """What is known of the data set, or, for one of timm's, what was found, with ImageNet's normalisation."""
     return KNOWN.get(spec.dataset) or Known(
         num_classes=num_classes(spec.dataset, train, val),
         train_images=len(train),
@@ -398,7 +398,7 @@ def eval_transform(protocol: Recipe | EvaluationSpec, img_size: int, known: Know
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """A loader's batch: images (B, 3, S, S), labels (B,), and a line on each image that failed to load."""
+    """What a loader yields: images (B, 3, S, S), labels (B,), and a line on each image that failed to load."""
 
     images: Tensor
     labels: Tensor
@@ -487,7 +487,7 @@ def _collate(items: list[Sample]) -> Batch:
 
 
 class TrainBatches(Sampler[list[Key]]):
-    """The indices that one process loads of each local batch, starting at any step of any epoch.
+    """What one process loads of each local batch, from a given step of a given epoch on.
 
     Set ``epoch`` and ``start_step`` before iterating. The global batch of a step holds the same samples whatever
     the number of processes and the size of the micro-batches; the incomplete batch at an epoch's end is dropped.

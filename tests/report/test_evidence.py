@@ -24,7 +24,9 @@ from bench.experiments.budgets import SUITES
 from bench.measure.collect import collect
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
+from bench.paper.recorded import weights_of
 from bench.paper.released import RELEASED
+from bench.paper.reported import REPORTED
 from bench.report import evidence_files
 from bench.report.counting import SHOWN
 from bench.report.inputs import table_inputs
@@ -99,6 +101,7 @@ def expected_line(reports, row, line):
     """Every number that the CSV should hold of a row."""
     printed = row.figures(ICCV)[0]
     values = {f"published_{cell}": getattr(printed, cell) for cell in _PRINTED} | {"img_size": row.network.img_size}
+    values |= expected_of_others(reports, row, line)
     if line["measured_in"]:
         found = read(reports / line["measured_in"])
         assert found["network"]["model"] == row.network.model
@@ -128,6 +131,26 @@ def expected_line(reports, row, line):
             found = accuracy(reports, line[f"{name}run_ids"])
             values |= {pct: found["pct"], std: found["std"], count: found["seeds"]}
             values |= {} if name else {"top1_last_pct": found["last"]}
+    return values
+
+
+def expected_of_others(reports, row, line):
+    """Every number that the CSV should hold of predictions and accuracies that others published."""
+    values = {}
+    weights = weights_of(row)
+    if file := line["recorded_evidence"]:
+        (one,) = (one for one in read(reports / file)["networks"] if one["sha256"] == line["recorded_sha256"])
+        assert one["weights"] == line["recorded_weights"] in (weights.tag, *weights.files)
+        assert (one["source"], one["source_sha256"]) == (line["recorded_source"], line["recorded_source_sha256"])
+        share = one["top1_hits"] / one["images"]
+        values |= {"recorded_top1_pct": 100 * share, "recorded_images": 50_000, "top1_pct": 100 * share}
+        values |= {"recorded_se_pct": 100 * (share * (1 - share) / 50_000) ** 0.5}
+        top5, real = one.get("top5_hits"), one.get("real_hits")
+        values |= {"recorded_top5_pct": None if top5 is None else top5 / 500}
+        values |= {"recorded_real_pct": None if real is None else 100 * real / one["real_images"]}
+    if cited := weights and REPORTED.get(weights.name):
+        of_released = [one.top1_pct for one in cited if not one.retrained]
+        values |= {"reported_low_pct": min(of_released), "reported_high_pct": max(of_released)}
     return values
 
 
@@ -200,6 +223,7 @@ _COLUMNS = {
     "linear and convolution only": ("linear_macs_g", 1e9),
     "torch's counter": ("torch_macs_g", 1e9),
 }
+_REPORTED = ("reported_low_pct", "reported_high_pct")
 _STRUCTURE = {"T2T layer": "tokens", "Depth": "depth", "Hidden": "hidden", "MLP": "mlp"}
 _TEXT = ("Group", "Model", "network", "recipe of the printed top-1", "Params: verdict", "MACs: verdict")
 
@@ -210,7 +234,11 @@ def follow_row(cells, line):
         label, _, whose = column.partition(": ")
         if column in _ACCURACY:
             pct, std, seeds, se = (line[name] for name in _ACCURACY[column])
+            se = se or (line["recorded_se_pct"] if column.startswith("Top-1") else None)
             assert shows(cell, pct, *((std, seeds) if seeds else (se,))), (line["model"], column, cell)
+        elif column == "Top-1 %: reported elsewhere":
+            ends = dict.fromkeys(f"{float(line[name]):.2f}" for name in _REPORTED if line[name])
+            assert cell == (" to ".join(ends) or "-"), (line["model"], cell)
         elif column in _COLUMNS:
             name, unit = _COLUMNS[column]
             value = None if line[name] is None else float(line[name]) * unit
@@ -276,6 +304,22 @@ def follow_evaluation(reports, number, cells):
     assert set(cells) == {*known, "protocol"}
 
 
+def follow_recorded(cells, line):
+    """One network with recorded predictions, on the line of the CSV."""
+    recorded = {name.removeprefix("recorded_"): value for name, value in line.items() if name.startswith("recorded_")}
+    printed, top1 = line["published_top1_pct"], recorded["top1_pct"]
+    assert shows(cells["top-1 %"], top1, recorded["se_pct"])
+    assert shows(cells["printed"], printed)
+    assert shows(cells["difference"], float(top1) - float(printed))
+    assert shows(cells["top-5 %"], recorded["top5_pct"])
+    assert shows(cells["ReaL %"], recorded["real_pct"])
+    assert cells["weights"] == f"`{recorded['weights']}`"
+    assert cells["source"] == recorded["source"]
+    assert cells["sha256 of the source"] == f"`{recorded['source_sha256'][:12]}`"
+    assert cells["sha256 here"] == f"`{recorded['sha256'][:12]}`"
+    assert cells["evidence"] == f"[counts]({recorded['evidence']})"
+
+
 def follow_table_page(reports, number):
     lines = rows_of(reports / f"table_{number}.csv")
     for table in tables_of(reports / f"table_{number}.md"):
@@ -285,6 +329,11 @@ def follow_table_page(reports, number):
         elif "file" in table[0]:
             for cells in table:
                 follow_evaluation(reports, number, cells)
+        elif "weights" in table[0]:
+            recorded = [line for line in lines if line["recorded_evidence"]]
+            for cells, line in zip(table, recorded, strict=True):
+                assert cells["Model"].replace("\\", "") == line["model"]
+                follow_recorded(cells, line)
         else:
             for cells, line in zip(table, lines, strict=True):
                 assert cells["Model"].replace("\\", "") == line["model"]

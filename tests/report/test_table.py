@@ -10,6 +10,7 @@ from bench.paper import TABLES
 from bench.paper.claims import CLAIMS
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
+from bench.paper.reported import REPORTED
 from bench.report.frame import table_frame
 from bench.report.inputs import IndexInputs, SuiteInputs, table_inputs
 from bench.report.pages.claims import claims_frame
@@ -34,10 +35,10 @@ def cells(text, name):
 
 def test_missing_figures_are_dashes(measurements):
     text = report(ICCV, measurements)
-    assert cells(text, "T2T-ViT_t-24") == ["T2T-ViT_t-24", "82.6", "-", "64.1", *"---", "15.0", *"---"]
-    assert (
-        cells(text, "T2T-ViT-24") == "T2T-ViT-24 82.3 - 64.1 64.106 +0.006 matches 13.8 13.692 -0.108 differs".split()
-    )
+    assert cells(text, "T2T-ViT_t-24") == ["T2T-ViT_t-24", "82.6", "-", "82.55", "64.1", *"---", "15.0", *"---"]
+    expected = "T2T-ViT-24 82.3 - 82.28 64.1 64.106 +0.006 matches 13.8 13.692 -0.108 differs"
+    assert cells(text, "T2T-ViT-24") == expected.split()
+    assert cells(text, r"ResNet50\*")[1:4] == ["79.1", "-", "-"]
     assert not re.search(r"nan|None|<NA>", text)
 
 
@@ -82,7 +83,8 @@ def test_no_negative_zero(measurements):
 def test_links_name_files_of_the_report_and_the_measurements_behind_it(measurements):
     links = set(re.findall(r"\]\(([^)]*)\)", report(ICCV, measurements)))
     measured = {f"evidence/complexity/{network}-224px.json" for network in measurements}
-    assert links == {"table_3.csv", "table_3.png"} | measured
+    cited = {one.source for each in REPORTED.values() for one in each}
+    assert links == {"table_3.csv", "table_3.png"} | measured | cited
 
 
 def test_every_table_row_has_as_many_cells_as_its_header(measurements):
@@ -150,7 +152,8 @@ def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measureme
 
     index = index_of({})
     assert "\n- not used: `resnet50-224px.json: it was edited`" in index
-    assert "12 printed accuracies, 0 can be compared with networks trained here, and a further 1 with released" in index
+    assert "12 printed accuracies, 0 can be compared with networks trained here, a further 1 with released" in index
+    assert "and a further 0 with published predictions of the same weights" in index
     assert "Beyond the paper" not in index
     beside = index_of({"transfer.md": "Transfer"})
     assert "## Beyond the paper\n\n- [Transfer](transfer.md)\n" in beside

@@ -27,7 +27,7 @@ HELP = "stop runs, by id or network; they save themselves first"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequest:
-    """The runs to stop."""
+    """Which runs to stop."""
 
     runs: Path
     patterns: tuple[str, ...]

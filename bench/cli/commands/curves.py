@@ -100,7 +100,7 @@ def run(asked: CurvesRequest) -> int:
     for paths in written.values():
         tell(paths)
     if waiting:
-        print(f"no epoch finished yet: {', '.join(waiting)}")
+        print(f"without a finished epoch: {', '.join(waiting)}")
     return finish(None, [*damaged.values()])
 
 
@@ -146,7 +146,7 @@ def _plain_name(spec: RunSpec) -> str:
 
 
 def _traits(spec: RunSpec) -> dict[str, str]:
-    """The traits by which runs of one plain name may differ."""
+    """What runs of one plain name may differ in."""
     parent = spec.start_from and spec.start_from.run_id.rpartition("-s")[0]
     recipe = {f.name: getattr(spec.recipe, f.name) for f in dataclasses.fields(spec.recipe) if f.compare}
     return {

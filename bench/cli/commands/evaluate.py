@@ -1,4 +1,4 @@
-"""``run_all.py evaluate``: the released weights of rows, found in a folder, evaluated, and reported."""
+"""``run_all.py evaluate``: released weights, found in a folder, or what others published of their predictions."""
 
 import argparse
 import dataclasses
@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.parser import Output, Parser, add_data, add_output, as_path, data_folder, output_of, whole
+from bench.cli.parser import Output, Parser, add_data, add_output, as_path, data_folder, does_nothing, output_of, whole
+from bench.cli.recorded import PredictionsRequest, record_predictions
 from bench.cli.selection import Selection, add_tables, select
 from bench.cli.table_report import report_tables, require_reports
 from bench.launch.watch import INSIDE, SILENCE_S
@@ -29,12 +30,12 @@ SAVE_EVERY_S = 10.0
 """what an interruption without warning costs at most"""
 
 
-HELP = "evaluate released weights: the authors' files in a folder, and timm's"
+HELP = "evaluate released weights: the authors' files in a folder, timm's, or published predictions"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateRequest:
-    """The rows to evaluate, and the folder of weights."""
+    """Which rows to evaluate, and the weights to look for."""
 
     folder: Path
     """that holds the weights"""
@@ -47,11 +48,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     parser.add_argument(
         "folder",
+        nargs="?",
         type=as_path,
         metavar="DIR",
         help="folder of the authors' files, under any name; it may hold timm's, too",
     )
     add_tables(parser)
+    group = parser.add_argument_group("published predictions, in the place of DIR")
+    group.add_argument(
+        "--predictions",
+        type=as_path,
+        metavar="FILE",
+        help="count the classes that others published for ImageNet's validation images: .npz with an array for each "
+        "network, .npy, or .csv; FILE.json beside it names weights and source",
+    )
+    group.add_argument("--labels", type=as_path, metavar="FILE", help="labels of the images, unless an .npz holds them")
+    group.add_argument(
+        "--real-labels", type=as_path, metavar="FILE", help="reassessed labels (ReaL), real.json of their authors"
+    )
     group = parser.add_argument_group("evaluation")
     add_data(group)
     group.add_argument(
@@ -66,19 +80,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
 
 
-def request(arguments: Sequence[str]) -> EvaluateRequest:
+def request(arguments: Sequence[str]) -> EvaluateRequest | PredictionsRequest:
     """Read the command line.
 
     Raises:
-        RequestError: no table was chosen, or none that has rows.
+        RequestError: neither weights nor predictions were given, no table was chosen, or none that has rows.
     """
     parser = Parser(
         "evaluate",
         description="Evaluate released weights on the whole validation set, and report the tables that they belong to.",
-        epilog="example: python run_all.py evaluate WEIGHTS --table 3 --data DIR",
+        epilog="examples: python run_all.py evaluate WEIGHTS --table 3 --data DIR; python run_all.py evaluate "
+        "--predictions FILE.npz",
     )
     add_options(parser)
     args = parser.parse_args(arguments)
+    if args.predictions:
+        return _of_predictions(args, parser)
+    for option in ("labels", "real_labels"):
+        if getattr(args, option):
+            raise does_nothing(f"--{option.replace('_', '-')}", "--predictions FILE")
+    if args.folder is None:
+        raise RequestError("evaluate: no weights were given; give their folder, or --predictions FILE")
     if not args.table and not args.all:
         raise RequestError(
             f"evaluate: no rows were chosen; add --table N (N from {', '.join(map(str, TABLES))}) or --all"
@@ -100,8 +122,30 @@ def request(arguments: Sequence[str]) -> EvaluateRequest:
     return EvaluateRequest(folder=args.folder, selection=selection, resources=resources, output=output_of(args))
 
 
-def run(asked: EvaluateRequest) -> int:
+def _of_predictions(args: argparse.Namespace, parser: argparse.ArgumentParser) -> PredictionsRequest:
+    """The request for published predictions.
+
+    Raises:
+        RequestError: an option is about weights, or the tables chosen have no rows.
+    """
+    for option in ("folder", "data", "download", "workers", "micro_batch", "precision"):
+        if getattr(args, option) != parser.get_default(option):
+            name = str(args.folder) if option == "folder" else f"--{option.replace('_', '-')}"
+            raise RequestError(f"--predictions evaluates no weights, and {name} is about these; leave one of them out")
+    return PredictionsRequest(
+        predictions=args.predictions,
+        labels=args.labels,
+        real_labels=args.real_labels,
+        selection=select(args),
+        are_tables_named=bool(args.table or args.all),
+        output=output_of(args),
+    )
+
+
+def run(asked: EvaluateRequest | PredictionsRequest) -> int:
     """Evaluate what there is, and report the tables; returns the exit code."""
+    if isinstance(asked, PredictionsRequest):
+        return record_predictions(asked)
     require_reports(asked.output)
     failures = evaluate_released(require_released(runs_of(asked.selection.rows), asked.folder), asked)
     failures += measure_missing(networks(asked.selection.rows), asked.output.runs)
@@ -109,7 +153,7 @@ def run(asked: EvaluateRequest) -> int:
 
 
 def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Released]:
-    """Select the runs whose weights were released.
+    """Those of the runs whose weights were released.
 
     Raises:
         RequestError: there are none, or the folder is none.
@@ -257,7 +301,7 @@ def _open_all(found: "Sequence[Found]", resources: Resources, failures: list[str
 
 
 def _told(file: str, images: int, bar: Any, task: Any) -> Callable[[int], None]:
-    """Report the images seen so far: on the progress bar, or without one in a line each minute."""
+    """What an evaluation tells of the images it has seen: to the bar, or where there is none a line a minute."""
     spoke = time.monotonic()
 
     def tell(seen: int) -> None:

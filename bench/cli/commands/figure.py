@@ -42,7 +42,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureRequest:
-    """The figures to draw, and the networks to show."""
+    """Which figures to draw, and of what."""
 
     numbers: tuple[int, ...]
     edition: Edition
@@ -89,7 +89,7 @@ def _figure_1(asked: FigureRequest, frames: Frames | None) -> Drawn:
         rows = [row for number in TABLES_SHOWN for row in TABLES[number].rows_in(asked.edition)]
         failures = measure_missing(networks(rows), asked.output.runs)
         found = collect(rows, RunRecords(asked.output.runs))
-        found = evidence_files.settled_measurements(found, asked.output.reports)
+        found = evidence_files.settled_results(found, asked.output.reports)
         files = evidence_files.behind(found)
         frames = {number: table_frame(TABLES[number], asked.edition, found) for number in TABLES_SHOWN}
     return Drawn(contents=figure_1_files(asked.edition, frames), evidence=files, failures=failures)

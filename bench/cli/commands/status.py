@@ -53,7 +53,7 @@ class Status:
 
 
 def status(runs: Path, run_id: str, queue: Queue) -> Status:
-    """The state of one run."""
+    """How one run stands."""
     found = run_state(runs, run_id, queue)
     record, submission = found.record, queue.by_run.get(run_id)
     spec = _spec(runs, run_id)
@@ -168,7 +168,7 @@ def cells(line: Status) -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """The states of runs at one moment."""
+    """How the runs stood at one moment."""
 
     lines: Sequence[Status]
     silence: str
@@ -180,7 +180,7 @@ class Look:
 
 
 def look_at(runs: Path, patterns: Sequence[str] | None) -> Look:
-    """Read the states of all runs, or of those that a pattern matches.
+    """How the runs stand that a pattern matches, or all.
 
     Raises:
         RequestError: a pattern matches nothing, or a submission is damaged.
@@ -205,7 +205,7 @@ HELP = "show the state of runs, from their folders and from Slurm"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StatusRequest:
-    """The runs to show."""
+    """Which runs to show."""
 
     runs: Path
     patterns: tuple[str, ...]
@@ -262,7 +262,7 @@ def _print(now: Look, asked: StatusRequest) -> None:
 
 
 def counts(lines: Iterable[Status]) -> str:
-    """The number of runs in each state."""
+    """How many are in each state."""
     found = collections.Counter(line.state for line in lines)
     return ", ".join(f"{found[state]:,} {state}" for state in State if state in found)
 

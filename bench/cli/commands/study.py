@@ -27,7 +27,7 @@ from bench.spec.errors import RequestError, matching, unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRequest:
-    """The part of the study to plan, train or report."""
+    """What was asked of the study."""
 
     study: Study
     arms: tuple[Arm, ...]

@@ -1,4 +1,4 @@
-"""Questions of a job to Slurm about itself, and requests."""
+"""What a job asks of Slurm about itself, and tells it."""
 
 import contextlib
 import datetime

@@ -1,7 +1,6 @@
 """Pieces of the figures that show a network: boxes, bars, arrows and text, placed in inches from the top left."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -114,12 +113,12 @@ def sizes(shape: Sequence[int]) -> str:
 
 
 def params(*layers: LayerShape) -> str:
-    """The number of params of the layers, in words."""
+    """How many params the layers hold, in words."""
     return f"{sum(layer.params for layer in layers):,} params"
 
 
 def kind(layer: LayerShape) -> str:
-    """The name for a kind of layer: of the T2T module, an attention or an MLP."""
+    """What a layer of the T2T module, an attention or an MLP is called."""
     return {
         "TokenPerformer": "Performer",
         "TokenTransformer": "Transformer",
@@ -153,25 +152,22 @@ def layers_frame(outlines: Sequence[Outline], names: Sequence[str]) -> pd.DataFr
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayersPage:
-    """A figure that shows the layers of networks."""
+def layers_markdown(
+    number: int, title: str, caption: str, alt: str, outlines: Sequence[Outline], frame: pd.DataFrame
+) -> str:
+    """The page of a figure that shows networks.
 
-    number: int
-    title: str
-    caption: str
-    """explains the picture"""
-    alt: str
-    """the picture in words"""
-    outlines: Sequence[Outline]
-    """networks that the picture shows"""
-
-
-def layers_markdown(page: LayersPage, frame: pd.DataFrame) -> str:
-    """Write the page of a figure, with a ``layers_frame`` below the picture."""
+    Args:
+        number: of the figure.
+        title: likewise.
+        caption: what the picture shows.
+        alt: the picture in words.
+        outlines: that it was drawn from.
+        frame: from ``layers_frame``.
+    """
     shown = pd.DataFrame(
         {
-            **({"Network": [f"`{name}`" for name in frame["network"]]} if len(page.outlines) > 1 else {}),
+            **({"Network": [f"`{name}`" for name in frame["network"]]} if len(outlines) > 1 else {}),
             "Layer": [f"`{name}`" for name in frame["layer"]],
             "kind": frame["kind"],
             "input": frame["input"].replace("", DASH),
@@ -181,17 +177,17 @@ def layers_markdown(page: LayersPage, frame: pd.DataFrame) -> str:
             "trainable": [f"{count:,}" for count in frame["trainable_params"]],
         }
     )
-    name, splits = f"figure_{page.number}", (frame["kind"] == "Unfold").any()
+    name, splits = f"figure_{number}", (frame["kind"] == "Unfold").any()
     sections = [
-        f"# Figure {page.number}: {page.title}",
-        f"![{page.alt}]({name}.png)",
-        page.caption,
+        f"# Figure {number}: {title}",
+        f"![{alt}]({name}.png)",
+        caption,
         "## Layers",
-        "Shapes are those of the network as built, without the batch dimension."
-        + (" A soft split (`Unfold`) gives features × windows; its transpose is the tokens." if splits else ""),
+        "As the built network has them, batch left out"
+        + ("; a soft split (`Unfold`) gives features × windows, whose transpose is the tokens." if splits else "."),
         pipe(shown, text=("Network", "Layer", "kind", "input", "output", "settings")),
-        "\n".join(_read_off(outline) for outline in page.outlines),
-        f"The same data as CSV: [{name}.csv]({name}.csv); the picture as SVG: [{name}.svg]({name}.svg).",
+        "\n".join(_read_off(outline) for outline in outlines),
+        f"The same for programs: [{name}.csv]({name}.csv), and the picture for print: [{name}.svg]({name}.svg).",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -200,7 +196,7 @@ def _read_off(outline: Outline) -> str:
     network = outline.network
     versions = ", ".join(f"{name} {version}" for name, version in outline.versions.items())
     return (
-        f"- `{network}` at {network.img_size} px, {outline.params:,} params: read from the built network on "
+        f"- `{network}` at {network.img_size} px, {outline.params:,} params: read off the built network on "
         f"{outline.measured_at[:10]} on {outline.machine}, with {versions} "
         f"({link('evidence', outline_file(network))})."
     )

@@ -90,7 +90,7 @@ class _Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reports:
-    """The files that the page is made of."""
+    """What the page is made of."""
 
     markdown: MarkdownIt
     pages: Sequence[_Page]
@@ -126,7 +126,7 @@ def _read(files: Mapping[str, bytes]) -> _Reports:
 
 
 def _place(name: str) -> tuple[int, int, str]:
-    """Sort key of a page: table_10 comes after table_9."""
+    """Of a page among all: table_10 comes after table_9."""
     stem = name.removesuffix(".md")
     kind, number = re.fullmatch(r"(.*?)_?(\d*)", stem).groups()  # type: ignore[union-attr]  # it fits any name
     return (_FIRST.index(kind), int(number or 0), stem) if kind in _FIRST else (len(_FIRST), 0, stem)
@@ -280,7 +280,7 @@ _LARGEST_DATA = 1_000_000
 
 
 def _leave_out(link: Token, target: str) -> None:
-    """Turn a link that leads out of a page mailed on its own into text, and keep the target as its title."""
+    """Of a link that would lead out of a page that was mailed alone, keep the text and say where it led."""
     link.tag = "span"
     link.attrs |= {"class": "outside", "title": f"not in this page: {target}"}
 
@@ -325,7 +325,7 @@ def _data_uri(kind: str, content: bytes) -> str:
 
 
 def _hash(text: str) -> str:
-    """The hash by which a content security policy permits a style or script."""
+    """As a content security policy names what it permits."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -350,8 +350,8 @@ def _evidence(files: Mapping[str, bytes]) -> Iterator[str]:
         return
     yield f'<section id="{_EVIDENCE}">\n<h2>Evidence</h2>'
     yield (
-        "<p>The files behind the numbers above. Records written by t2t-bench carry a checksum, the sha256 of their "
-        "values; a file that does not match its checksum is shown as corrupt.</p>"
+        "<p>The files that the numbers above were read from. A record that this suite writes carries a checksum, a "
+        "sha256 over its values: a file that does not fit its checksum is shown as corrupt.</p>"
     )
     left = _ALL_EVIDENCE_BYTES
     for path, content in files.items():
@@ -361,8 +361,8 @@ def _evidence(files: Mapping[str, bytes]) -> Iterator[str]:
         if fits:
             shown = f"<pre>{escape(content.decode(errors='replace'), quote=False)}</pre>"
         else:
-            size = f"{len(content):,} bytes, too large for this page"
-            shown = f"<p>{size}; see <code>{escape(path)}</code> in the reports folder.</p>"
+            size = f"With {len(content):,} bytes it is too large for this page"
+            shown = f"<p>{size}: it lies in the reports folder, as <code>{escape(path)}</code>.</p>"
         yield f'<details id="{escape(path)}"><summary><code>{escape(path)}</code> {label(about, about)}</summary>'
         yield f"{seal}{shown}</details>"
     yield "</section>"

@@ -1,4 +1,4 @@
-"""The sections of a table's page on our accuracies: networks trained here, and released weights evaluated here."""
+"""The sections of a table's page on accuracies: trained, evaluated or recorded here, and reported elsewhere."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import pandas as pd
 
 from bench.experiments.suites import Entry
+from bench.paper.recorded import WHY_THESE_WEIGHTS
 from bench.report.evidence import LISTED_SEEDS, link
-from bench.report.frame import evaluations_frame, runs_frame, that_start_whole
+from bench.report.frame import evaluations_frame, reported_for, runs_frame, that_start_whole
 from bench.report.inputs import TableInputs
 from bench.report.pages.runs import PROTOCOLS, list_of_runs
 from bench.report.text import DASH, escape, percent, pipe_rows, printed
 from bench.results.record import RunRecord
+from bench.spec.table import Reported
 
 _SHOWN = (
     " The table shows *best EMA*, as mean and sample standard deviation over the n seeds that were completed on the "
@@ -41,7 +43,7 @@ def trained(inputs: TableInputs) -> list[str]:
 
 
 def _why_not_whole(record: RunRecord) -> str:
-    """The reason why a completed run's accuracy is not the row's; empty if it is."""
+    """Why a completed run's accuracy is not the row's; empty if it is."""
     if record.status != "completed" or record.is_whole:
         return ""
     return f"was trained on {record.data.get('train_images'):,} images, not on the complete data set"
@@ -112,3 +114,62 @@ def _notes(line: Mapping[Any, Any]) -> Iterator[str]:
     if line["images"] < line["expected_images"]:
         failed = f"; {line['unreadable']} failed to load" if line["unreadable"] else ""
         yield f"fills no cell: it covers {line['images']:,} of {line['expected_images']:,} images{failed}"
+
+
+RECORDED = (
+    "Others published the class that these weights predict for each of the 50,000 validation images; the accuracies "
+    "were worked out here from their files. ± is the binomial standard error over the images. *ReaL* is the accuracy "
+    "on the labels as reassessed by Beyer et al. (arXiv 2006.07159), over the images that have any. The sha256 of the "
+    "source is the one stated for the published file; the other one was computed here over the predictions (int16, "
+    "little-endian, in the order of the image files)."
+)
+
+
+def recorded(inputs: TableInputs) -> list[str]:
+    """Accuracies worked out from predictions that others published."""
+    frame = inputs.frame[inputs.frame["recorded_top1_pct"].notna()]
+    if frame.empty:
+        return []
+    lines = frame.to_dict("records")
+    difference = frame["recorded_top1_pct"] - frame["published_top1_pct"]
+    shown = pd.DataFrame(
+        {
+            "Model": frame["model"],
+            "weights": [f"`{line['recorded_weights']}`" for line in lines],
+            "top-1 %": [f"{line['recorded_top1_pct']:.2f} ± {line['recorded_se_pct']:.2f}" for line in lines],
+            "printed": frame["published_top1_pct"].map(printed),
+            "difference": [DASH if pd.isna(d) else f"{d:+z.2f}" for d in difference],
+            "top-5 %": frame["recorded_top5_pct"].map(percent),
+            "ReaL %": frame["recorded_real_pct"].map(percent),
+            "source": [DASH if pd.isna(line["recorded_source"]) else escape(line["recorded_source"]) for line in lines],
+            "sha256 of the source": [_sha256(line["recorded_source_sha256"]) for line in lines],
+            "sha256 here": [_sha256(line["recorded_sha256"]) for line in lines],
+            "evidence": [link("counts", line["recorded_evidence"]) for line in lines],
+        }
+    )
+    rows = inputs.table.rows_in(inputs.edition)
+    reasons = [(rows[i], WHY_THESE_WEIGHTS.get(rows[i].network)) for i in frame.index]
+    notes = [f"{escape(row.name)}: {reason}." for row, reason in reasons if reason]
+    return ["\n\n".join(["## Recorded predictions", pipe_rows(shown), RECORDED, *notes])]
+
+
+def _sha256(value: str) -> str:
+    return DASH if pd.isna(value) else f"`{value[:12]}`"
+
+
+def reported(inputs: TableInputs) -> list[str]:
+    """Accuracies that others reported, with their sources."""
+    rows = {row.name: cited for row in inputs.table.rows_in(inputs.edition) if (cited := reported_for(row))}
+    if not rows or inputs.frame["published_top1_pct"].isna().all():
+        return []
+    lines = [f"- {escape(name)}: {', '.join(map(_cited, cited))}" for name, cited in rows.items()]
+    text = (
+        "Top-1 in % of the row's released weights, as others report it, or of weights that they retrained themselves. "
+        "These are citations: none was measured here, and none fills a cell."
+    )
+    return ["\n\n".join(["## Reported elsewhere", text, "\n".join(lines)])]
+
+
+def _cited(one: Reported) -> str:
+    digits = 2 if round(one.top1_pct, 2) == one.top1_pct else 3
+    return f"{one.top1_pct:.{digits}f}{' retrained' if one.retrained else ''} ([{one.by}]({one.source}))"

@@ -43,7 +43,7 @@ class Curve:
 
     @property
     def state(self) -> str:
-        """The progress of a run that is not completed; empty for one that is."""
+        """How far it came, for a run that is not completed."""
         record = self.record
         if record.status == "completed":
             return ""
@@ -52,7 +52,7 @@ class Curve:
 
     @property
     def restarts(self) -> list[float]:
-        """The starts of all attempts but the first, in finished epochs and fractions of them."""
+        """Where each attempt but the first began, in finished epochs; with its part, in one that was under way."""
         attempts = [event for event in self.record.history if event["what"] == "running"]
         return [_place(event) for event in attempts[1:]]
 
@@ -189,7 +189,7 @@ _CROWD = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """One line of a comparison: a run, or the seeds of an entry."""
+    """What is one line in a comparison: a run, or the seeds of an entry."""
 
     label: str
     curves: Sequence[Curve]
@@ -254,7 +254,7 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
         )
     runs = f"{len(curves)} run{'s' if len(curves) > 1 else ''}"
     means = ", mean and range over the seeds of each" if grouped and len(drawn) < len(curves) else ""
-    notes = [] if named else [f"(no legend: {len(drawn)} lines)"]
+    notes = [] if named else [f"{len(drawn)} lines are too many to name"]
     figure.suptitle("\n".join([f"Training curves of {runs}{means}", *notes]), fontsize=11)
     return figure
 
@@ -337,17 +337,17 @@ def curves_markdown(curves: Sequence[Curve], waiting: Sequence[str], problems: S
         few = [curve for seeds in by_name(drawn).values() for curve in seeds[:LISTED_SEEDS]]
         sections.append(_runs_table(few))
         if rest := len(drawn) - len(few):
-            sections.append(f"{rest:,} more: only {LISTED_SEEDS} seeds of each are listed. The pictures show all.")
+            sections.append(f"And {rest:,} more: {LISTED_SEEDS} seeds of each are listed. The pictures show all.")
     if waiting:
-        sections.append(f"No epoch finished yet: {', '.join(f'`{run_id}`' for run_id in waiting)}.")
+        sections.append(f"Without a finished epoch: {', '.join(f'`{run_id}`' for run_id in waiting)}.")
     if problems:
         listed = "\n".join(f"- {escape(line)}" for line in problems)
-        sections.append(f"Not shown because their files are corrupt:\n\n{listed}")
+        sections.append(f"Not shown, because their files are corrupt:\n\n{listed}")
     for curve in pictured(curves):
         run_id = curve.record.run_id
         sections.append(f"## {run_id}\n\n![Training curves of {run_id}]({PICTURES}/{run_id}.png)")
-    files = "The same data as CSV: [curves.csv](curves.csv)"
-    sections.append(f"{files}; the picture as SVG: [curves.svg](curves.svg)." if drawn else f"{files}.")
+    files = "The same figures for programs: [curves.csv](curves.csv)"
+    sections.append(f"{files}, and for print: [curves.svg](curves.svg)." if drawn else f"{files}.")
     return "\n\n".join(sections) + "\n"
 
 
@@ -364,13 +364,13 @@ def by_name(curves: Iterable[Curve]) -> dict[str, list[Curve]]:
 
 
 def pictured(curves: Sequence[Curve]) -> list[Curve]:
-    """Select the curves that get a picture of their own beside the comparison."""
+    """Those that have a picture of their own beside the comparison."""
     drawn = [curve for curve in curves if curve.metrics.lines]
     return drawn if 1 < len(drawn) <= PICTURED else []
 
 
 def curves_pictures(curves: Sequence[Curve]) -> dict[str, bytes]:
-    """Draw the comparison of several runs, or the figure of one; empty if no epoch is finished."""
+    """Of several runs the comparison, of one its own figure, as ``saved`` gives it; nothing if no epoch is finished."""
     drawn = [curve for curve in curves if curve.metrics.lines]
     if not drawn:
         return {}
@@ -378,11 +378,10 @@ def curves_pictures(curves: Sequence[Curve]) -> dict[str, bytes]:
 
 
 _ABOUT = (
-    "These curves come from the runs' own folders: `metrics.jsonl` has one line per epoch, and `record.json` has the "
-    "throughput and the start of each attempt. The pictures show the number of finished epochs; the CSV counts epochs "
-    "from 0, as the folders do. *Restarts* are attempts after the first. If an epoch was resumed halfway, its "
-    "throughput is that of the part after the last restart. Older runs recorded the throughput of their last epoch "
-    "only."
+    "Read from the runs' own folders: `metrics.jsonl` has a line an epoch, `record.json` the throughput and when each "
+    "attempt began. The pictures count finished epochs, the CSV as the folders do, from 0. *Restarts* are "
+    "attempts after the first; the throughput of an epoch that was resumed in its middle is that of the part that the "
+    "last attempt trained, and of a run that is older than the record of every epoch's only the last is known."
 )
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from bench.paper.claims import CLAIMS
 from bench.report.evidence import FOLDER, LISTED_SEEDS, link
+from bench.report.frame import reported_for
 from bench.report.inputs import IndexInputs, TableInputs
 from bench.report.pages.claims import claims_overview
 from bench.report.pages.missing import missing_markdown
@@ -30,8 +31,10 @@ def index_markdown(inputs: IndexInputs) -> str:
         "run_all.py --all`. A dash means that there is no result here yet.",
         f"Of {sum(verdicts.values())} params and MACs measured here, {counts_in_words(verdicts)}. (The {total['rows']} "
         f"rows of the tables show {networks} different networks.) Of {total['printed accuracies']} printed accuracies, "
-        f"{total['trained here']} can be compared with networks trained here, and a further {total['evaluated']} with "
-        "released weights evaluated here.",
+        f"{total['trained here']} can be compared with networks trained here, a further {total['evaluated']} with "
+        f"released weights evaluated here, and a further {total['recorded']} with published predictions of the same "
+        f"weights. Others report accuracies for the released weights of {_reported(inputs)} networks; these are cited "
+        "and fill no cell.",
         "![Figure 1: top-1 on ImageNet against MACs and params](figure_1.png)",
         "## Claims",
         claims_overview(CLAIMS, inputs.claims),
@@ -53,6 +56,12 @@ def index_markdown(inputs: IndexInputs) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+def _reported(inputs: IndexInputs) -> int:
+    """How many networks have accuracies that others reported of their released weights."""
+    rows = [row for one in inputs.tables for row in one.table.rows_in(inputs.edition)]
+    return len({row.network for row in rows if reported_for(row)})
+
+
 def _evidence(problems: Sequence[str]) -> str:
     """The way from a number to the file behind it, and the files that are not used."""
     text = (
@@ -67,7 +76,7 @@ def _evidence(problems: Sequence[str]) -> str:
 
 
 def total_counts(frames: Sequence[pd.DataFrame]) -> dict[str, int]:
-    """The number of params and MACs cells in all tables with each verdict."""
+    """How many params and MACs cells of all tables got each verdict."""
     counts = [verdict_counts(frame) for frame in frames]
     return {name: sum(count[name] for count in counts) for name in VERDICTS}
 
@@ -107,10 +116,12 @@ def _line(inputs: TableInputs) -> dict[str, object]:
 
 
 def _filled(frame: pd.DataFrame) -> dict[str, int]:
-    """The numbers of printed accuracies beside one from training and beside one of released weights."""
-    counts = {"trained here": 0, "evaluated": 0}
+    """How many printed accuracies have one of each kind beside them: trained, evaluated, else recorded."""
+    counts = {"trained here": 0, "evaluated": 0, "recorded": 0}
     for cell in ACCURACY_CELLS:
         found = frame[frame[f"published_{cell.accuracy}"].notna() & frame[cell.accuracy].notna()]
-        counts["trained here"] += int(found[cell.seeds].notna().sum())
-        counts["evaluated"] += int(found[cell.seeds].isna().sum())
+        trained, evaluated = found[cell.seeds].notna(), found[cell.evaluated("se_pct")].notna()
+        counts["trained here"] += int(trained.sum())
+        counts["evaluated"] += int((evaluated & ~trained).sum())
+        counts["recorded"] += int((~evaluated & ~trained).sum())
     return counts

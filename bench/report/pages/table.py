@@ -9,10 +9,10 @@ from bench.paper.released import RELEASED
 from bench.report.evidence import link, measurement_file
 from bench.report.frame import NO_REASON
 from bench.report.inputs import TableInputs
-from bench.report.pages.accuracies import evaluated, trained
+from bench.report.pages.accuracies import evaluated, recorded, reported, trained
 from bench.report.pages.measured import measured
 from bench.report.pages.misprints import printed_changes
-from bench.report.text import DASH, escape, listed, mean_and_std, pipe_rows, printed, unused
+from bench.report.text import DASH, escape, listed, mean_and_std, percent, pipe_rows, printed, unused
 from bench.report.verdict import VERDICTS, decimals, verdict
 from bench.spec.table import FINE_TUNED_CELLS, Published, Table, networks
 
@@ -31,6 +31,8 @@ def table_markdown(inputs: TableInputs) -> str:
         *_missing(inputs),
         *trained(inputs),
         *evaluated(inputs),
+        *recorded(inputs),
+        *reported(inputs),
         *unused(_of_rows(table, inputs.found.problems)),
         "## Verdicts",
         _summary(frame),
@@ -65,7 +67,9 @@ def comparison(frame: pd.DataFrame, *, table: pd.DataFrame | None = None) -> pd.
             shown |= {f"{label}: ours": frame[column].where(frame[f"published_{column}"].notna()).fillna(DASH)}
     if whole["published_top1_pct"].notna().any():
         shown |= {"Top-1 %: paper": frame["published_top1_pct"].map(printed)}
-        shown |= {"Top-1 %: ours": _accuracies(frame, "top1", "seeds", "evaluated")}
+        shown |= {"Top-1 %: ours": _with_recorded(frame, _accuracies(frame, "top1", "seeds", "evaluated"))}
+        if whole["reported_elsewhere"].notna().any():
+            shown |= {"Top-1 %: reported elsewhere": _reported_ranges(frame)}
     if whole["baseline"].any():
         shown |= {f"Change: {whose}": _change_cells(frame, column) for whose, column in _CHANGES.items()}
     for data, label in (("cifar10", "CIFAR-10 %"), ("cifar100", "CIFAR-100 %")):
@@ -99,6 +103,19 @@ def _accuracies(frame: pd.DataFrame, name: str, count: str, evaluated: str) -> l
     ]
 
 
+def _with_recorded(frame: pd.DataFrame, cells: list[str]) -> list[str]:
+    """The cells, with the recorded accuracy where it is the only one."""
+    own = frame["seeds"].notna() | frame["evaluated_se_pct"].notna()
+    lines = zip(cells, own, frame["recorded_top1_pct"], frame["recorded_se_pct"], strict=True)
+    return [cell if has or pd.isna(pct) else f"{pct:.2f} ± {se:.2f} (recorded)" for cell, has, pct, se in lines]
+
+
+def _reported_ranges(frame: pd.DataFrame) -> list[str]:
+    """The accuracies that others reported of the row's released weights, from the lowest to the highest."""
+    ends = zip(frame["reported_low_pct"].map(percent), frame["reported_high_pct"].map(percent), strict=True)
+    return [low if low == high else f"{low} to {high}" for low, high in ends]
+
+
 _CHANGES = {"paper": "published_change_pct", "ours": "change_pct"}
 
 
@@ -116,7 +133,7 @@ def _changes(inputs: TableInputs) -> list[str]:
 
 
 def verdict_counts(frame: pd.DataFrame) -> dict[str, int]:
-    """The number of params and MACs cells with each verdict, from the best to the worst."""
+    """How many params and MACs cells got each verdict, from the best to the worst."""
     verdicts = pd.concat([frame["params_verdict"], frame["macs_verdict"]])
     return {name: int((verdicts == name).sum()) for name in VERDICTS}
 
@@ -207,7 +224,7 @@ def _candidates(inputs: TableInputs) -> list[str]:
 
 
 def _missing(inputs: TableInputs) -> list[str]:
-    """The gaps in the table, each with the command that fills it."""
+    """What is missing from the table, and the command that fills each gap."""
     table, frame = inputs.table, inputs.frame
     command = f"python run_all.py --table {table.number}"
     parts = []
