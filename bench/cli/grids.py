@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.spec.table import Edition, RecipeTable, Table
+from bench.spec.text import beneath, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,14 +55,14 @@ def _print_grid(title: str, shown: "pd.DataFrame") -> None:
     text = io.StringIO()
     # On a narrow terminal cells fold, so that columns stay columns and no name or number is cut.
     width = shutil.get_terminal_size().columns if terminal else 200
-    console = Console(file=text, width=width, force_terminal=terminal)
+    console = Console(file=text, width=width, force_terminal=terminal, markup=False, emoji=False, highlight=False)
     grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in map(str, shown.columns):
         is_text = name in ("Group", "Model", "Setting", "status") or name.startswith("T2T") or name.endswith("verdict")
         header = name.replace(": ", "\n")
         grid.add_column(header, justify="left" if is_text else "right", overflow="fold")
     for line in shown.itertuples(index=False):
-        grid.add_row(*line, style="yellow" if "differs" in line else None)
-    console.print(title, style="bold", markup=False)
+        grid.add_row(*map(printable, line), style="yellow" if "differs" in line else None)
+    console.print(printable(title), style="bold")
     console.print(grid)
-    print(text.getvalue(), end="")
+    print(text.getvalue(), end="", file=beneath(sys.stdout))

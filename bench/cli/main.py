@@ -20,6 +20,7 @@ from bench.cli.output import at_words
 from bench.cli.parser import Parser
 from bench.launch.slurm.ask import Unreachable
 from bench.spec.errors import RequestError
+from bench.spec.text import beneath, printable_streams
 
 TABLES = "bench.cli.tables"
 """what runs without a subcommand"""
@@ -53,7 +54,12 @@ _DEPENDENCIES = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
+    with printable_streams():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    for stream in (beneath(sys.stdout), beneath(sys.stderr)):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path may hold what the terminal's encoding lacks
     try:

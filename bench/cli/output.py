@@ -14,22 +14,28 @@ if TYPE_CHECKING:
 
 def write_report(folder: Path, name: str, contents: Mapping[str, str | bytes]) -> dict[str, Path]:
     """Write a report's files; returns their paths by suffix."""
-    from bench.results.files import write_atomically
+    from bench.results.files import require_inside, write_atomically
 
     paths = {suffix: folder / f"{name}.{suffix}" for suffix in contents}
     for suffix, content in contents.items():
+        require_inside(folder, paths[suffix])
         write_atomically(paths[suffix], content)
     return paths
 
 
 def read_reports(folder: Path) -> dict[str, bytes]:
-    """The files of a reports folder that one page is made of, by path relative to it: reports, pictures, evidence."""
+    """The files of a reports folder that one page is made of, by path relative to it: reports, pictures, evidence.
+
+    What a link puts in the folder from elsewhere is none of them.
+    """
     from bench.report.evidence import FOLDER
 
     suffixes = (".md", ".csv", ".png", ".svg")
     paths = [path for path in (*folder.glob("*.*"), *folder.glob("curves/*.*")) if path.suffix in suffixes]
     paths += (folder / FOLDER).rglob("*.json*")
-    files = sorted(path for path in paths if path.is_file() and not path.name.startswith("."))
+    root = folder.resolve()
+    there = (path for path in paths if path.is_file() and not path.name.startswith("."))
+    files = sorted(path for path in there if path.resolve().is_relative_to(root))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 

@@ -30,6 +30,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, command: str = "", **others: Any) -> None:
         others.setdefault("prog", f"run_all.py {command}".strip())
         super().__init__(allow_abbrev=False, **others)  # --run must never be read as --runs
+        for action in (None, "store"):
+            self.register("action", action, _StoreOnce)
 
     def error(self, message: str) -> NoReturn:
         """Raise RequestError."""
@@ -43,6 +45,22 @@ class Parser(argparse.ArgumentParser):
         else:
             close = []
         return f"; did you mean {close[0]}?" if close else ""
+
+
+class _StoreOnce(argparse.Action):
+    """Stores the values of an option: all of them if it takes several and is given again, and else only once."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        given = namespace.__dict__.setdefault("_given", set())
+        if self.dest not in given:
+            setattr(namespace, self.dest, values)
+        elif isinstance(values, list):
+            setattr(namespace, self.dest, [*getattr(namespace, self.dest), *values])
+        else:
+            raise argparse.ArgumentError(self, "given twice; give it once")
+        given.add(self.dest)
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:

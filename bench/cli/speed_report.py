@@ -14,6 +14,7 @@ import torch
 
 from bench.measure.speed import Case, Measured, measure
 from bench.report.evidence import FOLDER, link
+from bench.report.text import code
 from bench.results.files import CorruptFile, read, require_writable, write, write_atomically
 from bench.results.provenance import machine
 from bench.results.run_folder import now
@@ -30,7 +31,7 @@ def report(found: Sequence[Measured], *, against: str | None, clock: str) -> str
     versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
     loads = [each.load for each in found]
     rounds = " to ".join(map(str, sorted({f([len(each.ours.seconds) for each in found]) for f in (min, max)})))
-    beside = f", beside `{against}`" if against else ""
+    beside = f", beside {code(against)}" if against else ""
     lines = [
         "# Speed of a step",
         "",
@@ -52,7 +53,8 @@ def report(found: Sequence[Measured], *, against: str | None, clock: str) -> str
         f"- versions: {versions}",
         *(f"- matrix product in {name}: {rate:.0f} GFLOP/s" for name, rate in _matrix_rates(found)),
         "",
-        f"`python run_all.py speed{f' --against {against}' if against else ''}` measures it again; its options "
+        f"{code(' '.join(['python run_all.py speed', *(['--against', against] if against else [])]))} measures it "
+        "again; its options "
         "choose the cases, and `--add` keeps the others. For "
         f"programs: [step.csv](step.csv); every round: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
     ]

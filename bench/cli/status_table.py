@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from rich.text import Text
 
 from bench.cli.commands.status import Look, Status, cells, counts
 from bench.launch.run_state import State
+from bench.spec.text import beneath, printable
 
 _STYLES = {
     "failed": "bold red",
@@ -62,12 +64,13 @@ class StatusTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if not self._look.lines:
-            yield Text(f"no runs in {self._runs}")
+            yield Text(printable(f"no runs in {self._runs}"))
         else:
             yield from self._rows(console, options)
         yield Text(" ".join(filter(None, [self._look.at, "", counts(self._look.lines)])), "bold")
         if self._look.silence:
-            yield Text(f"Slurm does not answer, the states are the runs' own: {self._look.silence}", "yellow")
+            silence = printable(self._look.silence)
+            yield Text(f"Slurm does not answer, the states are the runs' own: {silence}", "yellow")
 
     def _rows(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
@@ -240,4 +243,4 @@ def follow(look: Callable[[], Look], runs: Path, *, grouped: bool) -> int:
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    return Console(file=beneath(sys.stdout), highlight=False)

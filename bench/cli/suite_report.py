@@ -1,7 +1,7 @@
 """Report runs that fill none of the paper's cells: budgets, settings, sweeps, fine-tunings, teachers."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,9 +33,9 @@ class Chosen:
     """of the command line, that choose these runs again"""
 
     @property
-    def command(self) -> str:
+    def command(self) -> tuple[str, ...]:
         """Trains them."""
-        return " ".join(["python run_all.py", *self.options, "--run local", "--data DIR"])
+        return "python", "run_all.py", *self.options, "--run", "local", "--data", "DIR"
 
 
 def report_suites(found: Sequence[Suite], chosen: Chosen, output: Output, failures: Sequence[str]) -> int:
@@ -96,11 +96,12 @@ def _report_suite(
         records=records,
         command=chosen.command,
         seeds=chosen.seeds,
-        corrupt=_corrupt(entries, known),
+        corrupt=_of(entries, known.corrupt, output.runs),
+        lost=[*_of(entries, known.lost, output.runs).values()],
     )
     frame = inputs.frame()
     by_entry = seeds_frame(frame, suite.sweep)
-    curves = curves_pictures(_curves(shown, records, output.runs))
+    curves = curves_pictures(_curves(shown, records, known))
     contents: dict[str, str | bytes] = {
         "md": suite_markdown(inputs, has_curves=bool(curves)),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
@@ -114,22 +115,22 @@ def _report_suite(
     return frame, by_entry, written
 
 
-def _corrupt(entries: Sequence[Entry], known: RunRecords) -> dict[str, str]:
-    """A line on each corrupt record of the entries' runs, by run id, with its path from the folder of runs on."""
+def _of(entries: Sequence[Entry], problems: Mapping[str, str], runs: Path) -> dict[str, str]:
+    """The problems of the entries' runs, by run id, each with its path from the folder of runs on."""
     stems = tuple(f"{entry.spec.run_id.rpartition('-s')[0]}-s" for entry in entries)
-    lines = {run_id: line for run_id, line in known.corrupt.items() if run_id.startswith(stems)}
-    return dict(zip(lines, below(known.runs, lines.values()), strict=True))
+    lines = {run_id: line for run_id, line in problems.items() if run_id.startswith(stems)}
+    return dict(zip(lines, below(runs, lines.values()), strict=True))
 
 
-def _curves(suite: Suite, records: "Records", runs: Path) -> "list[Curve]":
+def _curves(suite: Suite, records: "Records", known: RunRecords) -> "list[Curve]":
     """Of all runs of a suite whose files are sound."""
     from bench.report.pages.curves import Curve
 
     found = []
     for entry in suite.entries:
         swept = [f"{name} {value}" for name, value in zip(suite.sweep, entry.swept, strict=True)]
-        metrics, problems = metrics_of(records[entry.spec.run_id], runs)
-        tell_problems(problems)
+        metrics, problems = metrics_of(records[entry.spec.run_id], known.runs)
+        tell_problems(problem for problem in problems if problem not in known.problems)
         found += [
             Curve(name=", ".join([entry.row, *swept]), record=record, metrics=metrics[record.run_id])
             for record in records[entry.spec.run_id]

@@ -43,7 +43,7 @@ PILOT = dataclasses.replace(
 SMOKE = dataclasses.replace(
     changed(PILOT, _SHORT, epochs=4, warmup_epochs=1, lr=2e-3, ema_decay=0.9),
     name="smoke",
-    summary="4 epochs on generated images at 32 px, learning rate 2e-3: shows that everything runs, and no more",
+    summary="4 epochs, learning rate 2e-3: shows that everything runs, and no more",
 )
 
 
@@ -76,7 +76,7 @@ _TINY_T2T = _stand_in("smoke", Network("t2t_vit_7", model_args=(("embed_dim", 64
 _TUNED = dataclasses.replace(
     changed(SMOKE, "this suite: half of the smoke run that it starts from", epochs=2, lr=1e-3),
     name="smoke_tune",
-    summary="2 epochs on generated images at 32 px, learning rate 1e-3, from the weights of another run",
+    summary="2 epochs, learning rate 1e-3",
 )
 
 _PILOT_T2T = _stand_in("pilot", Network("t2t_vit_7"))

@@ -172,5 +172,9 @@ def fine_tunings(row: Row, weights: Mapping[str, Weights]) -> list[RunSpec]:
 
 def _entry(row: str, spec: RunSpec, dataset: str | None, settings: Sequence[str], fields: Sequence[str]) -> Entry:
     recipe = override(spec.recipe, settings) if settings else spec.recipe
+    if settings:  # so a summary of the recipe as it was would describe another run
+        fixed = [setting for setting in settings if setting.partition("=")[0] not in fields]
+        changes = [*fixed, *(f"each {name} of the table" for name in fields)]
+        recipe = dataclasses.replace(recipe, summary=f"as {recipe.name} with {', '.join(changes)}")
     spec = dataclasses.replace(spec, recipe=recipe, dataset=dataset or spec.dataset)
     return Entry(row=row, spec=spec, swept=tuple(getattr(recipe, name) for name in fields))

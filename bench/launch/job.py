@@ -39,6 +39,7 @@ from bench.results.run_folder import (
 from bench.results.spec_file import load_spec, save_spec
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
+from bench.spec.text import one_line, without_folders
 
 if TYPE_CHECKING:
     from bench.training.signals import Stop
@@ -295,9 +296,10 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
 def _end(owned: OwnedRun, record: RunRecord, status: str, why: str, raises: Exception | None = None) -> None:
     if status == "failed":
         why = failure.of_another_process(owned.folder) or why
+    told = one_line(without_folders(why, [owned.folder.parent]))  # others read the record, and the line here alone
     record.status = status
-    record.error = why if status in ("failed", "diverged") else ""
-    _note(owned, record, status, why, **({"refused": True} if isinstance(raises, RequestError) else {}))
+    record.error = told if status in ("failed", "diverged") else ""
+    _note(owned, record, status, told, **({"refused": True} if isinstance(raises, RequestError) else {}))
     if status != "completed":
         raise raises or RunFailed(f"{record.run_id}: {status}: {why}")
 

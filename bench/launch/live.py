@@ -18,6 +18,7 @@ from bench.launch.watch import INSIDE
 from bench.results.progress import Phase, Progress, duration, speed
 from bench.results.run_folder import last_owner, load_progress
 from bench.spec.run import RunSpec
+from bench.spec.text import beneath, printable
 
 REFRESH_S = 0.25
 
@@ -51,7 +52,7 @@ class LiveView:
     def __init__(self, runs: Path, specs: Sequence[RunSpec], at_once: int) -> None:
         self._runs, self._specs, self._at_once = runs, specs, at_once
         self._labels = labels(specs)
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=beneath(sys.stderr), highlight=False)
         self._active: dict[str, _Run] = {}
         self._ended: set[str] = set()
         self._begun = 0
@@ -133,7 +134,7 @@ class LiveView:
         if not self._console.is_terminal:
             print(line, file=sys.stderr, flush=True)
             return
-        text = line.lstrip()
+        text = printable(line.lstrip())
         indent = len(line) - len(text)
         wrapped = Text(text, style).wrap(self._console, max(20, self._console.width - indent - 2))
         for number, part in enumerate(wrapped):

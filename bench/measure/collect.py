@@ -23,6 +23,7 @@ from bench.results.store import (
 )
 from bench.spec.run import Network, RunSpec
 from bench.spec.table import Row, networks
+from bench.spec.text import beneath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +135,8 @@ def measure_missing(wanted: Sequence[Network], runs: Path) -> list[str]:
     from bench.measure.complexity import CountError, measure
 
     failures = []
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(file=beneath(sys.stderr))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("", total=len(todo))
         for i, network in enumerate(todo, start=1):

@@ -46,6 +46,10 @@ def recording_file(found: Recording) -> str:
 
 
 def link(text: str, file: str) -> str:
-    """A link in Markdown to a file beside the page."""
-    text = text.replace("[", r"\[").replace("]", r"\]")
+    """A link in Markdown to a file beside the page.
+
+    Args:
+        text: of Markdown, as ``escape`` or ``code`` write it.
+        file: by its path relative to the page.
+    """
     return f"[{text}]({quote(file, safe='/=,')})"

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 from bench.measure.collect import Collected
 from bench.report.evidence import FOLDER, LISTED_SEEDS
+from bench.results.codec import sealed, unsealed
 from bench.results.evaluation import Evaluation
 from bench.results.feature_maps import FeatureMaps
-from bench.results.files import sweep, temporary_beside
+from bench.results.files import require_inside, sweep, write_atomically
 from bench.results.measurement import Complexity, Outline
 from bench.results.record import RunRecord
 from bench.results.store import (
@@ -31,6 +32,8 @@ from bench.results.store import (
     recording_path,
     run_predictions_path,
 )
+from bench.spec.regular_files import open_regular
+from bench.spec.text import without_folders
 
 M = TypeVar("M", Complexity, Outline, FeatureMaps)
 
@@ -122,6 +125,26 @@ def _predictions(found: RunRecord | Evaluation) -> list[Path]:
     return [run_predictions_path(here, found.run_id), *([images] if images else [])]
 
 
+_TOLD = ("error", "note", "unreadable")
+"""keys of a record or an evaluation whose text comes from errors"""
+
+
+def _without_folders(file: Path, content: bytes) -> bytes:
+    """A record or an evaluation, sealed anew where its errors told of folders; other files as they are."""
+
+    def told(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {name: told(inner, name) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [told(inner, key) for inner in value]
+        return without_folders(value) if isinstance(value, str) and key in _TOLD else value
+
+    if file.name != "record.json" and (file.parts[0], file.suffix) != ("evaluations", ".json"):
+        return content
+    values = unsealed(content.decode())
+    return content if (shared := told(values)) == values else sealed(shared).encode()
+
+
 def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:
     """Copy files to the reports' evidence; one that lies there with the same content stays untouched.
 
@@ -133,16 +156,15 @@ def keep(runs: Path, reports: Path, files: Iterable[Path]) -> None:
     folder = reports / FOLDER
     for file in dict.fromkeys(files):
         copy = folder / file
+        require_inside(reports, copy)
         try:
-            content = (runs / file).read_bytes()
-        except FileNotFoundError:
+            with open_regular(runs / file) as opened:
+                content = _without_folders(file, opened.read())
+        except OSError:  # it is not there, or damaged, which the page says
             continue
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError), open_regular(copy, follow=False) as opened:
             sweep(copy.parent)
-            kept = copy.read_bytes()
+            kept = opened.read()
             if kept == content or _has_same_result(file, content, kept):
                 continue
-        # Not flushed as what is earned is: the original stays where it was.
-        temporary = temporary_beside(copy)
-        temporary.write_bytes(content)
-        temporary.replace(copy)
+        write_atomically(copy, content, flushed=False)  # the original stays where it was

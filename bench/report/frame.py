@@ -16,6 +16,7 @@ from bench.results.record import RunRecord
 from bench.results.recorded import RecordedNetwork, Recording
 from bench.spec.run import Network, RunSpec
 from bench.spec.table import ACCURACY_CELLS, FINE_TUNED_CELLS, STRUCTURE, Edition, Reported, Row, Table
+from bench.spec.text import one_line, without_folders
 
 _EVALUATED = {
     **dict.fromkeys(("top1_pct", "se_pct"), "Float64"),
@@ -434,6 +435,7 @@ def _run(record: RunRecord) -> dict[str, object]:
     taught = [event.get("note") for event in record.history if event["what"] == "teacher"]
     known["teacher"] = taught[0] if taught else record.spec.get("teacher")
     known["evidence"] = record_file(record.run_id)
+    known["error"] = one_line(without_folders(record.error))  # as older versions recorded it
     return {column: value for column, value in known.items() if column in RUN_COLUMNS and value not in (None, "")}
 
 

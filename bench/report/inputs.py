@@ -60,12 +60,14 @@ class SuiteInputs:
 
     suite: Suite
     records: Records
-    command: str = ""
-    """trains the runs that are missing"""
+    command: tuple[str, ...] = ()
+    """its words; trains the runs that are missing"""
     seeds: tuple[int, ...] = ()
     """seeds that were requested"""
     corrupt: Mapping[str, str] = field(default_factory=dict)
     """a line on each corrupt record of these runs, which is not used, by run id"""
+    lost: Sequence[str] = ()
+    """a line on each file that a completed one of them has lost"""
 
     def frame(self) -> pd.DataFrame:
         """The suite's ``runs_frame``."""

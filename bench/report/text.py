@@ -1,28 +1,52 @@
 """The pieces of Markdown that every page is made of."""
 
+import re
+import shlex
 from collections.abc import Sequence
 
 import pandas as pd
+
+from bench.spec.text import one_line
 
 DASH = "-"
 """in place of a number that is missing"""
 
 
 def escape(text: str) -> str:
-    """Escape the characters that Markdown would read as emphasis or as the end of a cell."""
-    return text.replace("*", r"\*").replace("|", r"\|")
+    """Write text as Markdown that shows it as it is, on one line: no emphasis, code, link, HTML or end of a cell."""
+    return _MARKUP.sub(r"\\\g<0>", one_line(text))
+
+
+_MARKUP = re.compile(r"[\\`*\[\]<|~]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)|^(?:[#>+]|-(?= ))|(?<=^\d)[.)](?= )")
+
+
+def code(text: str) -> str:
+    """Write text as a code span of Markdown, on one line."""
+    shown = one_line(text)
+    fence = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
+    space = " " if shown[:1] == "`" or shown[-1:] == "`" or not shown.strip() else ""
+    return f"{fence}{space}{shown}{space}{fence}"
+
+
+def command(*words: str) -> str:
+    """Write a shell command as a block of code."""
+    return f"```\n{one_line(shlex.join(words))}\n```"
 
 
 def pipe(shown: pd.DataFrame, text: Sequence[str]) -> str:
-    """A pipe table of strings: the columns named in ``text`` to the left, numbers to the right."""
+    """A pipe table of strings of Markdown: the columns named in ``text`` to the left, numbers to the right."""
     align = tuple("left" if column in text else "right" for column in shown)
-    return shown.to_markdown(index=False, colalign=align, disable_numparse=True)
+    cells = shown.map(lambda cell: re.sub(r"(?<!\\)\|", r"\|", cell))  # in a code span too it would end the cell
+    return cells.to_markdown(index=False, colalign=align, disable_numparse=True)
 
 
 def pipe_rows(shown: pd.DataFrame) -> str:
     """A pipe table of rows or runs, which has a column ``Model``."""
-    return pipe(shown.assign(Model=shown["Model"].map(escape)), _TEXT)
+    return pipe(shown.assign(**{name: shown[name].map(escape) for name in _PLAIN if name in shown}), _TEXT)
 
+
+_PLAIN = ("Group", "Model", "status", "where", "data set", "protocol")
+"""columns whose text is not Markdown yet"""
 
 _TEXT = (
     "Group",
@@ -75,4 +99,4 @@ def listed(names: Sequence[str]) -> str:
 
 def unused(problems: Sequence[str]) -> list[str]:
     """A section on the files that are not used, if there are any."""
-    return ["\n".join(f"- not used: `{problem}`" for problem in problems)] if problems else []
+    return ["\n".join(f"- not used: {code(problem)}" for problem in problems)] if problems else []

@@ -95,8 +95,13 @@ def write(path: Path, value: object, *, checksum: bool = True) -> None:
     write_atomically(path, sealed(value) if checksum else plain(value))
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes, *, flushed: bool = True) -> None:
     """Write the whole file or leave what was there: a reader never sees a part.
+
+    Args:
+        path: of the file.
+        content: of the file.
+        flushed: whether it must outlive a power cut, which takes a while.
 
     Raises:
         OSError: the folder cannot be made or written, or the disk is full.
@@ -105,9 +110,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     try:
         with temporary.open("xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        replace(temporary, path)
+            if flushed:
+                file.flush()
+                os.fsync(file.fileno())
+        if flushed:
+            replace(temporary, path)
+        else:
+            temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
@@ -183,6 +192,19 @@ def sha256_of(path: Path) -> str:
     """
     with regular_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_inside(folder: Path, path: Path) -> None:
+    """Check that no link leads from a folder to where a file below it would be written.
+
+    Raises:
+        RequestError: one does.
+    """
+    place, root = os.path.realpath(path.parent), os.path.realpath(folder)
+    if os.path.commonpath([place, root]) != root:
+        raise RequestError(
+            f"{path.parent} is a link that leads out of {folder}; remove it, and a folder takes its place"
+        )
 
 
 def require_writable(folder: Path, option: str) -> None:

@@ -40,6 +40,7 @@ from bench.spec.datasets import LAYOUTS, is_annotated, is_test, require_name, re
 from bench.spec.errors import RequestError
 from bench.spec.recipe import Recipe
 from bench.spec.run import RunSpec
+from bench.spec.text import one_line, without_folders
 from bench.training import hub_datasets
 from bench.training.images import AnnotatedImages, ClassFolders, ReaderImages
 from bench.training.pixels import no_warnings, to_rgb
@@ -456,13 +457,15 @@ def read_image(images: Any, index: int) -> tuple[Image.Image | None, int, str]:
             image, label = images[index]
             return to_rgb(image), label, ""
     except Exception as error:  # whatever a decoder raises: the image is named and counted
-        return None, -1, f"{image_name(images, index)}: {type(error).__name__}: {' '.join(str(error).split())}"
+        return None, -1, f"{image_name(images, index)}: {type(error).__name__}: {without_folders(one_line(str(error)))}"
 
 
 def image_name(images: Any, index: int) -> str:
-    """Its path where it has one, else its index."""
+    """Its path from its split on where it has one, else its index: nothing of how this machine is laid out."""
     samples = getattr(images, "samples", None)
-    return samples[index][0] if samples else f"image {index}"
+    if not samples:
+        return f"image {index}"
+    return without_folders(str(samples[index][0]), [root_of(images).parent])
 
 
 def relative_name(images: Any, index: int) -> str:

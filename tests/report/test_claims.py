@@ -222,7 +222,7 @@ def test_printed_changes_that_the_printed_accuracies_do_not_give():
         ("no accuracy", "three", {"change_pct": 1.0}),
     )
     assert printed_changes(table, ICCV) == [
-        r"small_\* is printed -1.0, though the printed accuracies give -1.8.",
+        r"small\_\* is printed -1.0, though the printed accuracies give -1.8.",
         "plus is printed -2.0, though the printed accuracies give +2.0.",
     ]
     assert printed_changes(table, ARXIV_V1) == []

@@ -6,7 +6,9 @@ pages. A column that nobody follows fails.
 
 import csv
 import dataclasses
+import hashlib
 import json
+import os
 import re
 import shutil
 import statistics
@@ -16,7 +18,9 @@ from urllib.parse import unquote
 import pytest
 
 import bench.cli.index_report
+from bench.cli import main
 from bench.cli.index_report import report_index
+from bench.cli.output import read_reports, write_report
 from bench.cli.parser import Output
 from bench.cli.selection import Selection
 from bench.cli.suite_report import report_budgets
@@ -29,10 +33,12 @@ from bench.paper.released import RELEASED
 from bench.paper.reported import REPORTED
 from bench.report import evidence_files
 from bench.report.counting import SHOWN
+from bench.report.html.page import html_page
 from bench.report.inputs import table_inputs
 from bench.results.codec import sealed, unsealed
 from bench.results.run_folder import RunRecords
 from bench.results.store import complexity_path, save_complexity, save_evaluation
+from bench.spec.errors import RequestError
 from bench.spec.table import STRUCTURE
 from tests.conftest import ROOT, collected, complexity
 from tests.report.test_frame import evaluation, over_seeds, trained
@@ -554,10 +560,12 @@ def filled(tmp_path_factory, measured_once):
         made.spec = run.identity()
         made.results = dict(made.results) | {"ema_best_top1_pct": top1}
         made = dataclasses.replace(made, wall_time_s=3600.0, images_per_s=900.0, **changes)
+        lines = "".join(f'{{"epoch": {epoch}}}\n' for epoch in range(made.epoch))
+        made.metrics_sha256 = hashlib.sha256(lines.encode()).hexdigest()
         folder = runs / run.run_id
         folder.mkdir()
         (folder / "record.json").write_text(sealed(dataclasses.asdict(made)))
-        (folder / "metrics.jsonl").write_text('{"epoch": 0}\n')
+        (folder / "metrics.jsonl").write_text(lines)
 
     fourteen = rows["T2T-ViT-14"].run
     for seed, top1 in enumerate((81.4, 81.61, 81.55)):
@@ -637,6 +645,61 @@ def test_a_corrupt_record_is_named_in_the_index(tmp_path, monkeypatch, capsys):
     name = damaged.relative_to(runs).as_posix()
     assert f"run_all.py: not used: {damaged}: " in capsys.readouterr().err
     assert (reports / "README.md").read_text().count(f"\n- not used: `{name}: ") == 1
+
+
+NASTY = "<b>|`*[x](y)\n# heading\x1b[31m \u202e"
+
+
+def test_text_of_records_is_text_on_their_page(tmp_path, capsys):
+    entry = next(iter(SUITES["smoke"].values()))
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    made = trained(entry.run_id, status="failed")
+    made.device, made.versions = f"a GPU {NASTY}", {"torch": NASTY}
+    made.error = f"OSError: {runs}/{entry.run_id}/checkpoints: {NASTY} (see /home/someone/secret/traceback.txt)"
+    made.history = [{"what": "failed", "when": "2026-01-01T00:00:00+00:00", "note": made.error}]
+    made.unreadable = ["/home/someone/secret/a.jpg: OSError"]
+    (runs / entry.run_id).mkdir(parents=True)
+    (runs / entry.run_id / "record.json").write_text(sealed(dataclasses.asdict(made)))
+    os.mkfifo(runs / entry.run_id / "metrics.jsonl")  # is not waited for
+    assert main.main(["--budget", "smoke", "--runs", str(runs), "--reports", str(reports)]) == 0
+    out = capsys.readouterr()
+    page, data = (reports / "smoke.md").read_text(), (reports / "smoke.csv").read_text()
+    record = read(reports / "evidence" / entry.run_id / "record.json")
+    for shown in (page, data, json.dumps(record)):
+        assert "secret" not in shown
+        assert str(tmp_path) not in shown
+    for shown in (page, *out):
+        assert not re.search("[\x1b\u202e]", shown)
+    assert "\n# heading" not in page
+    rendered = html_page({"README.md": page.encode()})
+    assert "<b>" not in rendered.partition("<main>")[2]
+    assert "(see traceback.txt)" in page
+    before = (reports / "evidence" / entry.run_id / "record.json").read_bytes()
+    again = ["--budget", "smoke", "--runs", str(reports / "evidence"), "--reports", str(tmp_path / "again")]
+    assert main.main(again) == 0  # from the evidence alone
+    assert (tmp_path / "again" / "smoke.md").read_text() == page
+    assert (tmp_path / "again" / "evidence" / entry.run_id / "record.json").read_bytes() == before
+
+
+def test_links_out_of_the_reports_are_not_followed(tmp_path, capsys):
+    secret, reports = tmp_path / "secret", tmp_path / "reports"
+    (secret / "curves").mkdir(parents=True)
+    (secret / "notes.md").write_text("# private")
+    (reports / "curves").mkdir(parents=True)
+    (reports / "table_3.md").symlink_to(secret / "notes.md")
+    (reports / "own.md").write_text("# own")
+    assert list(read_reports(reports)) == ["own.md"]
+    write_report(reports, "table_3", {"md": "new"})  # in place of the link
+    assert (secret / "notes.md").read_text() == "# private"
+    (reports / "evidence").symlink_to(secret)
+    save_complexity(tmp_path / "runs", complexity("resnet50", 1, 1))
+    with pytest.raises(RequestError, match=r"evidence/complexity is a link that leads out of .*reports; remove it"):
+        evidence_files.keep(tmp_path / "runs", reports, [complexity_path(Path(), complexity("resnet50", 1, 1).network)])
+    (reports / "curves").rmdir()
+    (reports / "curves").symlink_to(secret / "curves")
+    with pytest.raises(RequestError, match=r"curves is a link"):
+        write_report(reports, "curves/run", {"md": "new"})
+    assert sorted(path.name for path in secret.rglob("*")) == ["curves", "notes.md"]
 
 
 def test_of_many_seeds_the_first_are_copied_and_those_of_every_run(tmp_path):

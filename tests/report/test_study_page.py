@@ -221,4 +221,5 @@ def test_predictions_that_are_gone_are_named_by_their_path_below_the_runs(runs, 
     (lost,) = tmp_path.glob("vit_s*study_small-s0-*/predictions.npz")
     lost.unlink()
     found = read_study(SMALL, tmp_path)
-    assert found.problems == (f"{lost.relative_to(tmp_path)}: No such file or directory",)
+    remedy = "restore it, or remove the run's folder to train it anew"
+    assert found.problems == (f"{lost.relative_to(tmp_path)}: No such file or directory; {remedy}",)

@@ -215,7 +215,7 @@ def test_runs_apart_say_so(measurements):
     failed = trained(spec.run_id, status="diverged")
     failed.error = "loss is nan in epoch 3, step 4"
     text = suite_markdown(
-        SuiteInputs(suite=suite, records={spec.run_id: [failed]}, command="python run_all.py --budget pilot")
+        SuiteInputs(suite=suite, records={spec.run_id: [failed]}, command=("python", "run_all.py", "--budget", "pilot"))
     )
     assert re.search(r"\| T2T-ViT-14 +\| +42 \| diverged, epoch 310 of 310", text)
     assert re.search(r"\| ResNet50 +\| +42 \| not begun +\| +- \|", text)

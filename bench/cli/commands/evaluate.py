@@ -21,6 +21,7 @@ from bench.results.store import evaluations_folder, load_evaluation, save_evalua
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
 from bench.spec.table import Released, networks
+from bench.spec.text import beneath, printable
 from bench.training.signals import Interrupted, Stop
 
 if TYPE_CHECKING:
@@ -246,8 +247,8 @@ def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest) -> list[str]
         print(f"run_all.py: {crowded}", file=sys.stderr)
     failures: list[str] = []
     images = _open_all(found, resources, failures)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(file=beneath(sys.stderr))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         Stop().listening() as stop,
         Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar,
@@ -255,7 +256,7 @@ def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest) -> list[str]
         todo = [one for one in found if one.run.dataset in images]
         for i, one in enumerate(todo, start=1):
             place = f"[{i}/{len(todo)}]"
-            task = bar.add_task(f"{place} {one.file}", total=None)
+            task = bar.add_task(printable(f"{place} {one.file}"), total=None)
             try:
                 line = _evaluate_one(one, images[one.run.dataset], resources, asked.output.runs, stop, bar, task)
             except Interrupted as error:
@@ -273,7 +274,7 @@ def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest) -> list[str]
                 continue
             finally:
                 bar.remove_task(task)
-            bar.console.print(f"{place} {line}", markup=False, highlight=False, soft_wrap=True)
+            bar.console.print(printable(f"{place} {line}"), markup=False, highlight=False, soft_wrap=True)
     return failures
 
 

@@ -24,6 +24,7 @@ from bench.results.run_folder import last_owner, load_progress, run_ids
 from bench.results.spec_file import load_spec
 from bench.spec.errors import RequestError, unknown
 from bench.spec.run import RunSpec
+from bench.spec.text import one_line
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +63,11 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
         run_id=run_id,
         model=spec.model if spec else "",
         state=state,
-        why=why,
+        why=one_line(why),
         epochs=spec.recipe.total_epochs if spec else None,
         job=found.job,
-        node=_node(found, queue),
-        log=_log(runs, run_id, record, submission),
+        node=one_line(_node(found, queue)),
+        log=one_line(_log(runs, run_id, record, submission)),
     )
     if record is None:
         return line

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from bench.report.evidence import link, outline_file
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
-from bench.report.text import DASH, pipe
+from bench.report.text import DASH, code, escape, pipe
 from bench.results.measurement import LayerShape, Outline
 
 SOFT_SPLIT, ATTENTION, MLP, LINEAR, GIVEN, CHEAP = VERMILLION, BLUE, GREEN, PURPLE, "#555555", ORANGE
@@ -167,12 +167,12 @@ def layers_markdown(
     """
     shown = pd.DataFrame(
         {
-            **({"Network": [f"`{name}`" for name in frame["network"]]} if len(outlines) > 1 else {}),
-            "Layer": [f"`{name}`" for name in frame["layer"]],
-            "kind": frame["kind"],
-            "input": frame["input"].replace("", DASH),
-            "output": frame["output"],
-            "settings": frame["settings"].replace("", DASH),
+            **({"Network": [code(name) for name in frame["network"]]} if len(outlines) > 1 else {}),
+            "Layer": [code(name) for name in frame["layer"]],
+            "kind": frame["kind"].map(escape),
+            "input": frame["input"].replace("", DASH).map(escape),
+            "output": frame["output"].map(escape),
+            "settings": frame["settings"].replace("", DASH).map(escape),
             "params": [f"{count:,}" for count in frame["params"]],
             "trainable": [f"{count:,}" for count in frame["trainable_params"]],
         }
@@ -196,7 +196,7 @@ def _read_off(outline: Outline) -> str:
     network = outline.network
     versions = ", ".join(f"{name} {version}" for name, version in outline.versions.items())
     return (
-        f"- `{network}` at {network.img_size} px, {outline.params:,} params: read off the built network on "
-        f"{outline.measured_at[:10]} on {outline.machine}, with {versions} "
+        f"- {code(str(network))} at {network.img_size} px, {outline.params:,} params: read off the built network on "
+        f"{escape(outline.measured_at[:10])} on {escape(outline.machine)}, with {escape(versions)} "
         f"({link('evidence', outline_file(network))})."
     )

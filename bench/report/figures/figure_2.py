@@ -13,7 +13,7 @@ from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.report.evidence import feature_maps_file, link
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
-from bench.report.text import escape, pipe
+from bench.report.text import code, escape, pipe
 from bench.results.feature_maps import FeatureMaps, LayerMaps
 from bench.spec.run import Network
 
@@ -178,7 +178,7 @@ def figure_2_markdown(found: Sequence[FeatureMaps]) -> str:
         [
             {
                 "Network": escape(name),
-                "Layer": f"`{layer.name}`",
+                "Layer": code(layer.name),
                 "depth": f"{one.depth(i):.2f}",
                 "channels": str(layer.channels),
                 "map": f"{layer.height} x {layer.width}",
@@ -207,7 +207,8 @@ def figure_2_markdown(found: Sequence[FeatureMaps]) -> str:
     )
     sections = [
         "# Figure 2: feature maps from early to late layers",
-        f"![Feature maps of {', '.join(names)}, and shares of dead and saturated channels by depth](figure_2.png)",
+        f"![Feature maps of {escape(', '.join(names))}, and shares of dead and saturated channels by depth]"
+        "(figure_2.png)",
         f"Each network sees the photograph {_photograph(first)}. A band shows {LAYERS_SHOWN} of its layers, evenly "
         "spaced from the first to the last, and of each a fixed sample of its channels, evenly spaced too: nobody "
         "chose them (`t2t` is short for `tokens_to_token`). Tokens are reshaped to maps; these are features, not "
@@ -236,7 +237,7 @@ def _photograph(one: FeatureMaps) -> str:
     origin = ""
     if one.image_sha256 == GRACE_HOPPER_SHA256:
         origin = ", Rear Admiral Grace Hopper, which matplotlib ships among its sample data"
-    return f"`{one.image}` (sha256 `{one.image_sha256[:8]}`){origin}"
+    return f"{code(one.image)} (sha256 `{one.image_sha256[:8]}`){origin}"
 
 
 GRACE_HOPPER_SHA256 = "a8ca6d734765703b09728ab47fe59f473d93ae3967fc24c7c0288c3c7adb7130"
@@ -257,13 +258,13 @@ def _trained(names: Sequence[str], trained: Sequence[str]) -> str:
 def _evidence(name: str, one: FeatureMaps) -> str:
     versions = ", ".join(f"{library} {version}" for library, version in one.versions.items())
     file = f", file sha256 `{one.source.weights.sha256}`" if one.source.weights else ""
-    key = f", under `{one.key}` in it" if one.key else ""
-    resized = f", {', '.join(one.resized)} resized" if one.resized else ""
+    key = f", under {code(one.key)} in it" if one.key else ""
+    resized = f", {escape(', '.join(one.resized))} resized" if one.resized else ""
     return (
-        f"- {escape(name)} (`{one.source.network}`): {escape(one.weights)}{file}{key}{resized}; image sha256 "
-        f"`{one.image_sha256}`, crop {one.crop_pct:g}, {one.eval_interpolation}, normalised by mean "
-        f"{_numbers(one.mean)} and deviation {_numbers(one.std)}; measured {one.measured_at[:10]} on {one.machine}, "
-        f"with {versions}: {link('counts and maps', feature_maps_file(one))}."
+        f"- {escape(name)} ({code(str(one.source.network))}): {escape(one.weights)}{file}{key}{resized}; image sha256 "
+        f"`{one.image_sha256}`, crop {one.crop_pct:g}, {escape(one.eval_interpolation)}, normalised by mean "
+        f"{_numbers(one.mean)} and deviation {_numbers(one.std)}; measured {escape(one.measured_at[:10])} on "
+        f"{escape(one.machine)}, with {escape(versions)}: {link('counts and maps', feature_maps_file(one))}."
     )
 
 

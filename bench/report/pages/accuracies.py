@@ -11,7 +11,7 @@ from bench.report.evidence import LISTED_SEEDS, link
 from bench.report.frame import evaluations_frame, reported_for, runs_frame, that_start_whole
 from bench.report.inputs import TableInputs
 from bench.report.pages.runs import PROTOCOLS, list_of_runs
-from bench.report.text import DASH, escape, percent, pipe_rows, printed
+from bench.report.text import DASH, code, escape, percent, pipe_rows, printed
 from bench.results.record import RunRecord
 from bench.spec.table import Reported
 
@@ -33,7 +33,7 @@ def trained(inputs: TableInputs) -> list[str]:
     if not entries:
         return []
     partial = [
-        f"{escape(entry.row)} (`{record.run_id}`) {why}, so it fills no cell."
+        f"{escape(entry.row)} ({code(record.run_id)}) {why}, so it fills no cell."
         for entry in entries
         for record in records[entry.spec.run_id][:LISTED_SEEDS]
         if (why := _why_not_whole(record))
@@ -60,8 +60,8 @@ def _unfounded(inputs: TableInputs) -> list[str]:
                 if record.is_whole and record.run_id not in whole:
                     remedy = " Evaluating them on all of ImageNet with `evaluate` may change that."
                     lines.append(
-                        f"{escape(row.name)}, {spec.dataset} (`{record.run_id}`) was fine-tuned from weights that fill "
-                        f"no cell, so it fills none either.{remedy if 'weights' in record.spec else ''}"
+                        f"{escape(row.name)}, {spec.dataset} ({code(record.run_id)}) was fine-tuned from weights that "
+                        f"fill no cell, so it fills none either.{remedy if 'weights' in record.spec else ''}"
                     )
     return lines
 
@@ -82,9 +82,9 @@ def evaluated(inputs: TableInputs) -> list[str]:
         {
             "Model": frame["model"],
             "data set": frame["dataset"],
-            "file": [link(f"`{line['file']}`", line["evidence"]) for line in lines],
-            "sha256": [f"`{line['sha256'][:12]}`" for line in lines],
-            "key": [DASH if pd.isna(key) else f"`{key}`" for key in frame["key"]],
+            "file": [link(code(line["file"]), line["evidence"]) for line in lines],
+            "sha256": [code(line["sha256"][:12]) for line in lines],
+            "key": [DASH if pd.isna(key) else code(key) for key in frame["key"]],
             "images": [f"{line['images']:,} of {line['expected_images']:,}" for line in lines],
             "top-1 %": [f"{line['top1_pct']:.2f} ± {line['se_pct']:.2f}" for line in lines],
             "printed": frame["published_top1_pct"].map(printed),
@@ -97,7 +97,7 @@ def evaluated(inputs: TableInputs) -> list[str]:
         }
     )
     notes = [
-        f"{escape(line['model'])}, {line['dataset']} (`{line['file']}`): {note}."
+        f"{escape(line['model'])}, {escape(line['dataset'])} ({code(line['file'])}): {escape(note)}."
         for line in lines
         for note in _notes(line)
     ]
@@ -135,7 +135,7 @@ def recorded(inputs: TableInputs) -> list[str]:
     shown = pd.DataFrame(
         {
             "Model": frame["model"],
-            "weights": [f"`{line['recorded_weights']}`" for line in lines],
+            "weights": [code(line["recorded_weights"]) for line in lines],
             "top-1 %": [f"{line['recorded_top1_pct']:.2f} ± {line['recorded_se_pct']:.2f}" for line in lines],
             "printed": frame["published_top1_pct"].map(printed),
             "difference": [DASH if pd.isna(d) else f"{d:+z.2f}" for d in difference],
@@ -154,7 +154,7 @@ def recorded(inputs: TableInputs) -> list[str]:
 
 
 def _sha256(value: str) -> str:
-    return DASH if pd.isna(value) else f"`{value[:12]}`"
+    return DASH if pd.isna(value) else code(value[:12])
 
 
 def reported(inputs: TableInputs) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.report.evidence import LISTED_SEEDS, link, record_file
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
-from bench.report.text import DASH, escape, pipe
+from bench.report.text import DASH, code, escape, pipe
 from bench.results.record import Metrics, RunRecord
 
 ALONE = 8
@@ -339,13 +340,14 @@ def curves_markdown(curves: Sequence[Curve], waiting: Sequence[str], problems: S
         if rest := len(drawn) - len(few):
             sections.append(f"And {rest:,} more: {LISTED_SEEDS} seeds of each are listed. The pictures show all.")
     if waiting:
-        sections.append(f"Without a finished epoch: {', '.join(f'`{run_id}`' for run_id in waiting)}.")
+        sections.append(f"Without a finished epoch: {', '.join(code(run_id) for run_id in waiting)}.")
     if problems:
         listed = "\n".join(f"- {escape(line)}" for line in problems)
         sections.append(f"Not shown, because their files are corrupt:\n\n{listed}")
     for curve in pictured(curves):
         run_id = curve.record.run_id
-        sections.append(f"## {run_id}\n\n![Training curves of {run_id}]({PICTURES}/{run_id}.png)")
+        name = escape(run_id)
+        sections.append(f"## {name}\n\n![Training curves of {name}]({PICTURES}/{quote(run_id)}.png)")
     files = "The same figures for programs: [curves.csv](curves.csv)"
     sections.append(f"{files}, and for print: [curves.svg](curves.svg)." if drawn else f"{files}.")
     return "\n\n".join(sections) + "\n"
@@ -389,7 +391,7 @@ def _runs_table(curves: Sequence[Curve]) -> str:
     last = [curve.metrics.lines[-1] for curve in curves]
     shown = pd.DataFrame(
         {
-            "Run": [link(f"`{curve.record.run_id}`", record_file(curve.record.run_id)) for curve in curves],
+            "Run": [link(code(curve.record.run_id), record_file(curve.record.run_id)) for curve in curves],
             "status": [curve.state or f"completed, {curve.record.epochs} epochs" for curve in curves],
             "last raw top-1 %": [_number(line.get("raw_top1_pct")) for line in last],
             "last EMA": [_number(line.get("ema_top1_pct")) for line in last],

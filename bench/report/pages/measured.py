@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.report.evidence import link, measurement_file
 from bench.report.inputs import TableInputs
-from bench.report.text import DASH, escape, pipe_rows
+from bench.report.text import DASH, code, escape, pipe_rows
 from bench.results.measurement import Complexity
 from bench.spec.run import Teacher
 from bench.spec.table import networks
@@ -23,7 +23,7 @@ def measured(inputs: TableInputs) -> list[str]:
         f"these operators: {uncounted(used)}."
     )
     recipes = [
-        f"- `{recipe.name}`: {escape(recipe.summary)}."
+        f"- {code(recipe.name)}: {escape(recipe.summary)}."
         for recipe in dict.fromkeys(run.recipe for row in rows for run in row.runs)
     ]
     listed = ["Recipes (`bench/experiments/recipes.py` gives the source of every value):", "\n".join(recipes)]
@@ -38,16 +38,16 @@ def _counts(frame: pd.DataFrame) -> str:
     shown = pd.DataFrame(
         {
             "Model": frame["model"],
-            "network": [f"`{name}`" for name in frame["network"]],
+            "network": [code(name) for name in frame["network"]],
             "px": frame["img_size"].map(str),
-            "recipe of the printed top-1": [DASH if pd.isna(name) else f"`{name}`" for name in frame["recipe"]],
+            "recipe of the printed top-1": [DASH if pd.isna(name) else code(name) for name in frame["recipe"]],
             "params": exact("params_m", 1e6),
             "trainable": exact("trainable_params_m", 1e6),
             "MACs": exact("macs_g", 1e9),
             "linear and convolution only": exact("linear_macs_g", 1e9),
             "torch's counter": exact("torch_macs_g", 1e9),
             "evidence": [
-                DASH if pd.isna(day) else link(day, file)
+                DASH if pd.isna(day) else link(escape(day), file)
                 for day, file in zip(frame["measured_on"], frame["measured_in"], strict=True)
             ],
         }
@@ -67,20 +67,20 @@ def _teachers(inputs: TableInputs) -> list[str]:
                 size = f"{found.params / 1e6:.1f} M params, {found.macs / 1e9:.1f} G MACs"
                 sizes[row.run.teacher] = f" It has {link(size, measurement_file(network))}."
     return [
-        f"- `{teacher}` teaches {', '.join(names)}: {teacher.source}.{sizes.get(teacher, '')}"
+        f"- {code(str(teacher))} teaches {', '.join(names)}: {teacher.source}.{sizes.get(teacher, '')}"
         for teacher, names in taught.items()
     ]
 
 
 def measured_where(used: Sequence[Complexity]) -> list[str]:
     """A line for each machine and set of versions that measured."""
-    return [f"- Measured {when} on {where}." for where, when in _sessions(used).items()]
+    return [f"- Measured {escape(when)} on {escape(where)}." for where, when in _sessions(used).items()]
 
 
 def uncounted(used: Sequence[Complexity]) -> str:
     """Names of the operators that no counter counts."""
     names = sorted({name.rsplit("::", 1)[-1].rstrip("_") for m in used for name in m.uncounted_operators})
-    return ", ".join(f"`{name}`" for name in names) or DASH
+    return ", ".join(code(name) for name in names) or DASH
 
 
 def _sessions(used: Sequence[Complexity]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pandas as pd
 
-from bench.report.text import DASH, escape, pipe
+from bench.report.text import DASH, code, escape, pipe
 from bench.spec.recipe import UNUSED, Recipe
 from bench.spec.table import RecipeTable
 
@@ -41,14 +41,14 @@ def recipes_markdown(table: RecipeTable) -> str:
     frame = recipes_frame(table)
     sources = (
         frame.groupby(["setting", "source"], sort=False)["recipe"]
-        .agg(lambda names: "all" if len(names) == len(table.recipes) else ", ".join(f"`{n}`" for n in names))
+        .agg(lambda names: "all" if len(names) == len(table.recipes) else ", ".join(code(n) for n in names))
         .reset_index()
     )
     order = {f.name: i for i, f in enumerate(fields(Recipe))}
     sources = sources.sort_values("setting", key=lambda names: names.map(order), kind="stable")
     shown = pd.DataFrame(
         {
-            "Setting": [f"`{setting}`" for setting in sources["setting"]],
+            "Setting": [code(setting) for setting in sources["setting"]],
             "Recipes": sources["recipe"],
             "Source": sources["source"].map(escape),
         }
@@ -58,7 +58,7 @@ def recipes_markdown(table: RecipeTable) -> str:
         "Not transcribed from the paper but read off the recipes that this suite holds; a dash is a setting that a "
         "recipe does not use. What each field means: `Recipe` in `bench/spec/recipe.py`.",
         pipe(recipes_comparison(table), text=("Setting",)),
-        "\n".join(f"- `{recipe.name}`: {escape(recipe.summary)}." for recipe in table.recipes),
+        "\n".join(f"- {code(recipe.name)}: {escape(recipe.summary)}." for recipe in table.recipes),
         "Beside the recipe the authors set:",
         pipe(_beside(table), text=("Setting", "Value", "Source")),
         "## Sources",

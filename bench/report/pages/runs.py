@@ -9,7 +9,7 @@ from bench.experiments.suites import Suite
 from bench.report.evidence import FOLDER, LISTED_SEEDS, link
 from bench.report.frame import compares_seeds, seeds_frame, swept_columns
 from bench.report.inputs import SuiteInputs
-from bench.report.text import DASH, escape, mean_and_std, percent, pipe_rows, unused
+from bench.report.text import DASH, code, command, escape, mean_and_std, percent, pipe_rows, unused
 
 PROTOCOLS = (
     "*Best EMA* is the paper's protocol: the best epoch of the averaged weights, chosen on the validation set itself. "
@@ -32,13 +32,14 @@ def suite_markdown(inputs: SuiteInputs, *, has_curves: bool = False) -> str:
     """
     suite, frame = inputs.suite, inputs.frame()
     by_entry = seeds_frame(frame, suite.sweep)
-    sections = [f"# {title(suite)}", suite.about, *_means(suite, by_entry), *list_of_runs(frame, suite.sweep)]
+    sections = [f"# {escape(title(suite))}", escape(suite.about)]
+    sections += [*_means(suite, by_entry), *list_of_runs(frame, suite.sweep)]
     sections.append(PROTOCOLS + (HELD_OUT if _holds_out(frame) else ""))
-    sections += unused([*inputs.corrupt.values()])
+    sections += unused([*inputs.corrupt.values(), *inputs.lost])
     recipes = {entry.spec.recipe.name: entry.spec.recipe for entry in suite.entries}
-    sections.append("\n".join(f"- `{name}`: {escape(recipe.summary)}." for name, recipe in recipes.items()))
+    sections.append("\n".join(f"- {code(name)}: {escape(recipe.summary)}." for name, recipe in recipes.items()))
     if not (frame["status"] == "completed").all():
-        sections.append(f"To train what is missing:\n\n```\n{inputs.command}\n```")
+        sections.append(f"To train what is missing:\n\n{command(*inputs.command)}")
     fewest = frame["val_images"].min()
     if not pd.isna(fewest):
         alone = " It does not include the variation between seeds." if by_entry["seeds"].max() < 2 else ""
@@ -52,7 +53,7 @@ def suite_markdown(inputs: SuiteInputs, *, has_curves: bool = False) -> str:
     sections += [f"- {escape(line['model'])}: {escape(line['error'])}" for line in errors.to_dict("records")]
     used = [record for entry in suite.entries for record in inputs.records.get(entry.spec.run_id, ())]
     versions = {", ".join(f"{k} {v}" for k, v in record.versions.items()) for record in used}
-    sections += [f"Trained with {text}." for text in sorted(versions)]
+    sections += [f"Trained with {escape(text)}." for text in sorted(versions)]
     sections.append(f"The same data as CSV: [{suite.name}.csv]({suite.name}.csv).")
     return "\n\n".join(sections) + "\n"
 
@@ -90,7 +91,7 @@ def runs_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFr
     return pd.DataFrame(
         {
             "Model": frame["model"],
-            **{name: frame[f"recipe_{name}"].map(str) for name in sweep},
+            **{name: frame[f"recipe_{name}"].map(lambda value: escape(str(value))) for name in sweep},
             "seed": frame["seed"].map(str),
             "status": [_status(line) for line in frame.to_dict("records")],
             "images, train": frame["train_images"].map(_count),
@@ -108,7 +109,7 @@ def runs_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFr
             **_if_any("starts from", frame["starts_from"], _code),
             **_if_any("teacher", frame["teacher"], _code),
             "run": [
-                f"`{run_id}`" if pd.isna(file) else link(f"`{run_id}`", file)
+                code(run_id) if pd.isna(file) else link(code(run_id), file)
                 for run_id, file in zip(frame["run_id"], frame["evidence"], strict=True)
             ],
         }
@@ -121,7 +122,7 @@ def seeds_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataF
     return pd.DataFrame(
         {
             "Model": frame["model"],
-            **{name: frame[f"recipe_{name}"].map(str) for name in sweep},
+            **{name: frame[f"recipe_{name}"].map(lambda value: escape(str(value))) for name in sweep},
             "n": [f"{n}" if n == runs else f"{n} of {runs}" for n, runs in counts],
             "best EMA top-1 %": mean_and_std(frame, "ema_best_top1"),
             "last EMA": mean_and_std(frame, "ema_last_top1"),
@@ -142,7 +143,7 @@ def _if_any(name: str, column: "pd.Series[Any]", text: Callable[[Any], str]) -> 
 
 
 def _code(value: str) -> str:
-    return DASH if pd.isna(value) else f"`{value}`"
+    return DASH if pd.isna(value) else code(value)
 
 
 def _status(line: Mapping[Any, Any]) -> str:

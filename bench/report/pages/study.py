@@ -11,7 +11,7 @@ from bench.report.evidence import link, measurement_file, record_file
 from bench.report.statistics import HOMOGENEITY_LEVEL, POWER, Effect
 from bench.report.study_frames import arms_frame, study_name
 from bench.report.study_results import ArmResult, StudyResults
-from bench.report.text import DASH, escape, pipe, unused
+from bench.report.text import DASH, code, escape, pipe, unused
 
 
 def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
@@ -151,7 +151,7 @@ def _arms(results: StudyResults) -> str:
     shown = pd.DataFrame(
         {
             "Arm": [_linked_name(results, one) for one in results.begun],
-            "key": [f"`{line['arm']}`" for line in lines],
+            "key": [code(line["arm"]) for line in lines],
             "params M": [_number(line["params_m"], 1) for line in lines],
             "learning rate": [_general(line["lr"]) for line in lines],
             "weight decay": [_general(line["weight_decay"]) for line in lines],
@@ -163,7 +163,7 @@ def _arms(results: StudyResults) -> str:
         }
     )
     devices = sorted({device for one in results.begun for device in one.devices})
-    where = f" on {', '.join(devices)}" if devices else ""
+    where = f" on {escape(', '.join(devices))}" if devices else ""
     return pipe(shown, text=("Arm", "key", "runs")) + (
         "\n\nTop-1 is of the test images, seen once, after the last epoch: mean over the seeds ± their standard "
         f"deviation. Images/s is the median speed of training{where}, on a machine that may have had other work."

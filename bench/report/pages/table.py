@@ -12,7 +12,7 @@ from bench.report.inputs import TableInputs
 from bench.report.pages.accuracies import evaluated, recorded, reported, trained
 from bench.report.pages.measured import measured
 from bench.report.pages.misprints import printed_changes
-from bench.report.text import DASH, escape, listed, mean_and_std, percent, pipe_rows, printed, unused
+from bench.report.text import DASH, code, escape, listed, mean_and_std, percent, pipe_rows, printed, unused
 from bench.report.verdict import VERDICTS, decimals, verdict
 from bench.spec.table import FINE_TUNED_CELLS, Published, Table, networks
 
@@ -214,7 +214,7 @@ def _candidates(inputs: TableInputs) -> list[str]:
                 )
                 if target is not None
             ]
-            network = link(f"`{candidate.network}`", measurement_file(candidate.network))
+            network = link(code(str(candidate.network)), measurement_file(candidate.network))
             note = f"{candidate.what} ({network}): {', '.join(cells)}."
             rows_by_note.setdefault(note, []).append(escape(row.name))
     if not rows_by_note:
