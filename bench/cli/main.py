@@ -16,7 +16,7 @@ from types import ModuleType
 
 import bench
 from bench.cli import commands
-from bench.cli.output import at_words
+from bench.cli.output import complain
 from bench.cli.parser import Parser
 from bench.launch.slurm.ask import Unreachable
 from bench.spec.errors import RequestError
@@ -149,5 +149,5 @@ def _complete() -> None:
 
 
 def _fail(code: int, message: str) -> int:
-    print(at_words(f"run_all.py: {message}", sys.stderr), file=sys.stderr)
+    complain(message)
     return code

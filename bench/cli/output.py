@@ -8,6 +8,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from bench.spec.text import one_line
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -57,6 +59,18 @@ def at_words(line: str, stream: TextIO) -> str:
     return textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
+_LONGEST = 3_000
+"""characters of a complaint: of what is longer the middle is left out, since it repeats what was given"""
+
+
+def complain(message: str) -> None:
+    """A line on what is wrong, on standard error."""
+    line = one_line(message)
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    print(at_words(f"run_all.py: {line}", sys.stderr), file=sys.stderr)
+
+
 def tell(paths: Mapping[str, Path]) -> None:
     """A line on what was written."""
     print(at_words("wrote " + ", ".join(str(path) for path in paths.values()), sys.stdout))
@@ -67,5 +81,5 @@ def finish(document: Mapping[str, object] | None, failures: Sequence[str]) -> in
     if document is not None:
         print(json.dumps({**document, "failures": failures}, indent=2))
     for failure in failures:
-        print(at_words(f"run_all.py: {failure}", sys.stderr), file=sys.stderr)
+        complain(failure)
     return 1 if failures else 0

@@ -4,6 +4,7 @@ import argparse
 import difflib
 import os
 import re
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 LARGEST_SEED = 2**63 - 1
 """the largest that torch, NumPy and pandas hold as a whole number"""
+
+
+LONGEST_PATH, LONGEST_NAME = 3_000, 255
+"""bytes of a path, and of each of its parts; Linux takes 4,095, of which our own files need some"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,6 +91,9 @@ def as_path(text: str) -> Path:
     """Type of an option that takes a path."""
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not a path")
+    name = os.fsencode(text)
+    if len(name) > LONGEST_PATH or max(map(len, name.split(b"/"))) > LONGEST_NAME:
+        raise argparse.ArgumentTypeError(f"{reprlib.repr(text)} is too long for a path")
     return Path(text)
 
 

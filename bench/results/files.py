@@ -208,14 +208,14 @@ def require_inside(folder: Path, path: Path) -> None:
 
 
 def require_writable(folder: Path, option: str) -> None:
-    """Make the folder and try a file in it, before any work is done for it.
+    """Check that the folder can be written, or made if it is not there, before any work is done for it.
 
     Raises:
-        RequestError: it cannot be made or written.
+        RequestError: it cannot.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        place = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
         raise RequestError(

@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         with pytest.raises(RequestError, match="cannot write to --reports"):
             require_writable(folder, "--reports")
     require_writable(tmp_path / "a" / "b", "--reports")
-    assert not list((tmp_path / "a" / "b").iterdir())
+    assert not (tmp_path / "a").exists()  # nothing is made for a request that may yet be refused
 
 
 def test_a_damaged_evaluation_is_named_and_counts_as_none(tmp_path):
