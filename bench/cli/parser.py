@@ -191,6 +191,13 @@ def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
         help="with --run slurm: options of the jobs, as in --slurm partition=gpu; they take precedence over slurm.toml",
     )
     group.add_argument(
+        "--max-submit",
+        type=whole(1),
+        metavar="N",
+        help="with --run slurm: have at most this many of the runs in the queue at a time; the same command submits "
+        "the rest later (default: as many as the limits of account and QOS allow)",
+    )
+    group.add_argument(
         "--retry-mem",
         type=factor,
         metavar="FACTOR",
@@ -222,7 +229,7 @@ def require_launch(args: argparse.Namespace, *further: str) -> None:
             f"--runs {str(args.runs)!r}: Slurm and submitit put a job's number where a path has a %; choose a folder "
             "without one"
         )
-    for option in ("slurm", "data_on_nodes", "retry_mem"):
+    for option in ("slurm", "data_on_nodes", "max_submit", "retry_mem"):
         if getattr(args, option) and args.run != "slurm":
             raise does_nothing(f"--{option.replace('_', '-')}", "--run slurm")
 
@@ -252,6 +259,7 @@ def launch_of(args: argparse.Namespace, **resources: Any) -> "Launch":
         resources=Resources(data=data_folder(args), download=args.download, workers=args.workers, **resources),
         max_parallel=args.max_parallel,
         slurm=tuple(args.slurm),
+        max_submit=args.max_submit,
         retry_mem=args.retry_mem,
         networks=frozenset(trained),
         as_json=args.json,

@@ -74,7 +74,8 @@ class StatusTable:
 
     def _rows(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        lines = sorted(self._look.lines, key=lambda line: (list(State).index(line.state), line.run_id))
+        order = list(State)
+        lines = sorted(self._look.lines, key=lambda line: order.index(line.state))
         items: list[Status | Counted] = list(lines)
         if self._grouped:
             items = fitting(lines, console.height - _AROUND, lambda s: 1 + -(-len(self._details(s, _USUAL)) // width))

@@ -25,7 +25,8 @@ from bench.cli.table_report import report_tables, require_reports
 from bench.experiments.budgets import BUDGETS, SUITES
 from bench.experiments.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
 from bench.experiments.suites import Suite, suites
-from bench.launch.dispatch import Launch, dry_run, require_data, submit_to_slurm, train_here
+from bench.launch.dispatch import Launch, dry_run, require_data, train_here
+from bench.launch.on_slurm import submit_to_slurm
 from bench.launch.teachers import fitting_weights, from_files, named_teacher, require_teachers
 from bench.measure.collect import measure_missing, runs_of
 from bench.paper import RECIPE_TABLES, TABLES
@@ -299,7 +300,7 @@ def _request(
         run=args.run or "",
         dry_run=args.dry_run,
         data_on_nodes=args.data_on_nodes,
-        launch=launch_of(args, **resources),
+        launch=dataclasses.replace(launch_of(args, **resources), confirm_cpu=args.budget == BUDGETS[0]),
         output=output_of(args),
         notes=tuple(notes),
     )

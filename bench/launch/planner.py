@@ -84,6 +84,9 @@ def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
         return decision(Action.SKIP, f"completed, but {known.lost_file}" if known.lost_file else "completed")
     if known.job_state == "COMPLETING":
         return decision(Action.BLOCKED, f"job {known.job} is ending; give the command again in a minute")
+    if known.never:
+        remedy = f"cancel it with run_all.py cancel {spec.run_id} and give the command again with other options"
+        return decision(Action.BLOCKED, f"{known.never}; {remedy}")
     if known.job_alive:
         why = f" ({known.job_reason})" if known.job_reason else ""
         whose = f" of {known.job_user}" if known.whose else ""

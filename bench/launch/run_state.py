@@ -11,6 +11,7 @@ from bench.launch import failure
 from bench.launch.failure import Failure
 from bench.launch.log import last_words
 from bench.launch.slurm import client as slurm
+from bench.launch.slurm import reasons
 from bench.launch.slurm.config import SlurmRequest
 from bench.launch.slurm.queue import Queue
 from bench.launch.slurm.submissions import Submission
@@ -26,7 +27,7 @@ class State(enum.StrEnum):
     DIVERGED = "diverged"
     KILLED = "killed"
     BLOCKED = "blocked"
-    """it would start from a run that has not completed and that nobody trains"""
+    """it would start from a run that has not completed and that nobody trains, or its job will not start by itself"""
     INTERRUPTED = "interrupted"
     RUNNING = "running"
     QUEUED = "queued"
@@ -84,6 +85,8 @@ class RunState:
             return State.COMPLETED, self.lost_file
         if self.job_alive and self.job_state == "COMPLETING":
             return State.RUNNING, "ending"
+        if self.stuck:
+            return State.BLOCKED, self.stuck
         if self.job_alive and self.job_state != "RUNNING":
             return State.QUEUED, " ".join(filter(None, [self.job_state.lower(), self.job_reason, self.whose]))
         if self.trained_by or self.job_alive:
@@ -106,6 +109,18 @@ class RunState:
             return State.NOT_BEGUN, ""
         words = f": {self.failure}" if self.failure else ""
         return State.FAILED, f"job {self.job} {ended or 'ended'} before the run began{words}"
+
+    @property
+    def never(self) -> str:
+        """Why its job will never start, if that is so."""
+        why = reasons.never(self.job_reason) if self.job_state == "PENDING" else ""
+        return f"job {self.job} will never start: {why} ({self.job_reason})" if why else ""
+
+    @property
+    def stuck(self) -> str:
+        """Why its job will not start by itself, if that is so."""
+        held = reasons.held(self.job_reason, self.job) if self.job_state == "PENDING" else ""
+        return self.never or (f"job {self.job} does not start: {held}" if held else "")
 
     @property
     def whose(self) -> str:

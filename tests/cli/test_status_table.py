@@ -169,8 +169,10 @@ def test_a_sweep_on_a_terminal_and_piped(runs, run_all):
     assert rows[2].strip() == "too hot"
     assert terminal.screen.broken == []
     piped = run_all("status", "--runs", runs).stdout
-    ids = sorted(path.parent.name for path in runs.glob("*/spec.json"))
-    assert [row.split()[0] for row in piped.splitlines()[1:-1]] == ids  # whole, a line each
+    ids = {path.parent.name for path in runs.glob("*/spec.json")}
+    listed = [row.split() for row in piped.splitlines()[1:-1]]
+    assert {row[0] for row in listed} == ids  # whole, a line each
+    assert [row[1] for row in listed] == ["failed", "completed", "not"]  # failures first, as on a terminal
     assert "\x1b" not in piped
 
 

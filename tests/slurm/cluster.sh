@@ -38,7 +38,10 @@ configure() {
     chmod 700 "$base/munge"
     [ -f "$base/munge/key" ] || (umask 077; head -c 1024 /dev/urandom >"$base/munge/key")
     for i in 0 1 2 3; do [ -c "$base/dev/gpu$i" ] || mknod "$base/dev/gpu$i" c 1 3; done
-    echo "Name=gpu File=$base/dev/gpu[0-3]" >"$base/etc/gres.conf" # a count without files is refused
+    cat >"$base/etc/gres.conf" <<-EOF # a count without files is refused
+	NodeName=n[1-2,5] Name=gpu File=$base/dev/gpu[0-3]
+	NodeName=n[3-4] Name=gpu Type=a100 File=$base/dev/gpu[0-3]
+	EOF
     (umask 077; cat >"$base/etc/slurmdbd.conf") <<-EOF
 	AuthType=auth/munge
 	AuthInfo=socket=$base/run/munge.socket
@@ -74,6 +77,7 @@ configure() {
 	SelectTypeParameters=CR_Core_Memory
 	SlurmdParameters=config_overrides
 	GresTypes=gpu
+	Licenses=matlab:4
 	EnforcePartLimits=ALL
 	MpiDefault=none
 	ReturnToService=2
@@ -97,7 +101,8 @@ configure() {
 	JobAcctGatherParams=OverMemoryKill
 	EOF
         for node in "${nodes[@]}"; do
-            echo "NodeName=$node NodeHostname=$host NodeAddr=127.0.0.1 Port=$port CPUs=8 RealMemory=16000 Gres=gpu:4"
+            case $node in n3 | n4) gpus=gpu:a100:4 ;; *) gpus=gpu:4 ;; esac
+            echo "NodeName=$node NodeHostname=$host NodeAddr=127.0.0.1 Port=$port CPUs=8 RealMemory=16000 Gres=$gpus"
             port=$((port + 1))
         done
         cat <<-EOF
@@ -146,7 +151,8 @@ stop() { # DAEMON [SIGNAL]
 
 limits() { # as sites have them: by account and by quality of service
     sacctmgr -i add qos few MaxSubmitJobsPerUser=30 MaxWall=02:00:00 >/dev/null || true # from an earlier life
-    sacctmgr -i modify user root set qos=normal,few >/dev/null
+    sacctmgr -i add qos sweeps MaxSubmitJobsPerUser=30 >/dev/null || true
+    sacctmgr -i modify user root set qos=normal,few,sweeps >/dev/null
     sacctmgr -i add user daemon account=root >/dev/null || true
 }
 

@@ -93,7 +93,7 @@ def test_requeue_by_hand(cluster, undisturbed):
 def test_the_time_limit_saves_and_requeues(cluster, undisturbed_long):
     """The warning comes 40 s before the limit of a minute, or, as Slurm looks now and then, some seconds earlier."""
     fault = Fault(cluster, "time=1", "signal_delay_s=40", run=LONG)
-    cluster.wait_for("completed", fault.run_id)
+    cluster.wait_for("completed", fault.run_id, seconds=300)
     restarts = last_owner(fault.folder).attempt - 1
     assert restarts >= 1  # a slow machine meets the limit again
     record = fault.end(undisturbed_long, restarts=restarts)

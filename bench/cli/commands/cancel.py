@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.cli.commands.status import matching
+from bench.cli.commands.status import look_at
 from bench.cli.parser import Parser, add_runs, as_name
+from bench.cli.run_selection import HELP as SELECTORS
 from bench.launch.run_state import run_state
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm.ask import Refused
@@ -22,7 +23,7 @@ from bench.results.run_folder import last_owner
 from bench.results.spec_file import load_spec
 from bench.spec.errors import RequestError
 
-HELP = "stop runs, by id or network; they save themselves first"
+HELP = "stop runs, by id, network, state, job or field; they save themselves first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class CancelRequest:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
-    parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help="id or network; * and ? are wildcards")
+    parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help=SELECTORS)
     parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     add_runs(parser)
 
@@ -55,7 +56,7 @@ def request(arguments: Sequence[str]) -> CancelRequest:
 
 def run(asked: CancelRequest) -> int:
     """Stop the runs; returns the exit code, 1 if one of them cannot be stopped from here."""
-    ids = matching(asked.runs, asked.patterns)
+    ids = [line.run_id for line in look_at(asked.runs, asked.patterns).lines]
     queue = look(asked.runs)
     jobs: dict[str, str] = {}
     processes: dict[str, int] = {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.commands.status import matching
+from bench.cli.commands.status import look_at
 from bench.cli.output import finish, tell, texts, write_report
 from bench.cli.parser import Output, Parser, add_output, as_name, output_of
 from bench.measure.collect import below
@@ -67,7 +67,7 @@ def run(asked: CurvesRequest) -> int:
     )
 
     output = asked.output
-    ids = matching(output.runs, asked.patterns)
+    ids = sorted(line.run_id for line in look_at(output.runs, asked.patterns).lines)
     require_writable(output.reports, "--reports")
     curves, damaged = _load(output.runs, ids)
     shown = {curve.record.run_id: curve.record for curve in curves}

@@ -4,7 +4,6 @@ import argparse
 import collections
 import contextlib
 import dataclasses
-import fnmatch
 import json
 import sys
 import time
@@ -12,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.cli.parser import Parser, add_runs, as_name
+from bench.cli.run_selection import HELP as SELECTORS
+from bench.cli.run_selection import Candidate, fields_of, natural, select
 from bench.launch.labels import settings
 from bench.launch.log import cause_of_death
 from bench.launch.run_state import RunState, State, run_state
@@ -22,7 +23,7 @@ from bench.results.progress import Phase, duration
 from bench.results.record import RunRecord
 from bench.results.run_folder import last_owner, load_progress, run_ids
 from bench.results.spec_file import load_spec
-from bench.spec.errors import RequestError, unknown
+from bench.spec.errors import RequestError
 from bench.spec.run import RunSpec
 from bench.spec.text import one_line
 
@@ -181,17 +182,41 @@ class Look:
 
 
 def look_at(runs: Path, patterns: Sequence[str] | None) -> Look:
-    """How the runs stand that a pattern matches, or all.
+    """How the runs stand that patterns choose, or all; what a person should see to comes first.
 
     Raises:
-        RequestError: a pattern matches nothing, or a submission is damaged.
+        RequestError: a pattern chooses nothing, or a submission is damaged.
     """
-    ids = matching(runs, patterns)
+    ids = run_ids(runs)
+    if patterns and not ids:
+        raise RequestError(f"no runs in {str(runs)!r}; choose their folder with --runs DIR")
     queue = look(runs, ids)
-    own = settings(spec for run_id in ids if (spec := _spec(runs, run_id)))
+    specs = {run_id: spec for run_id in ids if (spec := _spec(runs, run_id))}
+    own = settings(specs.values())
     lines = [dataclasses.replace(status(runs, run_id, queue), settings=own.get(run_id, "")) for run_id in ids]
+    if patterns:
+        candidates = [
+            Candidate(
+                run_id=line.run_id,
+                model=line.model,
+                state=line.state,
+                job=line.job,
+                fields=fields_of(specs[line.run_id]) if line.run_id in specs else {},
+            )
+            for line in lines
+        ]
+        chosen = set(select(candidates, patterns))
+        lines = [line for line in lines if line.run_id in chosen]
+    order = list(State)
+    lines.sort(key=lambda line: (order.index(line.state), _place(line)))
     pause_s = FOLLOW_SLURM_S if queue.by_run else FOLLOW_S
     return Look(lines=lines, silence=queue.silence, at=time.strftime("%H:%M:%S"), pause_s=pause_s)
+
+
+def _place(line: Status) -> tuple[str, object, object]:
+    """Runs that differ only in their seed stand together, by seed."""
+    kind, _, seed = line.run_id.rpartition("-")[0].rpartition("-s")
+    return kind, natural(line.settings), natural(seed)
 
 
 FOLLOW_S = 1
@@ -217,9 +242,7 @@ class StatusRequest:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
-    parser.add_argument(
-        "patterns", nargs="*", type=as_name, metavar="RUN", help="id or network; * and ? are wildcards (default: all)"
-    )
+    parser.add_argument("patterns", nargs="*", type=as_name, metavar="RUN", help=f"{SELECTORS} (default: all)")
     parser.add_argument("--follow", action="store_true", help="refresh every few seconds, until Ctrl-C")
     add_runs(parser)
 
@@ -266,19 +289,3 @@ def counts(lines: Iterable[Status]) -> str:
     """How many are in each state."""
     found = collections.Counter(line.state for line in lines)
     return ", ".join(f"{found[state]:,} {state}" for state in State if state in found)
-
-
-def matching(runs: Path, patterns: Sequence[str] | None) -> list[str]:
-    """Ids of the runs that a pattern matches by id or network, or of all."""
-    ids = run_ids(runs)
-    if not patterns:
-        return ids
-    if not ids:
-        raise RequestError(f"no runs in {str(runs)!r}; choose their folder with --runs DIR")
-    chosen: set[str] = set()
-    for pattern in patterns:
-        matches = [i for i in ids if fnmatch.fnmatchcase(i, pattern) or fnmatch.fnmatchcase(i.split("-")[0], pattern)]
-        if not matches:
-            raise unknown("run", pattern, ids[:20], f"run_all.py status lists what is in {runs}; * and ? are wildcards")
-        chosen.update(matches)
-    return [run_id for run_id in ids if run_id in chosen]

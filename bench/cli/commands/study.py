@@ -16,7 +16,8 @@ from bench.cli.parser import Parser, add_launch, add_output, as_name, launch_of,
 from bench.cli.study_report import read_study, summary, write_study
 from bench.experiments.scales import SECOND_OPINIONS, STUDIES, on
 from bench.experiments.study import Arm, Study, chosen
-from bench.launch.dispatch import Launch, require_data, submit_to_slurm, train_here
+from bench.launch.dispatch import Launch, require_data, train_here
+from bench.launch.on_slurm import submit_to_slurm
 from bench.launch.study_plan import Stage, grids, has_gpu, make_plan, next_stage, stages
 from bench.measure.collect import measure_missing, tell_problems
 from bench.measure.dead_channels import count_missing

@@ -75,6 +75,8 @@ class Cluster:
     default_partition: str
     gpus: dict[str, int]
     """the most on one node, by partition"""
+    enforced: str = ""
+    """of what accounting knows, as in limits,qos"""
 
 
 def is_here() -> bool:
@@ -128,6 +130,7 @@ def cluster() -> Cluster:
         time_limits=limits,
         default_partition=default,
         gpus=gpus,
+        enforced=config.get("AccountingStorageEnforce", ""),
     )
 
 

@@ -105,6 +105,7 @@ def submit(
     cluster: slurm.Cluster,
     max_parallel: int | None,
     tasks: dict[str, str],
+    after: Sequence[str] = (),
 ) -> Iterator[tuple[Array, Submission]]:
     """Hand arrays to Slurm, one after another; each is on disk before the next is tried.
 
@@ -115,6 +116,7 @@ def submit(
         cluster: where.
         max_parallel: most of these runs at once.
         tasks: Slurm's ids by run id, of runs that are alive already; those submitted here are added.
+        after: ids of jobs that must have ended before any of these runs begins.
 
     Raises:
         RequestError: Slurm refuses, with its reason and the remedy; what was submitted before stays.
@@ -124,12 +126,13 @@ def submit(
     for array, turn in zip(planned, turns(planned, max_parallel), strict=True):
         ids = tuple(spec.run_id for spec in array.specs)
         options, values = array.request.options(), dataclasses.asdict(resources)
-        submission = submissions.begin(cluster.name, ids, options, values, slurm.user_name())
+        submission = submissions.begin(cluster.name, ids, options, values, slurm.user_name(), turn.at_once)
         for spec in array.specs:
             prepare(runs, spec)
         submissions.save(runs, submission)
         waits = [f"afterok:{tasks[array.parent]}"] if array.parent else []
-        waits += [f"afterany:{':'.join(jobs[place] for place in turn.after)}"] if turn.after else []
+        earlier = [jobs[place] for place in turn.after] or after
+        waits += [f"afterany:{':'.join(earlier)}"] if earlier else []
         path = _folder(runs, submission) / "submission.sh"
         path.write_text(script(array, path.parent, at_once=turn.at_once, dependency=",".join(waits)))
         try:
@@ -207,7 +210,7 @@ def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[
     assert request.time is not None
     own: dict[str, object] = {
         "nodes": request.nodes,
-        "gpus_per_node": request.gpus_per_node,
+        "gpus_per_node": request.gpus_per_node or None,
         "cpus_per_task": request.cpus_per_task,
     }
     extra: dict[str, object] = {"requeue": True, "kill-on-invalid-dep": "yes", "comment": _comment(name, array)}

@@ -7,11 +7,12 @@ script and its comment, which both hold ``name``, so that a submission cut short
 import contextlib
 import datetime
 import fcntl
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bench.results.files import CorruptFile, read, write
 from bench.results.run_folder import open_lock
@@ -37,6 +38,8 @@ class Submission:
     """of each run, ``Resources`` as JSON has them"""
     job: str = ""
     """Slurm's id; empty until sbatch has answered"""
+    at_once: int = 0
+    """most of the runs at a time; 0 for all, and in a submission from before this field"""
     user: str = ""
     """who submitted it; empty in a submission from before this field"""
 
@@ -64,6 +67,7 @@ def begin(
     settings: dict[str, object],
     resources: dict[str, Any],
     user: str = "",
+    at_once: int = 0,
 ) -> Submission:
     """A submission that is about to be made."""
     created = datetime.datetime.now(datetime.UTC).isoformat()  # to the microsecond: of a run's jobs the newest counts
@@ -75,6 +79,7 @@ def begin(
         settings=settings,
         resources=resources,
         user=user,
+        at_once=at_once,
     )
 
 
@@ -113,15 +118,29 @@ def planning(folder: Path) -> Iterator[None]:
     """Alone from the plan to its last submission, so that two commands at once submit nothing twice.
 
     Raises:
-        RequestError: another command plans or submits.
+        RequestError: another command plans or submits, and has for a while.
     """
     folder = folder / "jobs"
     folder.mkdir(parents=True, exist_ok=True)
     with open_lock(folder) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RequestError(
-                f"another command is submitting runs of {str(folder.parent)!r}; give this one again when it is done"
-            ) from None
+        deadline = time.monotonic() + PATIENCE_S
+        while not _locked(lock):
+            if time.monotonic() > deadline:
+                raise RequestError(
+                    f"another command has been submitting runs of {str(folder.parent)!r} for {PATIENCE_S} s; give this "
+                    "one again when it is done"
+                )
+            time.sleep(0.1)
         yield
+
+
+PATIENCE_S = 30
+"""with another command that plans or submits"""
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,32 @@
+"""Reasons for which a job waits that do not go away by themselves."""
+
+import re
+
+_NEVER = {
+    r"DependencyNeverSatisfied": "the job that it waits for has failed",
+    r"PartitionTimeLimit": "it asks for more time than its partition allows",
+    r"PartitionNodeLimit": "it asks for more nodes than its partition allows",
+    r"BadConstraints|NodeConfig.*|.*node configuration is not available.*": "no node has what it asks for",
+    r"(Assoc|QOS)MaxWall\w*": "it asks for more time than its account or QOS allows one job",
+    r"(Assoc|QOS)Max\w+Per(Job|Node)\w*": "it asks for more than its account or QOS allows one job",
+    r"QOSMin\w+": "it asks for less than its QOS takes",
+    r"Invalid(Account|QOS)|(QOS|Account|Association(Job)?)NotAllowed": "its account or QOS may not be used here",
+    r"DeadLine": "its deadline cannot be met any more",
+}
+_HELD = {
+    r"JobHeldUser": "a user holds it; scontrol release {job} lets it go",
+    r"JobHeldAdmin": "an administrator holds it",
+    r"(?i:launch.failed.requeued.held)|JobHoldMaxRequeue": "Slurm could not start it, and holds it; scontrol release "
+    "{job} lets it try again",
+}
+
+
+def never(reason: str) -> str:
+    """Why a job that waits for this reason will never start; empty if it may."""
+    return next((why for pattern, why in _NEVER.items() if re.fullmatch(pattern, reason)), "")
+
+
+def held(reason: str, job: str) -> str:
+    """Who holds a job that waits for this reason, and what lets it go; empty if nobody does."""
+    found = next((why for pattern, why in _HELD.items() if re.fullmatch(pattern, reason)), "")
+    return found.replace("{job}", job)
