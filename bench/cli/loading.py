@@ -1,7 +1,7 @@
-"""How fast CIFAR is loaded at 224 px, from memory and image by image: ``python -m bench.cli.loading``.
+"""Speed of loading CIFAR at 224 px, from memory and image by image: ``python -m bench.cli.loading``.
 
-Both feed the authors' fine-tuning on the same cores. Image by image they do so with a loading process a core; from
-memory with a thread a core, whatever the device, since this measures what the processor does.
+Both feed the authors' fine-tuning on the same cores: image by image with one loading process per core, from memory
+with one thread per core, on any device, since this measures the processor.
 """
 
 import argparse
@@ -107,11 +107,12 @@ def report(rounds: Sequence[Round], *, source: str, images: int, cores: int, loa
     lines = [
         "# Loading CIFAR",
         "",
-        f"From memory come {statistics.median(ratios):.1f} times as many images a second as image by image "
+        f"Loading from memory is {statistics.median(ratios):.1f} times as fast as loading image by image "
         f"(median of {len(ratios)} rounds, {min(ratios):.1f} to {max(ratios):.1f}), on the same {cores} cores.",
         "",
-        f"Training images of the authors' fine-tuning, {IMG_SIZE} px in batches of {BATCH}: resized, padded and "
-        f"cropped at random, flipped, normalised. A round loads {images} images by both in turn ({source}).",
+        f"These are the training images of the authors' fine-tuning, {IMG_SIZE} px in batches of {BATCH}: resized, "
+        f"padded, randomly cropped, flipped and normalised. Each round loads {images} images in both ways, one after "
+        f"the other ({source}).",
         "",
         f"| Round | Image by image, {cores} processes (images/s) | From memory, {cores} threads (images/s) | Ratio |",
         "|---:|---:|---:|---:|",
@@ -125,7 +126,7 @@ def report(rounds: Sequence[Round], *, source: str, images: int, cores: int, loa
         "- image by image: torchvision's transforms on PIL images, in loading processes (`bench/training/data.py`)",
         "- from memory: matrix products with PIL's filter weights, in batches (`bench/training/cifar_in_memory.py`)",
         "",
-        f"`python -m bench.cli.loading` measures it again. Evidence: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
+        f"`python -m bench.cli.loading` measures again. Evidence: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
     ]
     return "\n".join(lines) + "\n"
 

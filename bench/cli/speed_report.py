@@ -40,10 +40,10 @@ def report(found: Sequence[Measured], *, against: str | None, clock: str) -> str
         "",
         "A training step is forward pass, loss, backward pass, AdamW and averaged weights, without loading and "
         "augmenting images. Ours is the trainer's (`bench/training/training_step.py`); the other one uses timm's "
-        "averaged weights and an optimizer that loops over the parameters. A ratio is ours over the other, with its "
-        "quartiles. Saved is what autograd keeps for the backward pass, parameters excluded. A multiply-add counts as "
-        "two operations and a backward pass as two forward passes; the share is relative to the fastest product of two "
-        "large matrices on this machine in the same precision."
+        "averaged weights and an optimizer that loops over the parameters. The ratio is ours over the other, with "
+        "quartiles. *Saved* is the memory that autograd keeps for the backward pass, without parameters. For GFLOP/s, "
+        "a multiply-add counts as two operations and a backward pass as two forward passes. *Share* is relative to the "
+        "fastest product of two large matrices on this machine in the same precision."
         + (" Seconds are CPU time of one thread, which other programs hardly change." if clock == "cpu" else ""),
         "",
         *_table(found),
@@ -54,9 +54,8 @@ def report(found: Sequence[Measured], *, against: str | None, clock: str) -> str
         *(f"- matrix product in {name}: {rate:.0f} GFLOP/s" for name, rate in _matrix_rates(found)),
         "",
         f"{code(' '.join(['python run_all.py speed', *(['--against', against] if against else [])]))} measures it "
-        "again; its options "
-        "choose the cases, and `--add` keeps the others. For "
-        f"programs: [step.csv](step.csv); every round: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
+        "again; its options choose the cases, and `--add` keeps the others. "
+        f"The same data as CSV: [step.csv](step.csv); every round: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
     ]
     return "\n".join(lines) + "\n"
 

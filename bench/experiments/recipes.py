@@ -195,8 +195,8 @@ _TRANSFER = f"{AUTHORS}: transfer_learning.py"
 CIFAR_TRANSFER = Recipe(
     name="cifar_transfer",
     summary="the authors' fine-tuning on CIFAR: 60 epochs SGD at batch 64, learning rate 0.05 for the head and a "
-    "hundredth of it for tokens and blocks, down to 2e-4 for both; an epoch's last, incomplete batch is dropped "
-    "here, and --precision is float32 there",
+    "hundredth of it for tokens and blocks, down to 2e-4 for both; here the last, incomplete batch of each "
+    "epoch is dropped; the authors train in float32",
     sources={
         **{field.name: _TRANSFER for field in dataclasses.fields(Recipe)},
         **dict.fromkeys(
@@ -278,7 +278,7 @@ def changed(recipe: Recipe, source: str, **values: object) -> Recipe:
     return dataclasses.replace(recipe, sources=sources, **values)  # type: ignore[arg-type]  # a value for its field
 
 
-_CORRECTED = "this suite, corrected"
+_CORRECTED = "t2t-bench, corrected"
 
 CIFAR_TRANSFER_CORRECTED = dataclasses.replace(
     changed(
@@ -296,14 +296,14 @@ CIFAR_TRANSFER_CORRECTED = dataclasses.replace(
     ),
     name="cifar_transfer_corrected",
     summary="as cifar_transfer, with all parameters trained, the floor of the learning rate relative to each group, "
-    "and a tenth of the training images held out to choose by: the test images are seen once, after the last epoch",
+    "and a tenth of the training images held out for choosing: the test images are used once, after the last epoch",
 )
 
 TRANSFER_RECIPES = {recipe.name: recipe for recipe in (CIFAR_TRANSFER, CIFAR_TRANSFER_CORRECTED)}
 """those that fine-tune the rows of Table 5, by name: the authors' own first"""
 
 CNN_T2T_NO_DROP_PATH = dataclasses.replace(
-    changed(CNN_T2T, "this suite: off, DenseNet has no residual branch to drop", drop_path=0.0),
+    changed(CNN_T2T, "t2t-bench: off, DenseNet has no residual branch to drop", drop_path=0.0),
     name="cnn_t2t_no_drop_path",
     summary="as cnn_t2t, without stochastic depth",
 )
@@ -311,7 +311,7 @@ CNN_T2T_NO_DROP_PATH = dataclasses.replace(
 VIT_T2T = dataclasses.replace(
     T2T_MEDIUM,
     name="vit_t2t",
-    summary="plain ViT trained by the authors, taken to be with the T2T-ViT scheme: as t2t_medium",
+    summary="plain ViTs trained by the authors, presumably with the T2T-ViT scheme: as t2t_medium",
     sources={
         name: f"{source}; the paper gives the ViT rows no values of their own"
         for name, source in T2T_MEDIUM.sources.items()
@@ -329,7 +329,7 @@ DEIT = dataclasses.replace(
     T2T_MEDIUM,
     name="deit",
     summary="DeiT (Touvron et al. 2021): 300 epochs AdamW, learning rate 1e-3 at batch 1024, "
-    "repeated augmentation; its schedule is stepped ahead of an epoch here, behind it there",
+    "repeated augmentation; the schedule steps before each epoch here, after it in DeiT's code",
     sources=dict(T2T_MEDIUM.sources)
     | {
         "optimizer": _deit_default("opt"),
@@ -361,7 +361,7 @@ DEIT = dataclasses.replace(
         "interpolation": _deit_default("train-interpolation"),
         "crop_pct": f"{_DEIT}: datasets.py, 224 of 256 pixels",
         "eval_interpolation": f"{_DEIT}: datasets.py",
-        "ema_decay": f"{_DEIT}: main.py evaluates the raw weights; their average is in none of its figures",
+        "ema_decay": f"{_DEIT}: main.py evaluates the raw weights; it reports no averaged weights",
         "augmentation_repeats": f"{_DEIT}: samplers.py, RASampler",
         "local_batch": f"{_DEIT}: README, 4 GPUs with --batch-size 256",
     },

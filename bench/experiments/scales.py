@@ -117,9 +117,9 @@ IMAGENET = Study(
 )
 
 _SMOKE_RECIPE = replace(
-    changed(_RECIPE, "this suite: for runs of seconds", epochs=2),
+    changed(_RECIPE, "t2t-bench: for runs of seconds", epochs=2),
     name="study_smoke",
-    summary="2 epochs on generated images at 32 px: shows that everything runs, and no more",
+    summary="2 epochs on generated images at 32 px, only to show that everything runs",
 )
 
 SMOKE = replace(

@@ -224,7 +224,7 @@ def _spec(case: Case) -> RunSpec:
     """The case's network by the scheme of T2T-ViT, by which the paper trains the CNNs beside it too."""
     recipe = T2T_MEDIUM
     if case.model.startswith(("alexnet", "vgg", "inception", "densenet")):
-        recipe = changed(recipe, "this benchmark: these have no residual branch to drop", drop_path=0.0)
+        recipe = changed(recipe, "t2t-bench: these have no residual branch to drop", drop_path=0.0)
     return imagenet(case.model, recipe, img_size=case.img_size)
 
 

@@ -89,7 +89,7 @@ CLAIMS = (
     ),
     Claim(
         number=8,
-        text=f"32 heads, as ResNeXt has groups, change little, by which {LITTLE} points are meant here",
+        text=f"32 heads, like the groups of ResNeXt, change little (taken here as {LITTLE} points)",
         comparisons=(
             Comparison(table=6, row="ViT-ResNeXt", against="ViT-S/16", low=-LITTLE, high=LITTLE),
             Comparison(table=6, row="T2T-ViT-ResNeXt", against="T2T-ViT-14", low=-LITTLE, high=LITTLE),
@@ -111,7 +111,7 @@ CLAIMS = (
     ),
     Claim(
         number=11,
-        text=f"Many channels of ViT are dead, being zero: {MANY:.0f} % are meant here, and more than of ResNet50",
+        text=f"Many channels of ViT are dead, that is, zero (taken here as {MANY:.0f} %), and more than of ResNet50",
         dead_channels=(
             DeadChannels(network="ViT-L/16", low=MANY),
             DeadChannels(network="ViT-L/16", against="ResNet50", low=0.0),

@@ -6,9 +6,9 @@ from bench.paper.reasons import AUTHORS_CODE, FROZEN_LEFT_OUT, NOT_EXPLAINED, VI
 from bench.spec.run import imagenet
 from bench.spec.table import Published, Row, Table
 
-_HIDDEN_786 = "a misprint: Table 6 prints 768 for this network, and 786 is no multiple of its heads"
-_T2T_VIT_7_PARAMS = f"{FROZEN_LEFT_OUT}, and the rest cut off; Table 4 prints 4.3"
-_T2T_VIT_12_PARAMS = f"{FROZEN_LEFT_OUT}, and the rest cut off; Table 4 prints 6.9"
+_HIDDEN_786 = "a misprint: Table 6 prints 768 for this network, and 786 is not a multiple of its number of heads"
+_T2T_VIT_7_PARAMS = f"{FROZEN_LEFT_OUT} and to be cut off; Table 4 prints 4.3"
+_T2T_VIT_12_PARAMS = f"{FROZEN_LEFT_OUT} and to be cut off; Table 4 prints 6.9"
 _VIT_B_PARAMS = f"{NOT_EXPLAINED}; Table 2 prints 86.4 for the same network"
 _MLP_2358 = "3 times the misprinted 786; 3 times 768 is 2304"
 

@@ -14,7 +14,9 @@ from bench.paper.reasons import (
 from bench.spec.run import Network, imagenet
 from bench.spec.table import Candidate, Published, Row, Table
 
-_VIT_B_PARAMS = "the position table of 197 x 768 seems left out, which gives 86.416 M; Table 1 prints 86.8"
+_VIT_B_PARAMS = (
+    "the printed count seems to leave out the position table of 197 x 768, which gives 86.416 M; Table 1 prints 86.8"
+)
 
 TABLE = Table(
     number=2,

@@ -7,8 +7,8 @@ from bench.spec.run import imagenet
 from bench.spec.table import Published, Row, Table
 
 _RESNET101_MACS = f"{NORM_AT_5}7.88 G"
-_RESNET101_PARAMS = "44.549 M gives 44.6 only when rounded twice, by way of 44.55"
-_SUPERSEDED = "the first version's figure; the ICCV edition replaced it"
+_RESNET101_PARAMS = "44.549 M gives 44.6 only when rounded twice, first to 44.55"
+_SUPERSEDED = "printed in the first version, replaced in the ICCV edition"
 
 TABLE = Table(
     number=3,

@@ -7,8 +7,8 @@ from bench.spec.run import Network, imagenet
 from bench.spec.table import Candidate, Published, Row, Table
 
 _MOBILENETV2_14 = (
-    "6.9 is what the MobileNetV2 paper prints (Sandler et al. 2018, Table 4); the network that its authors released "
-    "has 6.06 M (README of TF-Slim's MobileNet), near timm's"
+    "6.9 is printed in the MobileNetV2 paper (Sandler et al. 2018, Table 4); the network that its authors released "
+    "has 6.06 M (README of TF-Slim's MobileNet), close to timm's"
 )
 
 TABLE = Table(

@@ -17,15 +17,15 @@ from bench.spec.table import Candidate, Published, Row, Table
 _DEEP_STEM = "the name counts the stem as one layer; the printed params and MACs fit a stem of three"
 _DEEP_STEM_WIDE = "the name counts the stem as one layer; the printed MACs fit a stem of three"
 _VIT_DN = (
-    "the text describes a plain ViT, and it is kept; with the T2T module in front the network has 24.502 M params and "
+    "the text describes a plain ViT, as used here; with the T2T module in front, the network has 24.502 M params and "
     "5.442 G MACs"
 )
 _WIDE = (
-    "the authors' code has the T2T module in front, and it is kept; on a 16 x 16 patch embedding the network has "
+    "the authors' code puts the T2T module in front, as here; with a 16 x 16 patch embedding, the network has "
     "25.134 M params and 5.009 G MACs"
 )
-_WIDE_DEPTH = "a misprint: the authors' code (t2t_vit_14_wide) has 4, which the printed params fit"
-_GHOST_DEPTH = "a misprint: the authors' code (t2t_vit_16_ghost) has 16, which the printed params fit"
+_WIDE_DEPTH = "a misprint: the authors' code (t2t_vit_14_wide) has 4, and the printed params fit that"
+_GHOST_DEPTH = "a misprint: the authors' code (t2t_vit_16_ghost) has 16, and the printed params fit that"
 
 TRADITIONAL = "Traditional CNN"
 SKIP = "Skip-connection CNN"

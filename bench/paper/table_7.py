@@ -6,8 +6,8 @@ from bench.paper.reasons import AUTHORS_CODE, FROZEN_LEFT_OUT
 from bench.spec.run import imagenet
 from bench.spec.table import Published, Row, Table
 
-_BARE_PARAMS = "blocks, norm and head without any embedding or class token have 21.078 M"
-_BARE_MACS = "not explained: it is less than the blocks, norm and head take on their own, 4.495 G"
+_BARE_PARAMS = "blocks, norm and head alone, without embedding and class token, have 21.078 M"
+_BARE_MACS = "not explained: blocks, norm and head alone take more, 4.495 G"
 
 T2T_MODULE = "T2T module"
 DEEP_NARROW = "Deep-narrow"

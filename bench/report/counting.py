@@ -1,4 +1,4 @@
-"""The page on counting conventions: what fvcore counts and misses, and how five networks read under each."""
+"""The page on counting conventions: what fvcore counts and misses, and the counts of five networks under each."""
 
 import pandas as pd
 
@@ -26,43 +26,43 @@ def counting_markdown(measurements: Measurements) -> str:
     used = [measurements[network] for network in SHOWN.values() if network in measurements]
     sections = [
         "# How multiply-adds are counted",
-        "One multiply-add (MAC) is one multiplication and one addition. Papers and model zoos count different "
-        "operators and print all of it as MACs or FLOPs; figures of two conventions must not be compared. Every table "
-        "of this suite uses the first line below: the paper prints 4.8 G for T2T-ViT-14 and 6.1 G for T2T-ViT_t-14, "
-        "which no convention gives that leaves attention out.",
+        "A multiply-add (MAC) is one multiplication and one addition. Papers and model zoos count different operators "
+        "and call all of it MACs or FLOPs; counts by different conventions must not be compared. All tables here use "
+        "the first convention below: the paper prints 4.8 G for T2T-ViT-14 and 6.1 G for T2T-ViT_t-14, and no "
+        "convention without attention gives these.",
         pipe(pd.DataFrame(_lines(measurements)), text=("Convention",)),
         "Evidence: "
         + ", ".join(link(name, measurement_file(n)) for name, n in SHOWN.items() if n in measurements)
-        + ", by operator; how each line is made of it, below.",
-        "## What each counts",
+        + ". These files have the counts by operator, from which each line is made as follows.",
+        "## What each convention counts",
         "\n".join(
             [
-                "- **fvcore, fused attention included** (this suite): linear layers, convolutions and matrix products, "
-                "one MAC for each multiplication; norms at fvcore's fixed rates (layer norm 5 operations an element, "
-                "batch norm 2 in evaluation mode); adaptive pooling 1 an element. Batch 1, evaluation mode.",
+                "- **fvcore, fused attention included** (used here): linear layers, convolutions and matrix products, "
+                "one MAC for each multiplication; norms at fvcore's fixed rates (5 operations per element for layer "
+                "norm, 2 for batch norm in evaluation mode); adaptive pooling at 1 per element. Batch size 1, "
+                "evaluation mode.",
                 "- **fvcore as installed**: the same, but fvcore has no counter for fused attention "
-                "(`torch.nn.functional.scaled_dot_product_attention`), which today's networks call: both matrix "
-                "products of every attention layer are missing, without an error. A CNN has none to miss.",
+                "(`torch.nn.functional.scaled_dot_product_attention`), which current networks use, so both matrix "
+                "products of every attention layer are missing, without an error. CNNs have no attention to miss.",
                 "- **linear and convolution only**: no matrix products, so no attention, and no norms: the convention "
                 "of model zoos whose counter hooks modules (MMPretrain prints 4.34 G for T2T-ViT-14).",
                 "- **torch's FlopCounterMode, halved**, attention unfused: linear layers, convolutions and matrix "
-                "products, no norms and no pooling. This suite runs it beside fvcore, and refuses a count if the two "
-                "disagree on what both see by more than 0.1 %.",
-                "- **batch norm at 5 operations an element**, as fvcore counts it in training mode: some printed CNN "
-                "figures seem to be of this kind. A transformer has no batch norm.",
+                "products, no norms and no pooling. It is run beside fvcore, and a count is refused if the two "
+                "disagree by more than 0.1 % on the operators that both count.",
+                "- **batch norm at 5 operations an element**, as fvcore counts it in training mode: some printed "
+                "counts of CNNs seem to follow this convention. Transformers have no batch norm.",
             ]
         ),
-        f"Counted by none, and left out everywhere, in these networks: {uncounted(used)}: activations, additions, "
-        "softmax, exponentials, and moving data, as the unfold (`im2col`) of T2T's soft split does. They take time "
-        "without multiplying, so MACs are not speed.",
-        "fvcore fails to count some operators without a word. This suite knows which operators a network ran, and "
-        "stops with an error if one whose name says matrix product or convolution was left out.",
+        f"None of the conventions counts these operators of the networks above: {uncounted(used)}. They are "
+        "activations, additions, softmax, exponentials, and moves of data, such as the unfold (`im2col`) of T2T's soft "
+        "split. They take time without multiplying, which is one reason why MACs are not speed.",
+        "fvcore skips operators that it does not know, silently. t2t-bench therefore records which operators a network "
+        "runs, and stops with an error if fvcore skipped one that is a matrix product or a convolution by its name.",
         "## Params",
-        "Params are all of a network's parameters, frozen ones included: T2T-ViT's position table and, with Performer "
-        "layers, two random matrices are parameters that are never trained. The tables' evidence gives the trainable "
-        "ones beside them. The paper prints both: 39.2 and 64.1 M for T2T-ViT-19 and 24 in Table 3 can only be all "
-        "parameters, 48.6 M for ViT-S/16 only the trainable ones. Where these alone give a printed figure, the table's "
-        "report says so.",
+        "Params are all parameters of a network, including those that are never trained: T2T-ViT's position table and, "
+        "with Performer layers, two random matrices. The evidence below each table also gives the trainable ones. The "
+        "paper mixes both: 39.2 and 64.1 M for T2T-ViT-19 and 24 in Table 3 can only be all parameters, and 48.6 M for "
+        "ViT-S/16 only the trainable ones. If only the trainable ones give a printed number, the table's page says so.",
         "\n".join(measured_where(used)),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"

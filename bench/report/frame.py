@@ -90,7 +90,7 @@ Measurements = Mapping[Network, Complexity]
 
 
 def table_frame(table: Table, edition: Edition, found: Collected) -> pd.DataFrame:
-    """One line a row of the table, published numbers beside what was measured; missing is NA.
+    """One line a row of the table, published numbers beside the measured ones; missing is NA.
 
     Args:
         table: the paper's table.

@@ -249,7 +249,7 @@ def test_the_page_says_how_far_each_is_and_what_is_wrong():
     assert re.search(r"\| \[`net-s0-00000000`\]\(evidence/net-s0-00000000/record.json\) +\| completed, 4 epochs ", text)
     assert re.search(r"\| +1\.5, 2 \|", text)
     assert "diverged, 3 of 4 epochs" in text
-    assert "Without a finished epoch: `late-run`." in text
+    assert "No epoch finished yet: `late-run`." in text
     assert "- bad-run: record.json" in text
     assert "![Training curves of net-s0-00000000](curves/net-s0-00000000.png)" in text
 
@@ -300,7 +300,7 @@ def test_the_command_draws_what_it_is_asked_for_without_torch(folders, run_all):
     assert done.returncode == 0, done.stderr
     assert f"wrote {reports}/curves.md, {reports}/curves.csv, {reports}/curves.png, {reports}/curves.svg" in done.stdout
     assert f"wrote {reports}/curves/{TINY.run_id}.png, {reports}/curves/{TINY.run_id}.svg" in done.stdout
-    assert "without a finished epoch: " in done.stdout
+    assert "no epoch finished yet: " in done.stdout
     for run_id in (RESNET.run_id, TUNED.run_id):
         assert run_id in done.stdout.splitlines()[-1]
         assert f"`{run_id}`" in (reports / "curves.md").read_text()
@@ -339,8 +339,8 @@ def test_damaged_files_are_named_and_the_others_drawn(folders, capsys):
     assert f"- {TINY.run_id}/metrics.jsonl: line 1: " in text
     other = TINY.with_seed(1).run_id
     assert f"| [`{other}`](evidence/{other}/record.json)" in text
-    assert "Without a finished epoch" in text
-    assert TINY.run_id not in text.partition("Without a finished epoch")[2].partition("\n")[0]
+    assert "No epoch finished yet" in text
+    assert TINY.run_id not in text.partition("No epoch finished yet")[2].partition("\n")[0]
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_nothing_to_draw_is_a_page_that_says_so(folders):
     assert sorted(path.name for path in reports.iterdir()) == ["curves.csv", "curves.md"]
     (runs / RESNET.run_id / "spec.json").write_text("{}")  # where nothing is drawn nobody reads it
     assert main(["curves", RESNET.run_id, "--runs", str(runs), "--reports", str(reports)]) == 0
-    assert f"Without a finished epoch: `{RESNET.run_id}`." in (reports / "curves.md").read_text()
+    assert f"No epoch finished yet: `{RESNET.run_id}`." in (reports / "curves.md").read_text()
 
 
 def test_a_suites_report_has_the_curves_of_its_runs(folders, capsys):

@@ -152,5 +152,5 @@ def test_the_page_on_counting_says_what_holds(measured_once):
 
 def test_small_arithmetic():
     assert 786 % create_network(Network("vit_s_16")).blocks[0].attn.num_heads
-    assert "786 is no multiple of its heads" in why(1, "ViT-S/16", "hidden")
+    assert "786 is not a multiple of its number of heads" in why(1, "ViT-S/16", "hidden")
     assert "44.549 M" in why(3, "ResNet101", "params_m")

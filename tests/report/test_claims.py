@@ -80,11 +80,11 @@ def test_the_papers_own_figures_contradict_its_text_where_they_do():
     assert (failing["cell"], failing["claimed"]) == ("macs_g", "51.5 %")
     assert failing["published"] == pytest.approx(100 * 4.8 / 10.1)
     text = claims_markdown(CLAIMS, ICCV, found)
-    assert "the text says 51.5 %, the printed figures give 47.5 %; 5.2 G, which arXiv v1 prints" in text
-    assert "T2T-ViT-Wide is printed -3.4, though the printed accuracies give -3.6." in text
-    assert "ViT-B/16 has params of 86.8 M in [Table 1](table_1.md), and 86.4 M in [Table 2](table_2.md)." in text
+    assert "the text says 51.5 %, the printed numbers give 47.5 %; 5.2 G, which arXiv v1 prints" in text
+    assert "The change of T2T-ViT-Wide is printed as -3.4, but the printed accuracies give -3.6." in text
+    assert "ViT-B/16: params of 86.8 M in [Table 1](table_1.md), but 86.4 M in [Table 2](table_2.md)." in text
     assert "| fails (MACs) " in text
-    assert text.count("the printed figures give") == 1
+    assert text.count("the printed numbers give") == 1
 
 
 def test_params_and_macs_of_ours_are_exact():
@@ -195,7 +195,7 @@ def test_what_is_no_comparison(change):
 
 
 def made_up(number, *rows):
-    """A table of rows given as name, group and printed figures; those with a name in capitals are baselines."""
+    """A table of rows given as name, group and printed numbers; those with a name in capitals are baselines."""
     first = TABLES[6].rows[0]
     return dataclasses.replace(
         TABLES[number],
@@ -222,8 +222,8 @@ def test_printed_changes_that_the_printed_accuracies_do_not_give():
         ("no accuracy", "three", {"change_pct": 1.0}),
     )
     assert printed_changes(table, ICCV) == [
-        r"small\_\* is printed -1.0, though the printed accuracies give -1.8.",
-        "plus is printed -2.0, though the printed accuracies give +2.0.",
+        r"The change of small\_\* is printed as -1.0, but the printed accuracies give -1.8.",
+        "The change of plus is printed as -2.0, but the printed accuracies give +2.0.",
     ]
     assert printed_changes(table, ARXIV_V1) == []
 
@@ -242,7 +242,7 @@ def test_networks_that_tables_print_differently():
     ]
     two, three, six = (f"[Table {number}](table_{number}.md)" for number in (2, 3, 6))
     assert between_tables(tables, ICCV) == [
-        f"a has MACs of 4.8 G in {two}, and 5.2 G in {three} and {six}.",  # a star is of the training alone
-        f"c has top-1 of 70.0 % in {three}, and 70.5 % in {six}.",
+        f"a: MACs of 4.8 G in {two}, but 5.2 G in {three} and {six}.",  # a star is of the training alone
+        f"c: top-1 of 70.0 % in {three}, but 70.5 % in {six}.",
     ]
     assert between_tables(tables[:1], ICCV) == []

@@ -135,7 +135,7 @@ def test_the_page_has_every_count_and_its_evidence():
         assert text.count(f"](evidence/feature_maps/{one.feature_maps_id}.json)") == 2
     assert "at most 1 % of the layer's root mean square" in text
     assert "more than 10 times the median" in text
-    assert "`photograph.png` (sha256 `22222222`). A band" in text
+    assert "`photograph.png` (sha256 `22222222`). Each band" in text
     assert f"file sha256 `{'1' * 64}`, under `ema` in it" in text
     lines = list(csv.DictReader(io.StringIO(str(figure_2_files(found, PHOTOGRAPH)["csv"]))))
     assert len(lines) == 14

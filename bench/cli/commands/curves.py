@@ -100,7 +100,7 @@ def run(asked: CurvesRequest) -> int:
     for paths in written.values():
         tell(paths)
     if waiting:
-        print(f"without a finished epoch: {', '.join(waiting)}")
+        print(f"no epoch finished yet: {', '.join(waiting)}")
     return finish(None, [*damaged.values()])
 
 

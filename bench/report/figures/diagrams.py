@@ -1,6 +1,7 @@
 """Pieces of the figures that show a network: boxes, bars, arrows and text, placed in inches from the top left."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -152,22 +153,25 @@ def layers_frame(outlines: Sequence[Outline], names: Sequence[str]) -> pd.DataFr
     )
 
 
-def layers_markdown(
-    number: int, title: str, caption: str, alt: str, outlines: Sequence[Outline], frame: pd.DataFrame
-) -> str:
-    """The page of a figure that shows networks.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayersPage:
+    """A figure that shows the layers of networks."""
 
-    Args:
-        number: of the figure.
-        title: likewise.
-        caption: what the picture shows.
-        alt: the picture in words.
-        outlines: that it was drawn from.
-        frame: from ``layers_frame``.
-    """
+    number: int
+    title: str
+    caption: str
+    """explains the picture"""
+    alt: str
+    """the picture in words"""
+    outlines: Sequence[Outline]
+    """networks that the picture shows"""
+
+
+def layers_markdown(page: LayersPage, frame: pd.DataFrame) -> str:
+    """Write the page of a figure, with a ``layers_frame`` below the picture."""
     shown = pd.DataFrame(
         {
-            **({"Network": [code(name) for name in frame["network"]]} if len(outlines) > 1 else {}),
+            **({"Network": [code(name) for name in frame["network"]]} if len(page.outlines) > 1 else {}),
             "Layer": [code(name) for name in frame["layer"]],
             "kind": frame["kind"].map(escape),
             "input": frame["input"].replace("", DASH).map(escape),
@@ -177,17 +181,17 @@ def layers_markdown(
             "trainable": [f"{count:,}" for count in frame["trainable_params"]],
         }
     )
-    name, splits = f"figure_{number}", (frame["kind"] == "Unfold").any()
+    name, splits = f"figure_{page.number}", (frame["kind"] == "Unfold").any()
     sections = [
-        f"# Figure {number}: {title}",
-        f"![{alt}]({name}.png)",
-        caption,
+        f"# Figure {page.number}: {page.title}",
+        f"![{page.alt}]({name}.png)",
+        page.caption,
         "## Layers",
-        "As the built network has them, batch left out"
-        + ("; a soft split (`Unfold`) gives features × windows, whose transpose is the tokens." if splits else "."),
+        "Shapes are those of the network as built, without the batch dimension."
+        + (" A soft split (`Unfold`) gives features × windows; its transpose is the tokens." if splits else ""),
         pipe(shown, text=("Network", "Layer", "kind", "input", "output", "settings")),
-        "\n".join(_read_off(outline) for outline in outlines),
-        f"The same for programs: [{name}.csv]({name}.csv), and the picture for print: [{name}.svg]({name}.svg).",
+        "\n".join(_read_off(outline) for outline in page.outlines),
+        f"The same data as CSV: [{name}.csv]({name}.csv); the picture as SVG: [{name}.svg]({name}.svg).",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -196,7 +200,7 @@ def _read_off(outline: Outline) -> str:
     network = outline.network
     versions = ", ".join(f"{name} {version}" for name, version in outline.versions.items())
     return (
-        f"- {code(str(network))} at {network.img_size} px, {outline.params:,} params: read off the built network on "
+        f"- {code(str(network))} at {network.img_size} px, {outline.params:,} params: read from the built network on "
         f"{escape(outline.measured_at[:10])} on {escape(outline.machine)}, with {escape(versions)} "
         f"({link('evidence', outline_file(network))})."
     )

@@ -52,11 +52,11 @@ def figure_1_files(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> dict
     sections = [
         f"# {TITLE}",
         f"![{TITLE}](figure_1.png)",
-        f"Every network of Tables 2 to 4 that has a curve, once. Accuracies are those that the {edition.name} edition "
-        "prints, as hollow marks, and ours, where there are any, as filled ones with two standard errors; params and "
-        "MACs are those measured here. A row that is not measured has no mark.",
+        "Each network of Tables 2 to 4 that belongs to a curve, once. Hollow marks show the accuracies printed in the "
+        f"{edition.name} edition, filled ones show ours, if there are any, with two standard errors. Params and MACs "
+        "were measured here; a row without a measurement has no mark.",
         pipe(shown, text=("Curve", "Model", "evidence")),
-        "For programs: [figure_1.csv](figure_1.csv); for print: [figure_1.svg](figure_1.svg).",
+        "The same data as CSV: [figure_1.csv](figure_1.csv); the picture as SVG: [figure_1.svg](figure_1.svg).",
     ]
     files: dict[str, str | bytes] = {"md": "\n\n".join(sections) + "\n"}
     files |= {"csv": numbered.to_csv(index=False, lineterminator="\n")}

@@ -209,24 +209,24 @@ def figure_2_markdown(found: Sequence[FeatureMaps]) -> str:
         "# Figure 2: feature maps from early to late layers",
         f"![Feature maps of {escape(', '.join(names))}, and shares of dead and saturated channels by depth]"
         "(figure_2.png)",
-        f"Each network sees the photograph {_photograph(first)}. A band shows {LAYERS_SHOWN} of its layers, evenly "
-        "spaced from the first to the last, and of each a fixed sample of its channels, evenly spaced too: nobody "
-        "chose them (`t2t` is short for `tokens_to_token`). Tokens are reshaped to maps; these are features, not "
-        "attention. A layer has one grey scale: "
-        "black is the value that 1 % of all its values are below, white the one that 1 % are above.",
-        "The paper draws red boxes around channels that are zero or too large. Here every channel is counted, by the "
-        "layer's own scale:\n\n"
+        f"Each network sees the photograph {_photograph(first)}. Each band shows {LAYERS_SHOWN} layers of a network, "
+        "evenly spaced from the first to the last, and a fixed, evenly spaced sample of each layer's channels: none "
+        "was picked by hand (`t2t` is short for `tokens_to_token`). Tokens are reshaped to maps; these are features, "
+        "not attention. All maps of a layer share one grey scale, with black at the 1st percentile of its values and "
+        "white at the 99th.",
+        "The paper draws red boxes around channels that are zero or too large. Here every channel is counted, relative "
+        "to the scale of its layer:\n\n"
         f"- *Dead*: the largest absolute value of the channel is at most {100 * first.dead_below:g} % of the layer's "
-        "root mean square over all channels and positions. It is as good as zero on this photograph; another one may "
-        "wake it. A map may look black and be above that: it has no frame.\n"
+        "root mean square over all channels and positions. Such a channel is practically zero on this photograph, but "
+        "perhaps not on another. A map without a frame may look black and still be above this limit.\n"
         f"- *Saturated*: the channel's root mean square is more than {first.saturated_above:g} times the median of "
         "the layer's channels that are not dead.",
         _trained(names, trained),
         pipe(overview, text=("Network", "Weights", "Evidence")),
-        "Channels are counted once a layer.",
+        "A channel counts once in each layer.",
         "## Layers",
         pipe(shown, text=("Network", "Layer")),
-        "For programs: [figure_2.csv](figure_2.csv); for print: [figure_2.svg](figure_2.svg).",
+        "The same data as CSV: [figure_2.csv](figure_2.csv); the picture as SVG: [figure_2.svg](figure_2.svg).",
         "## Evidence",
         "\n".join(_evidence(name, one) for name, one in zip(names, found, strict=True)),
     ]
@@ -249,9 +249,9 @@ def _trained(names: Sequence[str], trained: Sequence[str]) -> str:
         return "All weights are trained."
     return (
         f"**Untrained: {', '.join(map(escape, untrained))}.** Random weights show what the architecture and its "
-        "initialisation do to an image, and nothing of what training makes of it; in timm's ResNets each residual "
-        "branch begins at zero, so that the blocks of a stage repeat one another. Trained weights are shown with "
-        "`python run_all.py figure 2 --weights FILE_OR_RUN`, or once the paper's own run is finished."
+        "initialisation do to an image, not what training adds. In timm's ResNets each residual branch starts at zero, "
+        "so all blocks of a stage look the same. To show trained weights, use `python run_all.py figure 2 --weights "
+        "FILE_OR_RUN`, or finish the paper's own run."
     )
 
 

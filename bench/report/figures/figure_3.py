@@ -10,6 +10,7 @@ from bench.report.figures.diagrams import (
     LINEAR,
     NORMAL,
     SOFT_SPLIT,
+    LayersPage,
     arrow,
     bar,
     box,
@@ -198,17 +199,17 @@ def figure_3_files(outline: Outline) -> dict[str, str | bytes]:
     network = outline.network
     tokens, features = outline["tokens_to_token"].output
     caption = (
-        f"One step turns tokens into a map again and cuts it into overlapping windows, each of which is a new token: "
-        f"fewer tokens with more features, which the next layer narrows. Three soft splits take an image of "
-        f"{network.img_size} × {network.img_size} pixels to {tokens} tokens of {features} features. The windows are "
-        "drawn on the map at its scale and beside it enlarged, cell by cell; grey cells are zero padding, and the "
-        "first two windows have the colours of the first two tokens. The line below them is Eq. 3 of the paper, "
-        "⌊(h + 2p − k) / (k − s) + 1⌋ with s the overlap. Token matrices are to scale: their width with the features, "
-        "their height with the square root of the count."
+        "Each step reshapes the tokens to a map and cuts the map into overlapping windows, each of which becomes a new "
+        "token. This gives fewer tokens with more features, which the next layer reduces. Three soft splits turn an "
+        f"image of {network.img_size} × {network.img_size} pixels into {tokens} tokens of {features} features. The "
+        "windows are drawn twice: to scale on the map, and enlarged beside it, cell by cell. Grey cells are zero "
+        "padding, and the first two windows have the colours of the first two tokens. The line below them is Eq. 3 of "
+        "the paper, ⌊(h + 2p − k) / (k − s) + 1⌋ with s the overlap. The width of a token matrix is proportional to "
+        "the number of features, its height to the square root of the number of tokens."
     )
     alt = f"The T2T process in {network} at {network.img_size} px, in three steps"
     return {
-        "md": layers_markdown(3, TITLE, caption, alt, [outline], frame),
+        "md": layers_markdown(LayersPage(number=3, title=TITLE, caption=caption, alt=alt, outlines=[outline]), frame),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
         **saved(figure_3(outline)),
     }

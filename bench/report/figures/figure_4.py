@@ -13,6 +13,7 @@ from bench.report.figures.diagrams import (
     NORMAL,
     SOFT_SPLIT,
     WIDTH,
+    LayersPage,
     arrow,
     bar,
     box,
@@ -218,14 +219,13 @@ def figure_4_files(outline: Outline) -> dict[str, str | bytes]:
     tokens, in_front = outline["tokens_to_token"].output[0], len(_prefix(outline))
     caption = (
         f"An image of {network.img_size} × {network.img_size} pixels becomes {tokens} tokens ([the T2T process]"
-        f"(figure_3.md)). With {'the class token' if in_front == 1 else 'the class and the distillation token'} in "
-        f"front and a table of positions added, {positions.output[0]} tokens go through {len(outline.blocks)} blocks "
-        "of the same shape, of which the picture shows the first. The number in a norm is its params, and the bar is "
-        "to scale."
+        f"(figure_3.md)). {'The class token' if in_front == 1 else 'Class and distillation token'} and a table of "
+        f"positions are added, and {positions.output[0]} tokens pass through {len(outline.blocks)} blocks of the same "
+        "shape, of which the first is shown. The number in a norm is its params; the bar is to scale."
     )
     alt = f"The architecture of {network}: T2T module, backbone, and where its params are"
     return {
-        "md": layers_markdown(4, TITLE, caption, alt, [outline], frame),
+        "md": layers_markdown(LayersPage(number=4, title=TITLE, caption=caption, alt=alt, outlines=[outline]), frame),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
         **saved(figure_4(outline)),
     }

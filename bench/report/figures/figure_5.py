@@ -13,6 +13,7 @@ from bench.report.figures.diagrams import (
     MLP,
     NORMAL,
     WIDTH,
+    LayersPage,
     arrow,
     bar,
     box,
@@ -199,14 +200,16 @@ def figure_5_files(plain: Outline, ghost: Outline) -> dict[str, str | bytes]:
     cheap = ghost["blocks.0.attn.cheap_operation_q"]
     kernel = cheap.settings["kernel"]
     caption = (
-        "A Linear computes a part of the features, and cheap operations derive the others from it: depthwise "
-        f"convolutions over tokens with a kernel of {kernel}, which is a factor a channel. In attention they make half "
-        "of queries, keys and values; in the MLP all hidden features but the first "
-        f"{ghost['blocks.0.mlp.fc1'].output[-1]}. Bars of features and of params are to scale."
+        "A linear layer computes some of the features, and cheap operations derive the others from these. The cheap "
+        f"operations are depthwise convolutions over tokens with kernel size {kernel}, that is, one factor per "
+        "channel. In attention they produce half of the queries, keys and values; in the MLP they produce all hidden "
+        f"features but the first {ghost['blocks.0.mlp.fc1'].output[-1]}. Bars of features and of params are to scale."
     )
     alt = f"Ghost attention and Ghost MLP of {ghost.network}, and the params of a block with and without Ghost"
     return {
-        "md": layers_markdown(5, TITLE, caption, alt, [plain, ghost], frame),
+        "md": layers_markdown(
+            LayersPage(number=5, title=TITLE, caption=caption, alt=alt, outlines=[plain, ghost]), frame
+        ),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
         **saved(figure_5(plain, ghost)),
     }

@@ -350,8 +350,8 @@ def _evidence(files: Mapping[str, bytes]) -> Iterator[str]:
         return
     yield f'<section id="{_EVIDENCE}">\n<h2>Evidence</h2>'
     yield (
-        "<p>The files that the numbers above were read from. A record that this suite writes carries a checksum, a "
-        "sha256 over its values: a file that does not fit its checksum is shown as corrupt.</p>"
+        "<p>The files behind the numbers above. Records written by t2t-bench carry a checksum, the sha256 of their "
+        "values; a file that does not match its checksum is shown as corrupt.</p>"
     )
     left = _ALL_EVIDENCE_BYTES
     for path, content in files.items():
@@ -361,8 +361,8 @@ def _evidence(files: Mapping[str, bytes]) -> Iterator[str]:
         if fits:
             shown = f"<pre>{escape(content.decode(errors='replace'), quote=False)}</pre>"
         else:
-            size = f"With {len(content):,} bytes it is too large for this page"
-            shown = f"<p>{size}: it lies in the reports folder, as <code>{escape(path)}</code>.</p>"
+            size = f"{len(content):,} bytes, too large for this page"
+            shown = f"<p>{size}; see <code>{escape(path)}</code> in the reports folder.</p>"
         yield f'<details id="{escape(path)}"><summary><code>{escape(path)}</code> {label(about, about)}</summary>'
         yield f"{seal}{shown}</details>"
     yield "</section>"

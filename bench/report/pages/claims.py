@@ -1,4 +1,4 @@
-"""The paper's claims, tried on its printed figures and on ours."""
+"""The paper's claims, checked against the printed numbers and our measurements."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -113,7 +113,7 @@ def _line(one: Comparison, frame: pd.DataFrame) -> dict[str, object]:
 
 
 def compare(pair: Pair, frame: pd.DataFrame) -> dict[str, Any]:
-    """What the printed figures give, and ours, each with its standard error: None where there is none.
+    """Compare two rows by their printed numbers and by ours, each with its standard error; None where it is missing.
 
     Args:
         pair: of rows of the table.
@@ -226,12 +226,12 @@ def claims_overview(claims: Sequence[Claim], frame: pd.DataFrame) -> str:
         {
             "": [str(claim.number) for claim in claims],
             "Claim": [escape(claim.text) for claim in claims],
-            "on printed figures": [_verdict(frame, claim.number, "published") for claim in claims],
-            "on ours": [_verdict(frame, claim.number, "ours") for claim in claims],
+            "by printed numbers": [_verdict(frame, claim.number, "published") for claim in claims],
+            "by ours": [_verdict(frame, claim.number, "ours") for claim in claims],
             "in the study": [_in_study(frame, claim.number) for claim in claims],
         }
     )
-    return pipe(shown, text=("", "Claim", "on printed figures", "on ours", "in the study"))
+    return pipe(shown, text=("", "Claim", "by printed numbers", "by ours", "in the study"))
 
 
 def _in_study(frame: pd.DataFrame, claim: int) -> str:
@@ -240,7 +240,7 @@ def _in_study(frame: pd.DataFrame, claim: int) -> str:
 
 
 def _disagreements(claims: Sequence[str], edition: Edition) -> list[str]:
-    """Where the paper contradicts itself: its text, its printed changes, and its tables among each other."""
+    """The section on contradictions within the paper: of its text, its printed changes, and its tables."""
     tables = TABLES.values()
     changes = [f"- {sentence}" for table in tables for sentence in printed_changes(table, edition)]
     lines = [*claims, *changes, *(f"- {sentence}" for sentence in between_tables(tables, edition))]
@@ -275,42 +275,43 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
             "of": [DASH if pd.isna(cell) else _WORDS[cell] for cell in frame["cell"]],
             "claimed": frame["claimed"].fillna(DASH),
             "printed": [figure_text(line, "published", 1) for line in lines],
-            "on printed figures": frame["published_status"],
+            "by printed numbers": frame["published_status"],
             "ours": [figure_text(line, "ours", 2) for line in lines],
-            "on ours": frame["ours_status"],
+            "by ours": frame["ours_status"],
         }
     )
     against = shown[frame["published_status"] == "fails"]
     contradictions = [
         f"- Claim {line['Claim']}: {line['Comparison']} (Table {line['Table']}), {line['of']}: the text says "
-        f"{line['claimed']}, the printed figures give {line['printed']}{'' if pd.isna(note) else f'; {note}'}."
+        f"{line['claimed']}, the printed numbers give {line['printed']}{'' if pd.isna(note) else f'; {note}'}."
         for line, note in zip(against.to_dict("records"), frame.loc[against.index, "note"], strict=True)
     ]
     sections = [
         "# The paper's claims",
-        f"Each claim of the text, tried on the figures that the {edition.name} edition prints and on ours.",
+        f"Each claim of the text, checked against the numbers printed in the {edition.name} edition and against ours.",
         claims_overview(claims, frame),
-        "A threshold *holds* or *fails* if the figures are on that side of it by more than two standard errors. A "
-        "printed value, or a range that leaves zero out, *holds* if the figures agree with it within two standard "
-        "errors and are more than that away from zero, and *fails* if they disagree by more. All else is *too close "
-        "to tell*. A claim with several comparisons is as good as its worst, which is named; *untested* is one of "
-        "which a figure is missing.",
-        "Errors of accuracies are binomial, with that of the mean over seeds where there are several: of one seed, as "
-        "are the printed ones, it is not known and left out, and of two or three, two standard errors cover less than "
-        "they do of many. Two accuracies are taken to be independent; on the same images their difference may be "
-        f"better known than that. So taken, {_IMAGENET.val_images:,} images tell 80 % from nothing nearer than "
-        f"{_tellable(80.0):.1f} points: claims of smaller differences stay too close to tell. What was trained here is "
-        "never compared with released weights.",
-        "*In the study*, small networks that are trained alike stand for those of the claim: its direction *agrees* "
-        "with the paper's, *disagrees*, or the study *cannot tell*. *Not yet*: seeds or arms are still to be trained; "
-        f"{DASH}: nothing is trained for this claim. The study fills no cell of the tables.",
-        "Dead channels are counted over all layers, on the one photograph of [Figure 2](figure_2.md), which says what "
-        "dead means; how other photographs differ is not known. Features of a ResNet come from a ReLU and may be zero; "
-        "those of a ViT are sums along its skip connections, and hardly can.",
+        "A threshold *holds* or *fails* if the numbers lie more than two standard errors to one side of it. A claimed "
+        "value, or a claimed range without zero, *holds* if the numbers agree with it within two standard errors and "
+        "differ from zero by more than that, and *fails* if they disagree by more. Everything else is *too close to "
+        "tell*. A claim with several comparisons gets the worst of their verdicts, and that comparison is named. "
+        "*Untested* means that a number is missing.",
+        "The standard error of an accuracy is binomial, plus the error of the mean over seeds if there are several. "
+        "The printed accuracies come from one seed each, so their variation between seeds is unknown and left out; "
+        "with two or three seeds, two standard errors cover less than they do with many. Two accuracies are treated as "
+        "independent, although their difference on the same images may be known better than that. With "
+        f"{_IMAGENET.val_images:,} images, two accuracies near 80 % can then be told apart only if they differ by more "
+        f"than {_tellable(80.0):.1f} points. Networks trained here are never compared with released weights.",
+        "*In the study*, small networks trained alike stand for those of the claim. The direction of the difference "
+        "*agrees* with the paper's, *disagrees*, or the study *cannot tell*. *Not yet* means that seeds or arms are "
+        f"still to be trained, and {DASH} that nothing has been trained for this claim. The study fills no cell of the "
+        "tables.",
+        "Dead channels are counted over all layers on a single photograph, that of [Figure 2](figure_2.md), which also "
+        "defines *dead*; other photographs may give other counts. Features of a ResNet follow a ReLU and can be "
+        "exactly zero; those of a ViT are sums along skip connections and almost never are.",
         *_disagreements(contradictions, edition),
         "## Comparisons",
-        pipe(shown, text=("Comparison", "Table", "of", "on printed figures", "on ours")),
-        "Differences are in points, M or G, ratios in %. The same for programs: [claims.csv](claims.csv).",
+        pipe(shown, text=("Comparison", "Table", "of", "by printed numbers", "by ours")),
+        "Differences are in points, M or G; ratios are in %. The same data as CSV: [claims.csv](claims.csv).",
     ]
     return "\n\n".join(sections) + "\n"
 

@@ -255,7 +255,7 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
         )
     runs = f"{len(curves)} run{'s' if len(curves) > 1 else ''}"
     means = ", mean and range over the seeds of each" if grouped and len(drawn) < len(curves) else ""
-    notes = [] if named else [f"{len(drawn)} lines are too many to name"]
+    notes = [] if named else [f"(no legend: {len(drawn)} lines)"]
     figure.suptitle("\n".join([f"Training curves of {runs}{means}", *notes]), fontsize=11)
     return figure
 
@@ -338,18 +338,18 @@ def curves_markdown(curves: Sequence[Curve], waiting: Sequence[str], problems: S
         few = [curve for seeds in by_name(drawn).values() for curve in seeds[:LISTED_SEEDS]]
         sections.append(_runs_table(few))
         if rest := len(drawn) - len(few):
-            sections.append(f"And {rest:,} more: {LISTED_SEEDS} seeds of each are listed. The pictures show all.")
+            sections.append(f"{rest:,} more: only {LISTED_SEEDS} seeds of each are listed. The pictures show all.")
     if waiting:
-        sections.append(f"Without a finished epoch: {', '.join(code(run_id) for run_id in waiting)}.")
+        sections.append(f"No epoch finished yet: {', '.join(code(run_id) for run_id in waiting)}.")
     if problems:
         listed = "\n".join(f"- {escape(line)}" for line in problems)
-        sections.append(f"Not shown, because their files are corrupt:\n\n{listed}")
+        sections.append(f"Not shown because their files are corrupt:\n\n{listed}")
     for curve in pictured(curves):
         run_id = curve.record.run_id
         name = escape(run_id)
         sections.append(f"## {name}\n\n![Training curves of {name}]({PICTURES}/{quote(run_id)}.png)")
-    files = "The same figures for programs: [curves.csv](curves.csv)"
-    sections.append(f"{files}, and for print: [curves.svg](curves.svg)." if drawn else f"{files}.")
+    files = "The same data as CSV: [curves.csv](curves.csv)"
+    sections.append(f"{files}; the picture as SVG: [curves.svg](curves.svg)." if drawn else f"{files}.")
     return "\n\n".join(sections) + "\n"
 
 
@@ -380,10 +380,11 @@ def curves_pictures(curves: Sequence[Curve]) -> dict[str, bytes]:
 
 
 _ABOUT = (
-    "Read from the runs' own folders: `metrics.jsonl` has a line an epoch, `record.json` the throughput and when each "
-    "attempt began. The pictures count finished epochs, the CSV as the folders do, from 0. *Restarts* are "
-    "attempts after the first; the throughput of an epoch that was resumed in its middle is that of the part that the "
-    "last attempt trained, and of a run that is older than the record of every epoch's only the last is known."
+    "These curves come from the runs' own folders: `metrics.jsonl` has one line per epoch, and `record.json` has the "
+    "throughput and the start of each attempt. The pictures show the number of finished epochs; the CSV counts epochs "
+    "from 0, as the folders do. *Restarts* are attempts after the first. If an epoch was resumed halfway, its "
+    "throughput is that of the part after the last restart. Older runs recorded the throughput of their last epoch "
+    "only."
 )
 
 

@@ -62,12 +62,12 @@ def ideas_markdown(edition: Edition, frame: pd.DataFrame) -> str:
     )
     sections = [
         "# Designs against their baselines",
-        f"What each design of Tables 6 and 7 changes in top-1, in points: as the {edition.name} edition prints it, and "
-        "ours.",
+        f"The change in top-1 that each design of Tables 6 and 7 brings, in points: as printed in the {edition.name} "
+        "edition, and ours.",
         "![Change of top-1 by design](ideas.png)",
         pipe(shown, text=("Design", "Network", "against")),
-        "± is the standard error of the difference, binomial and of the seeds, as in [the claims](claims.md). The "
-        "same for programs: [ideas.csv](ideas.csv), and for print: [ideas.svg](ideas.svg).",
+        "± is the standard error of the difference, computed as for [the claims](claims.md). The same data as CSV: "
+        "[ideas.csv](ideas.csv); the picture as SVG: [ideas.svg](ideas.svg).",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -105,7 +105,7 @@ def ideas_figure(edition: Edition, frame: pd.DataFrame) -> Figure:
 
 
 def _marks(axes: Axes, line: Mapping[Any, Any], place: float) -> None:
-    """What is printed, and below it what is ours, each with two standard errors."""
+    """Draw the printed change, and ours below it, each with two standard errors."""
     color, marker = _FAMILIES[_family(line["model"])]
     for whose, offset, fill in (("published", -0.14, "white"), ("ours", 0.2, color)):
         if not pd.isna(line[whose]):

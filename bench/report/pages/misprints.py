@@ -1,4 +1,4 @@
-"""Where the paper's tables contradict themselves or each other: told from the printed figures alone."""
+"""Contradictions within the paper's tables and between them, found from the printed numbers alone."""
 
 from collections.abc import Iterable
 
@@ -20,14 +20,14 @@ def printed_changes(table: Table, edition: Edition) -> list[str]:
         own = round(printed.top1_pct - against, 9)
         if own != printed.change_pct:
             sentences.append(
-                f"{escape(row.name)} is printed {printed.change_pct:+.1f}, though the printed accuracies give "
-                f"{own:+.1f}."
+                f"The change of {escape(row.name)} is printed as {printed.change_pct:+.1f}, but the printed accuracies "
+                f"give {own:+.1f}."
             )
     return sentences
 
 
 def between_tables(tables: Iterable[Table], edition: Edition) -> list[str]:
-    """A sentence on each figure of a network that two tables print differently."""
+    """A sentence on each number of a network that two tables print differently."""
     found: dict[tuple[str, str], dict[float, list[str]]] = {}
     for table in tables:
         for row in table.rows_in(edition):
@@ -41,8 +41,8 @@ def between_tables(tables: Iterable[Table], edition: Edition) -> list[str]:
                     if place not in places:
                         places.append(place)
     return [
-        f"{escape(name)} has {what} of "
-        + ", and ".join(f"{value} {unit} in {' and '.join(places)}" for value, places in values.items())
+        f"{escape(name)}: {what} of "
+        + ", but ".join(f"{value} {unit} in {' and '.join(places)}" for value, places in values.items())
         + "."
         for (name, cell), values in found.items()
         if len(values) > 1

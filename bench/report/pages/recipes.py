@@ -22,7 +22,7 @@ def recipes_frame(table: RecipeTable) -> pd.DataFrame:
 
 
 def _beside(table: RecipeTable) -> pd.DataFrame:
-    """What is set elsewhere, with its source."""
+    """Settings outside the recipe, with their sources."""
     return pd.DataFrame([{"Setting": s.name, "Value": s.value, "Source": s.source} for s in table.beside]).map(escape)
 
 
@@ -55,15 +55,15 @@ def recipes_markdown(table: RecipeTable) -> str:
     )
     sections = [
         f"# Table {table.number}: {table.title}",
-        "Not transcribed from the paper but read off the recipes that this suite holds; a dash is a setting that a "
-        "recipe does not use. What each field means: `Recipe` in `bench/spec/recipe.py`.",
+        "These settings are read from the recipes of t2t-bench, not transcribed from the paper. A dash means that a "
+        "recipe does not use the setting. `Recipe` in `bench/spec/recipe.py` explains each field.",
         pipe(recipes_comparison(table), text=("Setting",)),
         "\n".join(f"- {code(recipe.name)}: {escape(recipe.summary)}." for recipe in table.recipes),
-        "Beside the recipe the authors set:",
+        "Settings of the authors outside the recipe:",
         pipe(_beside(table), text=("Setting", "Value", "Source")),
         "## Sources",
         pipe(shown, text=("Setting", "Recipes", "Source")),
-        f"The recipes for programs: [{name}.csv]({name}.csv).",
+        f"The same data as CSV: [{name}.csv]({name}.csv).",
     ]
     return "\n\n".join(sections) + "\n"
 
