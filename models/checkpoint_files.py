@@ -227,7 +227,7 @@ _TENSORS = re.compile(
 
 
 class _StandIn:
-    """In the place of what lies beside the weights: NumPy would take any type for a number's, and end the process."""
+    """Stands in for whatever lies beside the weights: NumPy would take any type for a number's, and end the process."""
 
     def __new__(cls, *arguments: object) -> "_StandIn":
         return super().__new__(cls)

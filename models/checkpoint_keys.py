@@ -50,7 +50,7 @@ def _mostly_tensors(values: Mapping[Any, object]) -> bool:
 
 
 def _places(key: str, keys: Sequence[str]) -> list[int]:
-    """Where the parts of a key stand among others."""
+    """The places of a key's parts among others."""
     return [keys.index(part) for part in key.split(".") if part in keys]
 
 

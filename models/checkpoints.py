@@ -45,7 +45,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What a file holds."""
+    """The weights in a file, with their origin."""
 
     path: str
     weights: Mapping[str, Tensor]
@@ -60,7 +60,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What was done to a file's weights on their way into a network."""
+    """The changes made to a file's weights on their way into a network."""
 
     resized: tuple[str, ...] = ()
     """position tables that were resized to the network's grid"""

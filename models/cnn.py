@@ -85,7 +85,7 @@ class InceptionV3Auxiliary(InceptionV3):
             self.reset_classifier(0)
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """As timm's; the new auxiliary head is frozen like the old one."""
+        """Replace the classifier as timm does; the new auxiliary head is frozen like the old one."""
         super().reset_classifier(num_classes, global_pool)
         if self.AuxLogits is not None:  # timm takes it off a network for features
             self.AuxLogits.requires_grad_(False)

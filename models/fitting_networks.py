@@ -1,4 +1,4 @@
-"""Which networks of this package some weights fit, told by names and shapes alone."""
+"""Find the networks of this package that some weights fit, by names and shapes alone."""
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -25,7 +25,7 @@ def fitting_networks(weights: Mapping[str, Tensor], others: Iterable[str] = ()) 
 
 
 def misfit(weights: Mapping[str, Tensor]) -> str:
-    """Why weights fit no network of this package, in a few words: what tells them from the nearest one."""
+    """The reason why weights fit no network of this package, in a few words: their difference from the nearest one."""
     below: dict[str, dict[str, Tensor]] = {}
     for name, one in weights.items():
         part, _, rest = name.partition(".")
@@ -49,7 +49,7 @@ def misfit(weights: Mapping[str, Tensor]) -> str:
 
 
 def missing_and_unknown(missing: Sequence[str], unknown: Sequence[str]) -> str:
-    """How many names are missing and how many unknown, and the first of each."""
+    """The numbers of missing and of unknown names, and the first of each."""
     parts = (("missing", missing), ("unknown", unknown))
     return "; ".join(f"{len(names)} {kind}, as {names[0]}" for kind, names in parts if names)
 
@@ -75,7 +75,7 @@ def image_channels(there: Shapes, here: Shapes, aside: Set[str], channels: int) 
 
 
 def head_parameters(network: nn.Module, names: Iterable[str]) -> list[str]:
-    """Those of the names of parameters that belong to a timm network's head, or heads."""
+    """Select the names of parameters that belong to a timm network's head, or heads."""
     classifier = network.pretrained_cfg["classifier"]  # type: ignore[index]  # timm gives every network one
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     return [name for name in names if name.rpartition(".")[0] in heads]
@@ -91,7 +91,7 @@ def _ours() -> list[str]:
 
 
 def _distance(there: Shapes, here: Shapes) -> tuple[int, int]:
-    """In how many names two networks differ, and in the shapes of how many."""
+    """The number of names in which two networks differ, and the number of shapes."""
     return len(there.keys() ^ here.keys()), sum(there[name] != here[name] for name in there.keys() & here.keys())
 
 

@@ -45,7 +45,7 @@ def performer_layer(kqv: Tensor, layer: TokenPerformer, epsilon: float = 1e-8) -
 
 
 def _draw_kept(shape: tuple[int, ...], rate: float, like: Tensor) -> Tensor:
-    """Which values dropout keeps, (B, N, C) bool, by the draws that ``functional.dropout`` makes."""
+    """Draw the values that dropout keeps, (B, N, C) bool, as ``functional.dropout`` draws them."""
     if like.device.type == "cpu":
         # The very numbers that bernoulli_ compares, which it takes half as long again to draw.
         return torch.empty(shape, dtype=torch.float64, device=like.device).uniform_() < 1 - rate
@@ -149,7 +149,7 @@ class _Drop(NamedTuple):
         return torch.addcmul(x, z, self.kept.view_as(z), value=self.factor, out=out)
 
     def gradient(self, g: Tensor, dtype: torch.dtype) -> Tensor:
-        """Of z, from that of dropout(z)."""
+        """The gradient of z, from that of dropout(z)."""
         return g.to(dtype) if self.kept is None else (g * self.kept).mul_(self.factor).to(dtype)
 
 
@@ -174,7 +174,7 @@ def _norm(x: Tensor, weights: _Weights, eps: float) -> tuple[Tensor, Tensor, Ten
 
 
 def _linear_gradients(g: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Of weight and bias."""
+    """Gradients of weight and bias."""
     return g.t() @ x, g.sum(0)
 
 

@@ -170,7 +170,7 @@ class _ConvolvedPatches(torch.autograd.Function):
 def _parameter_gradients(
     d_kernel: Tensor, g: Tensor, gain: Tensor, shift: Tensor, weight: Tensor
 ) -> tuple[Tensor, ...]:
-    """Of gain, shift, weight and bias, from those of K (O, D) and of the output (B, N, O)."""
+    """Gradients of gain, shift, weight and bias, from those of K (O, D) and of the output (B, N, O)."""
     d_offset = g.sum((0, 1)).to(weight.dtype)
     return (d_kernel * weight).sum(0), d_offset @ weight, torch.addr(d_kernel * gain, d_offset, shift), d_offset
 

@@ -1,4 +1,4 @@
-"""From images to tokens: the T2T module, and what the paper compares it with.
+"""Modules that turn images into tokens: the T2T module, and those that the paper compares it with.
 
 Legend: B batch, H x W image, N = H/16 W/16 final tokens, C embedding width.
 
@@ -219,7 +219,7 @@ _TOKENS: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 def create_tokens(tokens_type: str, in_chans: int, embed_dim: int) -> nn.Module:
-    """What makes (B, in_chans, H, W) into (B, N, embed_dim).
+    """Create the module that turns (B, in_chans, H, W) into (B, N, embed_dim).
 
     Args:
         tokens_type: "performer" or "transformer" for the T2T module with that layer, "convolution" for three

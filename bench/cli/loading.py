@@ -53,7 +53,7 @@ class Round:
 
     @property
     def ratio(self) -> float:
-        """How many times as many come from memory."""
+        """The speed from memory over the speed image by image."""
         return self.in_memory / self.one_by_one
 
 

@@ -42,7 +42,7 @@ def read_reports(folder: Path) -> dict[str, bytes]:
 
 
 def texts(paths: Mapping[str, Path]) -> dict[str, str]:
-    """For JSON."""
+    """Paths as text, for JSON."""
     return {suffix: str(path) for suffix, path in paths.items()}
 
 

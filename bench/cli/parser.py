@@ -106,7 +106,7 @@ def as_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Where a command finds what is known, and where its answer goes."""
+    """The folders that a command reads and writes, and the form of its answer."""
 
     runs: Path
     """the folder of measurements and runs"""
@@ -136,7 +136,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def output_of(args: argparse.Namespace) -> Output:
-    """What ``add_output`` added."""
+    """Read the options that ``add_output`` added."""
     return Output(runs=args.runs, reports=args.reports, as_json=args.json)
 
 
@@ -240,7 +240,7 @@ def does_nothing(option: str, without: str) -> RequestError:
 
 
 def launch_of(args: argparse.Namespace, **resources: Any) -> "Launch":
-    """How the options of ``add_launch`` want runs trained.
+    """Read the options that ``add_launch`` added.
 
     Args:
         args: with what ``add_launch`` and ``add_runs`` added.

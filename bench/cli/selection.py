@@ -1,4 +1,4 @@
-"""Which rows of the paper's tables a command is about."""
+"""The rows of the paper's tables that a command selects."""
 
 import argparse
 import re

@@ -97,7 +97,7 @@ class StatusTable:
             yield Text("--only RUN... shows each, with all that is known", "dim")
 
     def _details(self, line: Status, columns: Sequence[str]) -> str:
-        """What is worth knowing of a run and has no column; all that is known where runs were chosen."""
+        """Details of a run that have no column: all of them if runs were selected, otherwise the important ones."""
         row = {
             name: value for name, value in cells(line).items() if name not in columns and value not in ("-", "", "0")
         }
@@ -121,7 +121,7 @@ class Counted:
 
 
 def fitting(lines: Sequence[Status], most: int, size: Callable[[Status], int]) -> list[Status | Counted]:
-    """As many lines as there is room for, failures first; the others counted.
+    """Fit lines into the room there is, failures first, and count the others.
 
     Args:
         lines: in order of state.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_study(study: Study, runs: Path) -> "StudyResults":
-    """What a folder of runs holds of a study."""
+    """Read a study's results from a folder of runs."""
     from bench.report.study_results import study_results
 
     measurements, problems = known_measurements(map(study.network, study.arms), runs)
@@ -26,7 +26,7 @@ def read_study(study: Study, runs: Path) -> "StudyResults":
 
 
 def read_begun(runs: Path) -> "list[StudyResults]":
-    """What a folder of runs holds of each study of which there is a run, the nearest to the paper first."""
+    """Read the results of each study that has a run, the closest to the paper first."""
     return [found for study in answering() if (found := read_study(study, runs)).is_begun]
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """Runs of suites that a command is about."""
+    """The runs of suites that a command selects."""
 
     entries: tuple[Entry, ...]
     seeds: tuple[int, ...] = ()
@@ -123,7 +123,7 @@ def _of(entries: Sequence[Entry], problems: Mapping[str, str], runs: Path) -> di
 
 
 def _curves(suite: Suite, records: "Records", known: RunRecords) -> "list[Curve]":
-    """Of all runs of a suite whose files are sound."""
+    """The curves of all runs of a suite whose files are intact."""
     from bench.report.pages.curves import Curve
 
     found = []

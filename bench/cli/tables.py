@@ -39,7 +39,7 @@ from bench.spec.table import Row, networks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TablesRequest:
-    """Which tables or suites to report, and what to train for them before."""
+    """The tables or suites to report, and the runs to train for them first."""
 
     selection: Selection
     """of the paper's tables"""

@@ -1,1 +1,1 @@
-"""What this suite trains beside the paper's own runs. Data and pure functions: nothing here reads or trains."""
+"""Recipes and runs, those beyond the paper's own included. Data and pure functions: nothing here reads or trains."""

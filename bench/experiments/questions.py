@@ -1,4 +1,4 @@
-"""What stands for each of the paper's claims in the study: contests between arms, whose outcome the paper foretells."""
+"""The study's questions: for each of the paper's claims, contests between arms whose outcome the paper predicts."""
 
 from bench.experiments.arms import FEWER_PCT, ON_FEWER
 from bench.experiments.study import Contest, Question

@@ -1,4 +1,4 @@
-"""How fast the arms train on a CPU: what a plan is priced by until runs on the machine at hand say it better.
+"""Measured training speeds of the arms on a CPU, by which a plan is priced until this machine has runs of its own.
 
 Measured on 2026-11-25 on an AMD EPYC (Zen 4, avx512_bf16) with torch 2.12.1: forward, backward and optimizer step in
 bfloat16 at 64 px in batches of 64, one thread, by the processor's time of the fastest of three steps.

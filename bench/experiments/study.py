@@ -72,7 +72,7 @@ class Contest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What stands for one of the paper's claims here; a question of this study's own has no claim."""
+    """Contests that stand for one of the paper's claims, or for a question of the study's own."""
 
     key: str
     """what ``--claims`` takes: the claim's number, or a word"""
@@ -132,7 +132,7 @@ class Study:
         return tuple(arm for arm in self.arms if arm.key in keys)
 
     def network(self, arm: Arm) -> Network:
-        """What an arm trains."""
+        """The network of an arm."""
         return Network(arm.model, model_args=arm.model_args, img_size=self.img_size)
 
     def grid_run(self, family: str, point: Point) -> RunSpec:
@@ -204,7 +204,7 @@ def _fine_tuning(recipe: Recipe) -> Recipe:
 
 
 class Trained(Protocol):
-    """What a run's record says of it."""
+    """A run's result, from its record."""
 
     status: str
 
@@ -240,7 +240,7 @@ def tried(study: Study, family: str, record: Callable[[str], Trained | None]) ->
 
 
 def chosen(study: Study, results: Mapping[str, Tried]) -> dict[str, Point]:
-    """By family, the best point of each grid that is whole.
+    """The best point of each complete grid, by family.
 
     Raises:
         ValueError: every point of a grid diverged.

@@ -30,7 +30,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """What one report shows."""
+    """A set of runs that one report shows."""
 
     name: str
     """of its files"""
@@ -148,7 +148,7 @@ def _file_name(text: str) -> str:
 def _specs(
     table: Table, budget: str, fine_tuned_by: Recipe | None, weights: Mapping[str, Weights], teacher: Teacher | None
 ) -> dict[str, RunSpec]:
-    """What a table's rows train, by name."""
+    """The runs of a table's rows, by name."""
     if fine_tuned_by:
         return {
             f"{row.name}, {spec.dataset}": dataclasses.replace(spec, recipe=fine_tuned_by)

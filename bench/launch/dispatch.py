@@ -25,7 +25,7 @@ from bench.spec.run import Resources, RunSpec
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """How a command wants its runs trained."""
+    """The way in which a command trains its runs."""
 
     runs: Path
     """the folder of all runs"""

@@ -1,4 +1,4 @@
-"""Which process of a run failed first, and how: by its own word, or by what Slurm has said of it."""
+"""The process of a run that failed first, and its failure: by its own account, or by Slurm's."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ LEAST_TAIL = 64_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """How an attempt at a run came to its end."""
+    """The end of an attempt at a run."""
 
     words: str
     """what the process said last, or what Slurm said of it"""
@@ -112,13 +112,13 @@ def forget_others(folder: Path) -> None:
 
 
 def of_another_process(folder: Path) -> str:
-    """Who failed first in this attempt, if it was not this process."""
+    """The process that failed first in this attempt, if it was not this one."""
     found = _read(folder / f"first_error-{_attempt()}.json")
     return str(found) if found and found.rank != int(os.environ.get("RANK", 0)) else ""
 
 
 def noted_of(folder: Path, job: str) -> Failure | None:
-    """What the newest attempt of a job has noted."""
+    """The failure noted by the newest attempt of a job."""
     paths = sorted(folder.glob(f"first_error-{job}-*.json"), key=lambda path: int(path.stem.rpartition("-")[2]))
     return _read(paths[-1]) if paths else None
 
@@ -131,7 +131,7 @@ def _read(path: Path) -> Failure | None:
 
 
 def from_log(log: Path, processes: int) -> Failure | None:
-    """How the newest attempt at a job ended, as its script's log tells; None if it tells nothing.
+    """The end of a job's newest attempt, according to its script's log; None if the log does not say.
 
     Args:
         log: of the script, which is that of its first process too.

@@ -314,7 +314,7 @@ def _note(owned: OwnedRun, record: RunRecord, what: str, why: str, **more: objec
 
 
 def _job(runs: Path) -> dict[str, object]:
-    """What submitit knows of this job, if it started it; its log by the path below the folder of runs."""
+    """The job's id, node and log (below the folder of runs) if submitit started it; empty otherwise."""
     if "SUBMITIT_EXECUTOR" not in os.environ:
         return {}
     from submitit import JobEnvironment

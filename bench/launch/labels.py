@@ -1,4 +1,4 @@
-"""What tells runs apart, in few words: the values of a sweep, say."""
+"""Short labels that tell runs apart, such as the values of a sweep."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from bench.spec.run import RunSpec
 
 
 def settings(specs: Iterable[RunSpec]) -> dict[str, str]:
-    """What tells each run from the others of its network, data set and recipe, but for its seed.
+    """The settings that tell each run from others of its network, data set and recipe, except for the seed.
 
     Returns:
         By run id, ``lr=1e-3 weight_decay=0.05`` for example; empty where there is nothing.

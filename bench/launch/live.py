@@ -1,4 +1,4 @@
-"""What the user sees of runs on this machine: the lines of their logs, and on a terminal how far each of them is."""
+"""The display of runs on this machine: the lines of their logs and, on a terminal, the progress of each."""
 
 import sys
 import time
@@ -147,7 +147,7 @@ class LiveView:
         return self._pace.left_s(active, waiting, self._at_once)
 
     def _standing(self, left: float | None) -> str:
-        """How far the command is."""
+        """The progress of the whole command."""
         done = f"{len(self._ended)} of {len(self._specs)} runs done"
         return f"{done}, about {duration(left)} left" if left is not None else done
 
@@ -195,7 +195,7 @@ def _bar(progress: Progress | None, width: int) -> RenderableType:
 
 
 class Pace:
-    """How long runs take, as far as those before them tell."""
+    """The time that runs take, judged by those before them."""
 
     def __init__(self) -> None:
         self._epoch_s: dict[tuple[str, str, int], float] = {}

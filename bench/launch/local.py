@@ -110,7 +110,7 @@ class LocalQueue:
             raise
 
     def _begin(self, executor: submitit.LocalExecutor, view: LiveView) -> None:
-        """As many runs as there are shares, but none whose parent has yet to end."""
+        """Start as many runs as there are shares, but none whose parent has not ended yet."""
         for spec in list(self._waiting):
             if not self._shares:
                 return
@@ -148,7 +148,7 @@ class LocalQueue:
                 self.failures.append(line)
 
     def _ending(self, run_id: str, job: "submitit.Job[Any]") -> tuple[int, str]:
-        """What ``Job`` returned, or why it did not."""
+        """The result of a ``Job``, or the reason why there is none."""
         if not job.paths.result_pickle.exists():
             if self._stopping:  # before it listened to signals, and so before it had begun
                 return 130, ""

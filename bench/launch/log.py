@@ -1,4 +1,4 @@
-"""Why a job died that could not say so itself, as far as its log and the kernel tell."""
+"""The cause of death of a job that could not report it itself, from its log and the kernel."""
 
 import contextlib
 import re
@@ -45,7 +45,7 @@ def _tail(log: Path) -> list[str]:
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed since memory ran out; only its changes mean something."""
+    """The number of processes that the kernel has killed for lack of memory; only its changes are meaningful."""
     for file in _OOM_COUNTS:
         with contextlib.suppress(OSError):
             if found := re.search(r"^oom_kill (\d+)$", Path(file).read_text(), re.MULTILINE):

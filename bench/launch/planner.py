@@ -1,4 +1,4 @@
-"""What to do about each run, from its state. Pure: reads no files, no queue and no clock."""
+"""Decide what to do about each run, from its state. Pure: reads no files, no queue and no clock."""
 
 import enum
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from bench.spec.run import RunSpec
 
 
 class Action(enum.StrEnum):
-    """What a plan has in store for a run."""
+    """The step that a plan takes for a run."""
 
     SUBMIT = "submit"
     RESUME = "resume"
@@ -62,7 +62,7 @@ def plan(wanted: Iterable[RunSpec], known: Callable[[RunSpec], RunState]) -> lis
 
 
 def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
-    """What to do about a run, were there no other."""
+    """Decide about one run, regardless of the others."""
     record, state = known.record, known.state
 
     def decision(action: Action, reason: str) -> Decision:

@@ -1,4 +1,4 @@
-"""How runs stand: what their folders remember and what Slurm says, put together."""
+"""The states of runs, from their folders and from Slurm."""
 
 import dataclasses
 import enum
@@ -21,7 +21,7 @@ from bench.results.run_folder import Owner, last_owner, load_record, lost_file, 
 
 
 class State(enum.StrEnum):
-    """In what state a run is, in one word; what a person should see to comes first."""
+    """The state of a run in one word; states that need attention come first."""
 
     FAILED = "failed"
     DIVERGED = "diverged"
@@ -129,7 +129,7 @@ class RunState:
 
     @property
     def error(self) -> str:
-        """Why the run failed: what its record says, or who else failed first."""
+        """The reason why the run failed: from its record, or from the process that failed first."""
         if self.record is None or self.record.status not in ("failed", "diverged"):
             return str(self.failure or "")
         is_lost = _LOST_ANOTHER.search(self.record.error) and self.failure and self.failure.rank
@@ -230,7 +230,7 @@ def _last(record: RunRecord, what: str) -> dict[str, object]:
 
 
 def _memory(submission: Submission, task: slurm.Task | None) -> str:
-    """What was asked for and used, and what to do."""
+    """The memory that was requested and used, with the remedy."""
     keys = {key: value for key, value in submission.settings.items() if key.startswith("mem")}
     asked = " ".join(f"{key}={value}" for key, value in keys.items()) or (task.asked_memory if task else "")
     used = f", used {task.used_memory}" if task and task.used_memory else ""
@@ -238,7 +238,7 @@ def _memory(submission: Submission, task: slurm.Task | None) -> str:
 
 
 def _memory_gb(submission: Submission, task: slurm.Task | None) -> float | None:
-    """What the job had on each node, as far as anyone knows."""
+    """The job's memory on each node, if it is known."""
     own = SlurmRequest.of(submission.settings)
     if own.mem_gb:
         return own.mem_gb

@@ -1,4 +1,4 @@
-"""What comes next of a study, and what it costs: from the study and the folder of runs, and nothing else."""
+"""The next stages of a study and their cost, from the study and the folder of runs alone."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class Stage:
 
 
 def grids(study: Study, arms: Sequence[Arm], records: RunRecords) -> dict[str, dict[Point, float | None]]:
-    """What was tried of each grid that the arms need, by family."""
+    """The points tried so far of each grid that the arms need, by family."""
     return {family: tried(study, family, records.get) for family in families(study, arms)}
 
 
@@ -71,7 +71,7 @@ def stages(study: Study, arms: Sequence[Arm], seeds: Sequence[int], records: Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a study would train, and what that costs."""
+    """The runs that a study would train, and their cost."""
 
     study: Study
     arms: tuple[Arm, ...]
@@ -83,7 +83,7 @@ class Plan:
     unit: str
 
     def plain(self) -> dict[str, object]:
-        """For JSON."""
+        """The plan as JSON values."""
         return {
             "scale": self.study.scale,
             "dataset": self.study.dataset,
@@ -99,7 +99,7 @@ class Plan:
         }
 
     def text(self) -> str:
-        """For the reader."""
+        """The plan as text."""
         from tabulate import tabulate
 
         study, recipe = self.study, self.study.recipe

@@ -1,4 +1,4 @@
-"""What a run tells its log: an aligned line an epoch, and in between a line a minute."""
+"""The lines that a run writes to its log: an aligned one each epoch, and one a minute in between."""
 
 import sys
 import threading

@@ -1,1 +1,1 @@
-"""What a network is and costs."""
+"""Measurements of networks: their size, cost and structure."""

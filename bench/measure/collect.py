@@ -1,4 +1,4 @@
-"""What lies in ``runs/`` for the reports: measurements, records of runs, evaluations; measures what is missing."""
+"""Read the results in ``runs/`` for the reports: measurements, records, evaluations; measure what is missing."""
 
 import os
 import sys
@@ -159,7 +159,7 @@ def measure_missing(wanted: Sequence[Network], runs: Path) -> list[str]:
 
 
 def outline_of(network: Network, runs: Path) -> Outline:
-    """What is kept of the network's layers, if it still holds; else the network is built, read and kept.
+    """Load the network's outline if it is still current; otherwise build the network, read its layers and keep them.
 
     A file that is damaged or was edited is named, and read off the network again.
 

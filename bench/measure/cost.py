@@ -1,4 +1,4 @@
-"""What a run will cost: GPU hours estimated from throughput that was measured or stated, and so called."""
+"""Estimate the GPU hours of runs from throughput that was measured or stated."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ hours on 8 GPUs for 300 epochs of 1,281,167 images (Touvron et al. 2021, arXiv 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What the rest of a run costs."""
+    """The estimated cost of the rest of a run."""
 
     gpu_hours: float
     basis: str
@@ -48,7 +48,7 @@ def what(identity: Mapping[str, object]) -> str:
 def estimates(
     specs: Iterable[RunSpec], measured: Mapping[Network, Complexity], newest_first: Sequence[RunRecord]
 ) -> dict[str, Estimate | None]:
-    """What is left of each run, by its id.
+    """Estimate the rest of each run, by its id.
 
     Args:
         specs: the runs.

@@ -237,7 +237,7 @@ def dead_channels(maps: "Tensor") -> "Tensor":
 
 
 def channel_states(maps: "Tensor") -> "tuple[Tensor, Tensor]":
-    """Which channels of (C, H, W) are dead, and which are saturated: two of (C,), bool."""
+    """Find the dead and the saturated channels of (C, H, W): two masks (C,), bool."""
     import torch
 
     dead = dead_channels(maps[None])[0]
@@ -248,7 +248,7 @@ def channel_states(maps: "Tensor") -> "tuple[Tensor, Tensor]":
 
 
 def layer_maps(name: str, maps: "Tensor") -> LayerMaps:
-    """What is kept of a layer's maps (C, H, W).
+    """Reduce a layer's maps (C, H, W) to what is kept of them.
 
     Raises:
         RequestError: a value is not finite.

@@ -1,4 +1,4 @@
-"""What Figure 2 is of: which networks with which weights on which photograph, measured where it is missing."""
+"""The networks, weights and photograph of Figure 2; measures what is missing."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -106,14 +106,14 @@ def require_feature_maps(
 
 
 def known_feature_maps(records: RunRecords) -> dict[str, FeatureMaps]:
-    """By name, what is known of the networks that the paper shows, on the photograph that matplotlib ships."""
+    """Feature maps of the paper's networks on matplotlib's photograph, by name, as far as they were measured."""
     known, _ = _known(open_photograph(None), records.runs)
     chosen = zip(SHOWN, _default(known, records), strict=True)
     return {name: one for name, one in chosen if isinstance(one, FeatureMaps)}
 
 
 def _known(photograph: Photograph, runs: Path) -> tuple[list[FeatureMaps], list[str]]:
-    """Of the photograph, what still holds, the newest first; and a line on each file that is not used."""
+    """Current feature maps of the photograph, the newest first, and a line on each file that is not used."""
     found, problems = load_feature_maps(runs)
     held = [one for one in found if one.image_sha256 == photograph.sha256 and is_current(one)]
     return sorted(held, key=lambda one: one.measured_at, reverse=True), problems
@@ -169,7 +169,7 @@ def _untrained(run: RunSpec, known: Sequence[FeatureMaps]) -> FeatureMaps | Miss
 
 
 def _of_run(run: RunSpec, folder: Path, known: Sequence[FeatureMaps]) -> FeatureMaps | Missing:
-    """Of a finished run's final weights.
+    """Feature maps of a finished run's final weights.
 
     Raises:
         RequestError: its last checkpoint cannot be used, and nothing is known of it.
@@ -187,7 +187,7 @@ def _of_run(run: RunSpec, folder: Path, known: Sequence[FeatureMaps]) -> Feature
 
 
 def _given(path: Path, known: Sequence[FeatureMaps], runs: Path) -> FeatureMaps | Missing:
-    """Of a file of weights or a finished run, as ``--weights`` names it.
+    """The source named by ``--weights``: a file of weights or a finished run.
 
     Raises:
         RequestError: it is neither, or cannot be used.
@@ -294,12 +294,12 @@ LARGEST_PX = 1024
 
 
 def _runs() -> list[RunSpec]:
-    """Of every row of the paper's tables and of the smaller budgets."""
+    """All runs of the paper's tables and of the smaller budgets."""
     of_rows = [run for table in TABLES.values() for row in table.rows for run in row.runs]
     return [*of_rows, *(run for suite in SUITES.values() for run in suite.values())]
 
 
 def _recipe(model: str, dataset: str) -> Recipe:
-    """By which a network is evaluated on a data set here, or else on any."""
+    """The recipe by which a network is evaluated on a data set, or else on any."""
     of_model = [run for run in _runs() if run.model == model]
     return next((run.recipe for run in of_model if run.dataset == dataset), of_model[0].recipe)

@@ -62,7 +62,7 @@ def _figures(network: Network) -> dict[str, Any]:
 
 
 def _own_parameters(built: "nn.Module") -> list[LayerShape]:
-    """Those that belong to no layer, as the class token."""
+    """Parameters that belong to no layer, such as the class token."""
     return [
         LayerShape(
             name=name,

@@ -65,7 +65,7 @@ def source_sha256(measure: Callable[..., object], model: str) -> str:
 
 
 def _factory(model: str) -> tuple[list[str], list[_Key]]:
-    """What timm finds by the name of a network of ours: its function, and its entry among the module's settings."""
+    """The code that timm finds by one of our networks' names: its function, and its entry in the module's settings."""
     texts: list[str] = []
     keys: list[_Key] = []
     folder = _folder("models")

@@ -1,4 +1,4 @@
-"""How fast a network trains and infers, beside another implementation of it.
+"""Measure how fast a network trains and infers, alone or next to another implementation.
 
 Both run in one process, in turn, so that whatever else the machine does slows both. Ours takes the trainer's own step;
 the other one takes timm's averaged weights and an optimizer that goes from parameter to parameter.
@@ -36,7 +36,7 @@ WARM_UP = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What is timed."""
+    """A case to time."""
 
     model: str
     img_size: int
@@ -84,12 +84,12 @@ class Measured:
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        """How many times as fast ours was, in each round; empty where it was measured alone."""
+        """Our speed over the other's in each round; empty if there was no other."""
         theirs = self.theirs.seconds if self.theirs else ()
         return tuple(b / a for a, b in zip(self.ours.seconds, theirs, strict=False))
 
     def images_per_s(self, side: Side) -> float:
-        """By the median."""
+        """Images per second, by the median of the rounds."""
         return self.case.batch / side.median_s
 
     def gflops(self, side: Side) -> float:

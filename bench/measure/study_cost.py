@@ -1,4 +1,4 @@
-"""What a study costs on this machine or on GPUs: images, and hours at speeds that were measured."""
+"""Estimate the cost of a study on this machine or on GPUs: images, and hours at measured speeds."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ EVALUATED = 1 / 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What is left of some runs."""
+    """The remaining cost of some runs."""
 
     runs: int
     """all of them"""
@@ -43,7 +43,7 @@ class Prices:
     """that a run has on this machine's CPU; None to price in GPU hours"""
 
     def left(self, specs: Iterable[RunSpec]) -> Cost:
-        """What is left of some runs."""
+        """The remaining cost of some runs."""
         found = [self._left(spec) for spec in specs]
         hours = [hours for _, hours, _ in found]
         known = [one for one in hours if one is not None]
@@ -68,7 +68,7 @@ class Prices:
         return part * trained, hours if part else 0.0, basis
 
     def _images_per_s(self, spec: RunSpec) -> tuple[float | None, str]:
-        """On this machine's CPU, and how that is known."""
+        """The speed on this machine's CPU, and its source."""
         assert self.threads
         what = cost.what(spec.identity())
         for record in self.records.all():

@@ -1,4 +1,4 @@
-"""What the study's contests say of the paper's claims.
+"""Verdicts of the study's contests on the paper's claims.
 
 A contest agrees with the paper if a one-sided test says that the arm is ahead (or behind) as the paper has it, and
 disagrees if one says the opposite; "alike" agrees if two one-sided tests keep the difference within the margin, and
@@ -20,7 +20,7 @@ AGREES, DISAGREES, CANNOT_TELL, UNTESTED = "agrees", "disagrees", "cannot tell",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a contest."""
+    """The outcome of a contest."""
 
     contest: Contest
     effect: Effect | None
@@ -34,7 +34,7 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """Of this contest by itself."""
+        """The verdict on this contest alone."""
         if self.effect is None or not self.effect.is_known:
             return UNTESTED
         return _verdict(self.p_agrees, self.p_disagrees)
@@ -49,7 +49,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of a question."""
+    """The outcomes of a question's contests."""
 
     question: Question
     outcomes: tuple[Outcome, ...]
@@ -58,7 +58,7 @@ class Answer:
 
     @property
     def verdict(self) -> str:
-        """Of the claim by itself; untested while one of its contests is, unless another one disagrees."""
+        """The verdict on the claim alone; untested while one of its contests is, unless another one disagrees."""
         own = [one for one in self.outcomes if not one.contest.beside]
         verdict = _verdict(self.p_agrees, self.p_disagrees)
         if verdict != DISAGREES and (not own or any(one.verdict == UNTESTED for one in own)):

@@ -1,4 +1,4 @@
-"""Where the evidence behind a number lies: the folder ``evidence`` of the reports, which mirrors that of the runs."""
+"""Paths of the evidence behind a number, in the reports' folder ``evidence``, which mirrors the folder of runs."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -16,27 +16,27 @@ LISTED_SEEDS = 10
 
 
 def measurement_file(network: Network) -> str:
-    """Of params, MACs and structure; relative to the reports, as all of them."""
+    """The file of params, MACs and structure, relative to the reports, as all paths here."""
     return complexity_path(Path(FOLDER), network).as_posix()
 
 
 def outline_file(network: Network) -> str:
-    """Of the layers and their shapes."""
+    """The file of the layers and their shapes."""
     return outline_path(Path(FOLDER), network).as_posix()
 
 
 def record_file(run_id: str) -> str:
-    """Of a run's accuracies."""
+    """The file of a run's accuracies."""
     return f"{FOLDER}/{run_id}/record.json"
 
 
 def evaluation_file(found: Evaluation) -> str:
-    """Of an accuracy of released weights."""
+    """The file of an evaluation of released weights."""
     return evaluation_path(Path(FOLDER), found.spec).as_posix()
 
 
 def feature_maps_file(found: FeatureMaps) -> str:
-    """Of the counts of Figure 2."""
+    """The file of the counts of Figure 2."""
     return feature_maps_path(Path(FOLDER), found).as_posix()
 
 

@@ -114,7 +114,7 @@ def of_runs(by_seed: Iterable[Sequence[RunRecord]]) -> list[Path]:
 
 
 def _predictions(found: RunRecord | Evaluation) -> list[Path]:
-    """What was said of every image, and which images these are."""
+    """The files of the predictions, and of the images that they are for."""
     here = Path()
     if not found.predictions_sha256:
         return []

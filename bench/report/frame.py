@@ -166,14 +166,14 @@ PRINTED = (*(cell.accuracy for cell in ACCURACY_CELLS), "params_m", "macs_g")
 
 
 def _change(frame: pd.DataFrame, column: str) -> "pd.Series[float]":
-    """Of a row's figure against its group's baseline; NA for the baseline itself, and where a figure is missing."""
+    """The change of a number from the group's baseline; NA for the baseline itself, and where a number is missing."""
     baselines = frame[frame["baseline"]].drop_duplicates("group").set_index("group")[column]
     change = frame[column] - frame["group"].map(baselines).astype("Float64")
     return change.round(9).mask(frame["baseline"])
 
 
 def _own_change(frame: pd.DataFrame) -> "pd.Series[float]":
-    """Of what was trained here against a baseline that was, or of released weights against released weights."""
+    """The change of a trained network from a trained baseline, or of released weights from released weights."""
     trained = frame["top1_pct"].where(frame["seeds"].notna())
     found = _change(frame.assign(top1_pct=trained), "top1_pct").fillna(_change(frame, "evaluated_top1_pct"))
     return found.fillna(_change(frame, "recorded_top1_pct"))
@@ -188,7 +188,7 @@ def that_fills(run: RunSpec, evaluations: Evaluations) -> Evaluation | None:
 
 
 def _evaluated(row: Row, evaluations: Evaluations) -> dict[str, object]:
-    """What released weights reach, for each of the row's data sets."""
+    """The accuracies of released weights, for each of the row's data sets."""
     line: dict[str, object] = {}
     for run in row.runs:
         found = that_fills(run, evaluations)
@@ -440,7 +440,7 @@ def _run(record: RunRecord) -> dict[str, object]:
 
 
 def that_count(runs: pd.DataFrame) -> pd.DataFrame:
-    """Those of a ``runs_frame`` that were trained to their end."""
+    """Select the completed runs of a ``runs_frame``."""
     return runs[runs["status"] == "completed"]
 
 

@@ -1,4 +1,4 @@
-"""What pages are made of: one object for each page, so that no function takes its parts one by one."""
+"""The inputs of pages: one object for each page, so that no function takes its parts one by one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

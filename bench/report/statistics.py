@@ -1,4 +1,4 @@
-"""How sure a difference between two networks is, where both seeds and test images are a matter of chance.
+"""The uncertainty of a difference between two networks, when both seeds and test images are random.
 
 Legend: S seeds of a network, n test images. The hits of a network are (S, n): whether a seed's weights are right on an
 image. Accuracies are in %, differences in points, variances in points squared.

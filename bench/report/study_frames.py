@@ -139,7 +139,7 @@ counted"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimVerdict:
-    """What a study says of one of the paper's claims."""
+    """A study's verdict on one of the paper's claims."""
 
     verdict: str
     """"agrees", "disagrees", "cannot tell" or "not yet\""""
@@ -148,7 +148,7 @@ class ClaimVerdict:
 
 
 def study_verdicts(studies: Iterable[StudyResults]) -> dict[int, ClaimVerdict]:
-    """What studies say of each of the paper's claims, by number; of a claim whose own arms are untrained nothing.
+    """Verdicts of studies on the paper's claims, by number; none for a claim whose own arms are untrained.
 
     Args:
         studies: the one that counts most first: another one's verdict counts where it has none.

@@ -1,4 +1,4 @@
-"""What a folder of runs holds of a study: grids, arms with what was said of every test image, and the answers."""
+"""A study's results in a folder of runs: grids, arms with their predictions for every test image, and answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,12 +47,12 @@ class ArmResult:
 
     @property
     def mean(self) -> float | None:
-        """Of the accuracies."""
+        """The mean of the accuracies."""
         return float(np.mean(self.top1s)) if self.top1s else None
 
     @property
     def std(self) -> float | None:
-        """Of the accuracies, as a sample; None of one seed."""
+        """The sample standard deviation of the accuracies; None for one seed."""
         return float(np.std(self.top1s, ddof=1)) if len(self.top1s) > 1 else None
 
     @property
@@ -67,13 +67,13 @@ class ArmResult:
 
     @property
     def images_per_s(self) -> float | None:
-        """In training, the median over the epochs of all seeds."""
+        """Images per second in training, the median over the epochs of all seeds."""
         speeds = [speed for record in self.records for speed in record.epoch_images_per_s if speed]
         return float(np.median(speeds)) if speeds else None
 
     @property
     def devices(self) -> list[str]:
-        """What the seeds were trained on."""
+        """The devices that the seeds were trained on."""
         return sorted({record.device for record in self.records if record.device})
 
 
@@ -104,7 +104,7 @@ class StudyResults:
         return [one for one in self.arms if one.records or one.arm.core]
 
     def networks(self) -> list[Network]:
-        """What the begun arms train."""
+        """The networks of the arms that were begun."""
         return list(dict.fromkeys(self.study.network(one.arm) for one in self.begun))
 
 

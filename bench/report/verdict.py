@@ -1,4 +1,4 @@
-"""How a measured figure compares with a printed one, at the precision that was printed."""
+"""Compare a measured number with a printed one, at the precision that was printed."""
 
 from collections.abc import Iterable
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal

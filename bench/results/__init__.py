@@ -1,1 +1,1 @@
-"""What was found, as it lies on disk."""
+"""Results as they are on disk."""

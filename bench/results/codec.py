@@ -75,7 +75,7 @@ def sealed(value: object) -> str:
 
 
 def unsealed(text: str) -> Values:
-    """What was sealed.
+    """Check the checksum of a sealed text; returns its values.
 
     Raises:
         ValueError: not a JSON object, or its checksum is missing or does not hold.

@@ -47,7 +47,7 @@ class EvaluationSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What an evaluation of released weights found, as its file remembers it."""
+    """The result of evaluating released weights, as kept in its file."""
 
     spec: EvaluationSpec
     file: str
@@ -86,7 +86,7 @@ class Evaluation:
 
     @property
     def top1_pct(self) -> float:
-        """Of the images that were evaluated."""
+        """Top-1 accuracy on the evaluated images, in %."""
         return 100 * self.top1_hits / self.images if self.images else math.nan
 
     @property
@@ -101,7 +101,7 @@ class Evaluation:
 
     @property
     def expected_images(self) -> int:
-        """Of the whole validation set."""
+        """The number of images in the whole validation set."""
         return DATASETS[self.spec.dataset].val_images
 
     @property

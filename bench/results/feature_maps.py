@@ -28,7 +28,7 @@ class FeatureSource:
             raise ValueError(f"features of {self.network} need weights, or else the seed of random ones")
 
     def __str__(self) -> str:
-        """Which weights, for the reader."""
+        """The weights, in words."""
         if self.weights is None:
             return f"untrained (random weights, seed {self.seed})"
         if self.run_id:
@@ -78,7 +78,7 @@ class LayerMaps:
 
     @property
     def pixels(self) -> bytes:
-        """Of the maps, a byte each, channel by channel and row by row."""
+        """Pixels of the maps, a byte each, channel by channel and row by row."""
         return base64.b64decode(self.maps, validate=True)
 
     @property
@@ -157,11 +157,11 @@ class FeatureMaps:
 
     @property
     def weights(self) -> str:
-        """Which weights, for the reader."""
+        """The weights, in words."""
         return f"averaged {self.source}" if self.key in AVERAGED_KEYS else str(self.source)
 
     def depth(self, layer: int) -> float:
-        """Where a layer lies, from 0, the first, to 1, the last."""
+        """The relative position of a layer, from 0 (first) to 1 (last)."""
         return layer / (len(self.layers) - 1)
 
     @property

@@ -72,7 +72,7 @@ def keep(runs: Path, dataset: str, data: str, found: Fingerprint, folders: Seque
 
 
 def kept(runs: Path, dataset: str, data: str) -> Fingerprint | None:
-    """What is remembered of a data set in a folder; None if nothing is, it is corrupt, or the images have changed."""
+    """Load a data set's fingerprint; None if there is none, it is corrupt, or the images have changed."""
     with contextlib.suppress(OSError, ValueError):
         found = read(_path(runs, dataset, data), _Kept)
         if (found.dataset, found.data) == (dataset, data):
@@ -132,7 +132,7 @@ def _read(runs: Path, dataset: str, data: str) -> Fingerprint | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
-    """What the other process prints."""
+    """The output of the other process."""
 
     fingerprint: Fingerprint
     folders: tuple[str, ...]

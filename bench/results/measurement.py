@@ -104,5 +104,5 @@ class Outline:
 
     @property
     def blocks(self) -> tuple[LayerShape, ...]:
-        """Of the backbone, in order."""
+        """The blocks of the backbone, in order."""
         return tuple(layer for layer in self.layers if re.fullmatch(r"blocks\.\d+", layer.name))

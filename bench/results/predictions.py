@@ -1,4 +1,4 @@
-"""What a network said of every image: the class that it predicted, kept so that two can be compared image by image.
+"""The class that a network predicted for every image, kept so that two networks can be compared image by image.
 
 A run keeps those of its last epoch in ``predictions.npz`` beside its record, an evaluation its own beside its file: a
 class an image, in the order of the split. Which image stands at which place, and its label, lie once a data set in
@@ -31,7 +31,7 @@ UNREAD = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predictions:
-    """What one network said of the images of a split, N in number."""
+    """One network's predictions for the N images of a split."""
 
     images_sha256: str
     ids: tuple[str, ...]
@@ -46,7 +46,7 @@ class Predictions:
         return self.predicted[kind] == self.labels
 
     def top1_pct(self, kind: str) -> float:
-        """Of the images that loaded."""
+        """Top-1 accuracy on the images that loaded, in %."""
         return 100 * float(self.is_hit(kind)[self.predicted[kind] != UNREAD].mean())
 
     def require_same_images(self, other: "Predictions") -> None:
@@ -87,7 +87,7 @@ def save_images(runs: Path, images_sha256: str, ids: Iterable[str], labels: Iter
 
 
 def load_predictions(runs: Path, found: RunRecord | Evaluation) -> Predictions | None:
-    """What a run or an evaluation said of every image; None for one of before this was kept.
+    """Load the predictions of a run or an evaluation; None for one that is older than predictions.
 
     Raises:
         ValueError: a file is not there or corrupt; one line that names it.

@@ -1,4 +1,4 @@
-"""How far a run is, as its own process tells whoever watches: in ``progress.json``, in its log and on the terminal."""
+"""The progress of a run, as its own process reports it: in ``progress.json``, in its log and on the terminal."""
 
 import dataclasses
 import datetime
@@ -12,7 +12,7 @@ from bench.results.codec import Amount, Count
 
 
 class Phase(enum.StrEnum):
-    """What a run is busy with."""
+    """The phase that a run is in."""
 
     READING = "reading data"
     BUILDING = "building"
@@ -23,7 +23,7 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Raises:
         ValueError: a value cannot be.

@@ -1,4 +1,4 @@
-"""What a result was made with: machine, versions of libraries, commit of the suite."""
+"""The provenance of a result: machine, versions of libraries, commit of this repository."""
 
 import functools
 import importlib.metadata
@@ -14,7 +14,7 @@ TRAINING_LIBRARIES = ("torch", "torchvision", "timm", "numpy")
 
 
 def versions_of(libraries: Iterable[str]) -> dict[str, str]:
-    """Of python and of installed libraries."""
+    """Versions of Python and of installed libraries."""
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in libraries}}
 
 

@@ -17,7 +17,7 @@ NAMED_CLASSES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """Which images a run was trained and validated on, as far as it changes the result."""
+    """The identity of the images that a run was trained and validated on, as far as it changes the result."""
 
     basis: str
     """what the digests are over: "pixels" and class of each image; relative path, size and class of its "files"; its
@@ -31,7 +31,7 @@ class Fingerprint:
     val_sha256: str
 
     def difference(self, here: "Fingerprint") -> str:
-        """How the images that are here differ from these; empty if they are the same, or nobody can tell."""
+        """The difference between these images and those that are here; empty if none is known."""
         if self.classes != here.classes:
             return f"{self._named()}; here {here._named()}"
         for split in ("training", "validation"):
@@ -63,7 +63,7 @@ class Fingerprint:
 
 @dataclass(slots=True, kw_only=True)
 class RunRecord:
-    """What a run's record.json remembers: the only mutable thing here, written whole at each change."""
+    """The content of a run's record.json: the only mutable type here, written whole at each change."""
 
     run_id: str
     spec: Mapping[str, object]
@@ -150,7 +150,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """What a run's metrics.jsonl holds of the epochs that its record speaks of."""
+    """The lines of a run's metrics.jsonl for the epochs that its record counts."""
 
     lines: tuple[Mapping[str, Finite], ...]
     """one an epoch, which counts from 0: epoch, lr, train_loss, and of raw and averaged weights {raw,ema}_val_loss,

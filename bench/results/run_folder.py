@@ -93,7 +93,7 @@ def load_record(folder: Path) -> RunRecord | None:
 
 
 def recovered_record(folder: Path) -> RunRecord | None:
-    """What an edited record still says of a run that can go on from a checkpoint, or None.
+    """Recover an edited record as far as a run needs it to go on from a checkpoint, or None.
 
     Images, precision and history are taken as they are, since a run must not go on with others. Nothing that counts
     is: it is made anew, from the checkpoint.
@@ -122,7 +122,7 @@ def load_own_record(folder: Path) -> RunRecord | None:
 
 
 def load_metrics(folder: Path, record: RunRecord) -> Metrics:
-    """What a run's metrics.jsonl holds of the epochs that its record speaks of.
+    """Load the lines of a run's metrics.jsonl for the epochs that its record counts.
 
     Raises:
         CorruptFile: the file is not there, not made of lines of numbers, or was edited.
@@ -192,7 +192,7 @@ def _checksum_of(path: Path, lines: int | None = None) -> str:
 
 @functools.lru_cache(maxsize=100_000)
 def _checksum_at(path: Path, lines: int | None, mtime_ns: int, size: int) -> str:
-    """Likewise; read again only when the file has changed, since a status that is followed asks each second."""
+    """The checksum of a file, read again only if it has changed, since ``status --follow`` asks each second."""
     if lines is None:
         return sha256_of(path)
     with open_regular(path) as file:
@@ -201,7 +201,7 @@ def _checksum_at(path: Path, lines: int | None, mtime_ns: int, size: int) -> str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """Who owned a run's folder last, as owner.json has it."""
+    """The last owner of a run's folder, as recorded in owner.json."""
 
     token: str
     attempt: Count
@@ -271,7 +271,7 @@ class RunRecords:
         return list(self._of[spec.run_id])
 
     def from_files(self, spec: RunSpec) -> list[RunRecord]:
-        """Those of a fine-tuning that started from a file instead of from another run."""
+        """Records of a fine-tuning that started from a file instead of another run."""
         alike = map(self.get, self._alike.get(_without_seed(spec.run_id), ()))
         return [record for record in alike if record and record.is_from_a_file(spec)]
 
@@ -466,13 +466,13 @@ def last_checkpoint(folder: Path) -> tuple[Path | None, str]:
 
 
 def last_checksum(folder: Path) -> str:
-    """That of a run's newest checkpoint as it was recorded; empty where it was not, or there is no checkpoint."""
+    """The recorded checksum of a run's newest checkpoint; empty if there is no checkpoint, or no record of one."""
     newest = next(iter(checkpoints(folder)), None)
     return (_recorded_checksum(newest) or "") if newest else ""
 
 
 def given_file(weights: Weights, files: Mapping[str, str], option: str) -> Path:
-    """Where a file of weights lies.
+    """The path of a file of weights.
 
     Args:
         weights: what is in it.
@@ -499,12 +499,12 @@ def given_file(weights: Weights, files: Mapping[str, str], option: str) -> Path:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """What has the name of one of a run's checkpoints, sound or not, newest first."""
+    """Files named like a run's checkpoints, intact or not, newest first."""
     return _named(folder / "checkpoints", "pt")
 
 
 def _named(folder: Path, suffix: str) -> list[Path]:
-    """What has the name of a checkpoint with that suffix, newest first; other files are not ours."""
+    """Files named like a checkpoint with that suffix, newest first; other files are not ours."""
     found = {path: _CHECKPOINT.fullmatch(path.name) for path in folder.glob(f"epoch-*-step-*.{suffix}")}
     places = {path: (int(match[1]), int(match[2])) for path, match in found.items() if match}
     return sorted(places, key=lambda path: places[path], reverse=True)
@@ -558,7 +558,7 @@ def _recorded_checksum(checkpoint: Path) -> str | None:
 
 
 def _unsound(path: Path) -> str:
-    """Why a checkpoint is not sound; empty if it is."""
+    """The reason why a checkpoint cannot be used; empty if it can."""
     expected = _recorded_checksum(path)
     if expected is None:
         return "its checksum is missing"
@@ -628,7 +628,7 @@ def own(folder: Path, beat_s: float = HEARTBEAT_S) -> Iterator[OwnedRun]:
 
 
 def last_owner(folder: Path) -> Owner | None:
-    """Who owned the folder last; None where nobody did, or the file is damaged."""
+    """Load the last owner of the folder; None if there was none, or the file is corrupt."""
     path = folder / "owner.json"
     try:
         return dataclasses.replace(read(path, Owner, checksum=False), last_beat=path.stat().st_mtime)
@@ -637,7 +637,7 @@ def last_owner(folder: Path) -> Owner | None:
 
 
 def load_progress(folder: Path, owner: Owner) -> Progress | None:
-    """How far the owner said it is; None until it has said so, or where the file is corrupt or another's."""
+    """Load the progress that the owner reported; None if there is none yet, or the file is corrupt or another's."""
     try:
         with open_regular(folder / "progress.json") as file:
             values = parse(file.read(10_000).decode())

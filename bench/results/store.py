@@ -30,7 +30,7 @@ EVALUATE_AGAIN = "restore it, or give evaluate the same weights again"
 
 
 def complexity_path(runs: Path, network: Network) -> Path:
-    """Where the measurement of a network lies."""
+    """The path of a network's measurement."""
     return runs / "complexity" / _file_name(network)
 
 
@@ -49,7 +49,7 @@ def load_complexity(runs: Path, network: Network) -> Complexity | None:
 
 
 def outline_path(runs: Path, network: Network) -> Path:
-    """Where the outline of a network lies."""
+    """The path of a network's outline."""
     return runs / "outlines" / _file_name(network)
 
 
@@ -83,7 +83,7 @@ def _load_measured(path: Path, network: Network, kind: type[M]) -> M | None:
 
 
 def evaluations_folder(runs: Path) -> Path:
-    """Where evaluations lie."""
+    """The folder of evaluations."""
     return runs / "evaluations"
 
 
@@ -141,27 +141,27 @@ _PARTIAL = ".partial.json"
 
 
 def evaluation_path(runs: Path, spec: EvaluationSpec) -> Path:
-    """Where an evaluation lies that is done."""
+    """The path of a finished evaluation."""
     return evaluations_folder(runs) / f"{spec.evaluation_id}.json"
 
 
 def evaluation_predictions_path(runs: Path, spec: EvaluationSpec, sha256: str) -> Path:
-    """Where that lies which an evaluation said of every image: by its checksum, so that a part outlives the next."""
+    """The path of an evaluation's predictions, named by their checksum, so that one part outlives the next."""
     return evaluations_folder(runs) / f"{spec.evaluation_id}.{sha256[:8]}.npz"
 
 
 def run_predictions_path(runs: Path, run_id: str) -> Path:
-    """Where that lies which a run's last epoch said of every image."""
+    """The path of the predictions of a run's last epoch."""
     return runs / run_id / "predictions.npz"
 
 
 def images_path(runs: Path, images_sha256: str) -> Path:
-    """Where ids and labels of a split's images lie."""
+    """The path of the ids and labels of a split's images."""
     return runs / "images" / f"{images_sha256[:16]}.npz"
 
 
 def _partial_path(runs: Path, spec: EvaluationSpec) -> Path:
-    """Of one that is not."""
+    """The path of an unfinished evaluation."""
     return evaluations_folder(runs) / f"{spec.evaluation_id}{_PARTIAL}"
 
 
@@ -173,7 +173,7 @@ def _read_evaluation(path: Path) -> Evaluation:
 
 
 def feature_maps_path(runs: Path, found: FeatureMaps) -> Path:
-    """Where feature maps lie."""
+    """The path of feature maps."""
     return runs / "feature_maps" / f"{found.feature_maps_id}.json"
 
 
@@ -197,7 +197,7 @@ def load_feature_maps(runs: Path) -> tuple[list[FeatureMaps], list[str]]:
 
 
 def dead_channels_path(runs: Path, run_id: str) -> Path:
-    """Where the dead channels of a run's network are counted."""
+    """The path of the counts of dead channels of a run's network."""
     return runs / "dead_channels" / f"{run_id}.json"
 
 

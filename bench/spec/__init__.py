@@ -1,1 +1,1 @@
-"""What can be asked: rows, tables, claims, recipes and runs. Standard library only."""
+"""Rows, tables, claims, recipes and runs that can be requested. Standard library only."""

@@ -1,4 +1,4 @@
-"""How a global batch is laid out over processes, local batches and micro-batches. Standard library only.
+"""The layout of a global batch over processes, local batches and micro-batches. Standard library only.
 
 Legend: a global batch consists of local batches, the images over which batch-norm statistics are computed and one
 mixup draw is made. They belong to the recipe. A process holds whole local batches, or a part of one, and takes it in
@@ -43,7 +43,7 @@ class BatchLayout:
 
     @property
     def micro_batches(self) -> int:
-        """Of this process, a step."""
+        """The micro-batches of this process in each step."""
         return sum(len(part.rows) for part in self.parts) // self.micro_batch
 
 

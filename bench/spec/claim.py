@@ -24,7 +24,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison(Pair):
-    """What a claim says of a pair."""
+    """A claim's statement about a pair."""
 
     low: float | None = None
     """least that it is claimed to be, None for no least; two bounds are values at their printed precision, of one digit
@@ -41,7 +41,7 @@ class Comparison(Pair):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadChannels:
-    """What a claim says of the channels of a trained network that are dead on Figure 2's photograph."""
+    """A claim's statement about the channels of a trained network that are dead on Figure 2's photograph."""
 
     network: str
     """as Figure 2 names it"""
@@ -53,7 +53,7 @@ class DeadChannels:
 
     @property
     def of(self) -> str:
-        """As a ``Pair`` has it."""
+        """The kind of comparison, as in ``Pair``."""
         return "difference" if self.against else "ratio"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a complete data set holds."""
+    """The numbers of classes and images in a complete data set."""
 
     num_classes: int
     train_images: int

@@ -329,7 +329,7 @@ def _holds_image(folder: Path | str) -> bool:
 
 
 def _visible_folders(folder: Path) -> list[Path]:
-    """Those in it that are not passed over; none where it is no folder."""
+    """The subfolders that are not passed over; none if it is not a folder."""
     if not folder.is_dir():
         return []
     return [child for child in folder.iterdir() if child.is_dir() and not is_passed_over(child.name)]

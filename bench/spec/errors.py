@@ -1,4 +1,4 @@
-"""What is wrong with a request, in one line."""
+"""Errors in a request, in one line."""
 
 import difflib
 import fnmatch
@@ -30,7 +30,7 @@ def matching(
     kind: str = "row or network",
     remedy: str = "run_all.py list shows networks; * and ? are wildcards",
 ) -> list[T]:
-    """What stands behind the names that a pattern matches, or behind all.
+    """Select the items whose names match a pattern, or all.
 
     Args:
         named: names, such as those of a row and its network, and what they are of.

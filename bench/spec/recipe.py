@@ -1,4 +1,4 @@
-"""How a network is trained: every value, with its range and its source."""
+"""Recipes: every value by which a network is trained, with its range and its source."""
 
 import math
 import re
@@ -67,7 +67,7 @@ UNUSED = "not used by this recipe"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How a network is trained, completely: no value is left to a library's default."""
+    """A complete recipe for training a network: no value is left to a library's default."""
 
     name: str
     summary: str = field(compare=False)

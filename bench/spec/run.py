@@ -13,7 +13,7 @@ ModelArgs = tuple[tuple[str, int | float | str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What is measured: a network at a resolution."""
+    """A network at a resolution, as it is measured."""
 
     model: str = field(kw_only=False)
     """name that ``timm.create_model`` knows once ``models`` is imported"""
@@ -85,7 +85,7 @@ class RunSpec:
 
     @property
     def network(self) -> Network:
-        """What it trains, for its params and MACs."""
+        """The network that it trains, for its params and MACs."""
         return Network(self.model, model_args=self.model_args, img_size=self.img_size)
 
     @property
@@ -98,7 +98,7 @@ class RunSpec:
 
     @property
     def teacher_network(self) -> Network | None:
-        """What decides for the run's images beside its own network, if one does."""
+        """The teacher's network, if there is one."""
         return Network(self.teacher.model.partition(".")[0], img_size=self.img_size) if self.teacher else None
 
     def with_seed(self, seed: int) -> "RunSpec":
@@ -118,7 +118,7 @@ class RunSpec:
         return [spec for spec in map(self.with_seed, sorted(seeds)) if spec.run_id in there]
 
     def identity(self) -> dict[str, object]:
-        """What the run id stands for, as JSON has it."""
+        """The values that the run id is a hash of, as in JSON."""
         values = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe) if f.compare}
         recipe = {name: value for name, value in values.items() if YOUNGER_FIELDS.get(name) != value}
         own = [f.name for f in fields(self) if f.name not in ("start_from", "weights", "teacher")]
@@ -145,7 +145,7 @@ _RUN_ID = re.compile(r"[^/%]+-s[0-9]{1,30}-[0-9a-f]{8}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Where and with what a run is trained: changes how fast, never what comes out (but for rounding)."""
+    """The resources of a run, which change its speed but not its result (except for rounding)."""
 
     data: str
     """folder with imagenet/{train,val}, cifar10, cifar100"""

@@ -63,7 +63,7 @@ class Released:
 
     @property
     def name(self) -> str:
-        """What they are called here."""
+        """Their name here."""
         return self.tag or self.files[0]
 
 
@@ -149,7 +149,7 @@ class Row:
 
     @property
     def network(self) -> Network:
-        """What its params and MACs are of."""
+        """The network whose params and MACs it shows."""
         network = self.run.network if self.run else self.untrained
         assert network is not None  # checked when the row was made
         return network

@@ -1,4 +1,4 @@
-"""What a run is made of: timm's network, optimizer, scheduler, mixup and averaged weights, every value passed."""
+"""Build the parts of a run with timm (network, optimizer, scheduler, mixup, averaged weights), every value passed."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -37,7 +37,7 @@ CHUNK = 8
 
 
 def obstacle(recipe: Recipe) -> str:
-    """What of a recipe's training images is made one by one; empty where crops and flips are all."""
+    """The part of a recipe's augmentation that needs images one by one; empty if there are only crops and flips."""
     if recipe.interpolation == "random":
         return "interpolation=random"
     for name in ("auto_augment", "color_jitter", "random_erasing"):
@@ -99,13 +99,13 @@ class Held(Dataset[Any]):
 
 
 def _pixels(images: Any, index: int) -> np.ndarray[Any, Any] | None:
-    """Of an image, (H, W, 3), uint8; None if it does not load."""
+    """The pixels of an image, (H, W, 3), uint8; None if it does not load."""
     image, _, _ = data.read_image(images, index)
     return None if image is None else np.asarray(image)
 
 
 def _digest(pixels: np.ndarray[Any, Any]) -> bytes:
-    """Of an image (H, W, 3), uint8."""
+    """The digest of an image (H, W, 3), uint8."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
 
 
@@ -132,7 +132,7 @@ def read(images: Any, device: torch.device) -> Pixels | str:
 
 
 class View(NamedTuple):
-    """What is seen of one image: a window of S x S pixels in a box of it that was resized."""
+    """The view of one image: a window of S x S pixels in a resized box of it."""
 
     top: int
     """of the box, in source pixels, like the next three"""
@@ -179,7 +179,7 @@ class Views:
 
 
 def _blank(height: int, width: int) -> Tensor:
-    """What get_params asks for its size."""
+    """A blank image, which only gives ``get_params`` its size."""
     return torch.empty(()).expand(1, height, width)
 
 
@@ -301,7 +301,7 @@ class Buffers:
 def filter_weights(
     places: Tensor, resized: int, start: Tensor, size: Tensor, length: int, interpolation: str
 ) -> Tensor:
-    """What each source pixel gives to each output pixel along one axis, by PIL's resize of a box.
+    """The weight of each source pixel in each output pixel along one axis, by PIL's resize of a box.
 
     Args:
         places: (B, S) of output pixels on the resized grid; those outside it get nothing.
@@ -343,7 +343,7 @@ _FILTERS = {"bilinear": _triangle, "bicubic": _cubic}
 def train_loader(
     pixels: Pixels, batches: data.TrainBatches, recipe: Recipe, img_size: int, known: data.Known, seed: int
 ) -> Loader:
-    """What ``data.train_loader`` loads, for a recipe without an obstacle."""
+    """Load the batches of ``data.train_loader`` from memory, for a recipe without an obstacle."""
     source = _size(pixels)
     resized = _shorter_to(img_size, source) if recipe.crop_padding else (img_size, img_size)
     views = Views(source=source, resized=resized, recipe=recipe, side=img_size)
@@ -353,7 +353,7 @@ def train_loader(
 def eval_loader(
     pixels: Pixels, batch: int, recipe: Recipe, img_size: int, known: data.Known, rank: int, world_size: int
 ) -> Loader:
-    """What ``data.eval_loader`` loads."""
+    """Load the batches of ``data.eval_loader`` from memory."""
     source = _size(pixels)
     resized = _shorter_to(math.floor(img_size / recipe.crop_pct), source)
     views = Views(source=source, resized=resized, recipe=None, side=img_size)

@@ -54,7 +54,7 @@ CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known(Contents):
-    """What a complete data set holds, and how its pixels are normalised."""
+    """The contents of a complete data set, and the normalisation of its pixels."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -151,7 +151,7 @@ def open_images(name: str, split: str, data: str, *, download: bool = False) -> 
 
 
 def _torchvision_files(name: str, split: str, data: str, download: bool) -> Any:
-    """What torchvision opens by the data set's name, and downloads first if it is asked to."""
+    """Open torchvision's data set of that name, and download it first if requested."""
     try:
         if name == "imagenette":
             return datasets.Imagenette(data, split, download=download)
@@ -193,7 +193,7 @@ def hold_out(images: Any, part: float) -> tuple[Part, Part]:
 
 
 def take_fraction(images: Any, fraction: float) -> Part:
-    """As much of each class of the training images, within one image, the same way for every seed.
+    """Take the same fraction of each class of the training images, to within one image, identically for every seed.
 
     A smaller fraction takes a part of what a larger one takes.
 
@@ -326,7 +326,7 @@ def notes(images: Any) -> list[str]:
 
 
 def describe(spec: RunSpec, train: Any, val: Any) -> Known:
-    """What is known of the data set, or, for one of timm's, what was found, with ImageNet's normalisation."""
+    """The known contents of a data set or, for one of timm's, those found, with ImageNet's normalisation."""
     return KNOWN.get(spec.dataset) or Known(
         num_classes=num_classes(spec.dataset, train, val),
         train_images=len(train),
@@ -399,7 +399,7 @@ def eval_transform(protocol: Recipe | EvaluationSpec, img_size: int, known: Know
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """What a loader yields: images (B, 3, S, S), labels (B,), and a line on each image that failed to load."""
+    """A loader's batch: images (B, 3, S, S), labels (B,), and a line on each image that failed to load."""
 
     images: Tensor
     labels: Tensor
@@ -490,7 +490,7 @@ def _collate(items: list[Sample]) -> Batch:
 
 
 class TrainBatches(Sampler[list[Key]]):
-    """What one process loads of each local batch, from a given step of a given epoch on.
+    """The indices that one process loads of each local batch, starting at any step of any epoch.
 
     Set ``epoch`` and ``start_step`` before iterating. The global batch of a step holds the same samples whatever
     the number of processes and the size of the micro-batches; the incomplete batch at an epoch's end is dropped.

@@ -66,5 +66,5 @@ def crowding(workers: int) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """Of a GPU as its driver has it, or cpu."""
+    """The name of a GPU as its driver reports it, or cpu."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -69,7 +69,7 @@ def open_val(dataset: str, resources: Resources) -> Any:
 
 
 def spec_of(run: RunSpec, released: str, sha256: str, images: Any, precision: str) -> EvaluationSpec:
-    """What evaluating a file as the released weights of a run means."""
+    """The specification for evaluating a file as the released weights of a run."""
     return EvaluationSpec(
         released=released,
         sha256=sha256,
@@ -207,7 +207,7 @@ def evaluate(
 
 
 def _begun(runs: Path, spec: EvaluationSpec) -> tuple[Evaluation | None, predictions.Classes]:
-    """What there is to go on from, with what it said of the images so far."""
+    """Load an unfinished evaluation, if there is one, with its predictions so far."""
     begun = load_evaluation(runs, spec)
     if begun and not begun.unreadable:  # they may be readable by now
         with contextlib.suppress(ValueError):  # damaged: all is said anew

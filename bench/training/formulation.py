@@ -1,4 +1,4 @@
-"""How a network is computed, where that changes speed and memory and, but for rounding, nothing else.
+"""The formulation of a network: faster ways to compute it that change nothing but rounding.
 
 Parameters and state dict are the same in every formulation. Which one runs is looked up in a table of measurements,
 never timed when a run begins, and a run keeps the one that it began with.

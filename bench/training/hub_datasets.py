@@ -16,7 +16,7 @@ INSTALL = "pip install -c constraints.txt -e '.[hfds]'"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubDataset:
-    """What a data set of the hub has that a run needs."""
+    """The properties of a data set on the hub that a run needs."""
 
     name: str
     """with its prefix"""

@@ -1,4 +1,4 @@
-"""Which images are there: opened in an order that is the same everywhere, and told apart from others.
+"""The identity of data sets: images opened in an order that is the same everywhere, and fingerprints of them.
 
 ``python -m bench.training.identity DATASET FOLDER`` prints the fingerprint of a data set as JSON, for a plan,
 which imports no torch. Exit code 1: no such images are there. 2: they cannot be trained on.
@@ -95,7 +95,7 @@ def fingerprint(dataset: str, train: Any, val: Any) -> tuple[Fingerprint, str]:
 
 
 def folders(train: Any, val: Any) -> list[str]:
-    """Where the images of both splits lie; nothing where they lie in no files that this suite knows."""
+    """The folders of both splits' images; empty if they are in no files that are known here."""
     splits = [
         images for images in (train, val) if isinstance(images, cifar_in_memory.Held) or data.listed_files(images)
     ]

@@ -1,4 +1,4 @@
-"""How accuracy is counted, in training as in evaluation.
+"""Count accuracy, in training as in evaluation.
 
 Legend: B images of a batch, K classes.
 """
@@ -44,6 +44,6 @@ def rank(logits: Tensor) -> Tensor:
 
 
 def count_hits(guesses: Tensor, labels: Tensor) -> tuple[int, int]:
-    """How many of (B, 5) guesses have their label (B,) first, and among the five."""
+    """Count how many of (B, 5) guesses have their label (B,) first, and among the five."""
     hits = guesses == labels[:, None]
     return int(hits[:, 0].sum()), int(hits.sum())

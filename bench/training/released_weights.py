@@ -65,7 +65,7 @@ class Found:
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """What a folder holds of the weights that are wanted."""
+    """The requested weights that a folder holds."""
 
     found: list[Found] = field(default_factory=list)
     """one a run at most"""
@@ -237,6 +237,6 @@ HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def hub_repository(tag: str) -> str:
-    """Where the hub has timm's weights of a tag."""
+    """The hub's repository of timm's weights with a tag."""
     cfg = timm.get_pretrained_cfg(tag)
     return str(cfg.hf_hub_id) if cfg and cfg.hf_hub_id else f"timm/{tag}"

@@ -59,7 +59,7 @@ class Diverged(Exception):
 
 
 class Watch(Protocol):
-    """What the loop tells whoever watches; called on rank 0."""
+    """Receives the events of the loop; called on rank 0."""
 
     def progress(self, progress: Progress) -> None:
         """Whenever there is news: in each phase, and after each look at the loss."""
@@ -263,7 +263,7 @@ class Training:
         self.step.forward = compiled(self.model) if resources.compile else self.model
 
     def _fingerprint(self, train: Any, val: Any) -> Fingerprint | None:
-        """Of the images that are here; on rank 0, where the record is."""
+        """The fingerprint of the images that are here; on rank 0, where the record is."""
         if not self.run:
             return None
         place = self.run.folder.parent, self.spec.dataset, self.resources.data
@@ -654,7 +654,7 @@ class Training:
             record.history.append({"what": "compile", "when": now(), "note": note})
 
     def _origin(self, weights: Path) -> str:
-        """Where they came from, for a record that others may read: nothing of it says how this machine is laid out."""
+        """The origin of the weights, for a record that others may read, without this machine's paths."""
         return weights.relative_to(weights.parents[2]).as_posix() if self.spec.start_from else weights.name
 
     def _save(self) -> None:

@@ -28,7 +28,7 @@ HELP = "stop runs, by id, network, state, job or field; they save themselves fir
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequest:
-    """Which runs to stop."""
+    """The runs to stop."""
 
     runs: Path
     patterns: tuple[str, ...]

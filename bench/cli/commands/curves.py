@@ -146,7 +146,7 @@ def _plain_name(spec: RunSpec) -> str:
 
 
 def _traits(spec: RunSpec) -> dict[str, str]:
-    """What runs of one plain name may differ in."""
+    """The traits by which runs of one plain name may differ."""
     parent = spec.start_from and spec.start_from.run_id.rpartition("-s")[0]
     recipe = {f.name: getattr(spec.recipe, f.name) for f in dataclasses.fields(spec.recipe) if f.compare}
     return {

@@ -36,7 +36,7 @@ HELP = "evaluate released weights: the authors' files in a folder, timm's, or pu
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateRequest:
-    """Which rows to evaluate, and the weights to look for."""
+    """The rows to evaluate, and the folder of weights."""
 
     folder: Path
     """that holds the weights"""
@@ -154,7 +154,7 @@ def run(asked: EvaluateRequest | PredictionsRequest) -> int:
 
 
 def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Released]:
-    """Those of the runs whose weights were released.
+    """Select the runs whose weights were released.
 
     Raises:
         RequestError: there are none, or the folder is none.
@@ -302,7 +302,7 @@ def _open_all(found: "Sequence[Found]", resources: Resources, failures: list[str
 
 
 def _told(file: str, images: int, bar: Any, task: Any) -> Callable[[int], None]:
-    """What an evaluation tells of the images it has seen: to the bar, or where there is none a line a minute."""
+    """Report the images seen so far: on the progress bar, or without one in a line each minute."""
     spoke = time.monotonic()
 
     def tell(seen: int) -> None:

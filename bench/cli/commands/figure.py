@@ -42,7 +42,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureRequest:
-    """Which figures to draw, and of what."""
+    """The figures to draw, and the networks to show."""
 
     numbers: tuple[int, ...]
     edition: Edition

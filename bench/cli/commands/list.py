@@ -17,7 +17,7 @@ HELP = "list the tables with their rows, and the figures"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListRequest:
-    """What to list."""
+    """The tables and rows to list."""
 
     tables: tuple[Table, ...]
     recipe_tables: tuple[RecipeTable, ...]

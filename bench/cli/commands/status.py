@@ -55,7 +55,7 @@ class Status:
 
 
 def status(runs: Path, run_id: str, queue: Queue) -> Status:
-    """How one run stands."""
+    """The state of one run."""
     found = run_state(runs, run_id, queue)
     record, submission = found.record, queue.by_run.get(run_id)
     spec = _spec(runs, run_id)
@@ -170,7 +170,7 @@ def cells(line: Status) -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """How the runs stood at one moment."""
+    """The states of runs at one moment."""
 
     lines: Sequence[Status]
     silence: str
@@ -182,7 +182,7 @@ class Look:
 
 
 def look_at(runs: Path, patterns: Sequence[str] | None) -> Look:
-    """How the runs stand that patterns choose, or all; what a person should see to comes first.
+    """Read the states of the runs that patterns select, or of all; those that need attention come first.
 
     Raises:
         RequestError: a pattern chooses nothing, or a submission is damaged.
@@ -231,7 +231,7 @@ HELP = "show the state of runs, from their folders and from Slurm"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StatusRequest:
-    """Which runs to show."""
+    """The runs to show."""
 
     runs: Path
     patterns: tuple[str, ...]
@@ -286,6 +286,6 @@ def _print(now: Look, asked: StatusRequest) -> None:
 
 
 def counts(lines: Iterable[Status]) -> str:
-    """How many are in each state."""
+    """The number of runs in each state."""
     found = collections.Counter(line.state for line in lines)
     return ", ".join(f"{found[state]:,} {state}" for state in State if state in found)

@@ -28,7 +28,7 @@ from bench.spec.errors import RequestError, matching, unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRequest:
-    """What was asked of the study."""
+    """The part of the study to plan, train or report."""
 
     study: Study
     arms: tuple[Arm, ...]

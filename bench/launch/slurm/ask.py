@@ -48,7 +48,7 @@ _KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT", "SLURM_SACK_KEY")
 
 
 def ask(*command: str) -> str:
-    """What a command of Slurm's prints.
+    """Run one of Slurm's commands; returns its output.
 
     Raises:
         Unreachable: it gave no answer, or is not on this machine.
@@ -118,6 +118,6 @@ def is_silence(said: str) -> bool:
 
 
 def plain(said: str) -> str:
-    """What Slurm said on standard error, in one line."""
+    """Slurm's message on standard error, in one line."""
     lines = [re.sub(r"^\w+: (error: )?", "", line).strip() for line in said.splitlines()]
     return "; ".join(dict.fromkeys(line for line in lines if line))

@@ -1,4 +1,4 @@
-"""What Slurm says and is told, through its own commands: states of jobs, limits of the cluster, submission, cancel."""
+"""Slurm, through its own commands: states of jobs, limits of the cluster, submission, cancellation."""
 
 import contextlib
 import os
@@ -65,7 +65,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """What of a cluster's configuration bears on submission."""
+    """The part of a cluster's configuration that matters for submission."""
 
     name: str
     max_array_size: int
@@ -233,7 +233,7 @@ def describe(job: str) -> str:
 
 
 def _remembered(ids: str) -> dict[str, Task]:
-    """How jobs ended that the controller may have forgotten; nothing without accounting.
+    """Ends of jobs that the controller may have forgotten; nothing without accounting.
 
     One that is not in the queue and has not ended there either was lost with the controller's state.
     """
@@ -308,7 +308,7 @@ def submit(script: Path, submission: str) -> str:
 
 
 def refusal(script: str) -> str:
-    """What Slurm has against a script, or nothing if it would take it; nothing is submitted.
+    """Slurm's objection to a script, or nothing if it would accept it; nothing is submitted.
 
     Raises:
         Unreachable: it does not answer.
@@ -336,7 +336,7 @@ def find(submission: str) -> str | None:
 
 
 def user_name() -> str:
-    """Who gives the command, as Slurm names users."""
+    """The user who runs this command, by Slurm's name."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

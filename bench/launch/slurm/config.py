@@ -40,7 +40,7 @@ def _gigabytes(text: str) -> float:
 
 
 def _gpus(text: str) -> int | str:
-    """As sbatch has them: a number, or a type and a number, as in a100:4."""
+    """Read GPUs as sbatch takes them: a number, or a type and a number, as in a100:4."""
     if text.isdecimal():
         return int(text)
     if not re.fullmatch(r"[A-Za-z][\w.-]*(:\d+)?(,[A-Za-z][\w.-]*(:\d+)?)*", text):

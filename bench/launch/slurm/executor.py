@@ -68,7 +68,7 @@ def arrays(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """When an array may run, and how much of it at once."""
+    """The time when an array may run, and how much of it at once."""
 
     at_once: int
     after: tuple[int, ...] = ()

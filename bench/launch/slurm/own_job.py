@@ -1,4 +1,4 @@
-"""What a job asks of Slurm about itself, and tells it."""
+"""Questions of a job to Slurm about itself, and requests."""
 
 import contextlib
 import datetime

@@ -1,4 +1,4 @@
-"""What was handed to Slurm: a folder a job or job array, written before sbatch is called and completed after it.
+"""Records of submissions: a folder for each job or job array, written before sbatch is called and completed after it.
 
 ``<runs>/jobs/<name>/submission.json`` stands beside the job's script, pickles and logs. Slurm shows the path of a job's
 script and its comment, which both hold ``name``, so that a submission cut short between the two writes is found again.
@@ -57,7 +57,7 @@ class Submission:
         return f"{self.job}_{self.runs.index(run_id)}" if len(self.runs) > 1 else self.job
 
     def log(self, runs: Path, run_id: str) -> Path:
-        """Where the run's first process writes what it has to say."""
+        """The log of the run's first process."""
         return runs / "jobs" / self.name / f"{self.task(run_id)}_0_log.err"
 
 
@@ -115,7 +115,7 @@ REMEDY = (
 
 @contextlib.contextmanager
 def planning(folder: Path) -> Iterator[None]:
-    """Alone from the plan to its last submission, so that two commands at once submit nothing twice.
+    """Hold the lock from the plan to its last submission, so that two commands at once submit nothing twice.
 
     Raises:
         RequestError: another command plans or submits, and has for a while.

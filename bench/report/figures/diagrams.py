@@ -114,12 +114,12 @@ def sizes(shape: Sequence[int]) -> str:
 
 
 def params(*layers: LayerShape) -> str:
-    """How many params the layers hold, in words."""
+    """The number of params of the layers, in words."""
     return f"{sum(layer.params for layer in layers):,} params"
 
 
 def kind(layer: LayerShape) -> str:
-    """What a layer of the T2T module, an attention or an MLP is called."""
+    """The name for a kind of layer: of the T2T module, an attention or an MLP."""
     return {
         "TokenPerformer": "Performer",
         "TokenTransformer": "Transformer",

@@ -41,7 +41,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 def _styles(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Of the rows' curves in their order; those that are not known here are black, told apart by markers."""
+    """Styles of the rows' curves, in their order; unknown curves are black and told apart by markers."""
     curves = dict.fromkeys(row.curve for row in rows if row.curve)
     others = [curve for curve in curves if curve not in _STYLES]
     black = {
@@ -234,7 +234,7 @@ def _nearer_another(box: Bbox, mark: _Points, others: _Points, dpi: float) -> bo
 
 
 def _beside(mark: _Points, size: _Points, side: _Side, dpi: float) -> Bbox:
-    """Where a text of that size (pixels) lies on one side of a mark."""
+    """The box of a text of that size (pixels) on one side of a mark."""
     offset, ha, va = side
     corner = mark + np.array(offset) * dpi / 72 - size * [_PART[ha], _PART[va]]
     return Bbox([corner, corner + size])

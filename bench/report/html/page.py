@@ -90,7 +90,7 @@ class _Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reports:
-    """What the page is made of."""
+    """The files that the page is made of."""
 
     markdown: MarkdownIt
     pages: Sequence[_Page]
@@ -126,7 +126,7 @@ def _read(files: Mapping[str, bytes]) -> _Reports:
 
 
 def _place(name: str) -> tuple[int, int, str]:
-    """Of a page among all: table_10 comes after table_9."""
+    """Sort key of a page: table_10 comes after table_9."""
     stem = name.removesuffix(".md")
     kind, number = re.fullmatch(r"(.*?)_?(\d*)", stem).groups()  # type: ignore[union-attr]  # it fits any name
     return (_FIRST.index(kind), int(number or 0), stem) if kind in _FIRST else (len(_FIRST), 0, stem)
@@ -280,7 +280,7 @@ _LARGEST_DATA = 1_000_000
 
 
 def _leave_out(link: Token, target: str) -> None:
-    """Of a link that would lead out of a page that was mailed alone, keep the text and say where it led."""
+    """Turn a link that leads out of a page mailed on its own into text, and keep the target as its title."""
     link.tag = "span"
     link.attrs |= {"class": "outside", "title": f"not in this page: {target}"}
 
@@ -325,7 +325,7 @@ def _data_uri(kind: str, content: bytes) -> str:
 
 
 def _hash(text: str) -> str:
-    """As a content security policy names what it permits."""
+    """The hash by which a content security policy permits a style or script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

@@ -85,7 +85,7 @@ def table_html(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]
 
 
 def label(text: str, html: str) -> str:
-    """What shows the text, in a label if it is a word of a verdict or status."""
+    """HTML of the text, as a label if it is a verdict or a status."""
     tone = _TONE.get(text.partition(" (")[0].partition(", ")[0])
     return f'<span class="label {tone}">{html}</span>' if tone else html
 
@@ -128,7 +128,7 @@ def _is_missing(text: str) -> bool:
 
 
 def _value(text: str) -> str | None:
-    """What a cell of a numeric column is sorted by; None for a missing figure."""
+    """The number by which a cell is sorted; None if it is missing."""
     if text == "baseline":
         return "0"  # the change against itself
     number = _NUMBER.fullmatch(text)

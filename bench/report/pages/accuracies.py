@@ -43,7 +43,7 @@ def trained(inputs: TableInputs) -> list[str]:
 
 
 def _why_not_whole(record: RunRecord) -> str:
-    """Why a completed run's accuracy is not the row's; empty if it is."""
+    """The reason why a completed run's accuracy is not the row's; empty if it is."""
     if record.status != "completed" or record.is_whole:
         return ""
     return f"was trained on {record.data.get('train_images'):,} images, not on the complete data set"

@@ -77,7 +77,7 @@ def claims_frame(
 
 
 def _dead(one: DeadChannels, features: Mapping[str, FeatureMaps]) -> dict[str, object]:
-    """Of trained networks alone: the channels of random weights bear out nothing."""
+    """A line on dead channels, of trained networks only: those of random weights prove nothing."""
     names = [one.network, *([one.against] if one.against else [])]
     trained = [features[name] for name in names if name in features and features[name].source.weights]
     shares = [found.dead_pct for found in trained] if len(trained) == len(names) else []
@@ -149,7 +149,7 @@ _Row = Mapping[Any, Any]
 
 
 def _ours(one: Pair, row: _Row, against: _Row) -> tuple[float | None, float | None, str]:
-    """Of what was trained, or else of released weights, but never of one against the other; with standard error."""
+    """Our comparison with its standard error: of networks trained here or of released weights, never mixed."""
     if not one.cell.endswith("_pct"):
         value = _compared(one, row[one.cell], against[one.cell])
         return value, None, "" if value is None else "measured"
@@ -205,7 +205,7 @@ def _claimed(one: Comparison | DeadChannels) -> str:
 
 
 def status(frame: pd.DataFrame, claim: int, whose: str) -> str:
-    """Of a claim, from its comparisons.
+    """The status of a claim, from its comparisons.
 
     Args:
         frame: from ``claims_frame``.
@@ -256,7 +256,7 @@ _IMAGENET = DATASETS["imagenet"]
 
 
 def _verdict(frame: pd.DataFrame, claim: int, whose: str) -> str:
-    """Of a claim, with what is to blame where that is a part of it."""
+    """The status of a claim, and the comparisons behind it if these are only some."""
     found = status(frame, claim, whose)
     own = frame[frame["claim"] == claim]
     blamed = dict.fromkeys(own.loc[own[f"{whose}_status"] == found, "cell"].dropna())

@@ -44,7 +44,7 @@ class Curve:
 
     @property
     def state(self) -> str:
-        """How far it came, for a run that is not completed."""
+        """The progress of a run that is not completed; empty for one that is."""
         record = self.record
         if record.status == "completed":
             return ""
@@ -53,7 +53,7 @@ class Curve:
 
     @property
     def restarts(self) -> list[float]:
-        """Where each attempt but the first began, in finished epochs; with its part, in one that was under way."""
+        """The starts of all attempts but the first, in finished epochs and fractions of them."""
         attempts = [event for event in self.record.history if event["what"] == "running"]
         return [_place(event) for event in attempts[1:]]
 
@@ -190,7 +190,7 @@ _CROWD = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
-    """What is one line in a comparison: a run, or the seeds of an entry."""
+    """One line of a comparison: a run, or the seeds of an entry."""
 
     label: str
     curves: Sequence[Curve]
@@ -366,13 +366,13 @@ def by_name(curves: Iterable[Curve]) -> dict[str, list[Curve]]:
 
 
 def pictured(curves: Sequence[Curve]) -> list[Curve]:
-    """Those that have a picture of their own beside the comparison."""
+    """Select the curves that get a picture of their own beside the comparison."""
     drawn = [curve for curve in curves if curve.metrics.lines]
     return drawn if 1 < len(drawn) <= PICTURED else []
 
 
 def curves_pictures(curves: Sequence[Curve]) -> dict[str, bytes]:
-    """Of several runs the comparison, of one its own figure, as ``saved`` gives it; nothing if no epoch is finished."""
+    """Draw the comparison of several runs, or the figure of one; empty if no epoch is finished."""
     drawn = [curve for curve in curves if curve.metrics.lines]
     if not drawn:
         return {}

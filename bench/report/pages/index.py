@@ -76,7 +76,7 @@ def _evidence(problems: Sequence[str]) -> str:
 
 
 def total_counts(frames: Sequence[pd.DataFrame]) -> dict[str, int]:
-    """How many params and MACs cells of all tables got each verdict."""
+    """The number of params and MACs cells in all tables with each verdict."""
     counts = [verdict_counts(frame) for frame in frames]
     return {name: sum(count[name] for count in counts) for name in VERDICTS}
 
@@ -116,7 +116,7 @@ def _line(inputs: TableInputs) -> dict[str, object]:
 
 
 def _filled(frame: pd.DataFrame) -> dict[str, int]:
-    """How many printed accuracies have one of each kind beside them: trained, evaluated, else recorded."""
+    """The number of printed accuracies with one beside them of each kind: trained, evaluated, or else recorded."""
     counts = {"trained here": 0, "evaluated": 0, "recorded": 0}
     for cell in ACCURACY_CELLS:
         found = frame[frame[f"published_{cell.accuracy}"].notna() & frame[cell.accuracy].notna()]

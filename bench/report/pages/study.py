@@ -64,7 +64,7 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
 
 
 def _state(results: StudyResults) -> str:
-    """How far the study is."""
+    """The progress of the study."""
     core = [one for one in results.arms if one.arm.core]
     wanted = len(results.study.seeds)
     done = sum(min(wanted, len(one.whole)) for one in core)
@@ -203,7 +203,7 @@ def _runs(one: ArmResult) -> str:
 
 
 def _grid(results: StudyResults) -> list[str]:
-    """What was tried to choose learning rates and weight decays."""
+    """The points tried to choose learning rates and weight decays."""
     if not results.study.grid:
         return []
     study, ids = results.study, {record.run_id for record in results.grid_records}

@@ -133,7 +133,7 @@ def _changes(inputs: TableInputs) -> list[str]:
 
 
 def verdict_counts(frame: pd.DataFrame) -> dict[str, int]:
-    """How many params and MACs cells got each verdict, from the best to the worst."""
+    """The number of params and MACs cells with each verdict, from the best to the worst."""
     verdicts = pd.concat([frame["params_verdict"], frame["macs_verdict"]])
     return {name: int((verdicts == name).sum()) for name in VERDICTS}
 
@@ -224,7 +224,7 @@ def _candidates(inputs: TableInputs) -> list[str]:
 
 
 def _missing(inputs: TableInputs) -> list[str]:
-    """What is missing from the table, and the command that fills each gap."""
+    """The gaps in the table, each with the command that fills it."""
     table, frame = inputs.table, inputs.frame
     command = f"python run_all.py --table {table.number}"
     parts = []
