@@ -12,7 +12,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from bench.training import data, identity
 from bench.training.build import create_network
 from bench.training.distributed import World, automatic_workers, device_name, world
 from bench.training.formulation import use_fastest_formulation
-from bench.training.metrics import score
+from bench.training.metrics import Tally
 from bench.training.signals import Interrupted, Stop
 from bench.training.torchrun import torchrun
 from models.checkpoints import Checkpoint, CheckpointError, Fit, load_into, read_checkpoint
@@ -47,7 +47,6 @@ class EvaluationFailed(Exception):
 class Weights:
     """A file's weights in a network that they fit."""
 
-    path: Path
     file: str
     """its name in the record"""
     found_by: str
@@ -55,6 +54,25 @@ class Weights:
     checkpoint: Checkpoint
     network: nn.Module
     fit: Fit
+
+    @property
+    def path(self) -> str:
+        """The path of the file."""
+        return self.checkpoint.path
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """An evaluation to carry out."""
+
+    spec: EvaluationSpec
+    weights: Weights
+    """those of the spec, in its network"""
+    images: Any
+    """those of the spec"""
+    runs: Path
+    """the folder of all runs, where the evaluation is kept and continued"""
+    resources: Resources
 
 
 def open_val(dataset: str, resources: Resources) -> Any:
@@ -84,10 +102,15 @@ def spec_of(run: RunSpec, released: str, sha256: str, images: Any, precision: st
     )
 
 
-def load_weights(
-    path: Path, file: str, found_by: str, checkpoint: Checkpoint, network: Network, dataset: str
-) -> Weights:
+def load_weights(checkpoint: Checkpoint, file: str, found_by: str, network: Network, dataset: str) -> Weights:
     """Put a file's weights into the network that they are to be evaluated as.
+
+    Args:
+        checkpoint: the weights.
+        file: name of the file in the record.
+        found_by: name, content, or hub.
+        network: to put them into.
+        dataset: to evaluate them on.
 
     Raises:
         CheckpointError: they do not fit, or their head is for other classes; says which parameters.
@@ -97,29 +120,17 @@ def load_weights(
     fit = load_into(module, checkpoint)
     if fit.left_out:
         raise CheckpointError(
-            f"{path}: its head is not for the {classes} classes of {dataset} ({', '.join(fit.left_out)} do not fit)"
+            f"{checkpoint.path}: its head is not for the {classes} classes of {dataset} "
+            f"({', '.join(fit.left_out)} do not fit)"
         )
-    return Weights(path=path, file=file, found_by=found_by, checkpoint=checkpoint, network=module, fit=fit)
+    return Weights(file=file, found_by=found_by, checkpoint=checkpoint, network=module, fit=fit)
 
 
-def evaluate(
-    spec: EvaluationSpec,
-    weights: Weights,
-    images: Any,
-    runs: Path,
-    resources: Resources,
-    here: World,
-    stop: Stop,
-    progress: Callable[[int], None] = lambda seen: None,
-) -> Evaluation:
-    """This process's part in an evaluation; joins the others if there are any.
+def evaluate(job: Job, here: World, stop: Stop, progress: Callable[[int], None] = lambda seen: None) -> Evaluation:
+    """Do this process's part of an evaluation, together with the others if there are any.
 
     Args:
-        spec: what is evaluated.
-        weights: the file's, in its network.
-        images: the spec's.
-        runs: the folder of all runs, where the evaluation is kept and goes on from.
-        resources: with what.
+        job: the evaluation.
         here: this process.
         stop: asked, after each step, whether a signal came.
         progress: told, on rank 0, how many images were seen.
@@ -129,8 +140,9 @@ def evaluate(
         EvaluationFailed: an output is not finite.
         Unreadable: too many images failed to load.
     """
+    spec, weights, resources = job.spec, job.weights, job.resources
     began = time.monotonic()
-    begun, predicted = _begun(runs, spec)
+    begun, predicted = _begun(job.runs, spec)
     done = begun or Evaluation(
         spec=spec,
         file=weights.file,
@@ -151,42 +163,36 @@ def evaluate(
     done = dataclasses.replace(done, device=device_name(here.device), world_size=here.size)
     before_s, saved = done.wall_time_s, began
     transform = data.eval_transform(spec, spec.network.img_size, data.KNOWN[spec.dataset])
-    samples = data.Samples(images, transform, 0, training=False)
+    samples = data.Samples(job.images, transform, 0, training=False)
     workers = automatic_workers(here) if resources.workers is None else resources.workers
     seen = done.images + len(done.unreadable)
     loader = data.ordered_loader(samples, resources.micro_batch, workers, here.rank, here.size, here.device, start=seen)
-    listed = identity.listing(images)
+    listed = identity.listing(job.images)
     network = weights.network.to(here.device).eval()
     use_fastest_formulation(network, here.device.type, spec.precision)
     torch.backends.cudnn.allow_tf32 = False  # or convolutions in float32 keep 10 bits of each number
     for batch in loader:
-        guesses = torch.full((resources.micro_batch * here.size,), predictions.UNREAD, device=here.device)
-        sums = torch.zeros(5, dtype=torch.double, device=here.device)  # images, loss, top-1, top-5, unreadable
-        if len(batch.labels):
-            sums[:4], found = score(network, batch, here.device, spec.precision)
-            guesses[batch.indices.to(here.device) - seen] = found
-        sums[4] = len(batch.unreadable)
+        tally = Tally(resources.micro_batch * here.size, here, first=seen)
+        tally.add(network, batch, spec.precision)
+        totals = tally.totals(len(batch.unreadable))
         number, unreadable = torch.tensor(stop.signal, device=here.device), [batch.unreadable]
         if here.size > 1:
-            dist.all_reduce(sums)
-            dist.all_reduce(guesses, op=dist.ReduceOp.MAX)  # each image is one process's
             dist.all_reduce(number, op=dist.ReduceOp.MAX)
-            if sums[4]:
+            if totals.unreadable:
                 unreadable = [[] for _ in range(here.size)]
                 dist.all_gather_object(unreadable, batch.unreadable)
-        count, loss, top1, top5, _ = sums.tolist()
         done = dataclasses.replace(
             done,
-            images=done.images + int(count),
-            top1_hits=done.top1_hits + int(top1),
-            top5_hits=done.top5_hits + int(top5),
+            images=done.images + totals.images,
+            top1_hits=done.top1_hits + totals.top1_hits,
+            top5_hits=done.top5_hits + totals.top5_hits,
             unreadable=(*done.unreadable, *(line for lines in unreadable for line in lines)),
             evaluated_at=now(),
             wall_time_s=round(before_s + time.monotonic() - began, 1),
         )
-        predicted[seen : seen + len(guesses)] = guesses[: spec.images - seen].cpu().numpy()
+        predicted[seen : seen + len(totals.predicted)] = totals.predicted[: spec.images - seen].numpy()
         seen = done.images + len(done.unreadable)
-        if not math.isfinite(loss):
+        if not math.isfinite(totals.loss):
             raise EvaluationFailed(f"{weights.path}: an output is not finite in {spec.precision}, before image {seen}")
         if len(done.unreadable) > resources.max_unreadable:
             raise data.Unreadable(
@@ -198,8 +204,8 @@ def evaluate(
         if here.leads:
             progress(seen)
             if number or done.is_done or time.monotonic() - saved > resources.save_every_s:
-                predictions.save_images(runs, spec.images_sha256, *listed)
-                done = save_evaluation(runs, done, predictions.packed(spec.images_sha256, {"released": predicted}))
+                predictions.save_images(job.runs, spec.images_sha256, *listed)
+                done = save_evaluation(job.runs, done, predictions.packed(spec.images_sha256, {"released": predicted}))
                 saved = time.monotonic()
         if number and not done.is_done:
             raise Interrupted(int(number), f"image {seen:,} of {spec.images:,}")
@@ -217,14 +223,7 @@ def _begun(runs: Path, spec: EvaluationSpec) -> tuple[Evaluation | None, predict
 
 
 def evaluate_on(
-    processes: int,
-    spec: EvaluationSpec,
-    weights: Weights,
-    images: Any,
-    runs: Path,
-    resources: Resources,
-    stop: Stop,
-    progress: Callable[[int], None] = lambda seen: None,
+    processes: int, job: Job, stop: Stop, progress: Callable[[int], None] = lambda seen: None
 ) -> Evaluation:
     """Evaluate in this process, or in several of this machine, a GPU each if there are some.
 
@@ -235,15 +234,17 @@ def evaluate_on(
     """
     if processes == 1:
         with world() as here:
-            return evaluate(spec, weights, images, runs, resources, here, stop, progress)
+            return evaluate(job, here, stop, progress)
+
+    spec, weights, runs = job.spec, job.weights, job.runs
 
     def look() -> None:
         if part := load_evaluation(runs, spec):
             progress(part.images + len(part.unreadable))
 
-    part = json.dumps(dataclasses.asdict(spec)), json.dumps(dataclasses.asdict(resources))
+    part = json.dumps(dataclasses.asdict(spec)), json.dumps(dataclasses.asdict(job.resources))
     code = torchrun(
-        ["bench.training.evaluation", str(weights.path), weights.file, weights.found_by, str(runs), *part],
+        ["bench.training.evaluation", weights.path, weights.file, weights.found_by, str(runs), *part],
         processes,
         stop,
         look,
@@ -254,22 +255,24 @@ def evaluate_on(
     if stop.signal:
         seen = done.images + len(done.unreadable) if done else 0
         raise Interrupted(stop.signal, f"image {seen:,} of {spec.images:,}")
-    raise EvaluationFailed(f"{weights.path}: torchrun ended with {code}; what went wrong stands above")
+    raise EvaluationFailed(f"{weights.path}: torchrun ended with {code}; the cause is above")
 
 
-def _main(path: str, file: str, found_by: str, runs: str, spec: str, resources: str) -> int:
-    """A process's part, from what ``evaluate_on`` wrote on its command line."""
+def _main(arguments: Sequence[str]) -> int:
+    """Do a process's part, by the command line that ``evaluate_on`` gave it."""
+    path, file, found_by, runs, spec, resources = arguments
     asked, given = decode(parse(spec), EvaluationSpec), Resources(**json.loads(resources))
     with Stop().listening() as stop, world() as here:
         try:
             checkpoint = read_checkpoint(path)
             if checkpoint.sha256 != asked.sha256:
                 raise CheckpointError(f"{path}: it has changed; give the same command again")
-            weights = load_weights(Path(path), file, found_by, checkpoint, asked.network, asked.dataset)
+            weights = load_weights(checkpoint, file, found_by, asked.network, asked.dataset)
             images = open_val(asked.dataset, dataclasses.replace(given, download=False))
             if identity.identify(images).sha256 != asked.images_sha256:
                 raise EvaluationFailed(f"the images of {asked.dataset} have changed; give the same command again")
-            evaluate(asked, weights, images, Path(runs), given, here, stop)
+            job = Job(spec=asked, weights=weights, images=images, runs=Path(runs), resources=given)
+            evaluate(job, here, stop)
         except Interrupted:
             return 0
         except (CheckpointError, EvaluationFailed, data.Unreadable, RequestError, OSError) as error:
@@ -280,4 +283,4 @@ def _main(path: str, file: str, found_by: str, runs: str, spec: str, resources: 
 
 
 if __name__ == "__main__":
-    sys.exit(_main(*sys.argv[1:]))
+    sys.exit(_main(sys.argv[1:]))

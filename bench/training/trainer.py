@@ -45,7 +45,7 @@ from bench.training.formulation import (
     use_formulation,
 )
 from bench.training.local_draws import LocalDraws
-from bench.training.metrics import score
+from bench.training.metrics import Tally
 from bench.training.signals import Interrupted, Stop
 from bench.training.training_step import TrainingStep
 from models.checkpoints import CheckpointError, Fit, load_into, read_checkpoint
@@ -500,8 +500,7 @@ class Training:
     ) -> tuple[dict[str, float], Tensor]:
         """Loss, accuracies and predicted classes of every one of ``count`` images, on any number of processes."""
         network.eval()
-        sums = torch.zeros(5, dtype=torch.double, device=self.here.device)  # images, loss, top-1, top-5, unreadable
-        predicted = torch.full((count,), predictions.UNREAD, device=self.here.device)
+        tally = Tally(count, self.here)
         steps = length_hint(loader) or None
         for step, batch in enumerate(loader):
             self.tell(Phase.VALIDATING, step=step, steps=steps)
@@ -509,26 +508,18 @@ class Training:
                 self._save()
                 self._stop_for(self.stop.signal)
             self._count_unreadable(batch.unreadable)
-            if not len(batch.labels):
-                continue
-            found, guesses = score(network, batch, self.here.device, self.precision)
-            sums[:4] += found
-            predicted[batch.indices.to(self.here.device)] = guesses
-        sums[4] = len(self.unreadable)
-        if self.here.size > 1:
-            dist.all_reduce(sums)
-            dist.all_reduce(predicted, op=dist.ReduceOp.MAX)  # each image is one process's
-        images, loss, top1, top5, unreadable = sums.tolist()
-        self._limit_unreadable(int(unreadable))
-        if not images:
+            tally.add(network, batch, self.precision)
+        totals = tally.totals(len(self.unreadable))
+        self._limit_unreadable(totals.unreadable)
+        if not totals.images:
             raise Unreadable("no validation image could be read")
         line = {
-            "val_images": images,
-            "val_loss": loss / images,
-            "top1_pct": 100 * top1 / images,
-            "top5_pct": 100 * top5 / images,
+            "val_images": float(totals.images),
+            "val_loss": totals.loss / totals.images,
+            "top1_pct": 100 * totals.top1_hits / totals.images,
+            "top5_pct": 100 * totals.top5_hits / totals.images,
         }
-        return line, predicted.cpu()
+        return line, totals.predicted
 
     def _count_unreadable(self, lines: list[str]) -> None:
         for line in lines:

@@ -126,7 +126,7 @@ def test_files_of_all_kinds_end_as_they_should(command, seven, imagenet, tmp_pat
     _, found = rows_of(document, 2)
     assert (found["T2T-ViT-14 at 384 px"]["resized"], found["T2T-ViT-14 at 384 px"]["img_size"]) == ("pos_embed", 384)
     text = (tmp_path / "reports" / "table_2.md").read_text().partition("## Evaluated here")[2]
-    assert "fills no cell: pos_embed resized to 384 px, so it is not what was released" in text
+    assert "fills no cell: pos_embed resized to 384 px, unlike the weights as released" in text
     text = (tmp_path / "reports" / "table_4.md").read_text().partition("## Evaluated here")[2]
     assert f"fills no cell: {images} of 50,000 images" in text
     assert "recognized as 75.2_T2T_ViT_10.pth.tar by its content, not by its name" in text
@@ -163,7 +163,7 @@ def test_a_cifar_file_goes_to_table_5(command, tmp_path):
 def test_a_head_for_other_classes_is_another_model(tmp_path):
     path = save(tmp_path / "file.pth", timm.create_model("t2t_vit_7", num_classes=10))
     with pytest.raises(evaluate.CheckpointError, match=r"file\.pth: its head is not for the 1000 .*head\.weight"):
-        evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), Network("t2t_vit_7"), "imagenet")
+        evaluate.load_weights(read_checkpoint(path), "tiny.pth", "name", Network("t2t_vit_7"), "imagenet")
 
 
 @pytest.fixture
@@ -427,6 +427,10 @@ def given(**kwargs):
     return Resources(**{"data": "nowhere", "micro_batch": 2, "save_every_s": 0} | kwargs)
 
 
+def job(spec, weights, images, runs, resources):
+    return evaluate.Job(spec=spec, weights=weights, images=images, runs=runs, resources=resources)
+
+
 def start(path, runs, spec):
     part = [json.dumps(dataclasses.asdict(part)) for part in (spec, given())]
     command = [sys.executable, "-m", "bench.training.evaluation", str(path), "tiny.pth", "name", str(runs), *part]
@@ -477,7 +481,7 @@ def test_two_processes_find_the_same_and_go_on_from_what_one_began(tiny, tmp_pat
     finish(process)
     begun = load_evaluation(tmp_path, spec)
     assert begun.images < 256
-    weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
+    weights = evaluate.load_weights(read_checkpoint(path), "tiny.pth", "name", spec.network, spec.dataset)
     stop = Stop()
 
     def stop_beyond(seen):
@@ -485,10 +489,10 @@ def test_two_processes_find_the_same_and_go_on_from_what_one_began(tiny, tmp_pat
             stop.signal = signal.SIGINT
 
     with pytest.raises(Interrupted, match=r"SIGINT in image \d+ of 256"):
-        evaluate.evaluate_on(2, spec, weights, None, tmp_path, given(), stop, stop_beyond)
+        evaluate.evaluate_on(2, job(spec, weights, None, tmp_path, given()), stop, stop_beyond)
     assert begun.images < load_evaluation(tmp_path, spec).images < 256
     told = []
-    both = evaluate.evaluate_on(2, spec, weights, None, tmp_path, given(micro_batch=24), Stop(), told.append)
+    both = evaluate.evaluate_on(2, job(spec, weights, None, tmp_path, given(micro_batch=24)), Stop(), told.append)
     assert found(both) == found(undisturbed)
     assert both.world_size == 2
     assert both.wall_time_s >= begun.wall_time_s
@@ -497,21 +501,21 @@ def test_two_processes_find_the_same_and_go_on_from_what_one_began(tiny, tmp_pat
 
 def test_a_signal_while_several_processes_start_is_no_failure(tiny, tmp_path):
     path, spec, _ = tiny
-    weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
+    weights = evaluate.load_weights(read_checkpoint(path), "tiny.pth", "name", spec.network, spec.dataset)
     stop = Stop()
     stop.signal = signal.SIGINT
     with pytest.raises(Interrupted, match="SIGINT in image 0 of 256"):
-        evaluate.evaluate_on(2, spec, weights, None, tmp_path, given(), stop)
+        evaluate.evaluate_on(2, job(spec, weights, None, tmp_path, given()), stop)
 
 
 def test_a_part_of_another_evaluation_is_not_gone_on_from(tiny, tmp_path):
     path, spec, _ = tiny
-    weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
+    weights = evaluate.load_weights(read_checkpoint(path), "tiny.pth", "name", spec.network, spec.dataset)
     images = evaluate.open_val("synthetic", given())
     stop = Stop()
     stop.signal = signal.SIGTERM
     with pytest.raises(Interrupted, match="SIGTERM in image 2 of 256"):
-        evaluate.evaluate_on(1, spec, weights, images, tmp_path, given(), stop)
+        evaluate.evaluate_on(1, job(spec, weights, images, tmp_path, given()), stop)
     assert load_evaluation(tmp_path, spec).images == 2
     for change in ({"sha256": "0" * 64}, {"precision": "bfloat16"}, {"images": 255}, {"images_sha256": "1"}):
         assert load_evaluation(tmp_path, dataclasses.replace(spec, **change)) is None
@@ -522,7 +526,7 @@ def test_a_part_of_another_evaluation_is_not_gone_on_from(tiny, tmp_path):
 
 def test_images_that_do_not_load_are_named_and_limited(tiny, tmp_path):
     path, spec, undisturbed = tiny
-    weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
+    weights = evaluate.load_weights(read_checkpoint(path), "tiny.pth", "name", spec.network, spec.dataset)
 
     class Broken:
         samples = None
@@ -539,8 +543,8 @@ def test_images_that_do_not_load_are_named_and_limited(tiny, tmp_path):
             return self.images[index]
 
     with pytest.raises(evaluate.data.Unreadable, match=r"3 images failed.* skip 2; the last: image 250: OSError: d"):
-        evaluate.evaluate_on(1, spec, weights, Broken(), tmp_path / "a", given(max_unreadable=2), Stop())
-    done = evaluate.evaluate_on(1, spec, weights, Broken(), tmp_path / "b", given(), Stop())
+        evaluate.evaluate_on(1, job(spec, weights, Broken(), tmp_path / "a", given(max_unreadable=2)), Stop())
+    done = evaluate.evaluate_on(1, job(spec, weights, Broken(), tmp_path / "b", given()), Stop())
     assert (done.images, len(done.unreadable), done.is_done, done.is_whole) == (253, 3, True, False)
     said = load_predictions(tmp_path / "b", done)
     assert [index for index, guess in enumerate(said.predicted["released"]) if guess == UNREAD] == [3, 4, 250]
@@ -551,18 +555,18 @@ def test_images_that_do_not_load_are_named_and_limited(tiny, tmp_path):
 def test_a_cnn_is_evaluated_in_channels_last(tiny, tmp_path):
     network, images = Network("test_resnet", img_size=32), evaluate.open_val("synthetic", given())
     path = save(tmp_path / "cnn.pth", timm.create_model("test_resnet", num_classes=10))
-    weights = evaluate.load_weights(path, "cnn.pth", "name", read_checkpoint(path), network, "synthetic")
+    weights = evaluate.load_weights(read_checkpoint(path), "cnn.pth", "name", network, "synthetic")
     spec = dataclasses.replace(tiny[1], network=network, sha256=weights.checkpoint.sha256)
     found = layouts(weights.network)
-    assert evaluate.evaluate_on(1, spec, weights, images, tmp_path, given(micro_batch=256), Stop()).is_done
+    assert evaluate.evaluate_on(1, job(spec, weights, images, tmp_path, given(micro_batch=256)), Stop()).is_done
     assert found
     assert all(found)
 
 
 def test_weights_that_give_no_finite_output_are_a_failure(tiny, tmp_path):
     path, spec, _ = tiny
-    weights = evaluate.load_weights(path, "tiny.pth", "name", read_checkpoint(path), spec.network, spec.dataset)
+    weights = evaluate.load_weights(read_checkpoint(path), "tiny.pth", "name", spec.network, spec.dataset)
     weights.network.head.bias.data.fill_(float("nan"))
     images = evaluate.open_val("synthetic", given())
     with pytest.raises(evaluate.EvaluationFailed, match=r"tiny\.pth: an output is not finite in float32"):
-        evaluate.evaluate_on(1, spec, weights, images, tmp_path, given(), Stop())
+        evaluate.evaluate_on(1, job(spec, weights, images, tmp_path, given()), Stop())

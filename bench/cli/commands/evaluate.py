@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ from bench.spec.text import beneath, printable
 from bench.training.signals import Interrupted, Stop
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from bench.training.released_weights import Findings, Found
 
 SAVE_EVERY_S = 10.0
@@ -258,7 +260,7 @@ def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest) -> list[str]
             place = f"[{i}/{len(todo)}]"
             task = bar.add_task(printable(f"{place} {one.file}"), total=None)
             try:
-                line = _evaluate_one(one, images[one.run.dataset], resources, asked.output.runs, stop, bar, task)
+                line = _evaluate_one(one, images[one.run.dataset], asked, stop, Told(one.file, bar, task))
             except Interrupted as error:
                 raise KeyboardInterrupt(
                     f"{one.file}: interrupted: {error}; the same command continues from there"
@@ -301,26 +303,33 @@ def _open_all(found: "Sequence[Found]", resources: Resources, failures: list[str
     return images
 
 
-def _told(file: str, images: int, bar: Any, task: Any) -> Callable[[int], None]:
-    """Report the images seen so far: on the progress bar, or without one in a line each minute."""
-    spoke = time.monotonic()
+class Told:
+    """Reports the images seen so far: on the progress bar, or without one in a line each minute."""
 
-    def tell(seen: int) -> None:
-        nonlocal spoke
-        bar.update(task, completed=seen)
-        if bar.disable and time.monotonic() - spoke >= SILENCE_S:
-            spoke = time.monotonic()
-            print(f"{INSIDE}{file}: {seen:,} of {images:,} images", file=sys.stderr, flush=True)
+    def __init__(self, file: str, bar: "Progress", task: "TaskID") -> None:
+        self._file, self._bar, self._task = file, bar, task
+        self._images, self._spoke = 0, time.monotonic()
 
-    return tell
+    def begin(self, images: int) -> None:
+        """Note how many images there are."""
+        self._images = images
+        self._bar.update(self._task, total=images)
+
+    def __call__(self, seen: int) -> None:
+        """Report how many were seen."""
+        self._bar.update(self._task, completed=seen)
+        if self._bar.disable and time.monotonic() - self._spoke >= SILENCE_S:
+            self._spoke = time.monotonic()
+            print(f"{INSIDE}{self._file}: {seen:,} of {self._images:,} images", file=sys.stderr, flush=True)
 
 
-def _evaluate_one(one: "Found", images: Any, resources: Resources, runs: Path, stop: Stop, bar: Any, task: Any) -> str:
-    """Evaluate a file unless it is done; returns what came out."""
+def _evaluate_one(one: "Found", images: Any, asked: EvaluateRequest, stop: Stop, told: Told) -> str:
+    """Evaluate a file unless it is done; returns a line with the result."""
     import torch
 
-    from bench.training.evaluation import evaluate_on, load_weights, spec_of
+    from bench.training.evaluation import Job, evaluate_on, load_weights, spec_of
 
+    runs, resources = asked.output.runs, asked.resources
     checkpoint = one.read()
     spec = spec_of(one.run, one.released.name, checkpoint.sha256, images, resources.precision)
     done, again = load_evaluation(runs, spec), "already evaluated: "
@@ -330,18 +339,10 @@ def _evaluate_one(one: "Found", images: Any, resources: Resources, runs: Path, s
             save_evaluation(runs, done)
     else:
         again = ""
-        weights = load_weights(one.path, one.file, one.by, checkpoint, one.run.network, one.run.dataset)
-        bar.update(task, total=spec.images)
-        done = evaluate_on(
-            max(1, torch.cuda.device_count()),
-            spec,
-            weights,
-            images,
-            runs,
-            resources,
-            stop,
-            _told(one.file, spec.images, bar, task),
-        )
+        weights = load_weights(checkpoint, one.file, one.by, one.run.network, one.run.dataset)
+        told.begin(spec.images)
+        job = Job(spec=spec, weights=weights, images=images, runs=runs, resources=resources)
+        done = evaluate_on(max(1, torch.cuda.device_count()), job, stop, told)
     resized = f"; {', '.join(done.resized)} resized to fit" if done.resized else ""
     return (
         f"{one.file}: {again}{spec.network} at {spec.network.img_size} px on {spec.dataset}: top-1 "
