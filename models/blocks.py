@@ -110,6 +110,8 @@ class GhostAttention(Attention):
 class GhostMlp(nn.Module):
     """MLP that computes one C of its hidden features, and derives the others cheaply.
 
+    Many parameters: those of timm's ``Mlp``, in whose place timm's Block creates it.
+
     Args:
         in_features: C.
         hidden_features: a multiple of C.
@@ -274,6 +276,8 @@ def create_blocks(
     **arguments: Any,
 ) -> tuple[nn.Sequential, list[int]]:
     """The backbone and the width behind each of its entries.
+
+    Many parameters: those of timm's networks, under timm's names.
 
     Args:
         block_type: "plain", "se", "ghost" or "dense".

@@ -57,6 +57,10 @@ class _AttentionBranch(torch.autograd.Function):
         scale: float,
         dtype: torch.dtype,
     ) -> Tensor:
+        """Compute the output.
+
+        Many parameters: autograd takes each tensor and constant by itself.
+        """
         images, tokens, _ = x.shape
         normed, mean, rstd = torch.native_layer_norm(x, gain.shape, gain, shift, eps)
         qkv = _linear(normed.to(dtype), qkv_weight, qkv_bias)
@@ -106,6 +110,10 @@ class _MlpBranch(torch.autograd.Function):
         eps: float,
         dtype: torch.dtype,
     ) -> Tensor:
+        """Compute the output.
+
+        Many parameters: autograd takes each tensor and constant by itself.
+        """
         normed, mean, rstd = torch.native_layer_norm(x, gain.shape, gain, shift, eps)
         hidden = _linear(normed.to(dtype), weight1, bias1)  # (B, N, F)
         ctx.save_for_backward(x, gain, shift, mean, rstd, weight1, bias1, weight2, bias2, hidden)

@@ -80,6 +80,10 @@ class _PerformerLayer(torch.autograd.Function):
         epsilon: float,
         *parameters: Tensor,
     ) -> Tensor:
+        """Compute the output.
+
+        Many parameters: autograd takes each tensor and constant by itself.
+        """
         weights = _Weights(*parameters).to(kqv.dtype)
         out = w.new_empty(*kqv.shape[:2], w.shape[1])
         for group in _groups(kqv, w):
@@ -203,7 +207,10 @@ def _attend(kqv: Tensor, w: Tensor, epsilon: float) -> _Attention:
 
 
 def _attend_backward(kqv: Tensor, w: Tensor, attention: _Attention, dy: Tensor, dv: Tensor, d_kqv: Tensor) -> None:
-    """Write d_kqv (B, N, 3 C), from the gradients of y and, past the attention, of v, both (B N, C)."""
+    """Write d_kqv (B, N, 3 C), from the gradients of y and, past the attention, of v, both (B N, C).
+
+    Many parameters: one step of the backward pass.
+    """
     phi_k, phi_q, values, total, denominator, y = attention
     (k, q, v), (d_k, d_q, d_v) = (x.chunk(3, 2) for x in (kqv, d_kqv))
     d_numerator = dy.view_as(v).div_(denominator)

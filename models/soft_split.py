@@ -83,6 +83,10 @@ class _CopiedPatches(torch.autograd.Function):
         eps: float,
         dtype: torch.dtype,
     ) -> Tensor:
+        """Compute the output.
+
+        Many parameters: autograd takes each tensor and constant by itself.
+        """
         kernel = _by_position(weight * gain, x.shape[1]).to(dtype)
         offset = torch.addmv(bias, weight, shift).to(dtype)
         images, patches, size = len(x), math.prod(_grid(x, split)), weight.shape[1]
@@ -123,6 +127,10 @@ class _ConvolvedPatches(torch.autograd.Function):
         eps: float,
         dtype: torch.dtype,
     ) -> Tensor:
+        """Compute the output.
+
+        Many parameters: autograd takes each tensor and constant by itself.
+        """
         x = x.contiguous(memory_format=torch.channels_last)
         mean, rstd = _patch_statistics(x, split, eps)
         offset = torch.addmv(bias, weight, shift)

@@ -57,6 +57,8 @@ class T2TViT(Formulated):
     An image of another size than ``img_size``, divisible by 16, is taken as well: its positions are the table resized
     bicubically over the grid.
 
+    Many parameters: those of timm's VisionTransformer, and the pieces that a network of the paper is made of.
+
     Args:
         img_size: training resolution, a side or (height, width).
         in_chans: image channels.
@@ -234,6 +236,8 @@ class T2TViT(Formulated):
         intermediates_only: bool = False,
     ) -> Any:
         """Features after chosen blocks, as timm's ``features_only=True`` asks for them.
+
+        Many parameters: those of timm's ``forward_intermediates``.
 
         Args:
             x: (B, in_chans, H, W).

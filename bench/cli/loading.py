@@ -83,7 +83,7 @@ def measure(images: Any, *, rounds: int, cores: int) -> list[Round]:
     pixels = cifar_in_memory.read(images, CPU)
     if isinstance(pixels, str):
         raise RequestError(f"the images cannot be held in memory: {pixels}")
-    memory = cifar_in_memory.train_loader(pixels, batches, CIFAR_TRANSFER, IMG_SIZE, known, SEED)
+    memory = cifar_in_memory.train_loader(pixels, batches, CIFAR_TRANSFER, IMG_SIZE, known)
     threads = torch.get_num_threads()
     torch.set_num_threads(cores)
     try:

@@ -80,6 +80,8 @@ def suites(
 ) -> list[Suite]:
     """The runs that stand in for the tables', or, without a table, the budget's own.
 
+    Many parameters: each is an option of the command line, and all but the first two may be left out.
+
     Args:
         tables: of the paper.
         budget: one of ``BUDGETS``.

@@ -116,7 +116,7 @@ def require_teachers(specs: Iterable[RunSpec], files: Mapping[str, str]) -> None
         known = KNOWN.get(dataset, KNOWN["imagenet"])
         classes = known.num_classes if dataset in KNOWN else None  # others are not opened yet
         path = given_file(teacher.weights, files, "--teacher")
-        build_teacher(teacher, path, classes, img_size, known.mean, known.std)
+        build_teacher(teacher, path, classes, img_size, (known.mean, known.std))
 
 
 def find_teachers(specs: Sequence[RunSpec]) -> tuple[dict[str, str], dict[str, str]]:

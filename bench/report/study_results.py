@@ -150,6 +150,10 @@ def _arm(
     images: dict[str, Predictions],
     problems: list[str],
 ) -> ArmResult:
+    """Read the results of an arm.
+
+    Many parameters: a step of ``study_results``, with its caches of images and problems.
+    """
     if study.grid and arm.family not in points:
         return ArmResult(arm=arm, spec=None, records=(), metrics={}, hits=None)
     spec = study.final_run(arm, points, study.seeds[0])

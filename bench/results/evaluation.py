@@ -91,7 +91,7 @@ class Evaluation:
 
     @property
     def top5_pct(self) -> float:
-        """Likewise."""
+        """Top-5 accuracy on the evaluated images, in %."""
         return 100 * self.top5_hits / self.images if self.images else math.nan
 
     @property

@@ -83,12 +83,12 @@ class LayerMaps:
 
     @property
     def dead_pct(self) -> float:
-        """Share of the channels."""
+        """Share of dead channels."""
         return 100 * self.dead / self.channels
 
     @property
     def saturated_pct(self) -> float:
-        """Likewise."""
+        """Share of saturated channels."""
         return 100 * self.saturated / self.channels
 
 
@@ -166,10 +166,10 @@ class FeatureMaps:
 
     @property
     def dead_pct(self) -> float:
-        """Share of the channels of all layers."""
+        """Share of dead channels in all layers."""
         return 100 * sum(layer.dead for layer in self.layers) / sum(layer.channels for layer in self.layers)
 
     @property
     def saturated_pct(self) -> float:
-        """Likewise."""
+        """Share of saturated channels in all layers."""
         return 100 * sum(layer.saturated for layer in self.layers) / sum(layer.channels for layer in self.layers)

@@ -103,7 +103,10 @@ class Teller:
         loss: float | None = None,
         images_per_s: float | None = None,
     ) -> None:
-        """Tell it; of what is not given, counts stay as they were."""
+        """Report progress; counts that are not given stay as they were.
+
+        Many parameters: the fields of ``Progress``, each of which may change alone.
+        """
         now = self._now
         now = dataclasses.replace(
             now,

@@ -104,10 +104,9 @@ def build_teacher(
     path: Path,
     num_classes: int | None,
     img_size: int,
-    mean: Sequence[float],
-    std: Sequence[float],
+    normalisation: tuple[Sequence[float], Sequence[float]],
 ) -> nn.Module:
-    """A trained network, ready to be asked.
+    """Build a teacher with its trained weights, in evaluation mode.
 
     Args:
         teacher: names it. One of a file is taken to be trained on images normalised as the student's are; of timm's
@@ -115,8 +114,7 @@ def build_teacher(
         path: of its weights.
         num_classes: that it must know; None for as many as its architecture is registered with, or others.
         img_size: of the images that it will see, in pixels.
-        mean: that was subtracted from them, by channel.
-        std: by which they were divided.
+        normalisation: mean that was subtracted from them and deviation by which they were divided, by channel.
 
     Raises:
         RequestError: no such network, weights that are not its own, or of a head for other classes.
@@ -139,8 +137,8 @@ def build_teacher(
             "trained on it"
         )
     cfg = None if teacher.weights else timm.get_pretrained_cfg(teacher.model)
-    if cfg and (tuple(cfg.mean), tuple(cfg.std)) != (tuple(mean), tuple(std)):
-        network = _Renormalised(network, (mean, std), (cfg.mean, cfg.std))
+    if cfg and (tuple(cfg.mean), tuple(cfg.std)) != (tuple(normalisation[0]), tuple(normalisation[1])):
+        network = _Renormalised(network, normalisation, (cfg.mean, cfg.std))
     return network.requires_grad_(False).eval()
 
 

@@ -155,12 +155,14 @@ class Views:
         resized: height and width of the resized box, in pixels.
         recipe: draws by it; None for the centre, as in evaluation.
         side: S.
+        interpolation: "bilinear" or "bicubic".
     """
 
     source: tuple[int, int]
     resized: tuple[int, int]
     recipe: Recipe | None
     side: int
+    interpolation: str
 
     def choose(self) -> View:
         """One view, drawn in the order in which the per-image transform draws."""
@@ -195,12 +197,10 @@ class Loader:
         pixels: Pixels,
         batches: Iterable[Sequence[data.Key]],
         views: Views,
-        interpolation: str,
         known: data.Known,
         seed: int,
     ) -> None:
         self.pixels, self.batches, self.views, self.seed = pixels, batches, views, seed
-        self.interpolation = interpolation
         self.device = pixels.images.device
         self.buffers = Buffers(self.device)
         mean, std = (255 * torch.tensor(each, device=self.device)[:, None, None] for each in (known.mean, known.std))
@@ -266,16 +266,16 @@ class Loader:
         places = torch.arange(self.views.side, device=self.device)
         across = column + torch.where(flip == 1, places.flip(0), places)  # (B, S)
         # Horizontally first, and then to whole grey levels, as PIL does; exact in float64, so that ties round as its.
-        weights = filter_weights(across, self.views.resized[1], left, columns, width, self.interpolation)
+        weights = filter_weights(across, self.views.resized[1], left, columns, width, self.views.interpolation)
         levels = (images.view(count, 3 * height, width) @ weights.mT).add_(0.5).floor_().clamp_(0, 255)
         levels = levels.view(count, 3, height, -1).float() * self.scale
         # Normalised by the product too, by a row of the shift: each pass over the whole image would take a tenth as
         # long again. PIL rounds after the second pass as well, and so lies within half a level of this.
         levels = torch.cat([levels, self.shift.expand(count, 3, 1, levels.shape[-1])], dim=2)  # (B, 3, H + 1, S)
-        weights = filter_weights(row + places, self.views.resized[0], top, rows, height, self.interpolation)
+        weights = filter_weights(row + places, self.views.resized[0], top, rows, height, self.views.interpolation)
         weights = torch.cat([weights.float(), torch.ones_like(weights[..., :1], dtype=torch.float32)], dim=2)
         torch.matmul(weights[:, None], levels, out=out)
-        if self.interpolation != "bilinear":  # the weights of which overshoot nothing
+        if self.views.interpolation != "bilinear":  # the weights of which overshoot nothing
             torch.clamp(out, self.shift, self.shift + 255 * self.scale, out=out)
 
 
@@ -302,6 +302,8 @@ def filter_weights(
     places: Tensor, resized: int, start: Tensor, size: Tensor, length: int, interpolation: str
 ) -> Tensor:
     """The weight of each source pixel in each output pixel along one axis, by PIL's resize of a box.
+
+    Many parameters: the geometry of one axis, in tensors that have no use together elsewhere.
 
     Args:
         places: (B, S) of output pixels on the resized grid; those outside it get nothing.
@@ -341,24 +343,23 @@ _FILTERS = {"bilinear": _triangle, "bicubic": _cubic}
 
 
 def train_loader(
-    pixels: Pixels, batches: data.TrainBatches, recipe: Recipe, img_size: int, known: data.Known, seed: int
+    pixels: Pixels, batches: data.TrainBatches, recipe: Recipe, img_size: int, known: data.Known
 ) -> Loader:
     """Load the batches of ``data.train_loader`` from memory, for a recipe without an obstacle."""
     source = _size(pixels)
     resized = _shorter_to(img_size, source) if recipe.crop_padding else (img_size, img_size)
-    views = Views(source=source, resized=resized, recipe=recipe, side=img_size)
-    return Loader(pixels, batches, views, recipe.interpolation, known, seed)
+    views = Views(source=source, resized=resized, recipe=recipe, side=img_size, interpolation=recipe.interpolation)
+    return Loader(pixels, batches, views, known, batches.seed)
 
 
 def eval_loader(
-    pixels: Pixels, batch: int, recipe: Recipe, img_size: int, known: data.Known, rank: int, world_size: int
+    pixels: Pixels, batches: Sequence[Sequence[data.Key]], recipe: Recipe, img_size: int, known: data.Known
 ) -> Loader:
     """Load the batches of ``data.eval_loader`` from memory."""
     source = _size(pixels)
     resized = _shorter_to(math.floor(img_size / recipe.crop_pct), source)
-    views = Views(source=source, resized=resized, recipe=None, side=img_size)
-    batches = data.eval_batches(len(pixels.labels), batch, rank, world_size)
-    return Loader(pixels, batches, views, recipe.eval_interpolation, known, seed=0)
+    views = Views(source=source, resized=resized, recipe=None, side=img_size, interpolation=recipe.eval_interpolation)
+    return Loader(pixels, batches, views, known, seed=0)
 
 
 def _size(pixels: Pixels) -> tuple[int, int]:

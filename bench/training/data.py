@@ -42,6 +42,7 @@ from bench.spec.recipe import Recipe
 from bench.spec.run import RunSpec
 from bench.spec.text import one_line, without_folders
 from bench.training import hub_datasets
+from bench.training.distributed import World
 from bench.training.images import AnnotatedImages, ClassFolders, ReaderImages
 from bench.training.pixels import no_warnings, to_rgb
 
@@ -537,29 +538,26 @@ def train_loader(samples: Samples, batches: TrainBatches, workers: int, device: 
     )
 
 
-def eval_loader(
-    samples: Samples, batch: int, workers: int, rank: int, world_size: int, device: torch.device
-) -> "DataLoader[Batch]":
-    """Every image exactly once over all processes: no padding, the shares may differ by one."""
-    return _eval_loader(samples, eval_batches(len(samples.images), batch, rank, world_size), workers, device)
+def eval_loader(samples: Samples, batch: int, workers: int, here: World) -> "DataLoader[Batch]":
+    """Load every image exactly once over all processes: no padding, the shares may differ by one."""
+    batches = eval_batches(len(samples.images), batch, here.rank, here.size)
+    return _eval_loader(samples, batches, workers, here.device)
 
 
-def ordered_loader(
-    samples: Samples, batch: int, workers: int, rank: int, world_size: int, device: torch.device, *, start: int
-) -> "DataLoader[Batch]":
-    """One process's part of the images from ``start`` on: in each step, all processes take the next that come.
+def ordered_loader(samples: Samples, batch: int, workers: int, here: World, *, start: int) -> "DataLoader[Batch]":
+    """Load one process's part of the images from ``start`` on: in each step, all processes take the next that come.
 
     Every process has as many steps; its batch is empty where the images end.
     """
-    steps = range(start, len(samples.images), batch * world_size)
+    steps = range(start, len(samples.images), batch * here.size)
     return _eval_loader(
         samples,
         [
             [(0, index) for index in range(begin, min(begin + batch, len(samples.images)))]
-            for begin in (step + rank * batch for step in steps)
+            for begin in (step + here.rank * batch for step in steps)
         ],
         workers,
-        device,
+        here.device,
     )
 
 

@@ -166,7 +166,7 @@ def evaluate(job: Job, here: World, stop: Stop, progress: Callable[[int], None] 
     samples = data.Samples(job.images, transform, 0, training=False)
     workers = automatic_workers(here) if resources.workers is None else resources.workers
     seen = done.images + len(done.unreadable)
-    loader = data.ordered_loader(samples, resources.micro_batch, workers, here.rank, here.size, here.device, start=seen)
+    loader = data.ordered_loader(samples, resources.micro_batch, workers, here, start=seen)
     listed = identity.listing(job.images)
     network = weights.network.to(here.device).eval()
     use_fastest_formulation(network, here.device.type, spec.precision)

@@ -142,10 +142,12 @@ class State:
 
 
 class Training:
-    """One process's part in one attempt at a run, from its newest sound checkpoint if it has one.
+    """One process's part in one attempt at a run, from its newest intact checkpoint if it has one.
+
+    Many parameters: everything that the loop meets; it is created in one place.
 
     Args:
-        spec: what to train.
+        spec: the run to train.
         resources: with what.
         here: this process.
         weights: the checkpoint to start from where the run has none of its own, on rank 0.
@@ -282,7 +284,7 @@ class Training:
         if spec.dataset in cifar_in_memory.DATASETS:
             pixels = cifar_in_memory.obstacle(recipe) or cifar_in_memory.read(images, device)
             if not isinstance(pixels, str):
-                return cifar_in_memory.train_loader(pixels, self.batches, recipe, spec.img_size, self.known, spec.seed)
+                return cifar_in_memory.train_loader(pixels, self.batches, recipe, spec.img_size, self.known)
             self._note_one_by_one("training", pixels)
         transform = data.train_transform(recipe, spec.img_size, self.known)
         samples = data.Samples(images, transform, spec.seed, training=True)
@@ -293,13 +295,12 @@ class Training:
         if spec.dataset in cifar_in_memory.DATASETS:
             pixels = cifar_in_memory.read(images, here.device)
             if not isinstance(pixels, str):
-                return cifar_in_memory.eval_loader(
-                    pixels, batch, recipe, spec.img_size, self.known, here.rank, here.size
-                )
+                batches = data.eval_batches(len(images), batch, here.rank, here.size)
+                return cifar_in_memory.eval_loader(pixels, batches, recipe, spec.img_size, self.known)
             self._note_one_by_one("validation", pixels)
         transform = data.eval_transform(recipe, spec.img_size, self.known)
         samples = data.Samples(images, transform, spec.seed, training=False)
-        return data.eval_loader(samples, batch, workers, here.rank, here.size, here.device)
+        return data.eval_loader(samples, batch, workers, here)
 
     def _note_one_by_one(self, what: str, why: str) -> None:
         if self.here.leads:
@@ -439,7 +440,7 @@ class Training:
         else:
             raise RequestError(f"timm's weights {teacher.model} of the teacher were not found when the run was begun")
         known = self.known
-        network = build_teacher(teacher, path, known.num_classes, self.spec.img_size, known.mean, known.std)
+        network = build_teacher(teacher, path, known.num_classes, self.spec.img_size, (known.mean, known.std))
         if self.record:
             digest = teacher.weights.sha256 if teacher.weights else sha256_of(path)
             note = f"{teacher.model}: {path.name}, sha256 {digest}"

@@ -22,6 +22,7 @@ from bench.spec.batch_layout import lay_out
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
 from bench.training import cifar_in_memory, data
+from bench.training.distributed import World
 from bench.training.signals import Stop
 from tests.conftest import ROOT
 from tests.report.test_evidence import follow_loading
@@ -60,15 +61,15 @@ def training(images, recipe, side, *, seed=3, epoch=2, local_batch=16, rank=0, w
     samples = data.Samples(images, data.train_transform(recipe, side, KNOWN), seed, training=True)
     pixels = cifar_in_memory.read(images, CPU)
     return list(data.train_loader(samples, loaders[0], 0, CPU)), list(
-        cifar_in_memory.train_loader(pixels, loaders[1], recipe, side, KNOWN, seed)
+        cifar_in_memory.train_loader(pixels, loaders[1], recipe, side, KNOWN)
     )
 
 
 def evaluation(images, recipe, side, *, rank=0, world_size=1):
     samples = data.Samples(images, data.eval_transform(recipe, side, KNOWN), 0, training=False)
-    pixels = cifar_in_memory.read(images, CPU)
-    return list(data.eval_loader(samples, 12, 0, rank, world_size, CPU)), list(
-        cifar_in_memory.eval_loader(pixels, 12, recipe, side, KNOWN, rank, world_size)
+    pixels, here = cifar_in_memory.read(images, CPU), World(rank=rank, size=world_size, device=CPU)
+    return list(data.eval_loader(samples, 12, 0, here)), list(
+        cifar_in_memory.eval_loader(pixels, data.eval_batches(len(images), 12, rank, world_size), recipe, side, KNOWN)
     )
 
 
@@ -100,7 +101,7 @@ def test_memory_is_used_again_only_once_nobody_holds_it():
 def test_batches_that_are_kept_stay_what_they_are():
     pixels = cifar_in_memory.read(Images(), CPU)
     order = data.TrainBatches(len(pixels.labels), lay_out(override(PILOT, ["global_batch=8"]), 0, 1, 8), 0)
-    loader = cifar_in_memory.train_loader(pixels, order, CIFAR_TRANSFER, 32, KNOWN, 0)
+    loader = cifar_in_memory.train_loader(pixels, order, CIFAR_TRANSFER, 32, KNOWN)
     kept = list(loader)
     copies = [batch.images.clone() for batch in loader]
     assert all(torch.equal(batch.images, copy) for batch, copy in zip(kept, copies, strict=True))
@@ -142,8 +143,8 @@ def test_images_need_not_be_square(height, width):
 
 def test_a_flip_is_exact_and_what_is_outside_is_black():
     pixels = cifar_in_memory.read(Images(1), CPU)
-    views = cifar_in_memory.Views(source=(32, 32), resized=(48, 48), recipe=None, side=48)
-    loader = cifar_in_memory.Loader(pixels, [], views, "bilinear", KNOWN, 0)
+    views = cifar_in_memory.Views(source=(32, 32), resized=(48, 48), recipe=None, side=48, interpolation="bilinear")
+    loader = cifar_in_memory.Loader(pixels, [], views, KNOWN, 0)
     out = torch.empty(2, 3, 48, 48)
     loader._fill([0, 0], [cifar_in_memory.View(0, 0, 32, 32, -5, 6, flip) for flip in (0, 1)], out)
     assert torch.equal(out[0].flip(-1), out[1])

@@ -13,6 +13,7 @@ from bench.spec.batch_layout import lay_out
 from bench.spec.errors import RequestError
 from bench.spec.run import RunSpec
 from bench.training import data, identity
+from bench.training.distributed import World
 
 CPU = torch.device("cpu")
 SPEC = RunSpec(model="t2t_vit_7", dataset="synthetic", recipe=T2T_LITE, img_size=32)
@@ -119,7 +120,7 @@ def test_validation_sees_every_image_exactly_once(world_size):
     samples = data.Samples(images, transform, 0, training=False)
     seen = []
     for rank in range(world_size):
-        loader = data.eval_loader(samples, 8, 0, rank, world_size, CPU)
+        loader = data.eval_loader(samples, 8, 0, World(rank=rank, size=world_size, device=CPU))
         seen += [index for batch in loader.batch_sampler for _, index in batch]
         assert sum(len(batch.labels) for batch in loader) in (101 // world_size, 101 // world_size + 1)
     assert sorted(seen) == list(range(101))
@@ -167,7 +168,9 @@ def test_an_unreadable_image_is_named_and_another_takes_its_place(cifar):
     assert label == expected_label
     assert len(unreadable) == 1
     assert "class2/1.png" in unreadable[0]
-    loader = data.eval_loader(data.Samples(images, transform, 0, training=False), 8, 0, 0, 1, CPU)
+    loader = data.eval_loader(
+        data.Samples(images, transform, 0, training=False), 8, 0, World(rank=0, size=1, device=CPU)
+    )
     found = list(loader)
     assert sum(len(batch.labels) for batch in found) == 40
     assert [line for batch in found for line in batch.unreadable] == unreadable
@@ -228,7 +231,7 @@ def test_both_places_of_imagenet_are_named(tmp_path):
 
 def test_in_evaluation_all_processes_take_the_next_images_of_each_step():
     samples = data.Samples(data.Synthetic("val"), lambda image: torch.zeros(1), 0, training=False)
-    loaders = [data.ordered_loader(samples, 8, 0, rank, 3, CPU, start=100) for rank in range(3)]
+    loaders = [data.ordered_loader(samples, 8, 0, World(rank=rank, size=3, device=CPU), start=100) for rank in range(3)]
     steps = list(zip(*(list(loader.batch_sampler) for loader in loaders), strict=True))
     assert [index for step in steps for keys in step for _, index in keys] == list(range(100, 256))
     assert [len(batch.labels) for batch in loaders[2]] == [8] * 6 + [0]  # as many steps, the last one empty

@@ -127,7 +127,7 @@ def test_the_teacher_decides_on_the_students_images_as_it_was_trained_to_see_the
     for name, mean, std in (("r160_in1k", 0.5, 0.5),):
         cfg = timm.get_pretrained_cfg(f"test_resnet.{name}")
         assert (cfg.mean, cfg.std) == ((mean,) * 3, (std,) * 3)
-        by_name = build_teacher(Teacher(f"test_resnet.{name}"), path, 10, 32, *HALF)
+        by_name = build_teacher(Teacher(f"test_resnet.{name}"), path, 10, 32, HALF)
         pixels = images * 0.25 + 0.5
         torch.testing.assert_close(by_name(images), net((pixels - mean) / std))
 
@@ -199,9 +199,9 @@ def test_a_teacher_that_is_not_there_or_does_not_fit(teacher, tmp_path):
         job.run(folder, resources(), Stop())
     (path,) = teacher[1].values()
     with pytest.raises(RequestError, match=r"teacher test_resnet=teacher.pth-.* knows other classes than the 100"):
-        build_teacher(teacher[0], path, 100, 32, *HALF)
+        build_teacher(teacher[0], path, 100, 32, HALF)
     with pytest.raises(RequestError, match=r"teacher test_vit=teacher.pth-.*: .*teacher.pth: .*not this network's"):
-        build_teacher(Teacher("test_vit", weights=teacher[0].weights), path, 10, 32, *HALF)
+        build_teacher(Teacher("test_vit", weights=teacher[0].weights), path, 10, 32, HALF)
     by_name = student(Teacher("test_resnet.r160_in1k"))
     with pytest.raises(RequestError, match=r"timm's weights test_resnet.r160_in1k of the teacher were not found"):
         job.run(job.prepare(tmp_path, by_name), resources(), Stop())

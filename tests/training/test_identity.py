@@ -94,7 +94,7 @@ def test_class_folders_and_torchvisions_files_are_the_same_images_and_make_the_s
     for images in opened:
         order = data.TrainBatches(len(images), lay_out(override(PILOT, ["global_batch=8"]), 0, 1, 8), 0)
         loader = cifar_in_memory.train_loader(
-            cifar_in_memory.read(images, CPU), order, PILOT, 32, data.KNOWN["cifar10"], 0
+            cifar_in_memory.read(images, CPU), order, PILOT, 32, data.KNOWN["cifar10"]
         )
         batches.append([(batch.images.clone(), batch.labels) for batch in loader])
     for (ours, our_labels), (theirs, their_labels) in zip(*batches, strict=True):

@@ -109,6 +109,8 @@ def submit(
 ) -> Iterator[tuple[Array, Submission]]:
     """Hand arrays to Slurm, one after another; each is on disk before the next is tried.
 
+    Many parameters: the plan, and the command's settings and surroundings; nothing else needs them together.
+
     Args:
         planned: from ``arrays``.
         runs: the folder of all runs.

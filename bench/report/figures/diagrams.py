@@ -48,7 +48,10 @@ def write(
     color: str = INK,
     align: str = "center",
 ) -> Text:
-    """A line of text about (x, y), or beginning or ending there with ``align`` "left" or "right"."""
+    """A line of text about (x, y), or beginning or ending there with ``align`` "left" or "right".
+
+    Many parameters: those of matplotlib, which draws it.
+    """
     weight = "bold" if bold else "normal"
     # By the baseline, a third of the size below the middle: letters that reach below it shift no word.
     return axes.text(x, y + 0.35 * size / 72, text, fontsize=size, weight=weight, color=color, ha=align, va="baseline")
@@ -63,7 +66,10 @@ def tint(color: str, strength: float = 0.16) -> tuple[float, float, float]:
 def box(
     axes: Axes, x: float, y: float, width: float, height: float, lines: Sequence[str], color: str = GIVEN
 ) -> tuple[float, float]:
-    """A box with its name in the first line; returns its centre."""
+    """A box with its name in the first line; returns its centre.
+
+    Many parameters: those of matplotlib, which draws it.
+    """
     axes.add_patch(_rounded(x, y, width, height, facecolor=tint(color), edgecolor=color, linewidth=1.2))
     centre = x + width / 2, y + height / 2
     pitch = 0.155
@@ -83,7 +89,10 @@ def _rounded(x: float, y: float, width: float, height: float, **look: object) ->
 
 
 def bar(axes: Axes, x: float, y: float, width: float, height: float, color: str, *, strength: float = 0.45) -> None:
-    """A plain rectangle, for something drawn to scale."""
+    """A plain rectangle, for something drawn to scale.
+
+    Many parameters: those of matplotlib, which draws it.
+    """
     axes.add_patch(Rectangle((x, y), width, height, facecolor=tint(color, strength), edgecolor=color, linewidth=0.9))
 
 

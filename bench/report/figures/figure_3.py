@@ -115,6 +115,10 @@ def _cells_shown(split: LayerShape) -> int:
 
 
 def _first_windows(axes: Axes, left: float, top: float, cell: float, split: LayerShape, *, linewidth: float) -> None:
+    """Mark the first two windows.
+
+    Many parameters: the place and scale of one drawing.
+    """
     kernel, stride = split.settings["kernel"], split.settings["stride"]
     windows = min(2, _windows_per_axis(split))
     for i, color in list(enumerate((BLUE, SOFT_SPLIT)))[:windows]:
@@ -158,7 +162,10 @@ def _soft_split(axes: Axes, top: float, split: LayerShape, tokens: float) -> Non
 def _tokens(
     axes: Axes, top: float, x: float, shape: tuple[int, int], per_inch: tuple[float, float], *, marked: bool = False
 ) -> tuple[float, float]:
-    """A matrix of tokens to scale, a row of it some of them, the first two marked; returns its left and right side."""
+    """Draw a matrix of tokens to scale, the first two marked on request; returns its left and right side.
+
+    Many parameters: the place and scale of one drawing.
+    """
     count, features = shape
     side = round(count**0.5)
     width, height = features * per_inch[0], side * per_inch[1]
