@@ -1,6 +1,6 @@
 """The class that executors submit: the only thing of t2t-bench that a queued job's pickle names.
 
-A job may wait for weeks, while the suite moves on. So this module stays where it is, ``Job`` keeps its name, and all
+A job may wait for weeks, while the code moves on. So this module stays where it is, ``Job`` keeps its name, and all
 that it holds is of Python's own types.
 """
 

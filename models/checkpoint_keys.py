@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 _AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "params_ema", "ema")
-"""keys of averaged weights, the preferred: DeiT has ``model_ema``, this suite's runs ``ema``"""
+"""keys of averaged weights, the preferred: DeiT has ``model_ema``, our runs ``ema``"""
 _TRAINED = ("state_dict", "model_state_dict", "net", "model", "network", "module", "weights", "params")
-"""keys of the weights as they were trained: DeiT and others have ``model``, this suite's runs ``network``"""
+"""keys of the weights as they were trained: DeiT and others have ``model``, our runs ``network``"""
 
 _WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """parts of names, wherever they stand, that torch's wrappers of a network or of a layer add"""

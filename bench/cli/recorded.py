@@ -18,7 +18,7 @@ from bench.spec.table import Row, Table, networks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionsRequest:
-    """Which published predictions to count."""
+    """The published predictions to count."""
 
     predictions: Path
     labels: Path | None

@@ -114,7 +114,7 @@ def tables_named(numbers: Iterable[str]) -> tuple[list[Table], list[RecipeTable]
     chosen = list(dict.fromkeys(numbers))
     for number in chosen:
         if number not in by_name:
-            raise unknown("table", number, by_name, "run_all.py list shows what each holds")
+            raise unknown("table", number, by_name, "run_all.py list shows the rows of each")
     found = [by_name[number] for number in chosen]
     return [t for t in found if isinstance(t, Table)], [t for t in found if isinstance(t, RecipeTable)]
 
@@ -143,6 +143,6 @@ def _require_numbers(tables: Iterable[Table], edition: Edition) -> None:
         if not prints(table):
             held = [str(number) for number, other in TABLES.items() if prints(other)]
             raise RequestError(
-                f"no figures of Table {table.number} are held in the {edition.name} edition; choose --table "
+                f"the {edition.name} edition has no Table {table.number}; choose --table "
                 f"{' '.join(held)}, or another edition"
             )

@@ -196,7 +196,7 @@ def _measured_before(path: Path, setting: _Evidence) -> tuple[Measured, ...]:
     Raises:
         RequestError: there is none, it is corrupt, or it was measured in another setting.
     """
-    remedy = "leave --add out to begin the page anew"
+    remedy = "leave out --add to start a new page"
     try:
         found = read(path, _Evidence, remedy=remedy)
     except FileNotFoundError as error:

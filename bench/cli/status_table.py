@@ -70,7 +70,7 @@ class StatusTable:
         yield Text(" ".join(filter(None, [self._look.at, "", counts(self._look.lines)])), "bold")
         if self._look.silence:
             silence = printable(self._look.silence)
-            yield Text(f"Slurm does not answer, the states are the runs' own: {silence}", "yellow")
+            yield Text(f"Slurm does not answer, so these are the states that the runs recorded: {silence}", "yellow")
 
     def _rows(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width

@@ -62,7 +62,7 @@ def execute(folder: Path, resources: Mapping[str, Any], environment: Mapping[str
 
     Args:
         folder: of the run.
-        resources: ``Resources`` as JSON has them, perhaps those of another version of this suite.
+        resources: ``Resources`` as JSON has them, perhaps those of another version.
         environment: variables to set, or with None to remove, before torch is imported.
 
     Returns:
@@ -112,7 +112,7 @@ def _resources(values: Mapping[str, Any]) -> Resources:
     except TypeError as error:
         why = str(error).partition("() ")[2].removeprefix("got an ")
         raise RequestError(
-            f"this job was submitted by another version of the suite ({why}); submit the run again"
+            f"this job was submitted by another version of t2t-bench ({why}); submit the run again"
         ) from error
 
 

@@ -96,7 +96,7 @@ def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
     if known.unsure:
         return decision(Action.BLOCKED, known.unsure)
     if known.problem:
-        return decision(Action.RESUME, f"record made anew from the checkpoint, since {known.problem}")
+        return decision(Action.RESUME, f"record recovered from the checkpoint, since {known.problem}")
     if record is None:
         if not (known.job_state or known.failure):
             return decision(Action.SUBMIT, "not begun")

@@ -38,7 +38,7 @@ def fitting_weights(paths: Iterable[Path], tables: Iterable[Table]) -> tuple[dic
         names = networks_of(checkpoint)
         fitting = [name for name in names if name in wanted]
         if not fitting:
-            others = ", ".join(names) or f"no network of this suite, {misfit(checkpoint.weights)}"
+            others = ", ".join(names) or f"no network of t2t-bench, {misfit(checkpoint.weights)}"
             raise RequestError(f"--weights {path}: not of {', '.join(wanted)}, which are fine-tuned; they fit {others}")
         for name in fitting:
             if name in found:

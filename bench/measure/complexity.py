@@ -138,7 +138,7 @@ def measure(network: Network) -> Complexity:
 
 
 def _figures(network: Network) -> dict[str, Any]:
-    """All of a measurement that code of the suite decides."""
+    """All of a measurement that our own code decides."""
     import torch
 
     from bench.measure.structure import read_structure
@@ -168,7 +168,7 @@ def _figures(network: Network) -> dict[str, Any]:
 def is_current(measured: Complexity) -> bool:
     """Whether measuring again here could tell anything new.
 
-    It could not while the suite's code behind the figures is the same and no library here has another version;
+    It could not while our code behind the counts is the same and no library here has another version;
     a library that is not installed cannot contradict, so that a laptop without torch still reports.
     """
     same_source = measured.source_sha256 == source_sha256(_figures, measured.network.model)

@@ -81,7 +81,7 @@ def estimate(spec: RunSpec, epochs_done: int, measured: Mapping[Network, Complex
     student, teacher = measured.get(spec.network), spec.teacher_network
     if student is None:
         return None
-    basis = "DeiT-B's stated speed on a V100, by MACs"
+    basis = "scaled by MACs from DeiT-B's stated speed on a V100"
     macs = 3 * student.macs
     if teacher and teacher in measured:
         macs += measured[teacher].macs  # it decides in one forward pass

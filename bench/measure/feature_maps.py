@@ -95,7 +95,7 @@ def measure(
 def _figures(
     source: FeatureSource, weights: "Checkpoint | Path | None", image: "Image", recipe: Recipe, dataset: str
 ) -> dict[str, Any]:
-    """All of the feature maps that code of the suite decides."""
+    """All of the feature maps that our own code decides."""
     import timm
     import torch
 

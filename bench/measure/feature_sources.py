@@ -256,7 +256,7 @@ def _model_of(checkpoint: "Checkpoint") -> str:
     fitting = [name for name in fitting if name in released] or fitting
     if not fitting:
         raise RequestError(
-            f"--weights {checkpoint.path}: they fit no network of this suite, {misfit(checkpoint.weights)}; give those "
+            f"--weights {checkpoint.path}: they fit no network of t2t-bench, {misfit(checkpoint.weights)}; give those "
             "of one"
         )
     if len(fitting) > 1:

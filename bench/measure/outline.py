@@ -50,7 +50,7 @@ def is_current(outline: Outline) -> bool:
 
 
 def _figures(network: Network) -> dict[str, Any]:
-    """All of an outline that code of the suite decides."""
+    """All of an outline that our own code decides."""
     import torch
 
     from bench.training.build import create_network

@@ -90,7 +90,7 @@ def record(path: Path, labels: Path | None, real_labels: Path | None) -> Recordi
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Right:
-    """What counts as right on each image."""
+    """The classes that count as right on each image."""
 
     labels: Array
     """(N,)"""
@@ -272,7 +272,7 @@ def _real_labels(path: Path) -> list[frozenset[int]]:
 
 
 def _sidecar(path: Path, arrays: Mapping[str, Array]) -> dict[str, Mapping[str, Any]]:
-    """What the sidecar states of each array; nothing where there is none.
+    """The sidecar's statements on each array; empty if there is none.
 
     Raises:
         RequestError: it is damaged, or speaks of an array that is not there.

@@ -111,13 +111,13 @@ class _Module:
 def _folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)  # of a package at the top, which is not imported for it
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"no package {package!r}: install the suite whole, or run it from its checkout")
+        raise ModuleNotFoundError(f"no package {package!r}: install t2t-bench as a whole, or run it from its checkout")
     return Path(spec.submodule_search_locations[0])
 
 
 @functools.cache
 def _module(name: str) -> _Module | None:
-    """A module of the suite by its dotted name; None if there is none."""
+    """A module of ours by its dotted name; None if there is none."""
     package, *below = name.split(".")
     if package not in _PACKAGES:
         return None
@@ -165,7 +165,7 @@ def _bound(nodes: Iterable[ast.AST]) -> dict[str, str]:
 
 
 def _resolve(dotted: str) -> tuple[str, list[_Key]]:
-    """A dotted name as it counts, and the definitions of the suite behind it."""
+    """A dotted name as it counts, and our definitions behind it."""
     parts = dotted.split(".")
     module = next(filter(None, (_module(".".join(parts[:i])) for i in range(len(parts), 0, -1))), None)
     if module is None:

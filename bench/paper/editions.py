@@ -1,4 +1,4 @@
-"""The printings of the paper's numbers that the suite knows."""
+"""The printings of the paper's numbers that t2t-bench knows."""
 
 from bench.spec.table import Edition
 

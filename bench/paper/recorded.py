@@ -1,4 +1,4 @@
-"""Which public weights a row's printed accuracy is of, and published predictions whose weights are known.
+"""The public weights behind rows' printed accuracies, and published predictions whose weights are known.
 
 Predictions are recognized by their content: the sha256 over (images, predicted), int16 little-endian, in the order of
 ImageNet's validation files, classes by sorted WordNet id.

@@ -28,7 +28,7 @@ def _file(
     retrained: float | None = None,
     openvino: float | None = None,
 ) -> tuple[Reported, ...]:
-    """What was reported of one of the authors' files, by those who evaluated it."""
+    """An accuracy of one of the authors' files, as reported by those who evaluated it."""
     listed = (
         (paddlevit, "PaddleViT", _PADDLEVIT),
         (timm, "timm pull request 2426", _TIMM_PR),
@@ -42,7 +42,7 @@ def _file(
 
 
 def _timm(top1_pct: float) -> tuple[Reported, ...]:
-    """What timm reports of a tag."""
+    """The accuracy that timm reports for a tag."""
     return (Reported(top1_pct=top1_pct, by="timm", source=_TIMM),)
 
 

@@ -69,7 +69,7 @@ class Evaluation:
     """processes"""
     versions: Mapping[str, str]
     git: Mapping[str, object]
-    """commit of the suite's checkout and whether the tree was dirty; empty outside a checkout"""
+    """commit of the checkout and whether the tree was dirty; empty outside a checkout"""
     evaluated_at: str
     """UTC, ISO 8601"""
     wall_time_s: Amount

@@ -93,7 +93,7 @@ class LayerMaps:
 
 
 AVERAGED_KEYS = ("state_dict_ema", "ema")
-"""where averaged weights lie in a file, of the authors' or of this suite's"""
+"""where averaged weights lie in a file, of the authors' or ours"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class FeatureMaps:
     package: str
     """that defines the network"""
     source_sha256: str
-    """over the suite's own code behind the counts"""
+    """over our own code behind the counts"""
     machine: str
     measured_at: str
     """UTC, ISO 8601"""

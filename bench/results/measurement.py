@@ -33,7 +33,7 @@ class Complexity:
     source: str
     """Python package that defines the network"""
     source_sha256: str
-    """over the suite's own code behind the figures"""
+    """over our own code behind the counts"""
     machine: str
     measured_at: str
     """UTC, ISO 8601"""
@@ -78,7 +78,7 @@ class Outline:
     versions: Mapping[str, str]
     """of python and of the libraries that decide the layers"""
     source_sha256: str
-    """over the suite's own code behind them"""
+    """over our own code behind them"""
     machine: str
     measured_at: str
     """UTC, ISO 8601"""

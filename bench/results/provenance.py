@@ -42,7 +42,7 @@ def machine() -> str:
 
 
 def checkout() -> dict[str, object]:
-    """Commit of the suite's checkout and whether the tree is dirty; empty outside one."""
+    """Commit of the checkout and whether the tree is dirty; empty outside one."""
     root = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:

@@ -73,7 +73,7 @@ class RunRecord:
     """an entry for each change of status or other event: what, when (UTC), host, pid; of "running", which begins an
     attempt, also device, precision, formulation, compile and world_size"""
     git: Mapping[str, object]
-    """commit of the suite's checkout and whether the tree was dirty; empty outside a checkout"""
+    """commit of the checkout and whether the tree was dirty; empty outside a checkout"""
     versions: Mapping[str, str]
     device: str = ""
     """of the last attempt, like the next three"""

@@ -223,7 +223,7 @@ def load_dead_channels(runs: Path, run_id: str) -> DeadChannels | None:
 
 
 def recording_path(runs: Path, found: Recording) -> Path:
-    """Where the results of published predictions are kept."""
+    """The path of the results of published predictions."""
     return runs / "recorded" / f"{found.recording_id}.json"
 
 

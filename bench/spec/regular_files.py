@@ -13,7 +13,7 @@ from typing import IO, Any
 def open_regular(path: str | Path, mode: str = "rb", *, follow: bool = True) -> IO[Any]:
     """Open a file that a user names, or that others may have put where one of ours should lie.
 
-    ``models.checkpoint_files`` opens weights in the same way, since the networks stand without this suite.
+    ``models.checkpoint_files`` opens weights in the same way, since the networks do not need this package.
 
     Args:
         path: of the file.

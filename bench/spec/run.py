@@ -72,7 +72,7 @@ class RunSpec:
     start_from: "RunSpec | None" = None
     """the run, of the same network, whose final weights it starts from instead of random ones"""
     weights: Weights | None = None
-    """the file that it starts from, where that is no run of this suite"""
+    """the file that it starts from, where that is not a run of t2t-bench"""
     teacher: Teacher | None = None
     """whose decisions the distillation token learns"""
 

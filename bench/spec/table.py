@@ -127,7 +127,7 @@ class Row:
     name: str = field(kw_only=False)
     """as the paper prints it"""
     run: RunSpec | None = None
-    """how its printed top-1 came about; None where the suite holds no recipe for that, and trains nothing"""
+    """how its printed top-1 came about; None where no recipe for that is known, and trains nothing"""
     untrained: Network | None = None
     """what is measured for a row without a run"""
     transfers: tuple[RunSpec, ...] = ()

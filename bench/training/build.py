@@ -64,7 +64,7 @@ def build_network(spec: RunSpec, num_classes: int, create: Callable[..., nn.Modu
         if "drop_path_rate" not in str(error):
             raise
         raise RequestError(
-            f"{spec.network} takes no stochastic depth, and recipe {spec.recipe.name!r} asks for "
+            f"{spec.network} has no stochastic depth, but recipe {spec.recipe.name!r} asks for "
             f"drop_path={spec.recipe.drop_path}; choose --set drop_path=0"
         ) from error
     if spec.teacher:

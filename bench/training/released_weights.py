@@ -88,13 +88,13 @@ def find(folder: Path, wanted: Iterable[RunSpec], released: Mapping[RunSpec, Rel
     findings, wanted = Findings(), list(dict.fromkeys(wanted))
     by_name = {name: run for run, weights in released.items() for name in _names(weights)}
     there = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
-    findings.unwanted += [f"{path} is a folder, and no file of weights" for path in there if path.is_dir()]
+    findings.unwanted += [f"{path} is a folder, not a file of weights" for path in there if path.is_dir()]
     by_place = {os.path.realpath(path): path for path in reversed(there) if not path.is_dir()}
     files = list(by_place.values())[::-1]  # a link and its target are one
     named = [(path, by_name[path.name]) for path in files if path.name in by_name]
     for path, run in named:
         if run not in wanted:
-            findings.unwanted.append(f"{path} is of {_what(run)}, which no row asked for is")
+            findings.unwanted.append(f"{path} is of {_what(run)}, which no selected row uses")
     for run in wanted:
         paths = [path for path, other in named if other == run]
         _take(findings, [Found(run=run, released=released[run], path=path, by="name") for path in paths])
@@ -105,7 +105,7 @@ def find(folder: Path, wanted: Iterable[RunSpec], released: Mapping[RunSpec, Rel
         try:
             checkpoint = read_checkpoint(path)
         except ForeignFile:
-            findings.unwanted.append(f"{path} is no file of weights")
+            findings.unwanted.append(f"{path} is not a file of weights")
             continue
         except (CheckpointError, OSError) as error:
             findings.failures.append(_line(error))
@@ -114,7 +114,7 @@ def find(folder: Path, wanted: Iterable[RunSpec], released: Mapping[RunSpec, Rel
         if of is None:
             findings.unwanted.append(f"{path} {otherwise}")
         elif of not in wanted:
-            findings.unwanted.append(f"{path} is of {_what(of)}, which no row asked for is")
+            findings.unwanted.append(f"{path} is of {_what(of)}, which no selected row uses")
         elif of in findings.settled:
             findings.unwanted.append(f"{path} is of {_what(of)}, and another file has the official name")
         else:
@@ -144,7 +144,7 @@ def _take(findings: Findings, several: list[Found]) -> None:
         return
     if differ:
         paths = " and ".join(str(found.path) for found in several)
-        findings.failures.append(f"{paths} are both of {_what(several[0].run)}; keep one of them there")
+        findings.failures.append(f"{paths} are both of {_what(several[0].run)}; keep only one of them there")
     else:
         findings.found.append(several[0])
 
@@ -164,20 +164,23 @@ def _identify(checkpoint: Checkpoint, released: Mapping[RunSpec, Released]) -> t
     and the head the data set. Of CNNs many weights fit the same network, and none is told by its content.
     """
     if checkpoint.key in ("ema", "network"):
-        return None, "is a checkpoint of this suite, which its run's own row reports"
+        return None, "is a checkpoint of a run, which is reported with its run"
     names = networks_of(checkpoint)
     if not names:
-        return None, f"fits no network that is known by its weights, {misfit(checkpoint.weights)}"
+        return None, f"fits no network with known released weights, {misfit(checkpoint.weights)}"
     classes = checkpoint.weights["head.weight"].shape[0] if "head.weight" in checkpoint.weights else 0
     try:
         side = img_size(checkpoint)
     except CheckpointError:
-        return None, f"fits {' or '.join(names)}, and its positions are of no square image"
+        return None, f"fits {' or '.join(names)}, but its positions do not form a square"
     for run in released:
         known = run.network in [Network(name, img_size=run.img_size) for name in names]
         if known and run.img_size == side and DATASETS[run.dataset].num_classes == classes:
             return run, ""
-    return None, f"fits {' or '.join(names)} at {side} px with {classes} classes, of which no weights were released"
+    return (
+        None,
+        f"fits {' or '.join(names)} at {side} px with {classes} classes, for which there are no released weights",
+    )
 
 
 class NotToBeHad(Exception):
@@ -208,12 +211,12 @@ class Hub:
             except OSError as error:
                 raise NotToBeHad(f"the hub's cache cannot be read ({_line(error)})") from error
         if not self._is_there():
-            raise NotToBeHad("not in the hub's cache, while the hub does not answer")
+            raise NotToBeHad("not in the hub's cache, and the hub does not answer")
         for name in HUB_FILES:
             try:
                 return Path(hf_hub_download(repository, name, etag_timeout=HUB_PATIENCE_S))
             except LocalEntryNotFoundError as error:  # its word for: gone silent
-                raise NotToBeHad("the hub has stopped to answer") from error
+                raise NotToBeHad("the hub stopped answering") from error
             except EntryNotFoundError:
                 continue
             except (OSError, HfHubHTTPError) as error:

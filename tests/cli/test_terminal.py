@@ -72,7 +72,7 @@ def test_a_first_step_slower_than_several_heartbeats_and_who_watches_it(tmp_path
         assert load_progress(only(tmp_path), owner).loss is None
         terminal.see(r"loss \d\.|validating")
         terminal.press(CTRL_C)
-        terminal.see("stopping: what runs saves itself first|interrupted;")
+        terminal.see("stopping: the runs save themselves first|interrupted;")
         assert terminal.end() == 130
         watching.see("interrupted +[012](\\.0)?/2")
         watching.press(CTRL_C)

@@ -55,7 +55,7 @@ def test_a_job_runs_where_all_but_the_entry_has_moved(job, tmp_path):
 def test_a_job_from_before_the_entry_says_that_it_is_too_old(tmp_path):
     done = result(OLD, tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "bench: this job was queued by an older version of the suite; submit the run again\n"
+    assert done.stderr == "bench: this job was queued by an older version of t2t-bench; submit the run again\n"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_job_from_before_the_entry_says_that_it_is_too_old(tmp_path):
     ],
 )
 def test_a_job_of_another_version_that_cannot_run_says_so(tmp_path, capfd, resources, why):
-    line = f"this job was submitted by another version of the suite ({why}); submit the run again"
+    line = f"this job was submitted by another version of t2t-bench ({why}); submit the run again"
     assert Job(folder=str(tmp_path), resources=resources)() == (2, line)
     assert capfd.readouterr().err == f"bench: {line}\n"
     assert not list(tmp_path.iterdir())

@@ -37,7 +37,7 @@ def decide(spec, **known):
         (
             {"problem": "record.json: edited", "is_recoverable": True},
             Action.RESUME,
-            "record made anew from the checkpoint, since record.json: edited",
+            "record recovered from the checkpoint, since record.json: edited",
         ),
         (
             {"problem": "record.json: edited", "is_recoverable": True, "trained_by": "pid 7 on n1"},

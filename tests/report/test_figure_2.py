@@ -304,7 +304,7 @@ def test_networks_are_known_by_their_weights(model):
 def test_weights_that_fit_none_or_several_are_refused():
     with pytest.raises(RequestError, match=r"file.pth: they fit vit_s_16 and vit_s_16_resnext; give the folder"):
         _model_of(shapes_of("vit_s_16"))
-    with pytest.raises(RequestError, match=r"file.pth: they fit no network of this suite"):
+    with pytest.raises(RequestError, match=r"file.pth: they fit no network of t2t-bench"):
         _model_of(shapes_of("test_vit"))
 
 

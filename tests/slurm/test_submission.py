@@ -77,7 +77,7 @@ def test_a_job_of_a_version_before_the_entry_says_that_it_is_too_old(cluster):
     path.write_bytes((ROOT / "tests" / "golden" / "queued_job.pkl").read_bytes())
     cluster.ask("scontrol", "update", "job", task, "partition=gpu")
     line = cluster.wait_for("failed", run_id)[run_id]
-    assert "queued by an older version of the suite; submit the run again" in (ROOT / line["log"]).read_text()
+    assert "queued by an older version of t2t-bench; submit the run again" in (ROOT / line["log"]).read_text()
 
 
 def test_a_run_waits_for_the_one_that_it_starts_from(cluster):

@@ -191,7 +191,7 @@ def test_weights_by_tag_come_from_the_cache_for_the_unmarked_row_alone(command, 
     assert (found["crop_pct"], found["eval_interpolation"]) == (0.875, "bilinear")
     (line,) = [line for line in done.stderr.splitlines() if "not evaluated" in line]
     assert "resnet101.tv_in1k: not in" in line
-    assert "not in the hub's cache, while the hub does not answer" in line
+    assert "not in the hub's cache, and the hub does not answer" in line
     assert "`hf download timm/resnet101.tv_in1k model.safetensors`" in line
 
 
@@ -295,9 +295,9 @@ def test_what_is_no_file_of_released_weights_stops_nothing(seven, tmp_path):
     assert [found.path.name for found in findings.found] == ["good.pth"]
     assert findings.failures == []
     told = "\n".join(findings.unwanted)
-    assert "ILSVRC2012_img_val.tar is no file of weights" in told
-    assert "epoch-00001-step-0000001.pt is a checkpoint of this suite" in told
-    assert told.count("fits no network that is known by its weights, of which t2t_vit_7 is nearest") == 2
+    assert "ILSVRC2012_img_val.tar is not a file of weights" in told
+    assert "epoch-00001-step-0000001.pt is a checkpoint of a run" in told
+    assert told.count("fits no network with known released weights, of which t2t_vit_7 is nearest") == 2
 
 
 def test_odd_files_are_told_of_beside_those_that_are_evaluated(seven, tmp_path):
@@ -338,9 +338,9 @@ def test_odd_files_are_told_of_beside_those_that_are_evaluated(seven, tmp_path):
     assert lines == {}
     told = "\n".join(findings.unwanted)
     assert "folder.pth is a folder" in told
-    assert "empty.pth is no file of weights" in told
-    assert told.count("fits t2t_vit_7, and its positions are of no square image") == 3
-    assert "both.pth fits no network that is known by its weights, but those behind student. fit t2t_vit_7 and" in told
+    assert "empty.pth is not a file of weights" in told
+    assert told.count("fits t2t_vit_7, but its positions do not form a square") == 3
+    assert "both.pth fits no network with known released weights, but those behind student. fit t2t_vit_7 and" in told
 
 
 @pytest.mark.parametrize("wrong", [["plane", *CIFAR_CLASSES["cifar10"][1:]], CIFAR_CLASSES["cifar10"][:9]])

@@ -162,11 +162,11 @@ def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Rel
         RequestError: there are none, or the folder is none.
     """
     if not folder.is_dir():
-        raise RequestError(f"{str(folder)!r} is no folder; choose one that holds released weights")
+        raise RequestError(f"{str(folder)!r} is not a folder; choose the folder of the released weights")
     wanted = {run: RELEASED[run] for run in runs if run in RELEASED}
     if not wanted:
         raise RequestError(
-            "no weights were released of these rows; choose T2T-ViTs, DeiTs, or CNNs without a "
+            "no released weights exist for these rows; choose T2T-ViTs, DeiTs, or CNNs without a "
             "star other than MobileNetV3 and Inception v3"
         )
     return wanted

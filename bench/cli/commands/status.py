@@ -281,7 +281,10 @@ def _print(now: Look, asked: StatusRequest) -> None:
         print(table(now.lines) if now.lines else f"no runs in {asked.runs}")
         print(f"{now.at}  {counts(now.lines)}")
     if now.silence:
-        print(f"run_all.py: Slurm does not answer, the states are the runs' own: {now.silence}", file=sys.stderr)
+        print(
+            f"run_all.py: Slurm does not answer, so these are the states that the runs recorded: {now.silence}",
+            file=sys.stderr,
+        )
     sys.stdout.flush()
 
 

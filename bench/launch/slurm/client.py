@@ -97,7 +97,7 @@ def cluster_name() -> str:
 def _config() -> dict[str, str]:
     if not is_here():
         raise RequestError(
-            "no sbatch on this machine; choose --run local, or give the command on a login node of a Slurm cluster"
+            "no sbatch on this machine; choose --run local, or run the command on a login node of a Slurm cluster"
         )
     try:
         up = "is UP" in ask("scontrol", "ping")  # which knows at once what other commands find out in ten seconds

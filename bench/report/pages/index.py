@@ -57,7 +57,7 @@ def index_markdown(inputs: IndexInputs) -> str:
 
 
 def _reported(inputs: IndexInputs) -> int:
-    """How many networks have accuracies that others reported of their released weights."""
+    """The number of networks whose released weights have accuracies reported by others."""
     rows = [row for one in inputs.tables for row in one.table.rows_in(inputs.edition)]
     return len({row.network for row in rows if reported_for(row)})
 
