@@ -1,4 +1,4 @@
-"""Which of the runs in a folder a command is about: by id, network, state, job or a field such as ``lr=1e-3``."""
+"""The selection of runs in a folder: by id, network, state, job or a field such as ``lr=1e-3``."""
 
 import fnmatch
 import re
@@ -18,7 +18,7 @@ HELP = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What a run can be chosen by."""
+    """The properties by which a run can be selected."""
 
     run_id: str
     model: str = ""

@@ -169,7 +169,7 @@ def taught(decisions: Sequence[Decision], resources: Resources) -> tuple[list[De
 
 
 def estimated(decisions: Sequence[Decision], runs: Path) -> Estimates:
-    """What is left of the runs that a plan starts."""
+    """Estimate what is left of the runs that a plan starts."""
     todo = to_train(decisions)
     measured = {}
     for network in {network for spec in todo for network in (spec.network, spec.teacher_network) if network}:
@@ -196,7 +196,7 @@ def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:
         for line in shown.lines():
             print(line)
         print(costs(estimates))
-    for line in (f"Slurm's queue is not known: {queue.silence}" if queue.silence else "", *shown.refusals):
+    for line in (f"Slurm's queue is unknown: {queue.silence}" if queue.silence else "", *shown.refusals):
         if line:
             print(f"run_all.py: {line}", file=sys.stderr)
     return 2 if shown.refusals else 0
@@ -222,7 +222,7 @@ def print_plan(decisions: Sequence[Decision], estimates: Estimates, most: int | 
 
 
 def costs(estimates: Estimates) -> str:
-    """What all of them cost together, in a line."""
+    """The cost of all of them together, in a line."""
     known_costs = [e for e in estimates.values() if e]
     if not estimates:
         return "nothing to train"

@@ -192,7 +192,7 @@ def _alive_jobs(wanted: Sequence[RunSpec], queue: Queue) -> list[str]:
 def _shared(
     max_parallel: int | None, wanted: Sequence[RunSpec], queue: Queue, new: int
 ) -> tuple[int | None, int | None]:
-    """How many runs may run at once of those that wait already, and of new ones; None for any number."""
+    """The numbers of waiting and of new runs that may run at once; None for any number."""
     old = waiting(wanted, queue)
     if max_parallel is None or not old:
         return max_parallel, max_parallel
@@ -236,7 +236,7 @@ def _obsolete(gone: dict[str, str], runs: Path) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What a command would submit, as far as Slurm is asked without submitting."""
+    """The submissions that a command would make, checked with Slurm without submitting."""
 
     options: str = ""
     arrays: tuple[str, ...] = ()
@@ -249,7 +249,7 @@ class Preview:
     runs: Path = Path("runs")
 
     def lines(self) -> list[str]:
-        """For the reader."""
+        """The preview as lines of text."""
         changed = [f"would change: {change}" for change in self.changes]
         return [
             *filter(None, [self.options]),
@@ -260,7 +260,7 @@ class Preview:
         ]
 
     def as_json(self) -> dict[str, object]:
-        """For programs."""
+        """The preview as JSON values."""
         if not self.options:
             return {}
         found = {"options": self.options, "arrays": self.arrays, "left": self.left, "obsolete": self.gone}
@@ -270,7 +270,7 @@ class Preview:
 def preview(
     decisions: Sequence[Decision], estimates: Estimates, launch: Launch, settings: Settings, queue: Queue
 ) -> Preview:
-    """What the command would submit, and whether Slurm would take it."""
+    """Work out the command's submissions, and whether Slurm would accept them."""
     options = f"options: {_sources(settings, launch)}"
     todo = to_train(decisions)
     _require_equal_shares(todo, settings)

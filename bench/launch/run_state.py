@@ -112,13 +112,13 @@ class RunState:
 
     @property
     def never(self) -> str:
-        """Why its job will never start, if that is so."""
+        """The reason why its job will never start; empty if it may."""
         why = reasons.never(self.job_reason) if self.job_state == "PENDING" else ""
         return f"job {self.job} will never start: {why} ({self.job_reason})" if why else ""
 
     @property
     def stuck(self) -> str:
-        """Why its job will not start by itself, if that is so."""
+        """The reason why its job will not start by itself; empty if it may."""
         held = reasons.held(self.job_reason, self.job) if self.job_state == "PENDING" else ""
         return self.never or (f"job {self.job} does not start: {held}" if held else "")
 

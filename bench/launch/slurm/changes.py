@@ -35,7 +35,7 @@ UPDATES = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to become of the waiting runs of one submission."""
+    """A change to the waiting runs of one submission."""
 
     submission: Submission
     runs: tuple[str, ...]
@@ -65,7 +65,7 @@ def waiting(wanted: Sequence[RunSpec], queue: Queue) -> list[tuple[RunSpec, Subm
 def changes(
     wanted: Sequence[RunSpec], queue: Queue, request: Callable[[RunSpec], SlurmRequest], max_parallel: int | None
 ) -> list[Change]:
-    """What the runs that wait already would have to change to be as this command wants them.
+    """The changes that make runs which already wait as this command wants them.
 
     Args:
         wanted: runs of the command.
@@ -121,7 +121,7 @@ def kept(wanted: Sequence[RunSpec], queue: Queue, request: Callable[[RunSpec], S
 
 
 def _shares(alive: Mapping[str, Submission], max_parallel: int) -> dict[str, int]:
-    """How many runs of each submission may run at once."""
+    """The number of runs of each submission that may run at once."""
     if len(alive) > max_parallel:
         jobs = ", ".join(submission.job for submission in alive.values())
         raise RequestError(

@@ -1,4 +1,4 @@
-"""How many jobs, and how long ones, a user may submit: what the accounting says of associations and QOS."""
+"""The limits on a user's jobs and their length, from the accounting's associations and QOS."""
 
 import math
 import re
@@ -40,7 +40,7 @@ class Limits:
     partition_qos: Mapping[str, str] = field(default_factory=dict)
 
     def room(self, request: SlurmRequest, partition: str) -> list[Room]:
-        """What is left of each limit that holds for jobs of a request."""
+        """The room left under each limit that holds for a request's jobs."""
         found = []
         for key, (name, most) in self._that_hold(self.submit, request, partition):
             taken = sum(n for (account, qos), n in self.submitted.items() if key in ((account, ""), ("", qos)))
@@ -99,6 +99,6 @@ def limits(cluster: Cluster) -> Limits:
 
 
 def _fields(what: str, which: str, columns: str) -> list[list[str]]:
-    """What the accounting says, in lines with as many fields as were asked for; others are a wrapper's."""
+    """The accounting's answer, in lines with as many fields as were requested; others come from a wrapper."""
     printed = ask("sacctmgr", "-nP", "show", what, *filter(None, [which]), f"format={columns}")
     return [fields for line in printed.splitlines() if len(fields := line.split("|")) == columns.count(",") + 1]

@@ -22,11 +22,11 @@ _HELD = {
 
 
 def never(reason: str) -> str:
-    """Why a job that waits for this reason will never start; empty if it may."""
+    """The reason why a job that waits for this will never start; empty if it may."""
     return next((why for pattern, why in _NEVER.items() if re.fullmatch(pattern, reason)), "")
 
 
 def held(reason: str, job: str) -> str:
-    """Who holds a job that waits for this reason, and what lets it go; empty if nobody does."""
+    """The holder of a job that waits for this reason, and the way to release it; empty if nobody holds it."""
     found = next((why for pattern, why in _HELD.items() if re.fullmatch(pattern, reason)), "")
     return found.replace("{job}", job)

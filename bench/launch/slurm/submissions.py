@@ -69,7 +69,10 @@ def begin(
     user: str = "",
     at_once: int = 0,
 ) -> Submission:
-    """A submission that is about to be made."""
+    """A submission that is about to be made.
+
+    Many parameters: the fields of ``Submission``, without those that are worked out here.
+    """
     created = datetime.datetime.now(datetime.UTC).isoformat()  # to the microsecond: of a run's jobs the newest counts
     return Submission(
         name=f"t2t-{uuid.uuid4().hex[:10]}",
