@@ -12,8 +12,8 @@ from bench.cli.output import finish, tell, texts, write_report
 from bench.cli.parser import Output, Parser, add_output, as_name, output_of
 from bench.measure.collect import below
 from bench.report import evidence_files
-from bench.results.files import CorruptFile, require_writable
-from bench.results.run_folder import load_metrics, load_own_record
+from bench.results.files import CorruptFile, corrupt, require_writable
+from bench.results.run_folder import TRAIN_ANEW, load_metrics, load_own_record
 from bench.results.spec_file import load_spec
 from bench.spec.run import RunSpec
 
@@ -114,6 +114,8 @@ def _load(runs: Path, ids: Sequence[str]) -> "tuple[list[Curve], dict[str, str]]
             record = load_own_record(runs / run_id)
             if record and record.epoch:
                 found.append((load_spec(runs / run_id), record, load_metrics(runs / run_id, record)))
+        except FileNotFoundError:
+            damaged[run_id] = str(corrupt(runs / run_id / "spec.json", "not there", TRAIN_ANEW))
         except CorruptFile as error:
             damaged[run_id] = str(error)
     names = entry_names([spec for spec, _, _ in found])
