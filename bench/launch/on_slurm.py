@@ -156,7 +156,7 @@ def _left(left: dict[str, str]) -> list[str]:
     more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
     names = ", ".join(list(left)[:SHOWN])
     return [
-        f"{len(left)} runs are left ({why}); give the same command again once some of the others have ended: "
+        f"{len(left)} runs are left ({why}); run the same command again once some of the others have ended: "
         f"{names}{more}"
     ]
 

@@ -51,7 +51,7 @@ def plan(wanted: Iterable[RunSpec], known: Callable[[RunSpec], RunState]) -> lis
                     decision = _behind(decision, decide(spec.start_from, spec.run_id))
                 elif found.job_state == "PENDING" and _is_lost(known(spec.start_from)):
                     why = f"job {found.job} waits for {spec.start_from.run_id}, whose job has ended"
-                    remedy = f"cancel it with run_all.py cancel {spec.run_id} and give the command again"
+                    remedy = f"cancel it with run_all.py cancel {spec.run_id} and run the command again"
                     decision = replace(decision, action=Action.BLOCKED, reason=f"{why}; {remedy}")
             decisions[spec.run_id] = decision
         return decisions[spec.run_id]
@@ -83,9 +83,9 @@ def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
     if state is State.COMPLETED:
         return decision(Action.SKIP, f"completed, but {known.lost_file}" if known.lost_file else "completed")
     if known.job_state == "COMPLETING":
-        return decision(Action.BLOCKED, f"job {known.job} is ending; give the command again in a minute")
+        return decision(Action.BLOCKED, f"job {known.job} is ending; run the command again in a minute")
     if known.never:
-        remedy = f"cancel it with run_all.py cancel {spec.run_id} and give the command again with other options"
+        remedy = f"cancel it with run_all.py cancel {spec.run_id} and run the command again with other options"
         return decision(Action.BLOCKED, f"{known.never}; {remedy}")
     if known.job_alive:
         why = f" ({known.job_reason})" if known.job_reason else ""

@@ -163,7 +163,7 @@ def run_state(runs: Path, run_id: str, queue: Queue) -> RunState:
         return found
     if not submission.job:
         why = f"its submission to {submission.cluster} as {submission.name} is under way, or was cut short"
-        return dataclasses.replace(found, unsure=f"{why}; give the command again in a minute")
+        return dataclasses.replace(found, unsure=f"{why}; run the command again in a minute")
     job = submission.task(run_id)
     task = queue.tasks.get(job)
     if task and task.is_of(submission.name):

@@ -266,11 +266,11 @@ def _main(arguments: Sequence[str]) -> int:
         try:
             checkpoint = read_checkpoint(path)
             if checkpoint.sha256 != asked.sha256:
-                raise CheckpointError(f"{path}: it has changed; give the same command again")
+                raise CheckpointError(f"{path}: it has changed; run the same command again")
             weights = load_weights(checkpoint, file, found_by, asked.network, asked.dataset)
             images = open_val(asked.dataset, dataclasses.replace(given, download=False))
             if identity.identify(images).sha256 != asked.images_sha256:
-                raise EvaluationFailed(f"the images of {asked.dataset} have changed; give the same command again")
+                raise EvaluationFailed(f"the images of {asked.dataset} have changed; run the same command again")
             job = Job(spec=asked, weights=weights, images=images, runs=Path(runs), resources=given)
             evaluate(job, here, stop)
         except Interrupted:

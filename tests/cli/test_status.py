@@ -266,7 +266,7 @@ def test_a_submission_that_never_reached_slurm_holds_a_run_back_for_a_minute(fol
     save(runs, submission(OTHER, job="", created=just_now))
     (decision,) = plan([OTHER], lambda spec: run_state(runs, spec.run_id, look(runs)))
     assert decision.action is Action.BLOCKED
-    assert decision.reason.endswith("give the command again in a minute")
+    assert decision.reason.endswith("run the command again in a minute")
     save(runs, submission(OTHER, job=""))  # begun long ago
     (decision,) = plan([OTHER], lambda spec: run_state(runs, spec.run_id, look(runs)))
     assert decision.action is Action.SUBMIT

@@ -66,7 +66,7 @@ def decide(spec, **known):
         (
             {"record": record("interrupted"), "job": "9", "job_state": "COMPLETING", "job_alive": True},
             Action.BLOCKED,
-            "job 9 is ending; give the command again in a minute",
+            "job 9 is ending; run the command again in a minute",
         ),
     ],
 )

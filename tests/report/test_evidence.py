@@ -431,7 +431,7 @@ def follow_loading(reports):
         assert shows(slow, one["one_by_one"])
         assert shows(fast, one["in_memory"])
         assert shows(cells["Ratio"], ratio)
-    text = re.search(r"From memory come .*", page)[0]
+    text = re.search(r"Loading from memory is .*", page)[0]
     values = (statistics.median(ratios), len(ratios), min(ratios), max(ratios), found["cores"])
     assert shows(text, *values), text
     assert found["machine"] in page

@@ -103,7 +103,7 @@ def test_a_job_that_cannot_be_told_apart_is_unsure_and_never_doubled(cluster, ru
         wrap(tmp_path, patch, sbatch=nothing)
         line = refused(run_all, cluster, *RESNET, *CLOSED, code=1)
         assert re.search(r"sbatch printed '.*', which names no job of t2t-\w+", line)
-        assert "give the command again in a minute" in refused(run_all, cluster, *RESNET, *CLOSED, code=1)
+        assert "run the command again in a minute" in refused(run_all, cluster, *RESNET, *CLOSED, code=1)
     cluster.ask("scancel", "--me", "--name=sbatch")
     with monkeypatch.context() as patch:
         wrap(tmp_path, patch, squeue="echo the queue is hidden here", sbatch='exec "$REAL" "$@"')
@@ -223,7 +223,7 @@ def test_limits_of_a_qos_take_what_fits_and_leave_the_rest(cluster, run_all):
     assert set(first["left"].values()) == {"MaxSubmitJobs=30 of QOS few"}
     again = run_all(*cluster.smoke, "--run", "slurm", *few)
     assert again.returncode == 0
-    assert "10 runs are left (MaxSubmitJobs=30 of QOS few); give the same command again" in again.stderr
+    assert "10 runs are left (MaxSubmitJobs=30 of QOS few); run the same command again" in again.stderr
     assert all(run_id in again.stderr for run_id in first["left"])
     assert run_all("cancel", *[f"seed={n}" for n in range(4)], "--yes", "--runs", cluster.runs).returncode == 0
     more = cluster.submit(*few)

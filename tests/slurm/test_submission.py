@@ -265,7 +265,7 @@ def test_an_sbatch_whose_job_comes_late_is_waited_for(cluster, run_all, tmp_path
         assert "Socket timed out" in line
         assert "may still reach it" in line
     line = refused(run_all, cluster, *RESNET, *QUICK, *CPU, code=1)
-    assert "give the command again in a minute" in line
+    assert "run the command again in a minute" in line
     (name,) = (path.parent.name for path in cluster.runs.glob("jobs/*/submission.json"))
     cluster.wait(lambda: name in cluster.ask("squeue", "-h", "-o", "%k"), "late job")
     again = cluster.submit(*RESNET, *QUICK, *CPU)

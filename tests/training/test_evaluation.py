@@ -128,7 +128,7 @@ def test_files_of_all_kinds_end_as_they_should(command, seven, imagenet, tmp_pat
     text = (tmp_path / "reports" / "table_2.md").read_text().partition("## Evaluated here")[2]
     assert "fills no cell: pos_embed resized to 384 px, unlike the weights as released" in text
     text = (tmp_path / "reports" / "table_4.md").read_text().partition("## Evaluated here")[2]
-    assert f"fills no cell: {images} of 50,000 images" in text
+    assert f"fills no cell: it covers {images} of 50,000 images" in text
     assert "recognized as 75.2_T2T_ViT_10.pth.tar by its content, not by its name" in text
 
     kept = {path: path.read_bytes() for path in evaluations_folder(tmp_path / "runs").iterdir()}

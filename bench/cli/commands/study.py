@@ -210,7 +210,7 @@ def _submit(asked: StudyRequest) -> int:
     stage = _next_stage(asked)
     code = submit_to_slurm(stage.specs, asked.launch)
     if stage.name == "grid" and not asked.launch.as_json:
-        print("these runs choose learning rate and weight decay; once they have ended, give the same command again")
+        print("these runs choose learning rate and weight decay; once they have ended, run the same command again")
     return code
 
 

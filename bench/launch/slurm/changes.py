@@ -104,7 +104,7 @@ def _difference(
             raise RequestError(
                 f"{key}={after[key]}: {specs[0].run_id} waits as job {submission.task(specs[0].run_id)} with "
                 f"{key}={before.get(key, 'nothing')}, which cannot be changed in the queue; run_all.py cancel it and "
-                "give the command again, or leave out the change"
+                "run the command again, or leave out the change"
             )
     return changed
 
