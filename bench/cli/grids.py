@@ -23,11 +23,22 @@ def show_table(table: Table, edition: Edition, frame: "pd.DataFrame", shown: "pd
         shown: those to print.
     """
     from bench.report.pages.table import comparison
+    from bench.report.text import DASH
+    from bench.report.verdict import EQUAL
 
     cells = comparison(shown, table=frame)
-    # The differences stay in the report: with them Table 3 outgrows a terminal of 80.
-    cells = cells[[name for name in cells if not str(name).endswith("difference")]]
+    for label in ("Params", "MACs"):
+        if (verdict := f"{label}: verdict") in cells:
+            cells[verdict] = cells[verdict].where(cells[verdict].isin([EQUAL, DASH]), cells[f"{label}: difference"])
+    # The page has the rest: with it Table 3 outgrows a terminal of 80.
+    cells = cells[[name for name in cells if not str(name).endswith(("elsewhere", "difference"))]]
     _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", cells)
+    print(_MEANINGS)
+
+
+_MEANINGS = (
+    "equal: the measured number, rounded or cut off, is the printed one; else the difference in % of the printed one"
+)
 
 
 def show_recipes(table: RecipeTable) -> None:
@@ -60,9 +71,11 @@ def _print_grid(title: str, shown: "pd.DataFrame") -> None:
     for name in map(str, shown.columns):
         is_text = name in ("Group", "Model", "Setting", "status") or name.startswith("T2T") or name.endswith("verdict")
         header = name.replace(": ", "\n")
-        grid.add_column(header, justify="left" if is_text else "right", overflow="fold")
+        is_name = name in ("Model", "Setting")
+        grid.add_column(header, justify="left" if is_text else "right", overflow="fold", no_wrap=is_name)
     for line in shown.itertuples(index=False):
-        grid.add_row(*map(printable, line), style="yellow" if "differs" in line else None)
+        is_off = any(str(cell).endswith(" %") for cell in line)
+        grid.add_row(*map(printable, line), style="yellow" if is_off else None)
     console.print(printable(title), style="bold")
     console.print(grid)
     print(text.getvalue(), end="", file=beneath(sys.stdout))

@@ -9,13 +9,13 @@ from bench.measure.collect import Collected
 from bench.paper.recorded import names_of, weights_of
 from bench.paper.reported import REPORTED
 from bench.report.evidence import evaluation_file, measurement_file, record_file, recording_file
-from bench.report.verdict import verdict, worst
+from bench.report.verdict import DIFFERS, EQUAL, equal_by, relative_difference_pct, verdict, worst
 from bench.results.evaluation import Evaluation
 from bench.results.measurement import Complexity
 from bench.results.record import RunRecord
 from bench.results.recorded import RecordedNetwork, Recording
 from bench.spec.run import Network, RunSpec
-from bench.spec.table import ACCURACY_CELLS, FINE_TUNED_CELLS, STRUCTURE, Edition, Reported, Row, Table
+from bench.spec.table import ACCURACY_CELLS, FINE_TUNED_CELLS, STRUCTURE, Edition, Published, Reported, Row, Table
 from bench.spec.text import one_line, without_folders
 
 _EVALUATED = {
@@ -61,14 +61,16 @@ COLUMNS = {
     **{f"published_{cell.accuracy}": "Float64" for cell in FINE_TUNED_CELLS},
     "published_params_m": "Float64",
     "params_m": "Float64",
-    "params_difference_m": "Float64",
+    "params_difference_pct": "Float64",
     "params_verdict": "string",
+    "params_equal_by": "string",
     "params_reason": "string",
     "trainable_params_m": "Float64",
     "published_macs_g": "Float64",
     "macs_g": "Float64",
-    "macs_difference_g": "Float64",
+    "macs_difference_pct": "Float64",
     "macs_verdict": "string",
+    "macs_equal_by": "string",
     "macs_reason": "string",
     "linear_macs_g": "Float64",
     "torch_macs_g": "Float64",
@@ -142,14 +144,16 @@ def _line(row: Row, edition: Edition, measured: Complexity | None) -> dict[str, 
     return line | {
         **measured.structure,
         "params_m": params_m,
-        "params_difference_m": _difference(params_m, published.params_m),
+        "params_difference_pct": relative_difference_pct(published.params_m, params_m),
         "params_verdict": cells[0],
-        "params_reason": published.why.get("params_m", NO_REASON) if cells[0] == "differs" else None,
+        "params_equal_by": equal_by(published.params_m, params_m),
+        "params_reason": _reason(published, "params_m", cells[0]),
         "trainable_params_m": measured.trainable_params / 1e6,
         "macs_g": macs_g,
-        "macs_difference_g": _difference(macs_g, published.macs_g),
+        "macs_difference_pct": relative_difference_pct(published.macs_g, macs_g),
         "macs_verdict": cells[1],
-        "macs_reason": published.why.get("macs_g", NO_REASON) if cells[1] == "differs" else None,
+        "macs_equal_by": equal_by(published.macs_g, macs_g),
+        "macs_reason": _reason(published, "macs_g", cells[1]),
         "linear_macs_g": measured.linear_macs / 1e9,
         "torch_macs_g": measured.torch_macs / 1e9,
         "source": "measured",
@@ -477,6 +481,8 @@ def _commit(git: Mapping[str, object]) -> str:
     return f"{str(git.get('commit', ''))[:10]}{' (dirty)' if git.get('dirty') else ''}"
 
 
-def _difference(measured: float, published: float | None) -> float | None:
-    # Nine digits: single MACs in G; beyond them lies float noise.
-    return None if published is None else round(measured - published, 9)
+def _reason(published: Published, cell: str, grade: str | None) -> str | None:
+    """Why a cell is not equal to the printed one, if that is known; a cell that differs always has a reason."""
+    if grade in (None, EQUAL):
+        return None
+    return published.why.get(cell, NO_REASON if grade == DIFFERS else None)

@@ -10,7 +10,7 @@ from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.reasons import AUTHORS_CODE, FROZEN_LEFT_OUT, NORM_AT_5, NOT_EXPLAINED, VIT_S_MACS
 from bench.report.counting import FUSED
-from bench.report.verdict import verdict
+from bench.report.verdict import CLOSE, DIFFERS, EQUAL, equal_by, verdict
 from bench.results.store import load_complexity
 from bench.spec.run import Network
 from bench.training.build import create_network
@@ -32,7 +32,7 @@ def test_each_differing_cell_has_a_reason_and_no_other_cell_has_one(measured_onc
             lines = list(csv.DictReader(file))
         for row, line in zip(table.rows_in(ICCV), lines, strict=True):
             published, _ = row.figures(ICCV)
-            differing = {cell for cell in ("params_m", "macs_g") if line[f"{cell[:-2]}_verdict"] == "differs"}
+            differing = {cell for cell in ("params_m", "macs_g") if line[f"{cell[:-2]}_verdict"] in (CLOSE, DIFFERS)}
             differing |= {column for column, printed in published.structure.items() if line[column] != printed}
             assert differing == published.why.keys(), (number, row.name)
 
@@ -44,9 +44,10 @@ def test_trainable_parameters_give_what_is_printed_where_the_others_seem_left_ou
             if FROZEN_LEFT_OUT in published.why.get("params_m", ""):
                 measured = load_complexity(measured_once[1], row.network)
                 given = verdict(published.params_m, measured.trainable_params / 1e6)
-                assert given != "differs", (number, row.name)
-                assert verdict(published.params_m, measured.params / 1e6) == "differs"
-                assert ("cut off" in published.why["params_m"]) <= (given == "truncates")
+                assert given == EQUAL, (number, row.name)
+                assert verdict(published.params_m, measured.params / 1e6) != EQUAL
+                how = equal_by(published.params_m, measured.trainable_params / 1e6)
+                assert ("cut off" in published.why["params_m"]) <= (how == "truncation")
                 found += 1
     assert found == 13
 
@@ -78,15 +79,15 @@ def test_batch_norm_counted_as_in_training_gives_what_is_printed(model, in_train
     assert f"{counted:.2f}" == in_training
     assert why(number, name, "macs_g") == f"{NORM_AT_5}{in_training} G"
     (row,) = [row for row in TABLES[number].rows if row.name == name]
-    assert verdict(row.published[ICCV].macs_g, counted) != "differs"
+    assert verdict(row.published[ICCV].macs_g, counted) == EQUAL
 
 
 def test_vit_b_without_its_positions():
     network = create_network(Network("vit_base_patch16_224"))
     params = sum(p.numel() for p in network.parameters()) - network.pos_embed.numel()
     assert network.pos_embed.shape[1:] == (197, 768)
-    assert verdict(86.4, params / 1e6) == "matches"
-    assert verdict(86.8, params / 1e6) == "differs"  # Table 1's, which stays unexplained
+    assert verdict(86.4, params / 1e6) == EQUAL
+    assert verdict(86.8, params / 1e6) != EQUAL  # Table 1's, which stays unexplained
     assert why(1, "ViT-B/16", "params_m").startswith(NOT_EXPLAINED)
     assert "197 x 768" in why(2, "ViT-B/16", "params_m")
     assert f"{params / 1e6:.3f} M" in why(2, "ViT-B/16", "params_m")
@@ -142,11 +143,11 @@ def test_the_page_on_counting_says_what_holds(measured_once):
     for measured, printed in ((t2t_14, 4.8), (t2t_t_14, 6.1)):
         without = measured.macs - measured.macs_by_operator[FUSED]
         for count, fits in ((measured.macs, True), (without, False), (measured.linear_macs, False)):
-            assert (verdict(printed, count / 1e9) != "differs") == fits
+            assert (verdict(printed, count / 1e9) == EQUAL) == fits
     for measured, printed in ((t2t_19, 39.2), (t2t_24, 64.1)):
-        assert verdict(printed, measured.params / 1e6) != "differs"
-        assert verdict(printed, measured.trainable_params / 1e6) == "differs"
-    assert verdict(48.6, vit_s.params / 1e6) == "differs"
+        assert verdict(printed, measured.params / 1e6) == EQUAL
+        assert verdict(printed, measured.trainable_params / 1e6) != EQUAL
+    assert verdict(48.6, vit_s.params / 1e6) != EQUAL
     assert verdict(48.6, vit_s.trainable_params / 1e6) != "differs"
 
 

@@ -120,7 +120,7 @@ def expected_line(reports, row, line):
         values |= {f"{name}_g": found[name] / 1e9 for name in ("macs", "linear_macs", "torch_macs")}
         for name, unit in (("params", "m"), ("macs", "g")):
             if (figure := values[f"published_{name}_{unit}"]) is not None:
-                values[f"{name}_difference_{unit}"] = values[f"{name}_{unit}"] - figure
+                values[f"{name}_difference_pct"] = 100 * (values[f"{name}_{unit}"] - figure) / figure
     for name, pct, std, count in (
         ("", "top1_pct", "top1_std", "seeds"),
         ("cifar10_", "cifar10_pct", "cifar10_std", "cifar10_seeds"),
@@ -218,10 +218,10 @@ _COLUMNS = {
     "Change: ours": ("change_pct", 1),
     "Params M: paper": ("published_params_m", 1),
     "Params M: ours": ("params_m", 1),
-    "Params M: difference": ("params_difference_m", 1),
+    "Params: difference": ("params_difference_pct", 1),
     "MACs G: paper": ("published_macs_g", 1),
     "MACs G: ours": ("macs_g", 1),
-    "MACs G: difference": ("macs_difference_g", 1),
+    "MACs: difference": ("macs_difference_pct", 1),
     "px": ("img_size", 1),
     "params": ("params_m", 1e6),
     "trainable": ("trainable_params_m", 1e6),

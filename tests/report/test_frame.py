@@ -37,8 +37,9 @@ def test_a_measured_row(measurements):
     row = frame.loc["ResNet50*"]
     assert row["published_macs_g"] == 4.3
     assert row["macs_g"] == 4.111512576
-    assert row["macs_difference_g"] == -0.188487424
-    assert (row["macs_verdict"], row["params_verdict"], row["verdict"]) == ("differs", "truncates", "differs")
+    assert row["macs_difference_pct"] == pytest.approx(100 * -0.188487424 / 4.3)
+    assert (row["macs_verdict"], row["params_verdict"], row["verdict"]) == ("differs", "equal", "differs")
+    assert row["params_equal_by"] == "truncation"
     assert row["source"] == "measured"
     assert row["recipe"] == "cnn_t2t"
 
@@ -48,7 +49,7 @@ def test_what_is_missing_is_na_and_no_number(measurements):
     assert len(frame) == 12
     assert frame[["top1_pct", "top1_std", "seeds"]].isna().all(axis=None)
     row = frame.set_index("model").loc["T2T-ViT_t-24"]  # nobody measured it
-    for column in ("params_m", "trainable_params_m", "macs_g", "linear_macs_g", "macs_difference_g", "verdict"):
+    for column in ("params_m", "trainable_params_m", "macs_g", "linear_macs_g", "macs_difference_pct", "verdict"):
         assert row.isna()[column], column
     assert row["published_macs_g"] == 15.0
     assert row["source"] == "published"
@@ -66,8 +67,8 @@ def test_an_unprinted_figure_has_no_verdict(measurements):
     row = table_frame(TABLES[3], ARXIV_V1, collected(known)).set_index("model").loc["T2T-ViT_t-24"]
     assert row.isna()["published_macs_g"]
     assert row.isna()["macs_verdict"]
-    assert row.isna()["macs_difference_g"]
-    assert row["verdict"] == row["params_verdict"] == "matches"
+    assert row.isna()["macs_difference_pct"]
+    assert row["verdict"] == row["params_verdict"] == "equal"
 
 
 def trained(run_id, *, status="completed", complete=True):

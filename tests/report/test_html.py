@@ -42,7 +42,7 @@ TABLE = """# Table 9: A table
 
 | Group | Model | Top-1 %: paper | Params M: paper | Params M: ours | Params: verdict | Kind |
 |:------|:------|---:|---:|---:|:---|:---|
-| first | B\\*  | ~9.5 | 21,545,550 | -27.1 | matches | 128-736 |
+| first | B\\*  | ~9.5 | 21,545,550 | -27.1 | equal | 128-736 |
 |       | A     | 54.00 ± 0.8 (n=3) | 5 | 44.2 % | differs | 1024 |
 | last  | C     | - | 1e-4 | above 3.0 | - | - |
 """
@@ -244,7 +244,7 @@ def test_the_label_of_a_status(text, tone):
 
 
 def test_verdicts_have_a_label_and_the_last_line_is_the_total(page):
-    assert '<span class="label good">matches</span>' in page
+    assert '<span class="label good">equal</span>' in page
     assert '<span class="label bad">differs</span>' in page
     assert re.search(r"<tfoot>\n<tr><th[^>]*>all</th>", page)
 

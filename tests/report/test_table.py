@@ -36,8 +36,8 @@ def cells(text, name):
 def test_missing_figures_are_dashes(measurements):
     text = report(ICCV, measurements)
     assert cells(text, "T2T-ViT_t-24") == ["T2T-ViT_t-24", "82.6", "-", "82.55", "64.1", *"---", "15.0", *"---"]
-    expected = "T2T-ViT-24 82.3 - 82.28 64.1 64.106 +0.006 matches 13.8 13.692 -0.108 differs"
-    assert cells(text, "T2T-ViT-24") == expected.split()
+    expected = "T2T-ViT-24|82.3|-|82.28|64.1|64.106|+0.01 %|equal|13.8|13.692|-0.78 %|within 1 %"
+    assert cells(text, "T2T-ViT-24") == expected.split("|")
     assert cells(text, r"ResNet50\*")[1:4] == ["79.1", "-", "-"]
     assert not re.search(r"nan|None|<NA>", text)
 
@@ -77,7 +77,7 @@ def test_the_readme_edition_says_whose_figures_the_cnn_rows_are(measurements):
 
 def test_no_negative_zero(measurements):
     known = {**measurements, Network("t2t_vit_t_24"): complexity("t2t_vit_t_24", 64_101_454, 14_999_999_000)}
-    assert cells(report(ICCV, known), "T2T-ViT_t-24")[-3:] == ["15.000", "+0.000", "rounds"]
+    assert cells(report(ICCV, known), "T2T-ViT_t-24")[-3:] == ["15.000", "+0.00 %", "equal"]
 
 
 def test_links_name_files_of_the_report_and_the_measurements_behind_it(measurements):
@@ -153,7 +153,8 @@ def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measureme
     index = index_of({})
     assert "\n- not used: `resnet50-224px.json: it was edited`" in index
     assert "12 printed accuracies, 0 can be compared with networks trained here, a further 1 with released" in index
-    assert "and a further 0 with published predictions of the same weights" in index
+    assert "and a further 0, of 0 networks, with published predictions of the same weights" in index
+    assert "For 17 released files of weights, 10 of them the authors' own, others report accuracies" in index
     assert "Beyond the paper" not in index
     beside = index_of({"transfer.md": "Transfer"})
     assert "## Beyond the paper\n\n- [Transfer](transfer.md)\n" in beside

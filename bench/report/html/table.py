@@ -8,8 +8,8 @@ from html import escape
 from bench.report.text import DASH
 
 _TONES = {
-    "good": ("matches", "holds", "completed"),
-    "near": ("rounds", "truncates", "too close to tell", "running", "interrupted"),
+    "good": ("equal", "holds", "completed"),
+    "near": ("within 1 %", "too close to tell", "running", "interrupted"),
     "bad": ("differs", "fails", "failed", "diverged", "corrupt", "corrupt record"),
     "none": ("untested", "not begun"),
 }

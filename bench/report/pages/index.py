@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.paper.claims import CLAIMS
+from bench.paper.released import RELEASED
+from bench.paper.reported import REPORTED
 from bench.report.evidence import FOLDER, LISTED_SEEDS, link
-from bench.report.frame import reported_for
+from bench.report.frame import recorded_for
 from bench.report.inputs import IndexInputs, TableInputs
 from bench.report.pages.claims import claims_overview
 from bench.report.pages.missing import missing_markdown
@@ -32,8 +34,9 @@ def index_markdown(inputs: IndexInputs) -> str:
         f"Of {sum(verdicts.values())} params and MACs measured here, {counts_in_words(verdicts)}. (The {total['rows']} "
         f"rows of the tables show {networks} different networks.) Of {total['printed accuracies']} printed accuracies, "
         f"{total['trained here']} can be compared with networks trained here, a further {total['evaluated']} with "
-        f"released weights evaluated here, and a further {total['recorded']} with published predictions of the same "
-        f"weights. Others report accuracies for the released weights of {_reported(inputs)} networks; these are cited "
+        f"released weights evaluated here, and a further {total['recorded']}, of {_recorded(inputs)} networks, with "
+        f"published predictions of the same weights. For {len(REPORTED)} released files of weights, "
+        f"{_by_authors()} of them the authors' own, others report accuracies; these are cited in the tables "
         "and fill no cell.",
         "![Figure 1: top-1 on ImageNet against MACs and params](figure_1.png)",
         "## Claims",
@@ -56,10 +59,21 @@ def index_markdown(inputs: IndexInputs) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _reported(inputs: IndexInputs) -> int:
-    """The number of networks whose released weights have accuracies reported by others."""
-    rows = [row for one in inputs.tables for row in one.table.rows_in(inputs.edition)]
-    return len({row.network for row in rows if reported_for(row)})
+def _recorded(inputs: IndexInputs) -> int:
+    """The number of networks that have an accuracy from published predictions."""
+    return len(
+        {
+            row.network
+            for one in inputs.tables
+            for row in one.table.rows_in(inputs.edition)
+            if recorded_for(row, one.found.recordings)
+        }
+    )
+
+
+def _by_authors() -> int:
+    """The number of files evaluated by others that are the authors'."""
+    return len({found.name for found in RELEASED.values() if not found.tag} & REPORTED.keys())
 
 
 def _evidence(problems: Sequence[str]) -> str:
@@ -82,12 +96,12 @@ def total_counts(frames: Sequence[pd.DataFrame]) -> dict[str, int]:
 
 
 def _reasons(tables: Sequence[TableInputs]) -> list[str]:
-    """The known reasons for cells that differ, the most frequent first, with their cells."""
+    """The reasons for numbers that are not equal to the printed ones, the most frequent first, with their cells."""
     cells: dict[str, list[str]] = {}
     for one in tables:
         for line in one.frame.to_dict("records"):
             for cell, label in (("params", "params"), ("macs", "MACs")):
-                if line[f"{cell}_verdict"] == "differs":
+                if not pd.isna(line[f"{cell}_reason"]):
                     where = f"{one.table.number} {escape(line['model'])} ({label})"
                     cells.setdefault(line[f"{cell}_reason"], []).append(where)
     if not cells:

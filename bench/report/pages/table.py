@@ -13,7 +13,7 @@ from bench.report.pages.accuracies import evaluated, recorded, reported, trained
 from bench.report.pages.measured import measured
 from bench.report.pages.misprints import printed_changes
 from bench.report.text import DASH, code, escape, listed, mean_and_std, percent, pipe_rows, printed, unused
-from bench.report.verdict import VERDICTS, decimals, verdict
+from bench.report.verdict import EQUAL, VERDICTS, decimals, verdict
 from bench.spec.table import FINE_TUNED_CELLS, Published, Table, networks
 
 
@@ -36,6 +36,7 @@ def table_markdown(inputs: TableInputs) -> str:
         *unused(_of_rows(table, inputs.found.problems)),
         "## Verdicts",
         _summary(frame),
+        *_equal_by(frame),
         *_differences(inputs),
         *_candidates(inputs),
         *measured(inputs),
@@ -77,12 +78,12 @@ def comparison(frame: pd.DataFrame, *, table: pd.DataFrame | None = None) -> pd.
             shown |= {f"{label}: paper": frame[f"published_{data}_pct"].map(printed)}
             shown |= {f"{label}: ours": _accuracies(frame, data, f"{data}_seeds", f"{data}_evaluated")}
     for cell, label, unit in (("params", "Params", "M"), ("macs", "MACs", "G")):
-        value, difference = f"{cell}_{unit.lower()}", f"{cell}_difference_{unit.lower()}"
+        value = f"{cell}_{unit.lower()}"
         if whole[f"published_{value}"].notna().any():
             shown |= {
                 f"{label} {unit}: paper": frame[f"published_{value}"].map(printed),
                 f"{label} {unit}: ours": _measured(frame, value),
-                f"{label} {unit}: difference": _differences_of(frame, difference, value),
+                f"{label}: difference": [_relative(d) for d in frame[f"{cell}_difference_pct"]],
                 f"{label}: verdict": frame[f"{cell}_verdict"].fillna(DASH),
             }
     return pd.DataFrame(shown)
@@ -138,27 +139,43 @@ def verdict_counts(frame: pd.DataFrame) -> dict[str, int]:
     return {name: int((verdicts == name).sum()) for name in VERDICTS}
 
 
-_PLURAL = {"matches": "match", "rounds": "round", "truncates": "truncate", "differs": "differ"}
-
-
 def counts_in_words(counts: Mapping[str, int]) -> str:
-    """Counts of verdicts in a sentence: "8 match, 1 rounds, 0 truncate and 7 differ"."""
-    return listed([f"{count} {name if count == 1 else _PLURAL[name]}" for name, count in counts.items()])
+    """Counts of verdicts in a sentence: "8 are equal to the printed ones, 1 is within 1 % of them and 7 differ"."""
+    equal, close, differing = (counts[name] for name in VERDICTS)
+    return (
+        f"{equal} {'is' if equal == 1 else 'are'} equal to the printed ones, {close} {'is' if close == 1 else 'are'} "
+        f"within 1 % of them and {differing} {'differs' if differing == 1 else 'differ'} by more"
+    )
 
 
 def _summary(frame: pd.DataFrame) -> str:
     counts = verdict_counts(frame)
-    return f"Of {sum(counts.values())} measured cells, {counts_in_words(counts)}. {VERDICT_MEANINGS}"
+    return f"Of {sum(counts.values())} measured numbers, {counts_in_words(counts)}. {VERDICT_MEANINGS}"
 
 
 VERDICT_MEANINGS = (
-    "A measured value *matches* if both rounding it and cutting it off at the last printed digit give the printed one, "
-    "*rounds* or *truncates* if only one of the two does, and *differs* if neither does."
+    "*Equal* means that the measured number, rounded or cut off at the last printed digit, gives the printed one; "
+    "*within 1 %* and *differs* are about the relative difference."
 )
 
 
+def _equal_by(frame: pd.DataFrame) -> list[str]:
+    """A footnote on the numbers that are equal only if they are rounded, or only if they are cut off."""
+    parts = []
+    for how, words in (("rounding", "only if rounded"), ("truncation", "only if cut off")):
+        cells = [
+            f"{escape(line['model'])} ({label})"
+            for line in frame.to_dict("records")
+            for cell, label in (("params", "params"), ("macs", "MACs"))
+            if line[f"{cell}_equal_by"] == how
+        ]
+        if cells:
+            parts.append(f"{words}: {', '.join(cells)}")
+    return [f"Equal {'; '.join(parts)}."] if parts else []
+
+
 def _differences(inputs: TableInputs) -> list[str]:
-    """The cells that differ, with the reason where it is known."""
+    """The numbers that are not equal to the printed ones, with the reason where it is known."""
     table, edition, frame = inputs.table, inputs.edition, inputs.frame
     rows_by_difference: dict[str, list[str]] = {}  # rows that share a network differ alike
     for row, line in zip(table.rows_in(edition), frame.to_dict("records"), strict=True):
@@ -179,15 +196,16 @@ def _differences(inputs: TableInputs) -> list[str]:
 
 def _differing_counts(line: Mapping[Any, Any]) -> Iterator[str]:
     for cell, label, unit in (("params_m", "params", "M"), ("macs_g", "MACs", "G")):
-        if line[f"{label.lower()}_verdict"] != "differs":
+        reason = line[f"{label.lower()}_reason"]
+        if pd.isna(reason):
             continue
         target = line[f"published_{cell}"]
         trainable = ""
-        if cell == "params_m" and verdict(target, line["trainable_params_m"]) != "differs":
+        if cell == "params_m" and verdict(target, line["trainable_params_m"]) == EQUAL:
             trainable = f" ({_with_digits(line['trainable_params_m'], target)} M of them trainable)"
         yield (
             f"{label}: {printed(target)} {unit} printed, {_with_digits(line[cell], target)} {unit} here{trainable}; "
-            f"{line[f'{label.lower()}_reason']}."
+            f"{reason}."
         )
 
 
@@ -288,9 +306,8 @@ def _measured(frame: pd.DataFrame, cell: str) -> list[str]:
     return [_with_digits(v, p) for v, p in zip(frame[cell], frame[f"published_{cell}"], strict=True)]
 
 
-def _differences_of(frame: pd.DataFrame, difference: str, cell: str) -> list[str]:
-    pairs = zip(frame[difference], frame[f"published_{cell}"], strict=True)
-    return [DASH if pd.isna(d) else f"{d:+z.{_digits(p)}f}" for d, p in pairs]
+def _relative(difference_pct: float) -> str:
+    return DASH if pd.isna(difference_pct) else f"{difference_pct:+z.2f} %"
 
 
 def _with_digits(value: float, target: float) -> str:
