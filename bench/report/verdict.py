@@ -33,7 +33,7 @@ def verdict(printed: float | None, measured: float | None) -> str | None:
 
 
 def equal_by(printed: float | None, measured: float | None) -> str | None:
-    """How a number is equal at the printed precision: only by "rounding", or only by "truncation"; None otherwise."""
+    """Name the only way to the printed number, "rounding" or "truncation"; None if both lead there, or neither."""
     if printed is None or measured is None:
         return None
     rounded, truncated = _shortened(printed, measured)
@@ -48,7 +48,7 @@ def _shortened(printed: float, measured: float) -> tuple[bool, bool]:
 
 
 def relative_difference_pct(printed: float | None, measured: float | None) -> float | None:
-    """By how much a measured number exceeds the printed one, in % of the latter; None where either is missing."""
+    """Relate the difference to the printed number, in %; None where either is missing."""
     if printed is None or measured is None or printed == 0:
         return None
     return round(100 * (measured - printed) / printed, 9)
