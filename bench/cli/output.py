@@ -8,6 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from bench.spec.errors import RequestError
 from bench.spec.text import one_line
 
 if TYPE_CHECKING:
@@ -69,6 +70,25 @@ def complain(message: str) -> None:
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
     print(at_words(f"run_all.py: {line}", sys.stderr), file=sys.stderr)
+
+
+def confirmed(question: str, done: str, *, as_json: bool) -> bool:
+    """Ask on the terminal before something is done that cannot be undone; a line says if it is not.
+
+    Args:
+        question: for yes or no.
+        done: what is not done without a yes, as in "cancelled".
+        as_json: whether a program reads what is printed.
+
+    Raises:
+        RequestError: there is nobody to ask.
+    """
+    if as_json or not sys.stdin or not sys.stdin.isatty():
+        raise RequestError(f"nothing was {done}: nobody can be asked to confirm here; add --yes")
+    if input(f"{question} [y/N] ").strip().lower() in ("y", "yes"):
+        return True
+    print(f"nothing was {done}")
+    return False
 
 
 def tell(paths: Mapping[str, Path]) -> None:

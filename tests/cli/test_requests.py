@@ -18,6 +18,7 @@ BASE = {
     "study": ["--run", "slurm"],
     "curves": ["run"],
     "cancel": ["run"],
+    "remove": ["run"],
 }
 """By command, what most of its options go with."""
 
@@ -39,6 +40,7 @@ OTHER_BASE = {
     ("study", "--run"): [],
     ("curves", "RUN"): [],
     ("cancel", "RUN"): [],
+    ("remove", "RUN"): [],
 }
 """By command and option, what it goes with instead."""
 

@@ -81,6 +81,7 @@ BAD = {
     "--claims": ["0", "12", "x", "\uff11", *UNKNOWN],
     ("curves", "RUN"): UNKNOWN,
     ("cancel", "RUN"): UNKNOWN,
+    ("remove", "RUN"): UNKNOWN,
     ("status", "RUN"): UNKNOWN,
     ("figure", "N"): ["0", "6", "x", "", "\uff12"],
     ("evaluate", "DIR"): ["nosuch", "\udcff", "a\x1b[31m", "x" * 50_000, "", " ", "a\0b"],

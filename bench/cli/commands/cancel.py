@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cli.commands.status import look_at
+from bench.cli.output import confirmed
 from bench.cli.parser import Parser, add_runs, as_name
 from bench.cli.run_selection import HELP as SELECTORS
 from bench.launch.run_state import run_state
@@ -79,12 +80,8 @@ def run(asked: CancelRequest) -> int:
         for run_id in ids:
             if run_id in jobs or run_id in processes:
                 print(f"{run_id}  " + (f"job {jobs[run_id]}" if run_id in jobs else f"pid {processes[run_id]}"))
-    if count and not asked.yes:
-        if asked.as_json or not sys.stdin or not sys.stdin.isatty():
-            raise RequestError("nothing was cancelled: nobody can be asked to confirm here; add --yes")
-        if input(f"cancel these {count}? [y/N] ").strip().lower() not in ("y", "yes"):
-            print("nothing was cancelled")
-            return 0
+    if count and not asked.yes and not confirmed(f"cancel these {count}?", "cancelled", as_json=asked.as_json):
+        return 0
     if jobs:
         out_of_reach += _cancel_jobs(jobs, queue)
     for pid in processes.values():

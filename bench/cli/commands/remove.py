@@ -1,0 +1,91 @@
+"""``run_all.py remove``: delete the folders of runs by name, but of none that is queued or trained."""
+
+import argparse
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cli.commands.status import look_at
+from bench.cli.output import confirmed, finish
+from bench.cli.parser import Parser, add_runs, as_name
+from bench.cli.run_selection import HELP as SELECTORS
+from bench.launch.run_state import RunState, run_state
+from bench.launch.slurm.queue import look
+from bench.results.run_folder import open_lock
+from bench.spec.errors import RequestError
+
+HELP = "delete runs, by id, network, state, job or field, with all that they have reached"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveRequest:
+    """Which runs to delete."""
+
+    runs: Path
+    patterns: tuple[str, ...]
+    yes: bool
+    """whether to delete them without asking"""
+    as_json: bool
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
+    parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help=SELECTORS)
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    add_runs(parser)
+
+
+def request(arguments: Sequence[str]) -> RemoveRequest:
+    """Read the command line."""
+    parser = Parser("remove", description="Delete the folders of runs. The command that began them trains them anew.")
+    add_options(parser)
+    args = parser.parse_args(arguments)
+    return RemoveRequest(runs=args.runs, patterns=tuple(args.patterns), yes=args.yes, as_json=args.json)
+
+
+def run(asked: RemoveRequest) -> int:
+    """Delete the folders; returns the exit code, 1 if one of them cannot be deleted.
+
+    Raises:
+        RequestError: a pattern matches nothing, one of the runs is under way, or nobody confirms.
+    """
+    ids = [line.run_id for line in look_at(asked.runs, asked.patterns).lines]
+    queue = look(asked.runs, ids)
+    if busy := [f"{run_id} ({why})" for run_id in ids if (why := _under_way(run_state(asked.runs, run_id, queue)))]:
+        raise RequestError(f"nothing was removed: under way: {', '.join(busy)}; stop them first with run_all.py cancel")
+    if not asked.as_json:
+        print("\n".join(ids))
+    if not asked.yes and not confirmed(f"remove these {len(ids)} for good?", "removed", as_json=asked.as_json):
+        return 0
+    removed, failures = [], []
+    for run_id in ids:
+        try:
+            _remove(asked.runs / run_id)
+            removed.append(run_id)
+        except (OSError, RequestError) as error:
+            failures.append(f"{run_id}: {error}")
+    if not asked.as_json:
+        print(f"removed {len(removed)}")
+    return finish({"removed": removed} if asked.as_json else None, failures)
+
+
+def _under_way(found: RunState) -> str:
+    """What has the run, or may have it; empty if nothing does."""
+    if found.job_alive:
+        return f"job {found.job}"
+    return found.trained_by or found.unsure
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink():
+        folder.unlink()
+        return
+    with open_lock(folder) as lock, contextlib.suppress(FileNotFoundError):  # another command removes it, too
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RequestError("a process has begun it just now") from None
+        shutil.rmtree(folder)
