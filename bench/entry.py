@@ -24,10 +24,12 @@ class Job:
     """``Resources`` as JSON has them"""
     environment: dict[str, str | None] = field(default_factory=dict)
     """variables to set, or with None to remove, before torch is imported: the job's share of a shared machine"""
+    estimated_gpu_hours: float | None = None
+    """that the run was expected to need when it was submitted"""
 
     def __call__(self) -> tuple[int, str]:
         """Train; see ``execute``."""
-        return execute(Path(self.folder), self.resources, self.environment)
+        return execute(Path(self.folder), self.resources, self.environment, self.estimated_gpu_hours)
 
     def checkpoint(self) -> "DelayedSubmission":
         """The same again: submitit calls this if a signal comes before the run listens to it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bench.spec.errors import RequestError
+from bench.spec.gpus import PEAK_TFLOPS
 from bench.spec.run import Resources
 
 if TYPE_CHECKING:
@@ -198,6 +199,14 @@ def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
         "the rest later (default: as many as the limits of account and QOS allow)",
     )
     group.add_argument(
+        "--gpu",
+        choices=PEAK_TFLOPS,
+        default="v100",
+        metavar="NAME",
+        help=f"GPU for which the cost is estimated where no speed was measured: {', '.join(PEAK_TFLOPS)} (default: "
+        "%(default)s)",
+    )
+    group.add_argument(
         "--retry-mem",
         type=factor,
         metavar="FACTOR",
@@ -260,6 +269,7 @@ def launch_of(args: argparse.Namespace, **resources: Any) -> "Launch":
         max_parallel=args.max_parallel,
         slurm=tuple(args.slurm),
         max_submit=args.max_submit,
+        gpu=args.gpu,
         retry_mem=args.retry_mem,
         networks=frozenset(trained),
         as_json=args.json,

@@ -102,7 +102,8 @@ class StatusTable:
             name: value for name, value in cells(line).items() if name not in columns and value not in ("-", "", "0")
         }
         facts = [f"{row[name]} {unit}" for name, unit in (("left", "left"), ("images/s", "images/s")) if name in row]
-        facts += [f"{name} {row[name]}" for name in ("restarts", "node", "job") if name in row]
+        facts += [f"{row['GPU h']} GPU h"] if "GPU h" in row else []
+        facts += [f"{name} {row[name]}" for name in ("waited", "lost", "restarts", "node", "job") if name in row]
         log = f"log {row['log']}" if "log" in row else ""
         own = row.get("settings", "")
         if not self._grouped or line.state == "running":

@@ -39,6 +39,8 @@ class Launch:
     """most of the command's runs in Slurm's queue at a time"""
     confirm_cpu: bool = False
     """whether its runs are so large that one without a GPU is probably a mistake"""
+    gpu: str = "v100"
+    """on which the cost is estimated where no speed was measured; a key of ``PEAK_TFLOPS``"""
     retry_mem: float | None = None
     """times the memory of a job that had too little; None to ask for what the options say"""
     networks: frozenset[str] = frozenset()
@@ -168,15 +170,15 @@ def taught(decisions: Sequence[Decision], resources: Resources) -> tuple[list[De
     return blocked, dataclasses.replace(resources, files={**resources.files, **found})
 
 
-def estimated(decisions: Sequence[Decision], runs: Path) -> Estimates:
+def estimated(decisions: Sequence[Decision], launch: Launch) -> Estimates:
     """Estimate what is left of the runs that a plan starts."""
     todo = to_train(decisions)
     measured = {}
     for network in {network for spec in todo for network in (spec.network, spec.teacher_network) if network}:
         with contextlib.suppress(ValueError):  # a damaged measurement: the next --table names it
-            if found := load_complexity(runs, network):
+            if found := load_complexity(launch.runs, network):
                 measured[network] = found
-    return cost.estimates(todo, measured, RunRecords(runs).all() if todo else [])
+    return cost.estimates(todo, measured, RunRecords(launch.runs).all() if todo else [], launch.gpu)
 
 
 def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:
@@ -186,7 +188,7 @@ def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:
     settings = settings_for(specs, launch) if on_slurm else None  # what is wrong with it is better known now
     queue = look(launch.runs, None if on_slurm else family(specs))
     decisions = _plan(specs, DataFolder(launch.runs, launch.resources.data), queue)
-    estimates = estimated(decisions, launch.runs)
+    estimates = estimated(decisions, launch)
     shown = preview(decisions, estimates, launch, settings, queue) if settings else Preview()
     if launch.as_json:
         found = {"plan": plan_json(decisions, estimates), "slurm": queue.silence or None, **shown.as_json()}

@@ -5,6 +5,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import faulthandler
 import json
 import os
@@ -27,9 +28,12 @@ from bench.results.run_folder import (
     Fenced,
     NoSoundCheckpoint,
     OwnedRun,
+    Owner,
     RunBusy,
+    checkpoints,
     final_checkpoint,
     given_file,
+    last_owner,
     load_record,
     now,
     own,
@@ -57,13 +61,19 @@ class RunInterrupted(RunFailed):
         self.signal = received
 
 
-def execute(folder: Path, resources: Mapping[str, Any], environment: Mapping[str, str | None]) -> tuple[int, str]:
+def execute(
+    folder: Path,
+    resources: Mapping[str, Any],
+    environment: Mapping[str, str | None],
+    estimated_gpu_hours: float | None = None,
+) -> tuple[int, str]:
     """Train as a job; on Slurm as one of its tasks, and back into the queue if Slurm took the node away.
 
     Args:
         folder: of the run.
         resources: ``Resources`` as JSON has them, perhaps those of another version.
         environment: variables to set, or with None to remove, before torch is imported.
+        estimated_gpu_hours: expected of the run, for its record.
 
     Returns:
         The exit code, as ``run_all.py`` has them, and a line on what went wrong; 0 and nothing once completed.
@@ -86,7 +96,7 @@ def execute(folder: Path, resources: Mapping[str, Any], environment: Mapping[str
             if on_slurm:
                 _join_tasks()
                 with failure.noted(folder, RunFailed, RunBusy):  # before training begins, too
-                    attempt(folder, _resources(resources), stop)
+                    attempt(folder, _resources(resources), stop, estimated_gpu_hours)
             else:
                 run(folder, _resources(resources), stop)
             return 0, ""
@@ -196,7 +206,7 @@ def _sound_record(folder: Path) -> RunRecord | None:
         return None
 
 
-def attempt(folder: Path, resources: Resources, stop: "Stop") -> None:
+def attempt(folder: Path, resources: Resources, stop: "Stop", estimated_gpu_hours: float | None = None) -> None:
     """This process's part in training the run of a folder; joins the others if there are any.
 
     Raises:
@@ -227,8 +237,9 @@ def attempt(folder: Path, resources: Resources, stop: "Stop") -> None:
                 weights = final_checkpoint(folder.parent / spec.start_from.run_id)
             elif spec.weights:
                 weights = given_file(spec.weights, resources.files, "--weights")
+        previous = last_owner(folder)
         with _fenced_is_failed(), own(folder, resources.beat_s) as owned, Lines(spec.run_id) as lines:
-            record = _begin(owned, spec)
+            record = _begin(owned, spec, previous, estimated_gpu_hours)
             try:
                 with failure.noted(folder, trainer.Diverged, trainer.Interrupted, Fenced):
                     trainer.Training(spec, resources, here, weights, owned, record, lines, stop).train()
@@ -270,7 +281,7 @@ class _Nothing:
     def note(self, text: str) -> None: ...
 
 
-def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
+def _begin(owned: OwnedRun, spec: RunSpec, previous: Owner | None, estimated_gpu_hours: float | None) -> RunRecord:
     try:
         record, is_edited = load_record(owned.folder), False
     except CorruptFile as error:
@@ -280,7 +291,8 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
     if record is None:
         record = RunRecord(run_id=spec.run_id, spec=spec.identity(), status="running", history=[], git={}, versions={})
     elif record.status == "running":
-        record.history.append({"what": "killed", "when": now(), "note": "found running without a process"})
+        lost = _lost(owned, previous)
+        record.history.append({"what": "killed", "when": now(), "note": "found running without a process", **lost})
     if is_edited:
         record.history.append({"what": "edited record", "when": now(), "note": "its checksum did not hold"})
     record.run_id, record.spec = spec.run_id, spec.identity()
@@ -289,8 +301,22 @@ def _begin(owned: OwnedRun, spec: RunSpec) -> RunRecord:
     record.versions = versions_of(TRAINING_LIBRARIES)
     failure.forget_others(owned.folder)
     facts = own_job.introduce(spec.model, spec.run_id) if os.environ.get("SUBMITIT_EXECUTOR") == "slurm" else {}
+    facts |= {} if estimated_gpu_hours is None else {"estimated_gpu_hours": estimated_gpu_hours}
     _note(owned, record, "running", "", **facts)
     return record
+
+
+def _lost(owned: OwnedRun, previous: Owner | None) -> dict[str, object]:
+    """When the attempt before this one last gave a sign of life, and how much of its time has to be trained again."""
+    if previous is None:
+        return {}
+    until = datetime.datetime.fromtimestamp(previous.last_beat, datetime.UTC).isoformat(timespec="seconds")
+    newest = next(iter(checkpoints(owned.folder)), None)
+    try:
+        saved = newest.stat().st_mtime if newest else datetime.datetime.fromisoformat(previous.since).timestamp()
+    except (OSError, ValueError):
+        return {"until": until}
+    return {"until": until, "lost_s": round(max(0.0, previous.last_beat - saved), 1)}
 
 
 def _end(owned: OwnedRun, record: RunRecord, status: str, why: str, raises: Exception | None = None) -> None:

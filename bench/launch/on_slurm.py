@@ -53,15 +53,16 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
     max_parallel = launch.max_parallel or settings.max_parallel
     with submissions.planning(launch.runs), _nothing_lost(submitted):
         mend(launch.runs, cluster)
+        submissions.tidy(launch.runs)
         settled, queue = settled_plan(specs, folder)
         decisions, resources = taught(settled, launch.resources)
-        estimates = estimated(decisions, launch.runs)
+        estimates = estimated(decisions, launch)
         planned, left = fitting(decisions, estimates, launch, settings, cluster)
         _require_gpus(planned, launch)
         todo = {spec.run_id for array in planned for spec in array.specs}
         if not launch.as_json:
             print_plan([d for d in decisions if d.spec.run_id not in {*todo, *left}], estimates, most=SHOWN)
-        wanted = [decision.spec for decision in decisions]
+        wanted = _with_parents(decisions)
         before, at_once = _shared(max_parallel, wanted, queue, len(todo))
         changed = []
         for change in apply(launch.runs, changes(wanted, queue, lambda s: settings.request(s.model), before)):
@@ -77,6 +78,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
             cluster=cluster,
             max_parallel=at_once,
             tasks={d.spec.run_id: d.job for d in decisions if d.job},
+            gpu_hours={run_id: estimate.gpu_hours for run_id, estimate in estimates.items() if estimate},
             after=_alive_jobs(wanted, queue) if max_parallel and at_once == max_parallel else (),
         ):
             submitted.append(submission)
@@ -95,6 +97,17 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
     for line in (*_left(left), *_obsolete(gone, launch.runs), *blocked):
         _tell(line)
     return 1 if blocked else 0
+
+
+def _with_parents(decisions: Sequence[Decision]) -> list[RunSpec]:
+    """The runs of a plan, and those that they start from, which may wait in the queue for them."""
+    found: dict[str, RunSpec] = {}
+    for decision in decisions:
+        spec: RunSpec | None = decision.spec
+        while spec is not None:
+            found.setdefault(spec.run_id, spec)
+            spec = spec.start_from
+    return list(found.values())
 
 
 def _tell(line: str) -> None:
@@ -274,7 +287,7 @@ def preview(
     options = f"options: {_sources(settings, launch)}"
     todo = to_train(decisions)
     _require_equal_shares(todo, settings)
-    wanted = [decision.spec for decision in decisions]
+    wanted = _with_parents(decisions)
     gone = obsolete(wanted, queue, launch.runs)
     try:
         cluster = slurm.cluster()
@@ -325,7 +338,8 @@ def _described(array: Array, cluster: slurm.Cluster) -> str:
     partition = f"partition {request.partition or f'{cluster.default_partition} (the default)'}"
     nodes = f"{request.nodes or 1} node" + ("s" if (request.nodes or 1) > 1 else "")
     on_each = request.gpus_per_node if request.gpus_per_node is not None else request.gpus_on_each_node
-    gpus = f"{nodes} with {on_each} GPUs" if request.gpus else f"{nodes} without a GPU"
+    plural = "s" if request.gpus_on_each_node > 1 else ""
+    gpus = f"{nodes} with {on_each} GPU{plural}" if request.gpus else f"{nodes} without a GPU"
     others = {k: v for k, v in request.options().items() if k not in ("partition", "time", "nodes", "gpus_per_node")}
     asked = "".join(f", {key}={value}" for key, value in others.items())
     return f"{many}{after}: {partition}, time limit {duration(60 * (request.time or 0))}, {gpus}{asked}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bench.results.measurement import Complexity
 from bench.results.record import RunRecord
 from bench.spec.contents import DATASETS
+from bench.spec.gpus import PEAK_TFLOPS
 from bench.spec.run import Network, RunSpec
 
 STATED_MACS_PER_S = 13.3e12
@@ -46,7 +47,10 @@ def what(identity: Mapping[str, object]) -> str:
 
 
 def estimates(
-    specs: Iterable[RunSpec], measured: Mapping[Network, Complexity], newest_first: Sequence[RunRecord]
+    specs: Iterable[RunSpec],
+    measured: Mapping[Network, Complexity],
+    newest_first: Sequence[RunRecord],
+    gpu: str = "v100",
 ) -> dict[str, Estimate | None]:
     """Estimate the rest of each run, by its id.
 
@@ -54,13 +58,16 @@ def estimates(
         specs: the runs.
         measured: networks.
         newest_first: all records that there are: how far a run is, and how fast others were.
+        gpu: one of ``PEAK_TFLOPS``, for networks of which no speed was measured.
     """
     epochs = {record.run_id: record.epoch for record in newest_first}
     known = speeds(newest_first)
-    return {spec.run_id: estimate(spec, epochs.get(spec.run_id, 0), measured, known) for spec in specs}
+    return {spec.run_id: estimate(spec, epochs.get(spec.run_id, 0), measured, known, gpu) for spec in specs}
 
 
-def estimate(spec: RunSpec, epochs_done: int, measured: Mapping[Network, Complexity], known: Speeds) -> Estimate | None:
+def estimate(
+    spec: RunSpec, epochs_done: int, measured: Mapping[Network, Complexity], known: Speeds, gpu: str = "v100"
+) -> Estimate | None:
     """GPU hours for the epochs that are left; None where neither throughput nor data set is known.
 
     Args:
@@ -68,6 +75,7 @@ def estimate(spec: RunSpec, epochs_done: int, measured: Mapping[Network, Complex
         epochs_done: of it.
         measured: networks, of which its own and its teacher's count.
         known: how fast others were.
+        gpu: one of ``PEAK_TFLOPS``, for a network of which no speed was measured.
     """
     contents = DATASETS.get(spec.dataset)
     if contents is None:
@@ -82,12 +90,15 @@ def estimate(spec: RunSpec, epochs_done: int, measured: Mapping[Network, Complex
     if student is None:
         return None
     basis = "scaled by MACs from DeiT-B's stated speed on a V100"
+    if gpu != "v100":
+        basis += f", and by peak speed on {gpu.upper()}"
     macs = 3 * student.macs
+    macs_per_s = STATED_MACS_PER_S * PEAK_TFLOPS[gpu] / PEAK_TFLOPS["v100"]
     if teacher and teacher in measured:
         macs += measured[teacher].macs  # it decides in one forward pass
     elif teacher:
         basis += ", its teacher not counted"
-    return Estimate(gpu_hours=images * macs / STATED_MACS_PER_S / 3600, basis=basis)
+    return Estimate(gpu_hours=images * macs / macs_per_s / 3600, basis=basis)
 
 
 def time_limit(hours: float | None, most_minutes: float) -> int:

@@ -332,10 +332,10 @@ def test_what_only_the_accounting_remembers_has_ended(monkeypatch):
     """Or was lost with the controller's state; and tasks that were cancelled in the queue stand together."""
     said = {
         "squeue": "t2t|ARRAY_JOB_ID|...|STATE|USER|NODELIST|REASON|COMMAND\nt2t|12|0|RUNNING|me|n1|None|t2t-a\n",
-        "sacct": "JobID|State|User|NodeList|JobName|SubmitLine\n"
-        "12_0|RUNNING|me|n1|t2t-a|sbatch\n12_1|RUNNING|me|n1|t2t-a|sbatch\n"
-        "12_[2-6:2,7,9-...%2]|CANCELLED by 0|me|None assigned|t2t-a|sbatch\n"
-        "13|FAILED|me|n2|t2t-b|sbatch a.sh | tee\n",
+        "sacct": "JobID|State|User|NodeList|ConsumedEnergyRaw|JobName|SubmitLine\n"
+        "12_0|RUNNING|me|n1||t2t-a|sbatch\n12_1|RUNNING|me|n1||t2t-a|sbatch\n"
+        "12_[2-6:2,7,9-...%2]|CANCELLED by 0|me|None assigned|0|t2t-a|sbatch\n"
+        "13|FAILED|me|n2|72|t2t-b|sbatch a.sh | tee\n",
     }
     monkeypatch.setattr("bench.launch.slurm.client.ask", lambda command, *_: said[command])
     found = tasks(["12", "13"])
@@ -344,6 +344,7 @@ def test_what_only_the_accounting_remembers_has_ended(monkeypatch):
         **{f"12_{i}": "CANCELLED" for i in (2, 4, 6, 7)},
         "13": "FAILED",
     }
+    assert found["13"].energy_j == 72
 
 
 def test_the_table_has_a_dash_for_what_is_not_known(folder):

@@ -35,3 +35,12 @@ def test_a_corrupt_submission_refuses_the_command_in_one_line(tmp_path, change, 
         load_all(tmp_path)
     assert str(caught.value).startswith(f"{path}: {problem}")
     assert str(caught.value).endswith(f"; {submissions.REMEDY}")
+
+
+def test_folders_of_a_runs_older_submissions_are_removed(tmp_path):
+    made = [begin("here", runs, {}, {}) for runs in [("a", "b"), *[("a",)] * (submissions.KEPT + 2)]]
+    for submission in made:
+        save(tmp_path, submission)
+    submissions.tidy(tmp_path)
+    assert load_all(tmp_path) == [made[0], *made[-submissions.KEPT :]]  # the first is still b's newest
+    assert len(list((tmp_path / "jobs").iterdir())) == 1 + submissions.KEPT

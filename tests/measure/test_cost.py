@@ -42,6 +42,15 @@ def test_an_earlier_run_of_the_network_counts_before_the_stated_speed():
     )
 
 
+def test_the_stated_speed_is_scaled_to_another_gpu_by_their_peaks():
+    counted = complexity(SPEC.model, 21_545_550, 4_800_254_784)
+    by_macs, on_a100 = (estimate(SPEC, 0, {SPEC.network: counted}, {}, gpu) for gpu in ("v100", "a100"))
+    assert on_a100.gpu_hours == pytest.approx(by_macs.gpu_hours * 125 / 312)
+    assert on_a100.basis == f"{by_macs.basis}, and by peak speed on A100"
+    measured_speed = estimate(SPEC, 0, {SPEC.network: counted}, speeds([measured()]), "a100")
+    assert measured_speed.basis == "measured on a GPU"
+
+
 @pytest.mark.parametrize(
     "kwargs", [{"device": "cpu"}, {"images_per_s": None}, {"spec": SUITES["smoke"]["tiny ResNet"].identity()}]
 )

@@ -99,6 +99,12 @@ class Cluster:
                                    self.ask("squeue", "-h", "-j", job, "-t", "all", "-o", "%T")),
                   f"end of job {job}", seconds)  # fmt: skip
 
+    def cancel_all(self):
+        """Leave nothing of this test in the queue."""
+        jobs = [json.loads(path.read_text())["job"] for path in self.runs.glob("jobs/*/submission.json")]
+        if any(jobs):
+            subprocess.run(["scancel", *filter(None, jobs)], capture_output=True, check=False)
+
     def logs(self):
         """The end of every log, for the message of a test that failed."""
         found = {path.name: path.read_text()[-1500:] for path in self.runs.glob("jobs/*/*_log.err")}
@@ -122,11 +128,15 @@ def _lock(kind):
 def cluster(run_all, tmp_path, conf):
     """The cluster, shared with tests in other processes."""
     with _lock(fcntl.LOCK_SH):
-        yield Cluster(run_all, tmp_path / "runs")
+        cluster = Cluster(run_all, tmp_path / "runs")
+        yield cluster
+        cluster.cancel_all()
 
 
 @pytest.fixture
 def cluster_alone(run_all, tmp_path, conf):
     """The cluster, while no other test uses it."""
     with _lock(fcntl.LOCK_EX):
-        yield Cluster(run_all, tmp_path / "runs")
+        cluster = Cluster(run_all, tmp_path / "runs")
+        yield cluster
+        cluster.cancel_all()

@@ -343,7 +343,7 @@ def test_data_that_the_node_cannot_see(cluster, run_all):
     (job,) = cluster.submit(*command)["submitted"]
     (run_id,) = job["runs"].values()
     line = cluster.wait_for("failed", run_id)[run_id]
-    assert line["why"].startswith("no cifar10 in '/nowhere/cifar10'")
+    assert line["why"].startswith("no cifar10 in ")
     assert "--data DIR" in line["why"]
     assert "Traceback" not in (ROOT / line["log"]).read_text()
     cluster.wait_until_ended(job["job"])

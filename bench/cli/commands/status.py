@@ -23,6 +23,7 @@ from bench.results.progress import Phase, duration
 from bench.results.record import RunRecord
 from bench.results.run_folder import last_owner, load_progress, run_ids
 from bench.results.spec_file import load_spec
+from bench.results.usage import usage
 from bench.spec.errors import RequestError
 from bench.spec.run import RunSpec
 from bench.spec.text import one_line
@@ -52,6 +53,15 @@ class Status:
     job: str = ""
     """Slurm's id"""
     log: str = ""
+    gpu_hours: float | None = None
+    """used so far, of attempts that have ended; None before the first one"""
+    estimated_gpu_hours: float | None = None
+    """of the whole run, when it was submitted"""
+    queue_wait_s: float | None = None
+    lost_s: float = 0.0
+    """trained again after an attempt was killed"""
+    energy_j: float | None = None
+    """of its newest job, where the cluster accounts for it"""
 
 
 def status(runs: Path, run_id: str, queue: Queue) -> Status:
@@ -60,6 +70,7 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
     record, submission = found.record, queue.by_run.get(run_id)
     spec = _spec(runs, run_id)
     state, why = _state(runs, run_id, found, spec, queue)
+    task = queue.tasks.get(found.job)
     line = Status(
         run_id=run_id,
         model=spec.model if spec else "",
@@ -69,11 +80,14 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
         job=found.job,
         node=one_line(_node(found, queue)),
         log=one_line(_log(runs, run_id, record, submission)),
+        estimated_gpu_hours=submission.estimated_gpu_hours.get(run_id) if submission else None,
+        energy_j=task.energy_j if task else None,
     )
     if record is None:
         return line
     owner = last_owner(runs / run_id)
     told = load_progress(runs / run_id, owner) if owner and state is State.RUNNING else None
+    used = usage(record)
     speed = (told.images_per_s if told else None) or record.images_per_s
     epoch: float = record.epoch
     if told and told.epoch == record.epoch:
@@ -91,6 +105,10 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
         images_per_s=speed,
         left_s=left,
         restarts=owner.attempt - 1 if owner else 0,
+        gpu_hours=used.gpu_hours,
+        estimated_gpu_hours=line.estimated_gpu_hours if used.estimated_gpu_hours is None else used.estimated_gpu_hours,
+        queue_wait_s=used.queue_wait_s,
+        lost_s=used.lost_s,
     )
 
 
@@ -134,10 +152,10 @@ def table(lines: Sequence[Status]) -> str:
     """The lines in aligned columns, as programs that read text want them; what is not known is a dash."""
     from tabulate import tabulate
 
-    names = [name for name in _COLUMNS if name != "settings" or any(line.settings for line in lines)]
+    shown = [cells(line) for line in lines]
+    names = [name for name in _COLUMNS if name not in _IF_ANY or any(row[name] not in ("-", "") for row in shown)]
     rows = []
-    for line in lines:
-        row = cells(line)
+    for line, row in zip(lines, shown, strict=True):
         log = row["log"] if line.state in ("running", "killed", "failed", "diverged") else ""
         row["why, and its log"] = "; ".join(filter(None, [row["why"], log]))
         rows.append([row[name] or "-" for name in names])
@@ -145,7 +163,9 @@ def table(lines: Sequence[Status]) -> str:
     return tabulate(rows, headers=names, tablefmt="plain", disable_numparse=True, colalign=align if rows else None)
 
 
-_NUMBERS = ("epoch", "top-1 %", "images/s", "left", "restarts")
+_COST = ("GPU h", "waited", "lost")
+_IF_ANY = ("settings", *_COST)
+_NUMBERS = ("epoch", "top-1 %", "images/s", "left", "restarts", *_COST)
 _COLUMNS = ("run", "state", *_NUMBERS, "node", "job", "settings", "why, and its log")
 
 
@@ -161,11 +181,22 @@ def cells(line: Status) -> dict[str, str]:
         "images/s": "-" if line.images_per_s is None else f"{line.images_per_s:,.0f}",
         "left": duration(line.left_s),
         "restarts": str(line.restarts),
+        "GPU h": _gpu_hours(line),
+        "waited": "-" if line.queue_wait_s is None else duration(line.queue_wait_s),
+        "lost": duration(line.lost_s) if line.lost_s else "-",
         "node": line.node or "-",
         "job": line.job or "-",
         "why": line.why,
         "log": line.log,
     }
+
+
+def _gpu_hours(line: Status) -> str:
+    """What was used, and what was expected."""
+    if not (line.gpu_hours or line.estimated_gpu_hours):
+        return "-"
+    used = "-" if line.gpu_hours is None else f"{line.gpu_hours:.3g}"
+    return used if line.estimated_gpu_hours is None else f"{used} of ~{line.estimated_gpu_hours:.3g}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

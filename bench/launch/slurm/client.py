@@ -43,6 +43,8 @@ class Task:
     """why it waits"""
     node: str = ""
     user: str = ""
+    energy_j: float | None = None
+    """of a job that has ended, where the cluster accounts for it"""
     asked_memory: str = ""
     """of a job that failed, as Slurm has it"""
     used_memory: str = ""
@@ -167,16 +169,22 @@ def tasks(job_ids: Iterable[str]) -> dict[str, Task]:
         task = f"{job}_{index}" if index.isdecimal() else job
         reason = "" if reason == "None" else reason
         found[task] = Task(name=name, state=state, node=node, reason=reason, user=user)
-    found = _remembered(ids) | found
+    ended = _remembered(ids)
+    found = ended | {
+        task: replace(told, energy_j=ended[task].energy_j) if task in ended else told for task, told in found.items()
+    }
     failed = [task for task, told in found.items() if told.state in ("FAILED", "OUT_OF_MEMORY")][:_MOST_FAILED]
-    return found | {id: replace(found[id], **memory) for id, memory in _memory(failed).items() if id in found}
+    for task, (asked, used) in _memory(failed).items():
+        if task in found:
+            found[task] = replace(found[task], asked_memory=asked, used_memory=used)
+    return found
 
 
 _MOST_FAILED = 100
 """jobs of which the accounting is asked how much memory they used"""
 
 
-def _memory(failed: Sequence[str]) -> dict[str, dict[str, str]]:
+def _memory(failed: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Memory asked for and used, by id, as far as there is accounting."""
     if not failed:
         return {}
@@ -184,15 +192,14 @@ def _memory(failed: Sequence[str]) -> dict[str, dict[str, str]]:
         lines = ask("sacct", "--parsable2", f"--jobs={','.join(failed)}", "--format=JobID,ReqMem,MaxRSS").splitlines()
     except Unreachable:
         return {}
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, tuple[str, str]] = {}
     for line in lines:
         listed, *fields = line.split("|")
         if not re.match(r"\d", listed) or len(fields) != 2:
             continue
-        told = found.setdefault(listed.partition(".")[0], {"asked_memory": "", "used_memory": ""})
-        asked, used = fields
-        told["asked_memory"] = told["asked_memory"] or asked
-        told["used_memory"] = max(told["used_memory"], _readable(used), key=_bytes)
+        task = listed.partition(".")[0]
+        asked, used = found.get(task, ("", ""))
+        found[task] = asked or fields[0], max(used, _readable(fields[1]), key=_bytes)
     return found
 
 
@@ -240,18 +247,19 @@ def _remembered(ids: str) -> dict[str, Task]:
     try:
         printed = ask(
             *("sacct", "--parsable2", "--allocations", f"--jobs={ids}"),
-            "--format=JobID,State,User,NodeList,JobName,SubmitLine",
+            "--format=JobID,State,User,NodeList,ConsumedEnergyRaw,JobName,SubmitLine",
         )
     except Unreachable:
         return {}
     found: dict[str, Task] = {}
     for line in printed.splitlines():
-        listed, *fields = line.split("|", 4)
-        if not re.match(r"\d", listed) or len(fields) != 4:
+        listed, *fields = line.split("|", 5)
+        if not re.match(r"\d", listed) or len(fields) != 5:
             continue  # the head, or what a wrapper prints
-        state, user, node, name = fields
+        state, user, node, energy, name = fields
         node = "" if node == "None assigned" else node
-        task = Task(name=name, state=(state.split() or [""])[0], node=node, user=user)
+        joules = float(energy) if energy.isdecimal() and int(energy) else None
+        task = Task(name=name, state=(state.split() or [""])[0], node=node, user=user, energy_j=joules)
         if task.ended:
             found |= dict.fromkeys(_one_by_one(listed), task)
     return found

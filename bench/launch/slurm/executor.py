@@ -105,6 +105,7 @@ def submit(
     cluster: slurm.Cluster,
     max_parallel: int | None,
     tasks: dict[str, str],
+    gpu_hours: Mapping[str, float],
     after: Sequence[str] = (),
 ) -> Iterator[tuple[Array, Submission]]:
     """Hand arrays to Slurm, one after another; each is on disk before the next is tried.
@@ -118,6 +119,7 @@ def submit(
         cluster: where.
         max_parallel: most of these runs at once.
         tasks: Slurm's ids by run id, of runs that are alive already; those submitted here are added.
+        gpu_hours: what each run is expected to need, by id, where anything is known.
         after: ids of jobs that must have ended before any of these runs begins.
 
     Raises:
@@ -128,7 +130,8 @@ def submit(
     for array, turn in zip(planned, turns(planned, max_parallel), strict=True):
         ids = tuple(spec.run_id for spec in array.specs)
         options, values = array.request.options(), dataclasses.asdict(resources)
-        submission = submissions.begin(cluster.name, ids, options, values, slurm.user_name(), turn.at_once)
+        expected = {run_id: gpu_hours[run_id] for run_id in ids if run_id in gpu_hours}
+        submission = submissions.begin(cluster.name, ids, options, values, slurm.user_name(), turn.at_once, expected)
         for spec in array.specs:
             prepare(runs, spec)
         submissions.save(runs, submission)
@@ -181,7 +184,14 @@ def _adopt(runs: Path, submission: Submission, job: str) -> Submission:
 
 
 def _calls(runs: Path, submission: Submission) -> list[Job]:
-    return [Job(folder=str((runs / run_id).resolve()), resources=submission.resources) for run_id in submission.runs]
+    return [
+        Job(
+            folder=str((runs / run_id).resolve()),
+            resources=submission.resources,
+            estimated_gpu_hours=submission.estimated_gpu_hours.get(run_id),
+        )
+        for run_id in submission.runs
+    ]
 
 
 def _folder(runs: Path, submission: Submission) -> Path:

@@ -50,8 +50,8 @@ def introduce(model: str, run_id: str) -> dict[str, object]:
         run_id: becomes its comment, unless the user has given another one.
 
     Returns:
-        ``waited_s``, seconds that it waited in the queue before it began this time, and ``gpus`` that it holds; empty
-        where Slurm does not say.
+        ``waited_s``, seconds from its submission, or from its return to the queue, until it began; and ``gpus``, how
+        many it holds. Empty where Slurm does not say.
     """
     job = os.environ["SLURM_JOB_ID"]
     try:
@@ -65,7 +65,11 @@ def introduce(model: str, run_id: str) -> dict[str, object]:
     facts: dict[str, object] = {}
     with contextlib.suppress(KeyError, ValueError):
         began = datetime.datetime.fromisoformat(told["StartTime"])
-        facts["waited_s"] = max(0.0, (began - datetime.datetime.fromisoformat(told["EligibleTime"])).total_seconds())
-    gpus = re.search(r"gres/gpu(?::[^=,]+)?=(\d+)", told.get("AllocTRES") or told.get("TRES", ""))
-    facts["gpus"] = int(gpus[1]) if gpus else 0
+        facts["waited_s"] = max(0.0, (began - datetime.datetime.fromisoformat(told["SubmitTime"])).total_seconds())
+    on_node = os.environ.get("SLURM_GPUS_ON_NODE", "")  # TRES has GPUs only where the cluster accounts for them
+    told_of = re.search(r"gres/gpu(?::[^=,]+)?=(\d+)", told.get("AllocTRES") or told.get("TRES", ""))
+    if on_node.isdecimal():
+        facts["gpus"] = int(on_node) * int(os.environ.get("SLURM_JOB_NUM_NODES", 1))
+    else:
+        facts["gpus"] = int(told_of[1]) if told_of else 0
     return facts

@@ -7,8 +7,10 @@ script and its comment, which both hold ``name``, so that a submission cut short
 import contextlib
 import datetime
 import fcntl
+import shutil
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,8 @@ class Submission:
     """of each run, ``Resources`` as JSON has them"""
     job: str = ""
     """Slurm's id; empty until sbatch has answered"""
+    estimated_gpu_hours: dict[str, float] = field(default_factory=dict)
+    """by run id, where anything is known"""
     at_once: int = 0
     """most of the runs at a time; 0 for all, and in a submission from before this field"""
     user: str = ""
@@ -68,6 +72,7 @@ def begin(
     resources: dict[str, Any],
     user: str = "",
     at_once: int = 0,
+    estimated_gpu_hours: dict[str, float] | None = None,
 ) -> Submission:
     """A submission that is about to be made.
 
@@ -83,6 +88,7 @@ def begin(
         resources=resources,
         user=user,
         at_once=at_once,
+        estimated_gpu_hours=estimated_gpu_hours or {},
     )
 
 
@@ -92,8 +98,28 @@ def save(folder: Path, submission: Submission) -> None:
 
 
 def drop(folder: Path, submission: Submission) -> None:
-    """Forget one that sbatch never took; what else lies in its folder stays for the reader."""
-    (folder / "jobs" / submission.name / "submission.json").unlink(missing_ok=True)
+    """Forget one that sbatch never took; logs in its folder stay for the reader."""
+    own = folder / "jobs" / submission.name
+    for name in ("submission.json", "submission.sh"):
+        (own / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # there is more in it
+        own.rmdir()
+
+
+KEPT = 3
+"""newest submissions of a run whose logs stay"""
+
+
+def tidy(folder: Path) -> None:
+    """Remove the folders of submissions that are no longer among the newest of any of their runs.
+
+    Their jobs have ended: a run is submitted again only then.
+    """
+    newer: Counter[str] = Counter()
+    for submission in reversed(load_all(folder)):
+        if all(newer[run_id] >= KEPT for run_id in submission.runs):
+            shutil.rmtree(folder / "jobs" / submission.name, ignore_errors=True)
+        newer.update(submission.runs)
 
 
 def load_all(folder: Path) -> list[Submission]:

@@ -10,6 +10,9 @@ from bench.report.evidence import FOLDER, LISTED_SEEDS, link
 from bench.report.frame import compares_seeds, seeds_frame, swept_columns
 from bench.report.inputs import SuiteInputs
 from bench.report.text import DASH, code, command, escape, mean_and_std, percent, pipe_rows, unused
+from bench.results.progress import duration
+from bench.results.record import RunRecord
+from bench.results.usage import usage
 
 PROTOCOLS = (
     "*Best EMA* is the paper's protocol: the best epoch of the averaged weights, chosen on the validation set itself. "
@@ -52,10 +55,37 @@ def suite_markdown(inputs: SuiteInputs, *, has_curves: bool = False) -> str:
     errors = frame[frame["error"].notna()]
     sections += [f"- {escape(line['model'])}: {escape(line['error'])}" for line in errors.to_dict("records")]
     used = [record for entry in suite.entries for record in inputs.records.get(entry.spec.run_id, ())]
+    sections += used_by(used)
     versions = {", ".join(f"{k} {v}" for k, v in record.versions.items()) for record in used}
     sections += [f"Trained with {escape(text)}." for text in sorted(versions)]
     sections.append(f"The same data as CSV: [{suite.name}.csv]({suite.name}.csv).")
     return "\n\n".join(sections) + "\n"
+
+
+def used_by(records: Sequence[RunRecord]) -> list[str]:
+    """What runs have cost, if any held GPUs or waited in a queue."""
+    found = [(record, usage(record)) for record in records]
+    found = [(record, used) for record, used in found if used.gpu_hours or used.queue_wait_s is not None]
+    if not found:
+        return []
+    table = pd.DataFrame(
+        {
+            "run": [code(record.run_id) for record, _ in found],
+            "GPU hours": [f"{used.gpu_hours:.3g}" for _, used in found],
+            "estimated": [
+                DASH if used.estimated_gpu_hours is None else f"{used.estimated_gpu_hours:.3g}" for _, used in found
+            ],
+            "waited in the queue": [
+                DASH if used.queue_wait_s is None else duration(used.queue_wait_s) for _, used in found
+            ],
+            "restarts": [str(used.restarts) for _, used in found],
+            "trained again": [duration(used.lost_s) if used.lost_s else DASH for _, used in found],
+        }
+    )
+    total = sum(used.gpu_hours for _, used in found)
+    expected = [used.estimated_gpu_hours for _, used in found if used.estimated_gpu_hours is not None]
+    estimate = f" {sum(expected):.3g} GPU hours were expected of {len(expected)} of them." if expected else ""
+    return ["## Cost", f"{len(found)} runs used {total:.3g} GPU hours together.{estimate}", pipe_rows(table)]
 
 
 def _means(suite: Suite, by_entry: pd.DataFrame) -> list[str]:
