@@ -132,8 +132,7 @@ class RunState:
         """The reason why the run failed: from its record, or from the process that failed first."""
         if self.record is None or self.record.status not in ("failed", "diverged"):
             return str(self.failure or "")
-        is_lost = _LOST_ANOTHER.search(self.record.error) and self.failure and self.failure.rank
-        return str(self.failure) if is_lost else self.record.error
+        return str(self.failure) if self.failure and self.failure.rank else self.record.error
 
 
 _LOST_ANOTHER = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe|distbackend|process ?group|peer", re.I)
@@ -206,12 +205,11 @@ def _with_failure(
         return state
     if record and str(_last(record, "running").get("job", "")) != state.job:
         record = None  # the job ended before it got to the run
-    if record and record.status == "failed" and not _LOST_ANOTHER.search(record.error):
+    noted = failure.noted_of(runs / run_id, state.job)
+    if record and record.status == "failed" and not noted and not _LOST_ANOTHER.search(record.error):
         return state
     log = submission.log(runs, run_id)
-    found = failure.noted_of(runs / run_id, state.job) or failure.from_log(
-        log, SlurmRequest.of(submission.settings).processes
-    )
+    found = noted or failure.from_log(log, SlurmRequest.of(submission.settings).processes)
     if found is None and state.record is None and state.job_state:
         found = Failure(words=last_words(log))
     if task and task.state == "OUT_OF_MEMORY" and not (found and found.is_out_of_memory):
