@@ -16,11 +16,10 @@ from types import ModuleType
 
 import bench
 from bench.cli import commands
-from bench.cli.output import complain
 from bench.cli.parser import Parser
 from bench.launch.slurm.ask import Unreachable
 from bench.spec.errors import RequestError
-from bench.spec.text import beneath, printable_streams
+from bench.spec.text import beneath, complain, printable_streams
 
 TABLES = "bench.cli.tables"
 """what runs without a subcommand"""

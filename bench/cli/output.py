@@ -1,15 +1,13 @@
 """Reports on disk, where the terminal says they are, and how a command ends."""
 
 import json
-import shutil
 import sys
-import textwrap
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from bench.spec.errors import RequestError
-from bench.spec.text import one_line
+from bench.spec.text import at_words, complain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,26 +48,6 @@ def texts(paths: Mapping[str, Path]) -> dict[str, str]:
 def plain(frame: "pd.DataFrame") -> list[dict[Hashable, object]]:
     """Rows for JSON, null where a value is missing."""
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
-
-
-def at_words(line: str, stream: TextIO) -> str:
-    """A line broken at words, where a terminal would break it inside of one; as it is for whatever else reads it."""
-    if stream is None or not stream.isatty():
-        return line
-    columns = shutil.get_terminal_size().columns
-    return textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-
-
-_LONGEST = 3_000
-"""characters of a complaint: of what is longer the middle is left out, since it repeats what was given"""
-
-
-def complain(message: str) -> None:
-    """A line on what is wrong, on standard error."""
-    line = one_line(message)
-    if len(line) > _LONGEST:
-        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
-    print(at_words(f"run_all.py: {line}", sys.stderr), file=sys.stderr)
 
 
 def confirmed(question: str, done: str, *, as_json: bool) -> bool:

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import errno
 import os
 import re
 import reprlib
@@ -95,6 +96,11 @@ def as_path(text: str) -> Path:
     name = os.fsencode(text)
     if len(name) > LONGEST_PATH or max(map(len, name.split(b"/"))) > LONGEST_NAME:
         raise argparse.ArgumentTypeError(f"{reprlib.repr(text)} is too long for a path")
+    try:
+        Path(text).stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise argparse.ArgumentTypeError(f"{text!r} is a link that leads back to itself") from error
     return Path(text)
 
 
@@ -158,7 +164,7 @@ def add_data(group: argparse._ArgumentGroup) -> None:
 
 def data_folder(args: argparse.Namespace) -> str:
     """The folder of --data, else that of the environment, else ./data, as an absolute path."""
-    return str((args.data or Path(os.environ.get("T2T_BENCH_DATA") or "data")).resolve())
+    return os.path.realpath(args.data or os.environ.get("T2T_BENCH_DATA") or "data")
 
 
 def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +34,7 @@ from bench.spec.datasets import NAMES, require_name
 from bench.spec.errors import RequestError, matching
 from bench.spec.run import RunSpec
 from bench.spec.table import Row, networks
+from bench.spec.text import complain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +177,7 @@ def request(arguments: Sequence[str]) -> TablesRequest:
 def run(asked: TablesRequest) -> int:
     """Plan, submit, or measure, train and report; returns the exit code."""
     for note in asked.notes:
-        print(f"run_all.py: {note}", file=sys.stderr)
+        complain(note)
     if asked.run and not asked.data_on_nodes:
         require_data(asked.specs, asked.launch, on_slurm=asked.run == "slurm")
     if asked.dry_run:

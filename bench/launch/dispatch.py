@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from bench.results.store import load_complexity
 from bench.spec.datasets import LAYOUTS, require_folders
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
+from bench.spec.text import complain
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:
         print(costs(estimates))
     for line in (f"Slurm's queue is unknown: {queue.silence}" if queue.silence else "", *shown.refusals):
         if line:
-            print(f"run_all.py: {line}", file=sys.stderr)
+            complain(line)
     return 2 if shown.refusals else 0
 
 

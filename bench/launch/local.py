@@ -5,7 +5,6 @@ import dataclasses
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -22,6 +21,7 @@ from bench.launch.planner import Action, Decision
 from bench.results.files import MACHINE, process_runs
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
+from bench.spec.text import complain
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class LocalQueue:
             raise RequestError(self._refusal)
         if stop.signal:
             for line in self.failures:
-                print(f"run_all.py: {line}", file=sys.stderr)
+                complain(line)
             saved = "" if self.failures else "all is saved, and "
             raise KeyboardInterrupt(f"interrupted; {saved}the same command resumes it")
         return self.failures

@@ -41,6 +41,7 @@ from bench.results.spec_file import load_spec
 from bench.spec.batch_layout import require_equal_shares
 from bench.spec.errors import RequestError
 from bench.spec.run import RunSpec
+from bench.spec.text import complain
 
 
 def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
@@ -111,7 +112,7 @@ def _with_parents(decisions: Sequence[Decision]) -> list[RunSpec]:
 
 
 def _tell(line: str) -> None:
-    print(f"run_all.py: {line}", file=sys.stderr)
+    complain(line)
 
 
 def _where(runs: Path) -> str:
@@ -353,7 +354,7 @@ def settings_for(specs: Sequence[RunSpec], launch: Launch) -> Settings:
     for model in models:
         settings.request(model)
     for line in settings.from_variables(models):
-        print(f"run_all.py: {line}", file=sys.stderr)
+        complain(line)
     return settings
 
 

@@ -1,7 +1,6 @@
 """Weights that the command line gives by file or by name: to fine-tune, and of teachers."""
 
 import difflib
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from bench.results.run_folder import given_file
 from bench.spec.errors import RequestError, unknown
 from bench.spec.run import RunSpec, Teacher, Weights
 from bench.spec.table import Row, Table
+from bench.spec.text import complain
 
 
 def fitting_weights(paths: Iterable[Path], tables: Iterable[Table]) -> tuple[dict[str, Weights], dict[str, str]]:
@@ -54,7 +54,7 @@ def from_files(rows: Iterable[Row], weights: Mapping[str, Weights]) -> list[RunS
     if not any(row.network.model in weights for row in listed):
         raise RequestError(f"--weights: none of the files fits {', '.join(row.name for row in listed) or 'these rows'}")
     if stuck := [row.name for row in listed if row.network.model not in weights]:
-        print(f"run_all.py: not fine-tuned: {', '.join(stuck)}: no file of --weights fits", file=sys.stderr)
+        complain(f"not fine-tuned: {', '.join(stuck)}: no file of --weights fits")
     return [spec for row in listed for spec in fine_tunings(row, weights)]
 
 

@@ -23,7 +23,7 @@ from bench.results.store import (
 )
 from bench.spec.run import Network, RunSpec
 from bench.spec.table import Row, networks
-from bench.spec.text import beneath
+from bench.spec.text import beneath, complain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def below(runs: Path, problems: Iterable[str]) -> list[str]:
 def tell_problems(problems: Iterable[str]) -> None:
     """A line on each file that is not used."""
     for problem in problems:
-        print(f"run_all.py: not used: {problem}", file=sys.stderr)
+        complain(f"not used: {problem}")
 
 
 def runs_of(rows: Iterable[Row]) -> list[RunSpec]:
@@ -171,7 +171,7 @@ def outline_of(network: Network, runs: Path) -> Outline:
     try:
         outline = load_outline(runs, network)
     except ValueError as error:
-        print(f"run_all.py: read again: {error}", file=sys.stderr)
+        complain(f"read again: {error}")
         outline = None
     if outline is None or not is_current(outline):
         require_writable(runs, "--runs")

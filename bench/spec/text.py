@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -91,3 +93,23 @@ def printable_streams() -> Iterator[None]:
 def beneath(stream: TextIO) -> TextIO:
     """The stream that takes commands for a terminal, for a library that writes them, and text that is printable."""
     return stream.stream if isinstance(stream, _Printable) else stream
+
+
+def at_words(line: str, stream: TextIO) -> str:
+    """A line broken at words, where a terminal would break it inside of one; as it is for whatever else reads it."""
+    if stream is None or not stream.isatty():
+        return line
+    columns = shutil.get_terminal_size().columns
+    return textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+_LONGEST = 3_000
+"""characters of a complaint: of what is longer the middle is left out, since it repeats what was given"""
+
+
+def complain(message: str) -> None:
+    """A line on what is wrong, on standard error."""
+    line = one_line(message)
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    print(at_words(f"run_all.py: {line}", sys.stderr), file=sys.stderr)

@@ -136,3 +136,22 @@ def test_no_function_below_the_command_line_takes_a_namespace():
     for path in ROOT.glob("bench/**/*.py"):
         if ROOT / "bench/cli" not in path.parents:
             assert "argparse" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("option", ["--runs", "--reports", "--data"])
+def test_a_link_to_itself_is_no_path(option, tmp_path, capsys):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert main.main(["--budget", "smoke", "--run", "local", option, str(tmp_path / "loop")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"run_all.py: argument {option}: '{tmp_path}/loop' is a link that leads back to itself; ")
+
+
+def test_an_option_given_again_counts_whole_or_is_refused(capsys):
+    request = importlib.import_module(main.TABLES).request
+    base = ["--budget", "smoke", "--run", "local"]
+    again = request([*base, "--set", "lr=1e-3", "--set", "epochs=2", "--seeds", "1", "--seeds", "2"])
+    assert again == request([*base, "--set", "lr=1e-3", "epochs=2", "--seeds", "1", "2"])
+    with pytest.raises(RequestError, match="argument --runs: given twice; give it once"):
+        request([*base, "--runs", "a", "--runs", "b"])
+    with pytest.raises(RequestError, match="lr is given twice"):
+        request([*base, "--set", "lr=1e-3", "--set", "lr=2e-3"])

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from bench.results.files import CorruptFile
 from bench.results.run_folder import last_owner
 from bench.results.spec_file import load_spec
 from bench.spec.errors import RequestError
+from bench.spec.text import complain
 
 HELP = "stop runs, by id, network, state, job or field; they save themselves first"
 
@@ -92,7 +92,7 @@ def run(asked: CancelRequest) -> int:
     else:
         print("cancelled; the command that started them resumes them" if count else "none of them is queued or running")
     for line in out_of_reach:
-        print(f"run_all.py: {line}", file=sys.stderr)
+        complain(line)
     return 1 if out_of_reach else 0
 
 

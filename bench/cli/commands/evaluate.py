@@ -21,7 +21,7 @@ from bench.results.store import evaluations_folder, load_evaluation, save_evalua
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
 from bench.spec.table import Released, networks
-from bench.spec.text import beneath, printable
+from bench.spec.text import beneath, complain, printable
 from bench.training.signals import Interrupted, Stop
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def evaluate_released(wanted: Mapping[RunSpec, Released], asked: EvaluateRequest
     require_writable(evaluations_folder(asked.output.runs), "--runs")
     findings = find(asked.folder, wanted, RELEASED)
     for line in findings.unwanted:
-        print(f"run_all.py: not evaluated: {line}", file=sys.stderr)
+        complain(f"not evaluated: {line}")
     if not findings.settled and not findings.failures and not any(weights.tag for weights in wanted.values()):
         files = ", ".join(weights.files[0] for weights in wanted.values())
         raise RequestError(
@@ -197,7 +197,7 @@ def evaluate_released(wanted: Mapping[RunSpec, Released], asked: EvaluateRequest
     if missing and not found and not findings.failures:
         raise RequestError(missing)
     if missing:
-        print(f"run_all.py: not evaluated: {missing}", file=sys.stderr)
+        complain(f"not evaluated: {missing}")
     return [*findings.failures, *_evaluate_all(found, asked)]
 
 
@@ -206,10 +206,9 @@ def _tell_missing(wanted: Mapping[RunSpec, Released], findings: "Findings", fold
     missing = [weights for run, weights in wanted.items() if run not in findings.settled and not weights.tag]
     if missing:
         where = sorted({weights.source.rpartition("/")[0] for weights in missing})
-        print(
-            f"run_all.py: not evaluated: {', '.join(weights.files[0] for weights in missing)}: not in {str(folder)!r}; "
-            f"they are at {' and '.join(where)}",
-            file=sys.stderr,
+        complain(
+            f"not evaluated: {', '.join(weights.files[0] for weights in missing)}: not in {str(folder)!r}; they are at "
+            f"{' and '.join(where)}"
         )
 
 
@@ -246,7 +245,7 @@ def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest) -> list[str]
 
     resources = asked.resources
     if crowded := crowding(resources.workers or 0):
-        print(f"run_all.py: {crowded}", file=sys.stderr)
+        complain(crowded)
     failures: list[str] = []
     images = _open_all(found, resources, failures)
     console = Console(file=beneath(sys.stderr))
@@ -294,7 +293,7 @@ def _open_all(found: "Sequence[Found]", resources: Resources, failures: list[str
         try:
             images[dataset] = open_val(dataset, resources)
             for line in notes(images[dataset]):
-                print(f"run_all.py: {line}", file=sys.stderr)
+                complain(line)
         except RequestError as error:
             refusals.append(error)
     if refusals and not images:

@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from bench.measure.dead_channels import count_missing
 from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
 from bench.spec.errors import RequestError, matching, unknown
+from bench.spec.text import complain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ def _report(asked: StudyRequest, failures: list[str]) -> int:
     networks = read_study(asked.study, runs).networks()
     failures = [*failures, *measure_missing(networks, runs)]
     for line in _count_dead_channels(asked):
-        print(f"run_all.py: {line}", file=sys.stderr)
+        complain(line)
     found = read_study(asked.study, runs)
     written = write_study(found, runs, asked.reports)
     tell_problems(found.problems)

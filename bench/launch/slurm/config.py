@@ -275,7 +275,9 @@ def _read_file(file: Path) -> tuple[dict[str, object], dict[str, dict[str, objec
             document = tomllib.load(opened)
     except OSError as error:
         raise RequestError(f"{file}: {error.strerror}; docs/slurm.md shows one") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise RequestError(f"{file}: nested too deeply; docs/slurm.md shows one") from error
+    except ValueError as error:
         raise RequestError(f"{file}: {error}; docs/slurm.md shows one") from error
     networks = document.pop("networks", {})
     if not isinstance(networks, dict) or not all(isinstance(values, dict) for values in networks.values()):
