@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bench.launch import failure
 from bench.launch.slurm import own_job
 from bench.launch.slurm.free_port import first_choice
+from bench.results.event import Event
 from bench.results.files import CorruptFile, write_atomically
 from bench.results.progress import Progress
 from bench.results.provenance import TRAINING_LIBRARIES, checkout, versions_of
@@ -131,12 +132,12 @@ def _stands_still(folder: Path, received: signal.Signals) -> str:
     record = _sound_record(folder)
     if record is None or received != signal.SIGUSR2 or own_job.is_preempted():
         return ""
-    places: list[object] = []  # of the interruptions, since this job began
-    for event in record.history:
-        if event["what"] == "running" and event.get("job") != _job(folder.parent).get("job"):
+    places: list[str] = []  # of the interruptions, since this job began
+    for event in record.events:
+        if event.what == "running" and event.job != _job(folder.parent).get("job", ""):
             places.clear()
-        elif event["what"] == "interrupted":
-            places.append(event.get("note"))
+        elif event.what == "interrupted":
+            places.append(event.note)
     if len(places) < 3 or len(set(places[-3:])) > 1:
         return ""
     return f"the run made no step between three time limits ({places[-1]}); give it more time with --slurm time="
@@ -192,7 +193,7 @@ def run_processes(folder: Path, resources: Resources, processes: int, stop: "Sto
     if record and record.status == "interrupted":
         received = signal.Signals(stop.signal or signal.SIGTERM)
         raise RunInterrupted(f"{folder.name}: interrupted; the same command resumes it", received)
-    if record and record.history[-1].get("refused") and (before is None or record.history != before.history):
+    if record and record.events[-1].refused and (before is None or record.history != before.history):
         raise RequestError(record.error)
     if code or record is None or record.status != "completed":
         why = record.error if record and record.error else f"torchrun ended with {code}"
@@ -291,10 +292,11 @@ def _begin(owned: OwnedRun, spec: RunSpec, previous: Owner | None, estimated_gpu
     if record is None:
         record = RunRecord(run_id=spec.run_id, spec=spec.identity(), status="running", history=[], git={}, versions={})
     elif record.status == "running":
-        lost = _lost(owned, previous)
-        record.history.append({"what": "killed", "when": now(), "note": "found running without a process", **lost})
+        until, lost_s = _lost(owned, previous)
+        note = "found running without a process"
+        record.add(Event(what="killed", when=now(), note=note, until=until, lost_s=lost_s))
     if is_edited:
-        record.history.append({"what": "edited record", "when": now(), "note": "its checksum did not hold"})
+        record.add(Event(what="edited record", when=now(), note="its checksum did not hold"))
     record.run_id, record.spec = spec.run_id, spec.identity()
     record.status, record.error = "running", ""
     record.git = checkout()
@@ -306,17 +308,17 @@ def _begin(owned: OwnedRun, spec: RunSpec, previous: Owner | None, estimated_gpu
     return record
 
 
-def _lost(owned: OwnedRun, previous: Owner | None) -> dict[str, object]:
-    """When the attempt before this one last gave a sign of life, and how much of its time has to be trained again."""
+def _lost(owned: OwnedRun, previous: Owner | None) -> tuple[str, float | None]:
+    """The last sign of life of the attempt before this one, and how much of its time has to be trained again."""
     if previous is None:
-        return {}
+        return "", None
     until = datetime.datetime.fromtimestamp(previous.last_beat, datetime.UTC).isoformat(timespec="seconds")
     newest = next(iter(checkpoints(owned.folder)), None)
     try:
         saved = newest.stat().st_mtime if newest else datetime.datetime.fromisoformat(previous.since).timestamp()
     except (OSError, ValueError):
-        return {"until": until}
-    return {"until": until, "lost_s": round(max(0.0, previous.last_beat - saved), 1)}
+        return until, None
+    return until, round(max(0.0, previous.last_beat - saved), 1)
 
 
 def _end(owned: OwnedRun, record: RunRecord, status: str, why: str, raises: Exception | None = None) -> None:

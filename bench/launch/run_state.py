@@ -94,7 +94,7 @@ class RunState:
         if self.problem:
             return State.FAILED, self.problem
         if record and record.status != "running":
-            last = str(record.history[-1].get("note", "")) if record.history else ""
+            last = record.events[-1].note if record.history else ""
             return State(record.status), self.error or last
         ended = f"ended as {self.job_state.lower()}" if self.job_state else ""
         if record:  # says running, and nobody is
@@ -203,7 +203,8 @@ def _with_failure(
         return state
     if state.job_state in ("COMPLETED", "CANCELLED"):
         return state
-    if record and str(_last(record, "running").get("job", "")) != state.job:
+    began = record.last("running") if record else None
+    if record and (began.job if began else "") != state.job:
         record = None  # the job ended before it got to the run
     noted = failure.noted_of(runs / run_id, state.job)
     if record and record.status == "failed" and not noted and not _LOST_ANOTHER.search(record.error):
@@ -221,10 +222,6 @@ def _with_failure(
     elif found and found.processes == 1 and record and not found.raised:
         return state  # it was killed, which its job's state says as well
     return dataclasses.replace(state, failure=found)
-
-
-def _last(record: RunRecord, what: str) -> dict[str, object]:
-    return next((event for event in reversed(record.history) if event["what"] == what), {})
 
 
 def _memory(submission: Submission, task: slurm.Task | None) -> str:
@@ -250,5 +247,5 @@ def _alive(owner: Owner | None) -> str:
 
 def _settled_since(record: RunRecord, submission: Submission) -> bool:
     """Whether the run has come to an end of its own after it was submitted."""
-    last = str(record.history[-1].get("when", "")) if record.history else ""
+    last = record.events[-1].when if record.history else ""
     return record.status in ("completed", "failed", "diverged") and last >= submission.created

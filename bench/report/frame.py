@@ -436,8 +436,8 @@ def _run(record: RunRecord) -> dict[str, object]:
     known["starts_from"] = record.spec.get("start_from")
     if weights := record.spec.get("weights"):
         known["starts_from"] = f"sha256 {weights}"
-    taught = [event.get("note") for event in record.history if event["what"] == "teacher"]
-    known["teacher"] = taught[0] if taught else record.spec.get("teacher")
+    taught = next((event.note for event in record.events if event.what == "teacher"), None)
+    known["teacher"] = taught if taught is not None else record.spec.get("teacher")
     known["evidence"] = record_file(record.run_id)
     known["error"] = one_line(without_folders(record.error))  # as older versions recorded it
     return {column: value for column, value in known.items() if column in RUN_COLUMNS and value not in (None, "")}

@@ -31,8 +31,13 @@ Values = dict[str, Any]
 """a JSON object"""
 
 
-def decode(values: object, kind: type[T]) -> T:
+def decode(values: object, kind: type[T], *, others: bool = False) -> T:
     """Turn values of JSON into a type, strictly: text is no number, true is not 1, and every key must be known.
+
+    Args:
+        values: from JSON.
+        kind: the type.
+        others: whether to ignore keys that the type has no field for.
 
     Raises:
         ValueError: one line with the field, its value and what would be right.
@@ -43,7 +48,7 @@ def decode(values: object, kind: type[T]) -> T:
         raise ValueError(_explained(str(error), values, kind)) from None
     except RequestError as error:  # of a recipe
         raise ValueError(str(error)) from None
-    if unknown := _unknown_key(values, found):
+    if not others and (unknown := _unknown_key(values, found)):
         raise ValueError(f"unknown key {unknown}, which a newer version may have written")
     return found
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.results.codec import Amount, Count, Finite
+from bench.results.event import Event, event_of
 from bench.spec.run import RunSpec
 
 STATUSES = ("running", "interrupted", "failed", "diverged", "completed")
@@ -70,8 +71,7 @@ class RunRecord:
     """``RunSpec.identity()``"""
     status: str
     history: list[dict[str, object]]
-    """an entry for each change of status or other event: what, when (UTC), host, pid; of "running", which begins an
-    attempt, also device, precision, formulation, compile and world_size"""
+    """as JSON has its ``events``: a "running" one begins each attempt"""
     git: Mapping[str, object]
     """commit of the checkout and whether the tree was dirty; empty outside a checkout"""
     versions: Mapping[str, str]
@@ -112,6 +112,19 @@ class RunRecord:
     """one line, for a run that failed or diverged"""
 
     @property
+    def events(self) -> list[Event]:
+        """Its history, oldest first."""
+        return [event_of(values) for values in self.history]
+
+    def add(self, event: Event) -> None:
+        """Append an event to its history."""
+        self.history.append(event.plain())
+
+    def last(self, what: str) -> Event | None:
+        """The newest event of a kind."""
+        return next((event for event in reversed(self.events) if event.what == what), None)
+
+    @property
     def is_whole(self) -> bool:
         """Whether it was trained to its end on the complete data set."""
         return self.status == "completed" and bool(self.data.get("complete"))
@@ -139,13 +152,11 @@ class RunRecord:
         for name, value in ({"spec.seed": self.spec.get("seed", 0)} | images).items():
             if type(value) is not int or value < 0:
                 raise ValueError(f"{name} = {value!r}: expected a whole number from 0")
-        for number, event in enumerate(self.history):
-            if not (isinstance(event.get("what"), str) and isinstance(event.get("when"), str)):
-                raise ValueError(f"history[{number}] has no text for what and when")
-            for name in ("epoch", "step", "steps"):
-                value = event.get(name, 1)
-                if type(value) is not int or value < (name == "steps"):
-                    raise ValueError(f"history[{number}].{name} = {value!r}: expected a whole number")
+        for number, values in enumerate(self.history):
+            try:
+                event_of(values)
+            except ValueError as error:
+                raise ValueError(f"history[{number}]: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -278,7 +278,7 @@ class RunRecords:
     def all(self) -> list[RunRecord]:
         """Every run's, the one that was heard of last first: an estimate takes the first that fits."""
         every = [record for ids in self._alike.values() for record in map(self.get, ids) if record]
-        return sorted(every, key=lambda r: str(r.history[-1].get("when")) if r.history else "", reverse=True)
+        return sorted(every, key=lambda r: r.events[-1].when if r.history else "", reverse=True)
 
 
 def run_ids(runs: Path) -> list[str]:

@@ -1,15 +1,16 @@
-"""What a run has used: GPU hours, time in a queue, restarts and lost time, from the history of its record."""
+"""The resources that a run has used: GPU hours, time in a queue, restarts and lost time, from its history."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.results.event import Event
 from bench.results.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What all attempts at a run have used together."""
+    """The resources that all attempts at a run have used together."""
 
     gpu_hours: float
     """of GPUs held, whether or not they were busy; 0 on CPUs"""
@@ -23,34 +24,34 @@ class Usage:
 
 
 def usage(record: RunRecord) -> Usage:
-    """What a run has used according to its record; records from before these facts say 0 or None."""
-    begins = [event for event in record.history if event["what"] == "running"]
-    seconds = 0.0
-    for event in begins:
-        gpus = event.get("gpus")
-        if not isinstance(gpus, int):
-            size = event.get("world_size", 1)
-            gpus = size if isinstance(size, int) and event.get("device", "cpu") != "cpu" else 0
-        seconds += gpus * _lasted_s(event, record)
-    waits = [wait for event in begins if isinstance(wait := event.get("waited_s"), int | float)]
-    expected = [hours for event in begins if isinstance(hours := event.get("estimated_gpu_hours"), int | float)]
-    lost = [value for event in record.history if isinstance(value := event.get("lost_s"), int | float)]
+    """Add up what a run has used; of records that are older than a fact, it is 0 or None."""
+    events = record.events
+    begins = [(place, event) for place, event in enumerate(events) if event.what == "running"]
+    seconds = sum(_gpus(begin) * _lasted_s(begin, events[place + 1 :]) for place, begin in begins)
+    waits = [event.waited_s for _, event in begins if event.waited_s is not None]
+    expected = [event.estimated_gpu_hours for _, event in begins if event.estimated_gpu_hours is not None]
     return Usage(
         gpu_hours=seconds / 3600,
         estimated_gpu_hours=expected[0] if expected else None,
         queue_wait_s=sum(waits) if waits else None,
         restarts=max(0, len(begins) - 1),
-        lost_s=sum(lost),
+        lost_s=sum(event.lost_s or 0.0 for event in events),
     )
 
 
-def _lasted_s(begin: Mapping[str, object], record: RunRecord) -> float:
-    """From the beginning of an attempt to its end, or to the last sign of life of one that was killed."""
-    later = record.history[record.history.index(dict(begin)) + 1 :]
-    end = next((event for event in later if event["what"] in _ENDS), None)
+def _gpus(begin: Event) -> int:
+    """GPUs of an attempt: those that it held, or else one for each process."""
+    if begin.gpus is not None:
+        return begin.gpus
+    return (begin.world_size or 1) if begin.device not in ("", "cpu") else 0
+
+
+def _lasted_s(begin: Event, later: Sequence[Event]) -> float:
+    """The time from the beginning of an attempt to its end, or to the last sign of life of one that was killed."""
+    end = next((event for event in later if event.what in _ENDS), None)
     if end is None:
         return 0.0
-    return max(0.0, (_time(str(end.get("until", end["when"]))) - _time(str(begin["when"]))).total_seconds())
+    return max(0.0, (_time(end.until or end.when) - _time(begin.when)).total_seconds())
 
 
 _ENDS = ("completed", "interrupted", "failed", "diverged", "killed")

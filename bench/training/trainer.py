@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bench.results import fingerprints, predictions
+from bench.results.event import Event
 from bench.results.files import sha256_of
 from bench.results.progress import Phase, Progress, Teller
 from bench.results.record import Fingerprint, RunRecord
@@ -444,12 +445,12 @@ class Training:
         if self.record:
             digest = teacher.weights.sha256 if teacher.weights else sha256_of(path)
             note = f"{teacher.model}: {path.name}, sha256 {digest}"
-            before = [event["note"] for event in self.record.history if event["what"] == "teacher"]
-            if before and before[0] != note:
-                raise RequestError(f"{self.record.run_id} has learned from {before[0]}, and this is {note}; restore it")
-            if not before:
+            before = next((event.note for event in self.record.events if event.what == "teacher"), None)
+            if before is not None and before != note:
+                raise RequestError(f"{self.record.run_id} has learned from {before}, and this is {note}; restore it")
+            if before is None:
                 self.watch.note(f"learns from {note}")
-                self.record.history.append({"what": "teacher", "when": now(), "note": note})
+                self.record.add(Event(what="teacher", when=now(), note=note))
         use_fastest_formulation(network, self.here.device.type, self.precision)
         return network.to(self.here.device)
 
@@ -557,7 +558,7 @@ class Training:
             path, problems = self.run.newest_sound_checkpoint()
             for problem in problems:
                 self.watch.note(f"not used: {problem}")
-                self.record.history.append({"what": "unsound checkpoint", "when": now(), "note": problem})
+                self.record.add(Event(what="unsound checkpoint", when=now(), note=problem))
             if path and held_out_others and self.spec.dataset in data.CIFAR_CLASSES:
                 raise RequestError(
                     f"{self.record.run_id} was begun when CIFAR's images had another order, and would be validated on "
@@ -570,7 +571,7 @@ class Training:
                 paths[1] = str(self.weights)
                 whose = self.spec.start_from.run_id if self.spec.start_from else self.weights.name
                 self.watch.note(f"starts from the weights of {whose}")
-                self.record.history.append({"what": "starts from", "when": now(), "note": self._origin(self.weights)})
+                self.record.add(Event(what="starts from", when=now(), note=self._origin(self.weights)))
         if self.here.size > 1:
             dist.broadcast_object_list(paths, src=0)
         if paths[0]:
@@ -591,17 +592,14 @@ class Training:
             for what, note, there in events:
                 if there and self.record:
                     self.watch.note(note)
-                    self.record.history.append({"what": what, "when": now(), "note": note})
+                    self.record.add(Event(what=what, when=now(), note=note))
         self._use_formulation(resumes=paths[0] is not None)
         if self.run and self.record:
             if paths[0]:
                 self._tell_compilation(self.record)
-            began = next(event for event in reversed(self.record.history) if event["what"] == "running")
-            began |= {"epoch": self.state.epoch, "step": self.state.step, "steps": self.batches.steps}
             self.record.device = device_name(self.here.device)
             self.record.precision, self.record.world_size = self.precision, self.here.size
-            began |= {name: getattr(self.record, name) for name in ("device", "precision", "formulation", "world_size")}
-            began["compile"] = self.resources.compile
+            self._describe_attempt(self.record)
             # A checkpoint may be of another epoch than the record: what the record has no speed of stays unknown.
             known = self.record.epoch_images_per_s[: self.state.epoch]
             self.record.epoch_images_per_s = [*known, *[None] * (self.state.epoch - len(known))]
@@ -623,7 +621,7 @@ class Training:
             )
         note = f"from {record.precision} to {self.precision}, as asked for"
         self.watch.note(f"changes precision {note}")
-        record.history.append({"what": "precision", "when": now(), "note": note})
+        record.add(Event(what="precision", when=now(), note=note))
 
     def _use_formulation(self, *, resumes: bool) -> None:
         """Compute the networks in the fastest formulation, or in the one that a run has been trained in."""
@@ -637,13 +635,20 @@ class Training:
         if self.record:
             self.record.formulation = chosen[0]
 
+    def _describe_attempt(self, record: RunRecord) -> None:
+        """Note in the event that began this attempt where it goes on, and how it trains."""
+        began = next(values for values in reversed(record.history) if values["what"] == "running")
+        began |= {"epoch": self.state.epoch, "step": self.state.step, "steps": self.batches.steps}
+        began |= {name: getattr(record, name) for name in ("device", "precision", "formulation", "world_size")}
+        began["compile"] = self.resources.compile
+
     def _tell_compilation(self, record: RunRecord) -> None:
         """Say so if the last attempt was compiled and this one is not, or the other way round."""
-        before = next((event["compile"] for event in reversed(record.history) if "compile" in event), False)
+        before = next((event.compile for event in reversed(record.events) if event.compile is not None), False)
         if before != self.resources.compile:
             note = "goes on with --compile" if self.resources.compile else "goes on without --compile"
             self.watch.note(note)
-            record.history.append({"what": "compile", "when": now(), "note": note})
+            record.add(Event(what="compile", when=now(), note=note))
 
     def _origin(self, weights: Path) -> str:
         """The origin of the weights, for a record that others may read, without this machine's paths."""

@@ -136,15 +136,15 @@ def _node(found: RunState, queue: Queue) -> str:
     task = queue.tasks.get(found.job)
     if task and task.node and found.job_alive:
         return task.node
-    events = found.record.history if found.record else []
-    return next((str(e.get("node", e.get("host", ""))) for e in reversed(events) if e["what"] == "running"), "")
+    began = found.record.last("running") if found.record else None
+    return (began.node or began.host) if began else ""
 
 
 def _log(runs: Path, run_id: str, record: RunRecord | None, submission: Submission | None) -> str:
-    started = next((e for e in reversed(record.history) if "log" in e), None) if record else None
-    if submission and submission.job and (started is None or str(started["when"]) < submission.created):
+    started = next((event for event in reversed(record.events) if event.log), None) if record else None
+    if submission and submission.job and (started is None or started.when < submission.created):
         return str(submission.log(runs, run_id))
-    log = runs / str(started["log"]) if started else None
+    log = runs / started.log if started else None
     return str(log) if log and log.is_file() else ""  # logs of older commands are removed
 
 

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.report.evidence import LISTED_SEEDS, link, record_file
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
 from bench.report.text import DASH, code, escape, pipe
+from bench.results.event import Event
 from bench.results.record import Metrics, RunRecord
 
 ALONE = 8
@@ -54,12 +55,12 @@ class Curve:
     @property
     def restarts(self) -> list[float]:
         """The starts of all attempts but the first, in finished epochs and fractions of them."""
-        attempts = [event for event in self.record.history if event["what"] == "running"]
+        attempts = [event for event in self.record.events if event.what == "running"]
         return [_place(event) for event in attempts[1:]]
 
 
-def _place(event: Mapping[str, Any]) -> float:
-    return event.get("epoch", 0) + event.get("step", 0) / event.get("steps", 1)
+def _place(event: Event) -> float:
+    return (event.epoch or 0) + (event.step or 0) / (event.steps or 1)
 
 
 CURVE_COLUMNS = {
