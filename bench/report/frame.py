@@ -482,7 +482,7 @@ def _commit(git: Mapping[str, object]) -> str:
 
 
 def _reason(published: Published, cell: str, grade: str | None) -> str | None:
-    """Why a cell is not equal to the printed one, if that is known; a cell that differs always has a reason."""
+    """The reason why a cell is not equal to the printed one, if it is known; a cell that differs always has one."""
     if grade in (None, EQUAL):
         return None
     return published.why.get(cell, NO_REASON if grade == DIFFERS else None)

@@ -217,7 +217,7 @@ def test_forty_runs_are_told_apart_and_their_legend_covers_nothing():
 
 def test_a_hundred_lines_are_not_named():
     figure = comparison_figure([curve(f"{i}", done=1) for i in range(100)])
-    assert figure.get_suptitle() == "Training curves of 100 runs\n100 lines are too many to name"
+    assert figure.get_suptitle() == "Training curves of 100 runs\n(no legend: 100 lines)"
     assert not figure.legends
     assert figure.get_size_inches()[1] < 6
 

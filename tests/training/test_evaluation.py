@@ -106,7 +106,10 @@ def test_files_of_all_kinds_end_as_they_should(command, seven, imagenet, tmp_pat
     assert "81.5_T2T_ViT_14.pth.tar: not a whole checkpoint" in failures
     assert "82.3_T2T_ViT_24.pth.tar: refused: reading it would call posix.system" in failures
     assert not marker.exists()
-    assert f"not evaluated: {weights / 'other.pth'} fits vit_dn at 224 px with 1000 classes, of which no" in done.stderr
+    assert (
+        f"not evaluated: {weights / 'other.pth'} fits vit_dn at 224 px with 1000 classes, for which there are no"
+        in done.stderr
+    )
 
     rows, found = rows_of(document, 4)
     assert found.keys() == {"T2T-ViT-7", "T2T-ViT-10"}
@@ -206,10 +209,10 @@ def test_a_folder_without_anything_that_was_looked_for(command, imagenet, tmp_pa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["nowhere", "--table", "3"], ["'nowhere' is no folder"]),
+        (["nowhere", "--table", "3"], ["'nowhere' is not a folder"]),
         (["tests"], ["--table N", "--all"]),
-        (["tests", "--table", "6", "--only", "ViT-*"], ["no weights were released of these rows"]),
-        (["tests", "--table", "3", "--only", "ResNet50[*]"], ["no weights were released", "star"]),
+        (["tests", "--table", "6", "--only", "ViT-*"], ["no released weights exist for these rows"]),
+        (["tests", "--table", "3", "--only", "ResNet50[*]"], ["no released weights", "star"]),
         (["tests", "--table", "3", "--run", "slurm"], ["unrecognized arguments: --run slurm", "did you mean --runs"]),
         (["tests", "--table", "9"], ["--table 9: experiment settings"]),
     ],
@@ -243,8 +246,8 @@ def test_a_name_beats_content_and_two_files_for_one_run_are_none(seven, tmp_path
     findings = find(tmp_path, wanted, RELEASED)
     assert (findings.found, len(findings.failures)) == ([], 1)
     assert "mine.pt and " in findings.failures[0]
-    assert "yours.pth are both of t2t_vit_7 at 224 px on imagenet; keep one" in findings.failures[0]
-    assert "which no row asked for is" in find(tmp_path, [], RELEASED).unwanted[0]
+    assert "yours.pth are both of t2t_vit_7 at 224 px on imagenet; keep only one" in findings.failures[0]
+    assert "which no selected row uses" in find(tmp_path, [], RELEASED).unwanted[0]
 
 
 @pytest.mark.parametrize(

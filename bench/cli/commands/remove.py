@@ -22,7 +22,7 @@ HELP = "delete runs, by id, network, state, job or field, with all that they hav
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveRequest:
-    """Which runs to delete."""
+    """The runs to delete."""
 
     runs: Path
     patterns: tuple[str, ...]
@@ -73,7 +73,7 @@ def run(asked: RemoveRequest) -> int:
 
 
 def _under_way(found: RunState) -> str:
-    """What has the run, or may have it; empty if nothing does."""
+    """The process or job that has the run, or may have it; empty if none does."""
     if found.job_alive:
         return f"job {found.job}"
     return found.trained_by or found.unsure
