@@ -192,7 +192,7 @@ def cells(line: Status) -> dict[str, str]:
 
 
 def _gpu_hours(line: Status) -> str:
-    """What was used, and what was expected."""
+    """The GPU hours used, and those expected."""
     if not (line.gpu_hours or line.estimated_gpu_hours):
         return "-"
     used = "-" if line.gpu_hours is None else f"{line.gpu_hours:.3g}"

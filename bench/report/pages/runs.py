@@ -63,7 +63,7 @@ def suite_markdown(inputs: SuiteInputs, *, has_curves: bool = False) -> str:
 
 
 def used_by(records: Sequence[RunRecord]) -> list[str]:
-    """What runs have cost, if any held GPUs or waited in a queue."""
+    """The cost of runs, if any held GPUs or waited in a queue."""
     found = [(record, usage(record)) for record in records]
     found = [(record, used) for record, used in found if used.gpu_hours or used.queue_wait_s is not None]
     if not found:
