@@ -64,7 +64,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
         if not launch.as_json:
             print_plan([d for d in decisions if d.spec.run_id not in {*todo, *left}], estimates, most=SHOWN)
         wanted = _with_parents(decisions)
-        before, at_once = _shared(max_parallel, wanted, queue, len(todo))
+        before, at_once, turn = _shared(max_parallel, wanted, queue, len(todo))
         changed = []
         for change in apply(launch.runs, changes(wanted, queue, lambda s: settings.request(s.model), before)):
             changed.append(change)
@@ -80,7 +80,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
             max_parallel=at_once,
             tasks={d.spec.run_id: d.job for d in decisions if d.job},
             gpu_hours={run_id: estimate.gpu_hours for run_id, estimate in estimates.items() if estimate},
-            after=_alive_jobs(wanted, queue) if max_parallel and at_once == max_parallel else (),
+            after=turn,
         ):
             submitted.append(submission)
             if not launch.as_json:
@@ -205,17 +205,21 @@ def _alive_jobs(wanted: Sequence[RunSpec], queue: Queue) -> list[str]:
 
 def _shared(
     max_parallel: int | None, wanted: Sequence[RunSpec], queue: Queue, new: int
-) -> tuple[int | None, int | None]:
-    """The numbers of waiting and of new runs that may run at once; None for any number."""
+) -> tuple[int | None, int | None, list[str]]:
+    """Share ``max_parallel`` among the runs in the queue and new ones.
+
+    Returns:
+        How many of the runs that wait already may run at once, and how many new ones, None for any number; and the jobs
+        that must have ended before any new one begins, where there is no room beside them.
+    """
+    alive = _alive_jobs(wanted, queue)
+    if max_parallel is None or not alive or not new:
+        return max_parallel, max_parallel, []
     old = waiting(wanted, queue)
-    if max_parallel is None or not old:
-        return max_parallel, max_parallel
-    if not new:
-        return max_parallel, None
     jobs = len({submission.name for _, submission in old})
     share = min(max(jobs, max_parallel * len(old) // (len(old) + new)), max(jobs, max_parallel - 1))
-    rest = max_parallel - share
-    return share, rest if rest > 0 else max_parallel  # then the new ones come after those that wait
+    rest = max_parallel - (share if old else len(alive))
+    return (share if old else None), (rest if rest > 0 else max_parallel), (alive if rest <= 0 else [])
 
 
 def obsolete(specs: Sequence[RunSpec], queue: Queue, runs: Path) -> dict[str, str]:

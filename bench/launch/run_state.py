@@ -132,7 +132,8 @@ class RunState:
         """The reason why the run failed: from its record, or from the process that failed first."""
         if self.record is None or self.record.status not in ("failed", "diverged"):
             return str(self.failure or "")
-        return str(self.failure) if self.failure and self.failure.rank else self.record.error
+        known_better = self.failure and (self.failure.rank or self.failure.is_out_of_memory)
+        return str(self.failure) if known_better else self.record.error
 
 
 _LOST_ANOTHER = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe|distbackend|process ?group|peer", re.I)
@@ -206,11 +207,13 @@ def _with_failure(
     began = record.last("running") if record else None
     if record and (began.job if began else "") != state.job:
         record = None  # the job ended before it got to the run
-    noted = failure.noted_of(runs / run_id, state.job)
-    if record and record.status == "failed" and not noted and not _LOST_ANOTHER.search(record.error):
-        return state
     log = submission.log(runs, run_id)
-    found = noted or failure.from_log(log, SlurmRequest.of(submission.settings).processes)
+    found = failure.noted_of(runs / run_id, state.job)
+    if found is None and record and record.status == "failed" and not _LOST_ANOTHER.search(record.error):
+        found = Failure(words=record.error, raised=True)
+        if not (found.is_out_of_memory or (task and task.state == "OUT_OF_MEMORY")):
+            return state
+    found = found or failure.from_log(log, SlurmRequest.of(submission.settings).processes)
     if found is None and state.record is None and state.job_state:
         found = Failure(words=last_words(log))
     if task and task.state == "OUT_OF_MEMORY" and not (found and found.is_out_of_memory):

@@ -105,3 +105,23 @@ def test_slurm_in_one_line():
         "sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid partition\n"
     )
     assert plain(said) == "invalid partition specified: x; Batch job submission failed: Invalid partition"
+
+
+def test_a_table_for_a_network_that_there_is_not_is_refused(tmp_path):
+    file = tmp_path / "slurm.toml"
+    file.write_text('[networks."t2t_vitt*"]\nnodes = 2\n[networks."resnet*"]\nnodes = 2\n')
+    with pytest.raises(RequestError, match=r"unknown network in .*slurm.toml 't2t_vitt\*'.*resnet50, t2t_vit_14"):
+        Settings([], file).require_networks({"t2t_vit_14", "resnet50"})
+    file.write_text('[networks."resnet*"]\nnodes = 2\n')
+    Settings([], file).require_networks({"t2t_vit_14", "resnet50"})
+
+
+def test_variables_fill_only_what_nothing_else_sets(tmp_path):
+    variables = {"SBATCH_PARTITION": "low", "SBATCH_MEM_PER_CPU": "2G", "SBATCH_QOS": "few", "SBATCH_GRES": "gpu:8"}
+    settings = Settings(["partition=gpu", "mem_gb=4", "gpus_per_node=a100:2"], tmp_path / "none.toml", variables)
+    options = settings.request("resnet50").options()
+    assert options == {"partition": "gpu", "mem_gb": 4.0, "gpus_per_node": "a100:2", "qos": "few"}
+    assert settings.from_variables(["resnet50"]) == ["qos=few, from SBATCH_QOS"]
+    assert settings.request("resnet50").tasks == 2
+    with pytest.raises(RequestError, match="SBATCH_TIMELIMIT: time=soon is not possible"):
+        Settings([], tmp_path / "none.toml", {"SBATCH_TIMELIMIT": "soon"})
