@@ -49,7 +49,7 @@ class Failure:
 
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|oom[-_ ]?kill|exceeded (job )?memory limit|\bMemoryError\b|cannot allocate memory|"
-    r"can't allocate memory|bad_alloc",
+    r"can't allocate memory|unable to allocate|bad_alloc|failed to map segment",
     re.IGNORECASE,
 )
 

@@ -309,6 +309,8 @@ def explained(said: str, request: SlurmRequest, cluster: slurm.Cluster) -> Reque
         return RequestError(
             f"a node of partition {partition!r} has {most} GPUs, and {_asked_gpus(request)} was asked for; {remedy}"
         )
+    if "policy" in said.lower() or "SubmitJob" in said:
+        return RequestError(f"Slurm refused: {said}; submit fewer runs at a time with --max-submit N, or ask for less")
     if "node configuration" in said.lower():
         asked = " ".join(f"{key}={value}" for key, value in request.options().items())
         return RequestError(f"no node of partition {partition!r} can give {asked}: {said}; ask for less with --slurm")

@@ -67,7 +67,7 @@ def limits(cluster: Cluster) -> Limits:
         return Limits()
     user = user_name()
     try:
-        associations = _fields("assoc", f"user={user}", "Account,DefaultQOS,MaxSubmitJobs,MaxWall")
+        associations = _fields("assoc", f"user={user}", "Account,DefaultQOS,MaxSubmitJobs,GrpSubmitJobs,MaxWall")
         qoses = _fields("qos", "", "Name,MaxSubmitPU,MaxSubmitPA,GrpSubmit,MaxWall")
         default = _fields("user", user, "User,DefaultAccount")
         queue = rows(ask("squeue", "--array", f"--user={user}", f"--format={MARK}|%a|%q"), 2, "squeue")
@@ -77,14 +77,13 @@ def limits(cluster: Cluster) -> Limits:
     account = next((fields[1] for fields in default if fields[0] == user), "")
     submit: dict[tuple[str, str], tuple[str, int]] = {}
     wall: dict[tuple[str, str], tuple[str, float]] = {}
-    for name, _, jobs, limit in associations:
-        if jobs.isdecimal():
-            submit[name, ""] = f"MaxSubmitJobs={jobs} of account {name}", int(jobs)
+    for name, _, *jobs_of, limit in associations:
+        if numbers := [int(jobs) for jobs in jobs_of if jobs.isdecimal()]:
+            submit[name, ""] = f"MaxSubmitJobs={min(numbers)} of account {name}", min(numbers)
         if limit:
             wall[name, ""] = f"MaxWall={limit} of account {name}", minutes(limit)
     for name, *jobs_of, limit in qoses:
-        numbers = [int(jobs) for jobs in jobs_of if jobs.isdecimal()]
-        if numbers:
+        if numbers := [int(jobs) for jobs in jobs_of if jobs.isdecimal()]:
             submit["", name] = f"MaxSubmitJobs={min(numbers)} of QOS {name}", min(numbers)
         if limit:
             wall["", name] = f"MaxWall={limit} of QOS {name}", minutes(limit)
