@@ -184,7 +184,7 @@ def test_a_row_of_ones_own_opens_no_edition_that_a_table_has_not(monkeypatch, tm
     monkeypatch.setitem(bench.cli.selection.TABLES, 1, dataclasses.replace(table, rows=(*table.rows, mine)))
     options = ["--runs", str(tmp_path), "--reports", str(tmp_path)]
     assert bench.cli.main.main(["--table", "1", "--edition", "arxiv-v1", *options]) == 2
-    assert "no figures of Table 1" in capsys.readouterr().err
+    assert "has no Table 1" in capsys.readouterr().err
 
 
 def test_all_as_json_names_the_index_and_the_counts(measured_once, run_all, tmp_path):

@@ -117,4 +117,5 @@ def test_an_image_that_is_no_file_is_counted_as_unreadable(kind, name, odd, tmp_
     assert image is None
     assert "a.jpg" in problem
     assert "not a regular file" in problem
+    assert str(tmp_path) not in problem  # which records keep
     assert data.read_image(images, 1)[0].size == (8, 8)

@@ -468,7 +468,10 @@ def test_what_nobody_foresaw_is_one_line_and_a_traceback_in_a_file(half_done):
     assert "failed: KeyError" in err.splitlines()[-1]
     assert "Traceback" not in err
     assert "Traceback" in (half_done / "traceback.txt").read_text()
-    assert load_record(half_done).status == "failed"
+    record = load_record(half_done)
+    assert record.status == "failed"
+    assert f"(see {half_done.name}/traceback.txt)" in record.error  # it may be read on another machine
+    assert str(half_done.parent) not in (half_done / "record.json").read_text()
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"model": 3'])
