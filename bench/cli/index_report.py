@@ -49,6 +49,7 @@ def report_index(
     from bench.report.pages.ideas import ideas_frame, ideas_markdown, ideas_pictures
     from bench.report.pages.index import index_markdown, total_counts
     from bench.report.pages.missing import untrained
+    from bench.report.paired import PairedRuns
     from bench.report.study_frames import study_verdicts
 
     counting = write_report(output.reports, "counting", {"md": counting_markdown(found.measurements)})
@@ -60,7 +61,8 @@ def report_index(
     studies = read_begun(output.runs)
     by_study = [paths for study in studies for paths in write_study(study, output.runs, output.reports)]
     unused = [problem for study in studies for problem in study.problems]
-    tried = claims_frame(CLAIMS, by_table, known_feature_maps(records), study_verdicts(studies))
+    features, verdicts = known_feature_maps(records), study_verdicts(studies)
+    tried = claims_frame(CLAIMS, by_table, features, verdicts, PairedRuns(records))
     claims = write_report(
         output.reports,
         "claims",

@@ -146,7 +146,7 @@ def compare(first: Hits | Shares, second: Hits | Shares, others: Sequence[Hits] 
         images=n,
         seed_variance=sum(seeds),
         image_variance=of_images,
-        df=_satterthwaite([*sources, (of_images, n - 1)]) if all(df for _, df in sources) else 0.0,
+        df=satterthwaite([*sources, (of_images, n - 1)]) if all(df for _, df in sources) else 0.0,
         pooled=pooled,
         homogeneity_p=p,
     )
@@ -182,12 +182,13 @@ def _residual(hits: Hits | Shares) -> float:
     return float((rest**2).sum() / ((seeds - 1) * (n - 1)))
 
 
-def _satterthwaite(sources: Iterable[tuple[float, float]]) -> float:
+def satterthwaite(sources: Iterable[tuple[float, float]]) -> float:
     """Degrees of freedom of a sum of variances, each with its own."""
     listed = [(variance, df) for variance, df in sources if variance > 0]
     if not listed:
         return 0.0
-    return sum(variance for variance, _ in listed) ** 2 / sum(variance**2 / df for variance, df in listed)
+    uncertain = sum(variance**2 / df for variance, df in listed)  # 0 where all are known
+    return sum(variance for variance, _ in listed) ** 2 / uncertain if uncertain else math.inf
 
 
 def mcnemar(first: Hits, second: Hits) -> float:

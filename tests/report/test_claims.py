@@ -10,8 +10,9 @@ from bench.paper import TABLES
 from bench.paper.claims import CLAIMS
 from bench.paper.editions import ARXIV_V1, ICCV
 from bench.paper.released import RELEASED
+from bench.report.claim_tests import SEED_STD_PCT
 from bench.report.frame import table_frame
-from bench.report.pages.claims import claims_frame, claims_markdown, judge, status
+from bench.report.pages.claims import claims_frame, claims_markdown, status
 from bench.report.pages.misprints import between_tables, printed_changes
 from bench.spec.claim import Claim, Comparison
 from bench.spec.table import Published
@@ -32,32 +33,6 @@ def frames(records=None, evaluations=None, measurements=None):
 
 def one(comparison, **kwargs):
     return claims_frame([Claim(number=1, text="", comparisons=(comparison,))], frames(**kwargs)).iloc[0]
-
-
-@pytest.mark.parametrize(
-    ("bounds", "value", "error", "expected"),
-    [
-        ({"low": 3.0}, 3.4, 0.1, "holds"),
-        ({"low": 3.0}, 3.4, 0.25, "too close to tell"),
-        ({"low": 3.0}, 2.4, 0.25, "fails"),
-        ({"high": 0.0}, -0.9, 0.25, "holds"),
-        ({"high": 0.0}, 0.2, 0.25, "too close to tell"),
-        ({"low": 0.9, "high": 0.9}, 0.9, 0.0, "holds"),
-        ({"low": 0.9, "high": 0.9}, 0.949, 0.0, "holds"),  # as it would be printed
-        ({"low": 0.9, "high": 0.9}, 0.96, 0.0, "fails"),
-        ({"low": 0.9, "high": 0.9}, 1.2, 0.25, "holds"),  # agrees, and is not zero
-        ({"low": 0.9, "high": 0.9}, 0.4, 0.25, "too close to tell"),
-        ({"low": 0.9, "high": 0.9}, 1.6, 0.25, "fails"),
-        ({"low": -8.2, "high": -8.2}, -8.0, 0.3, "holds"),
-        ({"low": 1.4, "high": 2.7}, 3.3, 0.2, "fails"),
-        ({"low": -0.2, "high": 0.2}, 0.0, 0.1, "holds"),
-        ({"low": -0.2, "high": 0.2}, 0.0, 0.2, "too close to tell"),
-        ({"low": 51.5, "high": 51.5}, 47.5, 0.0, "fails"),
-        ({"low": 3.0}, None, 0.0, "untested"),
-    ],
-)
-def test_what_a_value_says_of_a_claim(bounds, value, error, expected):
-    assert judge(Comparison(table=3, row="a", against="b", **bounds), value, error) == expected
 
 
 def test_every_claim_of_the_text_stands_on_rows_that_are_there():
@@ -106,11 +81,15 @@ def test_seeds_and_images_make_the_error_of_what_was_trained():
     }
     line = one(GAIN, records=records)
     assert (line["ours"], line["ours_from"]) == (5.5, "trained")
-    seeds, images = 0.5 / 2, 81.5 * 18.5 / 50_000 + 76 * 24 / 50_000
+    seeds, images = 0.5 / 2 + SEED_STD_PCT**2, 81.5 * 18.5 / 50_000 + 76 * 24 / 50_000
     assert line["ours_se"] == pytest.approx((seeds + images) ** 0.5)
+    assert line["ours_images"] == "independent"
+    assert line["ours_status"] == "too close to tell"  # two seeds that far apart say little
+    records[first.run_id] = over_seeds(first.run_id, 81.4, 81.5, 81.6)
+    line = one(GAIN, records=records)
     assert line["ours_status"] == "holds"
-    records[first.run_id] = over_seeds(first.run_id, 78.0, 80.5)
-    assert one(GAIN, records=records)["ours_status"] == "too close to tell"
+    assert line["ours_low"] < line["ours"] - line["ours_se"] < line["ours"] < line["ours_high"]
+    assert 2 * line["ours_se"] < line["ours_least_visible"] < 4 * line["ours_se"]
 
 
 def test_what_was_trained_is_not_compared_with_what_was_released():
@@ -121,7 +100,7 @@ def test_what_was_trained_is_not_compared_with_what_was_released():
     released[first.run_id] = [evaluation(first, RELEASED[first], hits=0.82)]
     line = one(GAIN, records=trained, evaluations=released)
     assert (line["ours"], line["ours_from"], line["ours_status"]) == (6.0, "evaluated", "holds")
-    assert line["ours_se"] == pytest.approx(((82 * 18 + 76 * 24) / 50_000) ** 0.5)
+    assert line["ours_se"] == pytest.approx(((82 * 18 + 76 * 24) / 50_000 + 2 * SEED_STD_PCT**2) ** 0.5)
 
 
 def test_what_was_trained_counts_before_what_was_released():
@@ -138,7 +117,7 @@ def test_cifar_counts_on_its_own_images():
     row, other = (TABLES[5].rows[i].transfers[0] for i in (1, 0))
     (comparison,) = [c for c in CLAIMS[9].comparisons if c.row == "T2T-ViT-14" and c.cell == "cifar10_pct"]
     line = one(comparison)
-    assert line["published_se"] == pytest.approx(((97.5 * 2.5 + 97.1 * 2.9) / 10_000) ** 0.5)
+    assert line["published_se"] == pytest.approx(((97.5 * 2.5 + 97.1 * 2.9) / 10_000 + 2 * SEED_STD_PCT**2) ** 0.5)
     assert row.dataset == other.dataset == "cifar10"
 
 
@@ -170,9 +149,7 @@ def test_random_weights_bear_out_no_claim():
     lines = claims_frame(CLAIMS[10:], frames(), trained)
     assert lines["ours_status"].tolist() == ["holds", "untested"]
     text = claims_markdown(CLAIMS[10:], ICCV, lines)
-    cells = (
-        r"\| ViT-L/16, trained +\| \[Figure 2\]\(figure_2.md\) \| dead channels \| above 10.0 % .*\| +50.00 % \| holds"
-    )
+    cells = r"\| ViT-L/16, trained +\| \[Figure 2\]\(figure_2.md\) \| dead channels \| above 10.0 % .*\| +50.00 % .*\| holds"
     assert re.search(cells, text)
 
 

@@ -1,13 +1,27 @@
 """The paper's claims, checked against the printed numbers and our measurements."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from bench.paper import TABLES
+from bench.report.claim_tests import (
+    FAILS,
+    SEED_STD_PCT,
+    TOO_CLOSE,
+    UNTESTED,
+    Estimate,
+    Judgement,
+    effect_of,
+    judge,
+    of_claim,
+    seeds_that_decide,
+)
 from bench.report.evidence import link
 from bench.report.pages.misprints import between_tables, printed_changes
+from bench.report.statistics import LEVEL, POWER, Effect
 from bench.report.study_frames import ClaimVerdict
 from bench.report.text import DASH, escape, pipe
 from bench.results.feature_maps import FeatureMaps
@@ -15,41 +29,28 @@ from bench.spec.claim import Claim, Comparison, DeadChannels, Pair
 from bench.spec.contents import DATASETS
 from bench.spec.table import Edition
 
-STATUSES = ("fails", "too close to tell", "untested", "holds")
-"""of a claim or of one of its comparisons; a claim has the first that one of its comparisons has"""
+_Row = Mapping[Any, Any]
+"""of a ``table_frame``, by column"""
 
-_UNIT = 0.05
-"""half of the last digit that the text prints"""
+PairedEffects = Callable[[str, _Row, _Row], Effect | None]
+"""Gives the effect of a row against another in a cell, from their runs' predictions; None where these are missing."""
+
+
+def _no_effects(cell: str, row: _Row, against: _Row) -> None:
+    return None
+
 
 _COLUMNS = {
     "claim": "Int64",
     "table": "Int64",
     **dict.fromkeys(("row", "against", "comparison", "cell", "of", "claimed"), "string"),
-    **dict.fromkeys(("published", "published_se"), "Float64"),
+    **dict.fromkeys(("published", "published_se", "published_p_fails"), "Float64"),
     "published_status": "string",
-    **dict.fromkeys(("ours", "ours_se"), "Float64"),
-    **dict.fromkeys(("ours_status", "ours_from", "note", "study_verdict", "study_page"), "string"),
+    **dict.fromkeys(("ours", "ours_se", "ours_low", "ours_high", "ours_p_fails", "ours_least_visible"), "Float64"),
+    **dict.fromkeys(("ours_status", "ours_from", "ours_images", "note", "study_verdict", "study_page"), "string"),
+    "seeds_that_decide": "Int64",
 }
 """of the CSV: a line a comparison"""
-
-
-def judge(comparison: Comparison | DeadChannels, value: float | None, error: float = 0.0) -> str:
-    """Whether a value bears a comparison out, given its standard error.
-
-    What lies within two standard errors cannot be told apart. A value that the text prints is borne out by one that
-    agrees with it and is not zero; a threshold, or a range about zero, by one that is beyond doubt inside.
-    """
-    if value is None or pd.isna(value):
-        return "untested"
-    exact = comparison.low is not None and comparison.high is not None
-    low = -float("inf") if comparison.low is None else comparison.low - (_UNIT if exact else 0)
-    high = float("inf") if comparison.high is None else comparison.high + (_UNIT if exact else 0)
-    least, most = value - 2 * error, value + 2 * error
-    if most <= low or least >= high:
-        return "fails"
-    if exact and not low <= 0 <= high:
-        return "too close to tell" if least <= 0 <= most else "holds"
-    return "holds" if low < least and most < high else "too close to tell"
 
 
 def claims_frame(
@@ -57,6 +58,7 @@ def claims_frame(
     frames: Mapping[int, pd.DataFrame],
     features: Mapping[str, FeatureMaps] | None = None,
     in_study: Mapping[int, ClaimVerdict] | None = None,
+    paired: PairedEffects = _no_effects,
 ) -> pd.DataFrame:
     """A line a comparison of each claim.
 
@@ -65,13 +67,14 @@ def claims_frame(
         frames: from ``table_frame``, by table.
         features: feature maps on one photograph, by the name that Figure 2 has for the network.
         in_study: what the study says of a claim, by its number.
+        paired: effects from predictions.
     """
     lines: list[dict[str, object]] = []
     for claim in claims:
         of_claim: dict[str, object] = {"claim": claim.number}
         if found := (in_study or {}).get(claim.number):
             of_claim |= {"study_verdict": found.verdict, "study_page": found.page}
-        lines += [of_claim | _line(one, frames[one.table]) for one in claim.comparisons]
+        lines += [of_claim | _line(one, frames[one.table], paired) for one in claim.comparisons]
         lines += [of_claim | _dead(one, features or {}) for one in claim.dead_channels]
     return pd.DataFrame(lines, columns=list(_COLUMNS)).astype(_COLUMNS)
 
@@ -89,16 +92,19 @@ def _dead(one: DeadChannels, features: Mapping[str, FeatureMaps]) -> dict[str, o
         "cell": "dead_pct",
         "of": one.of,
         "claimed": _claimed(one),
-        "published_status": judge(one, None),
+        "published_status": UNTESTED,
         "ours": ours,
-        "ours_status": judge(one, ours),
+        "ours_status": judge(one, ours).status,
+        "ours_p_fails": judge(one, ours).p_fails,
         "ours_from": "measured" if shares else "",
     }
 
 
-def _line(one: Comparison, frame: pd.DataFrame) -> dict[str, object]:
-    found = compare(one, frame)
-    return found | {
+def _line(one: Comparison, frame: pd.DataFrame, paired: PairedEffects) -> dict[str, object]:
+    found = compare(one, frame, paired)
+    printed = judge(one, found.published, found.published_effect, is_printed=True)
+    ours, effect = judge(one, found.ours, found.effect), found.effect
+    line = found.columns() | {
         "table": one.table,
         "row": one.row,
         "against": one.against,
@@ -107,35 +113,81 @@ def _line(one: Comparison, frame: pd.DataFrame) -> dict[str, object]:
         "of": one.of,
         "claimed": _claimed(one),
         "note": one.note or None,
-        "published_status": judge(one, found["published"], found["published_se"] or 0.0),
-        "ours_status": judge(one, found["ours"], found["ours_se"] or 0.0),
+        "published_status": printed.status,
+        "published_p_fails": printed.p_fails,
+        "ours_status": ours.status,
+        "ours_p_fails": ours.p_fails,
+        "seeds_that_decide": found.published_effect and seeds_that_decide(one, found.published_effect),
+    }
+    if effect is None or not effect.is_known:
+        return line
+    low, high = effect.interval()
+    is_little = one.low is not None and one.high is not None and one.low <= 0 <= one.high
+    return line | {
+        "ours_low": low,
+        "ours_high": high,
+        "ours_least_visible": effect.least_visible(alike=is_little),
+        "ours_images": "paired" if found.is_paired else "independent",
     }
 
 
-def compare(pair: Pair, frame: pd.DataFrame) -> dict[str, Any]:
-    """Compare two rows by their printed numbers and by ours, each with its standard error; None where it is missing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Two rows compared by their printed numbers and by ours; None where a number is missing."""
+
+    published: float | None
+    published_effect: Effect | None
+    """None of a count, too"""
+    ours: float | None
+    effect: Effect | None
+    source: str
+    """of ours: "measured", "trained", "evaluated" or "recorded", the same for both rows; empty if there is none"""
+    is_paired: bool = False
+    """whether the error of ours was worked out image by image"""
+
+    def columns(self) -> dict[str, Any]:
+        """The values with their standard errors, as columns."""
+        return {
+            "published": self.published,
+            "published_se": self.published_effect and self.published_effect.se_pct,
+            "ours": self.ours,
+            "ours_se": self.effect and self.effect.se_pct,
+            "ours_from": self.source,
+        }
+
+
+def compare(pair: Pair, frame: pd.DataFrame, paired: PairedEffects = _no_effects) -> Compared:
+    """Compare two rows of a table.
 
     Args:
         pair: of rows of the table.
         frame: from ``table_frame``.
-
-    Returns:
-        ``published``, ``published_se``, ``ours``, ``ours_se`` and ``ours_from`` ("measured", "trained", "evaluated").
+        paired: effects from predictions.
     """
     rows = frame.drop_duplicates("model").set_index("model").to_dict("index")
     row, against = rows[pair.row], rows[pair.against]
     printed = row[f"published_{pair.cell}"], against[f"published_{pair.cell}"]
     published = _compared(pair, *printed)
-    errors = [_binomial(pair.cell, value) for value in printed] if pair.cell.endswith("_pct") else []
-    published_error = sum(error**2 for error in errors) ** 0.5 if errors and published is not None else None
-    ours, error, source = _ours(pair, row, against)
-    return {
-        "published": published,
-        "published_se": published_error,
-        "ours": ours,
-        "ours_se": error,
-        "ours_from": source,
-    }
+    if not pair.cell.endswith("_pct"):
+        ours = _compared(pair, row[pair.cell], against[pair.cell])
+        source = "" if ours is None else "measured"
+        return Compared(published=published, published_effect=None, ours=ours, effect=None, source=source)
+    once, other = (_once(value, pair.cell) for value in printed)
+    of_printed = effect_of(once, other) if once and other else None
+    for source, find in _SOURCES.items():
+        first, second = find(pair.cell, row), find(pair.cell, against)
+        if first and second:
+            by_image = paired(pair.cell, row, against) if source == "trained" else None
+            effect = effect_of(first, second, by_image)
+            return Compared(
+                published=published,
+                published_effect=of_printed,
+                ours=_compared(pair, first.mean_pct, second.mean_pct),
+                effect=effect,
+                source=source,
+                is_paired=by_image is not None,
+            )
+    return Compared(published=published, published_effect=of_printed, ours=None, effect=None, source="")
 
 
 def _compared(one: Pair, value: float, other: float) -> float | None:
@@ -144,54 +196,45 @@ def _compared(one: Pair, value: float, other: float) -> float | None:
     return round(value - other if one.of == "difference" else 100 * value / other, 9)
 
 
-_Row = Mapping[Any, Any]
-"""of a ``table_frame``, by column"""
-
-
-def _ours(one: Pair, row: _Row, against: _Row) -> tuple[float | None, float | None, str]:
-    """Our comparison with its standard error: of networks trained here or of released weights, never mixed."""
-    if not one.cell.endswith("_pct"):
-        value = _compared(one, row[one.cell], against[one.cell])
-        return value, None, "" if value is None else "measured"
-    for source, find in _SOURCES.items():
-        (value, error), (other, other_error) = find(one.cell, row), find(one.cell, against)
-        if not (pd.isna(value) or pd.isna(other)):
-            return _compared(one, value, other), (error**2 + other_error**2) ** 0.5, source
-    return None, None, ""
-
-
 def accuracy(cell: str, row: _Row) -> tuple[float, float, str]:
-    """Ours of a row, its standard error, and whether it was "trained" or "evaluated"; "" where there is none."""
+    """Return ours of a row, its standard error, and how it came about; nan, nan and "" where there is none."""
     for source, find in _SOURCES.items():
-        value, error = find(cell, row)
-        if not pd.isna(value):
-            return value, error, source
+        if found := find(cell, row):
+            return found.mean_pct, (found.binomial + found.seed_variance[0]) ** 0.5, source
     return float("nan"), float("nan"), ""
 
 
-def _trained(cell: str, row: _Row) -> tuple[float, float]:
-    """Mean over seeds, and its error: of the seeds, and of the images that all of them were counted on."""
+def _images(cell: str) -> int:
+    """The number of validation images that an accuracy is of."""
+    return DATASETS[{"top1_pct": "imagenet"}.get(cell, cell.removesuffix("_pct"))].val_images
+
+
+def _trained(cell: str, row: _Row) -> Estimate | None:
     name = cell.removesuffix("_pct")
-    seeds = row["seeds" if name == "top1" else f"{name}_seeds"]
+    seeds, deviation = row["seeds" if name == "top1" else f"{name}_seeds"], row[f"{name}_std"]
     if pd.isna(seeds):
-        return float("nan"), float("nan")
-    mean, deviation = row[cell], row[f"{name}_std"]
-    of_seeds = 0.0 if pd.isna(deviation) else deviation**2 / seeds
-    return mean, (of_seeds + _binomial(cell, mean) ** 2) ** 0.5
+        return None
+    std = None if pd.isna(deviation) else float(deviation)
+    return Estimate(mean_pct=float(row[cell]), seeds=int(seeds), std_pct=std, images=_images(cell))
 
 
-def _binomial(cell: str, accuracy: float) -> float:
-    """Standard error of an accuracy on the validation images that it is of, in points."""
-    images = DATASETS[{"top1_pct": "imagenet"}.get(cell, cell.removesuffix("_pct"))].val_images
-    return (accuracy * (100 - accuracy) / images) ** 0.5
+def _evaluated(cell: str, row: _Row) -> Estimate | None:
+    name = "evaluated_top1_pct" if cell == "top1_pct" else f"{cell.removesuffix('_pct')}_evaluated_pct"
+    return _once(row[name], cell)
 
 
-def _evaluated(cell: str, row: _Row) -> tuple[float, float]:
-    name = "evaluated" if cell == "top1_pct" else f"{cell.removesuffix('_pct')}_evaluated"
-    return row[f"{name}_top1_pct" if cell == "top1_pct" else f"{name}_pct"], row[f"{name}_se_pct"]
+def _recorded(cell: str, row: _Row) -> Estimate | None:
+    return _once(row["recorded_top1_pct"], cell) if cell == "top1_pct" else None
 
 
-_SOURCES = {"trained": _trained, "evaluated": _evaluated}
+def _once(top1_pct: float, cell: str) -> Estimate | None:
+    """The estimate of weights that were trained once."""
+    if pd.isna(top1_pct):
+        return None
+    return Estimate(mean_pct=float(top1_pct), seeds=1, std_pct=None, images=_images(cell))
+
+
+_SOURCES = {"trained": _trained, "evaluated": _evaluated, "recorded": _recorded}
 """of our accuracies, the preferred first"""
 
 
@@ -212,7 +255,11 @@ def status(frame: pd.DataFrame, claim: int, whose: str) -> str:
         claim: its number.
         whose: "published" or "ours".
     """
-    return min(frame.loc[frame["claim"] == claim, f"{whose}_status"], key=STATUSES.index)
+    lines = frame[frame["claim"] == claim].to_dict("records")
+    p_values = [1.0 if pd.isna(p := line[f"{whose}_p_fails"]) else p for line in lines]
+    return of_claim(
+        Judgement(status=line[f"{whose}_status"], p_fails=p) for line, p in zip(lines, p_values, strict=True)
+    )
 
 
 def has_dead_channels(frame: pd.DataFrame) -> bool:
@@ -247,19 +294,12 @@ def _disagreements(claims: Sequence[str], edition: Edition) -> list[str]:
     return ["## Where the paper contradicts itself\n\n" + "\n".join(lines)] if lines else []
 
 
-def _tellable(accuracy: float) -> float:
-    """Least difference of two accuracies about this one that is more than two standard errors on ImageNet."""
-    return float(2 * 2**0.5 * _binomial("top1_pct", accuracy))
-
-
-_IMAGENET = DATASETS["imagenet"]
-
-
 def _verdict(frame: pd.DataFrame, claim: int, whose: str) -> str:
     """The status of a claim, and the comparisons behind it if these are only some."""
     found = status(frame, claim, whose)
     own = frame[frame["claim"] == claim]
-    blamed = dict.fromkeys(own.loc[own[f"{whose}_status"] == found, "cell"].dropna())
+    shared = (found, FAILS) if found == TOO_CLOSE else (found,)  # one that fails by itself may not after correction
+    blamed = dict.fromkeys(own.loc[own[f"{whose}_status"].isin(shared), "cell"].dropna())
     partial = found != "holds" and len(blamed) < own["cell"].nunique()
     return f"{found} ({', '.join(_WORDS[cell] for cell in blamed)})" if partial else found
 
@@ -277,7 +317,10 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
             "printed": [figure_text(line, "published", 1) for line in lines],
             "by printed numbers": frame["published_status"],
             "ours": [figure_text(line, "ours", 2) for line in lines],
+            "95 % interval": [_interval(line) for line in lines],
+            "least visible": [_points(line["ours_least_visible"]) for line in lines],
             "by ours": frame["ours_status"],
+            "seeds that decide": [_seeds(line) for line in lines],
         }
     )
     against = shown[frame["published_status"] == "fails"]
@@ -290,17 +333,24 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         "# The paper's claims",
         f"Each claim of the text, checked against the numbers printed in the {edition.name} edition and against ours.",
         claims_overview(claims, frame),
-        "A threshold *holds* or *fails* if the numbers lie more than two standard errors to one side of it. A claimed "
-        "value, or a claimed range without zero, *holds* if the numbers agree with it within two standard errors and "
-        "differ from zero by more than that, and *fails* if they disagree by more. Everything else is *too close to "
-        "tell*. A claim with several comparisons gets the worst of their verdicts, and that comparison is named. "
-        "*Untested* means that a number is missing.",
-        "The standard error of an accuracy is binomial, plus the error of the mean over seeds if there are several. "
-        "The printed accuracies come from one seed each, so their variation between seeds is unknown and left out; "
-        "with two or three seeds, two standard errors cover less than they do with many. Two accuracies are treated as "
-        "independent, although their difference on the same images may be known better than that. With "
-        f"{_IMAGENET.val_images:,} images, two accuracies near 80 % can then be told apart only if they differ by more "
-        f"than {_tellable(80.0):.1f} points. Networks trained here are never compared with released weights.",
+        "**By printed numbers** checks the paper against itself: whether its tables support its text. It is no "
+        "evidence that the numbers can be reproduced; **by ours** is.",
+        f"All tests are one-sided, at {50 * LEVEL:g} %. A claimed threshold *holds* if a test finds the difference "
+        "beyond it, and *fails* if one finds it short of it. A claimed value, or a range without zero, *holds* if the "
+        "direction of the difference is certain and the value is not contradicted, and *fails* if either is refuted. "
+        "*Little* holds only if two tests place the difference inside the stated range, so a wide interval never "
+        "holds. Everything else is *too close to tell*. *Untested* means that a number is missing. A claim holds if "
+        "each of its comparisons does, and fails if one of them fails after Holm's correction for their number.",
+        "± is the standard error of a difference, and has two parts. The seeds: an accuracy trained once, as each "
+        f"printed one, is taken to vary by {SEED_STD_PCT} points (standard deviation) from seed to seed. MMPretrain's "
+        "three retrained T2T-ViTs differ from the authors' by as much ([reported elsewhere](table_3.md"
+        "#reported-elsewhere)); the variation of several seeds is their own, with t quantiles. A comparison with a "
+        "printed number also contains the variation of the runs behind it. The images: paired where predictions of "
+        "both networks are kept, else as if the two had been tested on independent images, which is larger.",
+        "*Least visible* is the difference that a test would have found with a probability of "
+        f"{100 * POWER:.0f} %. *Seeds that decide* is the number of seeds of each network with which the printed "
+        f"difference would be found as often; {DASH}: more than 50, since the images alone leave too much open. "
+        "Networks trained here are never compared with released weights.",
         "*In the study*, small networks trained alike stand for those of the claim. The direction of the difference "
         "*agrees* with the paper's, *disagrees*, or the study *cannot tell*. *Not yet* means that seeds or arms are "
         f"still to be trained, and {DASH} that nothing has been trained for this claim. The study fills no cell of the "
@@ -326,6 +376,18 @@ _WORDS = {
 }
 
 
+def _interval(line: Mapping[Any, Any]) -> str:
+    return DASH if pd.isna(line["ours_low"]) else f"{line['ours_low']:+.2f} to {line['ours_high']:+.2f}"
+
+
+def _points(value: float) -> str:
+    return DASH if pd.isna(value) else f"{value:.2f}"
+
+
+def _seeds(line: Mapping[Any, Any]) -> str:
+    return DASH if pd.isna(line["seeds_that_decide"]) else str(line["seeds_that_decide"])
+
+
 def figure_text(line: Mapping[Any, Any], whose: str, digits: int) -> str:
     """A comparison's value, with its standard error where it has one."""
     value, error = line[whose], line[f"{whose}_se"]
@@ -333,4 +395,6 @@ def figure_text(line: Mapping[Any, Any], whose: str, digits: int) -> str:
         return DASH
     text = f"{value:.{digits}f} %" if line["of"] == "ratio" else f"{value:+.{digits}f}"
     text += "" if pd.isna(error) else f" ± {error:.2f}"
-    return f"{text} (evaluated)" if whose == "ours" and line["ours_from"] == "evaluated" else text
+    return (
+        f"{text} ({line['ours_from']})" if whose == "ours" and line["ours_from"] in ("evaluated", "recorded") else text
+    )

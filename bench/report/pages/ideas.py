@@ -35,7 +35,7 @@ def ideas_frame(ideas: Sequence[Idea], frames: Mapping[int, pd.DataFrame]) -> pd
     """
     lines = [
         {"idea": idea.name, "model": pair.row, "against": pair.against, "table": pair.table}
-        | compare(pair, frames[pair.table])
+        | compare(pair, frames[pair.table]).columns()
         for idea in ideas
         for pair in idea.pairs
     ]
