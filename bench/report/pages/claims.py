@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bench.paper import TABLES
+from bench.paper.editions import ICCV
 from bench.report.claim_tests import (
     FAILS,
     SEED_STD_PCT,
@@ -20,6 +21,7 @@ from bench.report.claim_tests import (
     seeds_that_decide,
 )
 from bench.report.evidence import link
+from bench.report.pages.history import history_section
 from bench.report.pages.misprints import between_tables, printed_changes
 from bench.report.statistics import LEVEL, POWER, Effect
 from bench.report.study_frames import ClaimVerdict
@@ -359,6 +361,7 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         "defines *dead*; other photographs may give other counts. Features of a ResNet follow a ReLU and can be "
         "exactly zero; those of a ViT are sums along skip connections and almost never are.",
         *_disagreements(contradictions, edition),
+        *([history_section()] if edition == ICCV else []),
         "## Comparisons",
         pipe(shown, text=("Comparison", "Table", "of", "by printed numbers", "by ours")),
         "Differences are in points, M or G; ratios are in %. The same data as CSV: [claims.csv](claims.csv).",
