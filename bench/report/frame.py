@@ -116,7 +116,7 @@ def table_frame(table: Table, edition: Edition, found: Collected) -> pd.DataFram
         for row in table.rows_in(edition)
     ]
     frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype(COLUMNS)
-    changes = [row.figures(edition)[0].change_pct for row in table.rows_in(edition)]
+    changes = [row.printed(edition)[0].change_pct for row in table.rows_in(edition)]
     printed = pd.Series(changes, index=frame.index, dtype="Float64")
     return frame.assign(
         published_change_pct=printed.fillna(_change(frame, "published_top1_pct")), change_pct=_own_change(frame)
@@ -124,7 +124,7 @@ def table_frame(table: Table, edition: Edition, found: Collected) -> pd.DataFram
 
 
 def _line(row: Row, edition: Edition, measured: Complexity | None) -> dict[str, object]:
-    published, printed_in = row.figures(edition)
+    published, printed_in = row.printed(edition)
     line: dict[str, object] = {
         "group": row.group or None,
         "model": row.name,
@@ -166,7 +166,7 @@ def _line(row: Row, edition: Edition, measured: Complexity | None) -> dict[str, 
 NO_REASON = "no reason known"
 
 PRINTED = (*(cell.accuracy for cell in ACCURACY_CELLS), "params_m", "macs_g")
-"""figures that a table may print of a row"""
+"""numbers that a table may print for a row"""
 
 
 def _change(frame: pd.DataFrame, column: str) -> "pd.Series[float]":
@@ -259,12 +259,12 @@ def _reported(row: Row) -> dict[str, object]:
 
 
 def evaluations_frame(table: Table, edition: Edition, evaluations: Evaluations) -> pd.DataFrame:
-    """One line an evaluation of the released weights of the table's rows, whole or not, printed figures beside it."""
+    """One line for each evaluation of released weights, whole or not, with the printed number beside it."""
     lines: list[dict[str, object]] = []
     for row in table.rows_in(edition):
         for run in row.runs:
             cell = row.cell(run).accuracy
-            printed = getattr(row.figures(edition)[0], cell)
+            printed = getattr(row.printed(edition)[0], cell)
             others = {other.name: getattr(figures, cell) for other, figures in row.published.items()}
             elsewhere = [
                 f"{value} in the {name} edition" for name, value in others.items() if value not in (None, printed)
@@ -468,8 +468,8 @@ def seeds_frame(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
             top1 = completed[f"{protocol}_top1_pct"]
             line |= {f"{protocol}_top1_pct": top1.mean(), f"{protocol}_top1_std": top1.std()}
         lines.append(line)
-    figures = {f"{protocol}_top1_{kind}": "Float64" for protocol in PROTOCOLS for kind in ("pct", "std")}
-    return pd.DataFrame(lines, columns=[*keys, "seeds", "runs", *figures]).astype(figures)
+    kinds = {f"{protocol}_top1_{kind}": "Float64" for protocol in PROTOCOLS for kind in ("pct", "std")}
+    return pd.DataFrame(lines, columns=[*keys, "seeds", "runs", *kinds]).astype(kinds)
 
 
 def compares_seeds(by_entry: pd.DataFrame) -> bool:

@@ -134,7 +134,7 @@ class Teller:
 
 
 def duration(seconds: float | None) -> str:
-    """Two figures of days, hours, minutes and seconds."""
+    """A duration in its two largest units of days, hours, minutes and seconds."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
     whole = datetime.timedelta(seconds=min(round(seconds), MOST_S))

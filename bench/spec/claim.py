@@ -7,7 +7,7 @@ from bench.spec.errors import unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two rows of a table, and the figure in which the one is set against the other."""
+    """Two rows of a table, and the number by which one is compared with the other."""
 
     table: int
     row: str
@@ -31,7 +31,7 @@ class Comparison(Pair):
     behind the point, and one is a threshold"""
     high: float | None = None
     note: str = ""
-    """where the printed figures may not bear it out, what the text may have been made of"""
+    """a possible origin of the claim, where the printed numbers contradict it"""
 
     def __post_init__(self) -> None:
         Pair.__post_init__(self)

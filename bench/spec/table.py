@@ -21,12 +21,12 @@ class Edition:
     name: str
     citation: str
     amends: "Edition | None" = None
-    """the edition whose figures hold for rows that this one does not print"""
+    """the edition whose numbers hold for rows that this one does not print"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """One row's figures as an edition prints them; None where it prints none."""
+    """One row's numbers as an edition prints them; None where it prints none."""
 
     top1_pct: float | None = None
     params_m: float | None = None
@@ -35,11 +35,11 @@ class Published:
     """top-1 after fine-tuning"""
     cifar100_pct: float | None = None
     change_pct: float | None = None
-    """of top-1 against the group's baseline, where what is printed is not the difference of the printed figures"""
+    """of top-1 against the group's baseline, where the printed change is not the difference of the printed numbers"""
     structure: Mapping[str, str] = field(default_factory=dict)
     """by column of STRUCTURE, as printed"""
     why: Mapping[str, str] = field(default_factory=dict)
-    """the reason we hold, by cell, for a figure that our measurement contradicts"""
+    """the known reason, by cell, for a number that our measurement contradicts"""
 
     def __post_init__(self) -> None:
         for column in self.structure:
@@ -47,7 +47,7 @@ class Published:
                 raise unknown("column of a network's structure", column, STRUCTURE)
         for cell in self.why:
             if cell not in self.structure and (cell not in CELLS or getattr(self, cell) is None):
-                raise ValueError(f"a reason needs a printed figure beside it: {cell!r}")
+                raise ValueError(f"a reason needs a printed number beside it: {cell!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """Another network that a row's printed figures may be of: shown as a note, never in the row."""
+    """Another network that a row's printed numbers may belong to: shown as a note, never in the row."""
 
     network: Network
     what: str
@@ -163,8 +163,8 @@ class Row:
         """The cell that one of the row's runs fills."""
         return OWN_CELL if run == self.run else Cell(dataset=run.dataset)
 
-    def figures(self, edition: Edition) -> tuple[Published, Edition]:
-        """The row's figures in an edition, and the edition that printed them."""
+    def printed(self, edition: Edition) -> tuple[Published, Edition]:
+        """The row's numbers in an edition, and the edition that printed them."""
         holder: Edition | None = edition
         while holder is not None:
             if holder in self.published:
@@ -183,7 +183,7 @@ class Table:
 
     def rows_in(self, edition: Edition) -> tuple[Row, ...]:
         """The rows that an edition prints, itself or through the one that it amends, and those that none prints."""
-        return tuple(row for row in self.rows if not row.published or row.figures(edition)[1] in row.published)
+        return tuple(row for row in self.rows if not row.published or row.printed(edition)[1] in row.published)
 
     @property
     def has_picture(self) -> bool:
@@ -192,7 +192,7 @@ class Table:
 
 
 def networks(rows: Iterable[Row]) -> list[Network]:
-    """Everything that a report on the rows shows figures of, candidates and teachers included, each once."""
+    """All networks that a report on the rows shows, candidates and teachers included, each once."""
     listed = list(rows)
     candidates = [candidate.network for row in listed for candidate in row.candidates]
     teachers = [teacher for row in listed if row.run and (teacher := row.run.teacher_network)]

@@ -27,7 +27,7 @@ def evidence():
     measurements = {}
     for table in TABLES.values():
         for row in table.rows_in(ICCV):
-            printed, _ = row.figures(ICCV)
+            printed, _ = row.printed(ICCV)
             network = row.network
             if network not in measurements and network.model != "t2t_vit_t_24" and printed.macs_g:
                 params, macs = round((printed.params_m or 20) * 1e6) + 12_345, round(printed.macs_g * 1e9) - 61_234_567

@@ -37,7 +37,7 @@ ARXIV_V1_TABLE_3 = {
 
 
 def figures(row, edition):
-    published, _ = row.figures(edition)
+    published, _ = row.printed(edition)
     return published.top1_pct, published.params_m, published.macs_g
 
 
@@ -140,7 +140,7 @@ def test_the_other_tables_are_as_printed(number):
         assert (row.name, row.network.model) == (name, network)
         assert row.network.model_args == ()
         assert figures(row, ICCV) == tuple(None if text == "-" else float(text) for text in numbers.split()), name
-        published, _ = row.figures(ICCV)
+        published, _ = row.printed(ICCV)
         columns = zip(BESIDE.get(number, ()), beside, strict=False)
         assert published.structure == {column: text for column, text in columns if text != "-"}, name
         if number == 5:
@@ -178,7 +178,7 @@ def test_baselines_and_the_changes_that_are_printed_otherwise():
         ("CNN to ViT", "ViT-S/16"),
         ("CNN to T2T-ViT", "T2T-ViT-14"),
     }
-    printed = {row.name: row.figures(ICCV)[0].change_pct for row in TABLES[6].rows}
+    printed = {row.name: row.printed(ICCV)[0].change_pct for row in TABLES[6].rows}
     assert {name: change for name, change in printed.items() if change} == {"T2T-ViT-Wide": -3.4, "T2T-ViT-Dense": -1.1}
     assert not any(row.baseline for number, table in TABLES.items() for row in table.rows if number != 6)
 
@@ -221,7 +221,7 @@ def test_a_row_of_another_edition_is_in_no_other_and_one_of_none_in_each():
 def test_arxiv_v1_differs_in_the_t2t_rows():
     for row in TABLES[3].rows:
         assert figures(row, ARXIV_V1) == ARXIV_V1_TABLE_3.get(row.name, iccv()[row.name][1:]), row.name
-        assert row.figures(ARXIV_V1)[1] is ARXIV_V1
+        assert row.printed(ARXIV_V1)[1] is ARXIV_V1
 
 
 def test_the_readme_differs_from_iccv_in_one_cell():
@@ -237,7 +237,7 @@ def test_the_readme_differs_from_iccv_in_one_cell():
 def test_the_readme_prints_no_cnn_and_says_whose_figures_stand_in():
     for row in TABLES[3].rows:
         expected = ICCV if row.name.startswith("ResNet") else README
-        assert row.figures(README)[1] is expected, row.name
+        assert row.printed(README)[1] is expected, row.name
 
 
 def test_rows_that_differ_by_the_star_differ_by_the_recipe():
@@ -249,7 +249,7 @@ def test_rows_that_differ_by_the_star_differ_by_the_recipe():
 
 def test_an_edition_that_prints_nothing_gives_nothing():
     row = dataclasses.replace(TABLES[3].rows[0], published={})
-    assert row.figures(README) == (Published(), README)
+    assert row.printed(README) == (Published(), README)
 
 
 def test_a_reason_needs_a_printed_figure():

@@ -23,7 +23,7 @@ ROWS = [(number, row) for number, table in TABLES.items() for row in table.rows]
 def why(number, name, cell):
     """The reason held for a row's cell in the ICCV edition."""
     (row,) = [row for row in TABLES[number].rows_in(ICCV) if row.name == name]
-    return row.figures(ICCV)[0].why[cell]
+    return row.printed(ICCV)[0].why[cell]
 
 
 def test_each_differing_cell_has_a_reason_and_no_other_cell_has_one(measured_once):
@@ -31,7 +31,7 @@ def test_each_differing_cell_has_a_reason_and_no_other_cell_has_one(measured_onc
         with (measured_once[2] / f"table_{number}.csv").open() as file:
             lines = list(csv.DictReader(file))
         for row, line in zip(table.rows_in(ICCV), lines, strict=True):
-            published, _ = row.figures(ICCV)
+            published, _ = row.printed(ICCV)
             differing = {cell for cell in ("params_m", "macs_g") if line[f"{cell[:-2]}_verdict"] in (CLOSE, DIFFERS)}
             differing |= {column for column, printed in published.structure.items() if line[column] != printed}
             assert differing == published.why.keys(), (number, row.name)

@@ -105,7 +105,7 @@ def accuracy(reports, run_ids):
 
 def expected_line(reports, row, line):
     """Every number that the CSV should hold of a row."""
-    printed = row.figures(ICCV)[0]
+    printed = row.printed(ICCV)[0]
     values = {f"published_{cell}": getattr(printed, cell) for cell in _PRINTED} | {"img_size": row.network.img_size}
     values |= expected_of_others(reports, row, line)
     if line["measured_in"]:
@@ -191,7 +191,7 @@ def follow_table_csv(reports, number):
         for row, line in zip(rows, lines, strict=True):
             if line[own] is not None:
                 against = baselines[line["group"]]
-                printed = row.figures(ICCV)[0].change_pct if own.startswith("published") else None
+                printed = row.printed(ICCV)[0].change_pct if own.startswith("published") else None
                 one, other = line[top1], against[top1]
                 if own == "change_pct" and not (line["seeds"] and against["seeds"]):
                     one, other = line["evaluated_top1_pct"], against["evaluated_top1_pct"]
@@ -298,7 +298,7 @@ def follow_evaluation(reports, number, cells):
     assert shows(cells["top-1 %"], 100 * share, 100 * (share * (1 - share) / found["images"]) ** 0.5)
     assert shows(cells["top-5 %"], 100 * found["top5_hits"] / found["images"])
     printed = next(
-        getattr(row.figures(ICCV)[0], "top1_pct" if run is row.run else f"{run.dataset}_pct")
+        getattr(row.printed(ICCV)[0], "top1_pct" if run is row.run else f"{run.dataset}_pct")
         for row in TABLES[number].rows_in(ICCV)
         for run in row.runs
         if run in RELEASED and RELEASED[run].name == spec["released"]

@@ -45,7 +45,7 @@ def table_html(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]
     """
     columns = [[row[i].text for row in rows] for i in range(len(head))]
     numeric = [_is_numeric(column) for column in columns]
-    # Where the first column names a group once, its other cells are empty: a figure that is missing is a dash.
+    # Where the first column names a group once, its other cells are empty: a number that is missing is a dash.
     grouped = bool(rows) and columns[0][0] != "" and "" in columns[0]
     texts = (i for i, is_number in enumerate(numeric) if not is_number and not (grouped and i == 0))
     names = next((i for i, cell in enumerate(head) if cell.text == "Model"), next(texts, 0))

@@ -151,7 +151,7 @@ _VALIDATION = {"label": "validation, raw"}, {"label": "validation, EMA"}
 
 
 def _lines(axes: Axes, frame: pd.DataFrame, styles: Mapping[str, Mapping[str, Any]]) -> None:
-    """A line a column over the finished epochs; a column without a figure has none."""
+    """Draw a line for each column over the finished epochs; an empty column has none."""
     for column, style in styles.items():
         if frame[column].notna().any():
             _line(axes, frame["epoch"] + 1, frame[column], style)

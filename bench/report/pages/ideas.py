@@ -46,7 +46,7 @@ def ideas_markdown(edition: Edition, frame: pd.DataFrame) -> str:
     """The page.
 
     Args:
-        edition: whose printed figures the frame shows.
+        edition: whose printed numbers the frame shows.
         frame: from ``ideas_frame``.
     """
     lines = frame.assign(of="difference").to_dict("records")

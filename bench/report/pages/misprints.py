@@ -12,9 +12,9 @@ def printed_changes(table: Table, edition: Edition) -> list[str]:
     """A sentence on each printed change that the accuracies printed beside it do not give."""
     sentences = []
     rows = table.rows_in(edition)
-    baselines = {row.group: row.figures(edition)[0].top1_pct for row in reversed(rows) if row.baseline}
+    baselines = {row.group: row.printed(edition)[0].top1_pct for row in reversed(rows) if row.baseline}
     for row in rows:
-        printed, against = row.figures(edition)[0], baselines.get(row.group)
+        printed, against = row.printed(edition)[0], baselines.get(row.group)
         if printed.change_pct is None or printed.top1_pct is None or against is None:
             continue
         own = round(printed.top1_pct - against, 9)
@@ -32,7 +32,7 @@ def between_tables(tables: Iterable[Table], edition: Edition) -> list[str]:
     for table in tables:
         for row in table.rows_in(edition):
             for cell in _UNITS:
-                value = getattr(row.figures(edition)[0], cell)
+                value = getattr(row.printed(edition)[0], cell)
                 if value is not None:
                     # A star tells how a network was trained, and changes its size by nothing.
                     name = row.name if cell == "top1_pct" else row.name.removesuffix("*")

@@ -179,12 +179,12 @@ def _differences(inputs: TableInputs) -> list[str]:
     table, edition, frame = inputs.table, inputs.edition, inputs.frame
     rows_by_difference: dict[str, list[str]] = {}  # rows that share a network differ alike
     for row, line in zip(table.rows_in(edition), frame.to_dict("records"), strict=True):
-        published, _ = row.figures(edition)
+        published, _ = row.printed(edition)
         for text in [*_differing_counts(line), *_differing_structure(published, line)]:
             rows_by_difference.setdefault(text, []).append(escape(row.name))
     lines = [f"- {', '.join(names)}, {difference}" for difference, names in rows_by_difference.items()]
     sections = ["Where they differ:\n\n" + "\n".join(lines)] if lines else []
-    rows = [row for row in table.rows_in(edition) if row.published and row.figures(edition)[1] is not edition]
+    rows = [row for row in table.rows_in(edition) if row.published and row.printed(edition)[1] is not edition]
     amended = list(dict.fromkeys(escape(row.name) for row in rows))
     if amended and edition.amends:
         sections.append(
@@ -219,7 +219,7 @@ def _candidates(inputs: TableInputs) -> list[str]:
     """Other networks that the printed numbers may belong to, with their measurements."""
     rows_by_note: dict[str, list[str]] = {}
     for row in inputs.table.rows_in(inputs.edition):
-        published, _ = row.figures(inputs.edition)
+        published, _ = row.printed(inputs.edition)
         for candidate in row.candidates:
             found = inputs.found.measurements.get(candidate.network)
             if found is None:
