@@ -105,7 +105,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="with --table 5: fine-tune these weights, each for the row whose network it fits, instead of those of "
-        "this suite's ImageNet runs",
+        "the ImageNet runs trained here",
     )
     group.add_argument(
         "--teacher",
