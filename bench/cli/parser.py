@@ -188,7 +188,7 @@ def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
         help=f"train with each of these seeds (default: {seeds})",
     )
     group.add_argument(
-        "--max-parallel", type=whole(1), metavar="N", help="runs at once, at most (default: 1; on Slurm no limit)"
+        "--max-parallel", type=whole(1), metavar="N", help="most runs at once (default: 1; on Slurm no limit)"
     )
     group.add_argument(
         "--slurm",

@@ -12,7 +12,7 @@ from bench.spec.run import RunSpec
 
 HELP = (
     "id or network (* and ? are wildcards), state such as failed, number of a job, or field such as lr=1e-3 or seed=0; "
-    "several of a kind are alternatives, and of different kinds conditions"
+    "values of one kind are alternatives, and different kinds must all match"
 )
 
 

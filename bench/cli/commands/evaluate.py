@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="folder of the authors' files, under any name; it may hold timm's, too",
     )
     add_tables(parser)
-    group = parser.add_argument_group("published predictions, in the place of DIR")
+    group = parser.add_argument_group("published predictions, instead of DIR")
     group.add_argument(
         "--predictions",
         type=as_path,

@@ -17,7 +17,7 @@ from bench.launch.slurm.queue import look
 from bench.results.run_folder import open_lock
 from bench.spec.errors import RequestError
 
-HELP = "delete runs, by id, network, state, job or field, with all that they have reached"
+HELP = "delete runs and their results, by id, network, state, job or field"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
