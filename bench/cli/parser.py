@@ -207,10 +207,9 @@ def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
     group.add_argument(
         "--gpu",
         choices=PEAK_TFLOPS,
-        default="v100",
         metavar="NAME",
-        help=f"GPU for which the cost is estimated where no speed was measured: {', '.join(PEAK_TFLOPS)} (default: "
-        "%(default)s)",
+        help="with --run: estimate the cost for this GPU where no speed was measured, and first measure networks whose "
+        f"MACs are not known: {', '.join(PEAK_TFLOPS)} (default: v100, for networks that were measured)",
     )
     group.add_argument(
         "--retry-mem",
@@ -236,7 +235,7 @@ def require_launch(args: argparse.Namespace, *further: str) -> None:
     Raises:
         RequestError: there is one, or the folder of runs has a name in which jobs would be lost.
     """
-    for option in ("max_parallel", "data", "download", "workers", *further):
+    for option in ("max_parallel", "data", "download", "workers", "gpu", *further):
         if getattr(args, option) not in (None, False) and not args.run:
             raise does_nothing(f"--{option.replace('_', '-')}", "--run")
     if args.run and "%" in str(args.runs.resolve()):

@@ -14,6 +14,7 @@ from bench.launch.slurm.ask import Unreachable
 from bench.launch.slurm.queue import Queue, look
 from bench.launch.teachers import find_teachers
 from bench.measure import cost
+from bench.measure.collect import measure_missing
 from bench.results.fingerprints import DataFolder
 from bench.results.run_folder import RunRecords
 from bench.results.store import load_complexity
@@ -39,8 +40,9 @@ class Launch:
     """most of the command's runs in Slurm's queue at a time"""
     confirm_cpu: bool = False
     """whether its runs are so large that one without a GPU is probably a mistake"""
-    gpu: str = "v100"
-    """on which the cost is estimated where no speed was measured; a key of ``PEAK_TFLOPS``"""
+    gpu: str | None = None
+    """for which the cost is estimated where no speed was measured, a key of ``PEAK_TFLOPS``; networks are then measured
+    where their MACs are not known. None for a V100, and for networks with known MACs alone"""
     retry_mem: float | None = None
     """times the memory of a job that had too little; None to ask for what the options say"""
     networks: frozenset[str] = frozenset()
@@ -174,11 +176,14 @@ def estimated(decisions: Sequence[Decision], launch: Launch) -> Estimates:
     """Estimate what is left of the runs that a plan starts."""
     todo = to_train(decisions)
     measured = {}
-    for network in {network for spec in todo for network in (spec.network, spec.teacher_network) if network}:
+    networks = dict.fromkeys(network for spec in todo for network in (spec.network, spec.teacher_network) if network)
+    if launch.gpu and networks:
+        measure_missing(list(networks), launch.runs)
+    for network in networks:
         with contextlib.suppress(ValueError):  # a damaged measurement: the next --table names it
             if found := load_complexity(launch.runs, network):
                 measured[network] = found
-    return cost.estimates(todo, measured, RunRecords(launch.runs).all() if todo else [], launch.gpu)
+    return cost.estimates(todo, measured, RunRecords(launch.runs).all() if todo else [], launch.gpu or "v100")
 
 
 def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:

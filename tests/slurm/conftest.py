@@ -70,7 +70,7 @@ class Cluster:
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < deadline, f"no {what} in {seconds} s: {self.logs()}"
-            time.sleep(0.5)
+            time.sleep(1)  # each look is a process, which competes with what it waits for
         return found
 
     def wait_for(self, state, *run_ids, seconds=150):

@@ -342,6 +342,10 @@ def test_a_large_run_without_a_gpu_has_to_be_confirmed(cluster, run_all):
     (line,) = [line for line in done.stderr.splitlines() if "asks for no GPU" in line]
     assert "add --slurm gpus_per_node=N, or confirm with gpus_per_node=0" in line
     assert not list(cluster.runs.glob("jobs/*/submission.json"))
+    dry = run_all(*command, *CLOSED, "--dry-run", "--gpu", "a100")
+    assert "these runs ask for no GPU; submitting them will have to be confirmed" in dry.stdout
+    assert re.search(r"^submit +t2t_vit_14-\S+ +~[\d.]+ GPU h +not begun$", dry.stdout, re.MULTILINE)
+    assert "by peak speed on A100" in dry.stdout
     done = run_all(*command, *CLOSED, "gpus_per_node=0", "--json")
     assert done.returncode == 0, done.stderr
     cluster.ask("scancel", json.loads(done.stdout)["submitted"][0]["job"])
