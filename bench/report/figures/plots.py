@@ -122,7 +122,9 @@ def tradeoff_figure(
         title=_STARRED if any(row.curve.endswith("*") for row in rows) else None,
         title_fontsize=9,
     )
-    ours = f"\n(hollow marks: published, {edition.name}; filled marks: ours, ± 2 s.e.)" if has_ours else ""
+    kinds = dict.fromkeys(accuracy("top1_pct", line)[2] for line in frame.to_dict("records"))
+    ours = f"filled marks: {' or '.join(filter(None, kinds))}, ± 2 s.e."
+    ours = f"\n(hollow marks: published, {edition.name}; {ours})" if has_ours else ""
     figure.suptitle(title + ours, fontsize=11)
     figure.draw_without_rendering()  # labels are placed on the finished layout
     for column, axes in panels.items():

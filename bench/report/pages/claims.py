@@ -202,7 +202,8 @@ def accuracy(cell: str, row: _Row) -> tuple[float, float, str]:
     """Return ours of a row, its standard error, and how it came about; nan, nan and "" where there is none."""
     for source, find in _SOURCES.items():
         if found := find(cell, row):
-            return found.mean_pct, (found.binomial + found.seed_variance[0]) ** 0.5, source
+            of_seeds = 0.0 if found.std_pct is None else found.seed_variance[0]  # that of these weights is none
+            return found.mean_pct, (found.binomial + of_seeds) ** 0.5, source
     return float("nan"), float("nan"), ""
 
 
