@@ -385,7 +385,7 @@ def test_a_controller_that_is_down_loses_and_doubles_nothing(cluster_alone, run_
         assert "Slurm does not answer: its controller is down" in line
         status = run_all("status", "--runs", cluster.runs)
         assert status.returncode == 0
-        assert "Slurm does not answer, the states are the runs' own" in status.stderr
+        assert "Slurm does not answer, so these are the states" in status.stderr
         assert run_id in status.stdout
         dry = run_all(*cluster.smoke, *RESNET, "--run", "slurm", "--dry-run", "--json")
         (decision,) = json.loads(dry.stdout)["plan"]

@@ -301,6 +301,6 @@ def test_a_teacher_that_cannot_be_had_is_a_line_and_the_rest_goes_on(hub, run_al
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("run_all.py: t2t_vit_7_distilled-imagenet-t2t_lite-s42-")
-    assert "no weights of its teacher, regnety_160.deit_in1k: not in the hub's cache, while the hub does not" in last
+    assert "no weights of its teacher, regnety_160.deit_in1k: not in the hub's cache, and the hub does not" in last
     assert "`hf download timm/regnety_160.deit_in1k model.safetensors`" in last
     assert "`regnety_160.deit_in1k` teaches T2T-ViT-7-Distilled" in (tmp_path / "reports" / "table_4.md").read_text()
