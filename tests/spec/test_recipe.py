@@ -274,9 +274,7 @@ def test_a_cnn_takes_drop_path_and_no_img_size():
 def test_a_network_that_takes_no_drop_path_is_trained_without():
     network = build_network(imagenet("densenet201", CNN_T2T_NO_DROP_PATH), 10)
     assert network.classifier.out_features == 10
-    with pytest.raises(
-        RequestError, match=r"vgg11 takes no stochastic depth.*drop_path=0\.1; choose --set drop_path=0"
-    ):
+    with pytest.raises(RequestError, match=r"vgg11 has no stochastic depth.*drop_path=0\.1; choose --set drop_path=0"):
         build_network(imagenet("vgg11", CNN_T2T), 10)
 
 
