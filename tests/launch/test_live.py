@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress as Bars
 
 import bench.launch.watch
-from bench.cli.commands.evaluate import _told
+from bench.cli.commands.evaluate import Told
 from bench.experiments.budgets import SUITES
 from bench.launch.live import Pace, _bar
 from bench.launch.watch import Lines
@@ -106,7 +106,8 @@ def test_lines_of_epochs_fit_80_columns(capsys):
 def test_an_evaluation_that_is_piped_says_each_minute_how_far_it_is(monkeypatch, capsys, piped):
     monkeypatch.setattr("bench.cli.commands.evaluate.SILENCE_S", 0)
     with Bars(disable=piped, console=Console(quiet=True)) as bar:
-        tell = _told("81.5_T2T_ViT_14.pth.tar", 50_000, bar, bar.add_task("", total=50_000))
+        tell = Told("81.5_T2T_ViT_14.pth.tar", bar, bar.add_task("", total=None))
+        tell.begin(50_000)
         tell(1_280)
         assert bar.tasks[0].completed == 1_280
     assert capsys.readouterr().err == ("    81.5_T2T_ViT_14.pth.tar: 1,280 of 50,000 images\n" if piped else "")
