@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -225,18 +225,19 @@ def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
     )
 
 
-def require_launch(args: argparse.Namespace, *further: str) -> None:
+def require_launch(args: argparse.Namespace, *further: str, heeded: Collection[str] = ()) -> None:
     """Check that no option is asked for that only training heeds, where nothing is trained.
 
     Args:
         args: with what ``add_launch`` added.
         further: other options, as attributes, that only training heeds.
+        heeded: options that the command heeds without training, too.
 
     Raises:
         RequestError: there is one, or the folder of runs has a name in which jobs would be lost.
     """
     for option in ("max_parallel", "data", "download", "workers", "gpu", *further):
-        if getattr(args, option) not in (None, False) and not args.run:
+        if getattr(args, option) not in (None, False) and not args.run and option not in heeded:
             raise does_nothing(f"--{option.replace('_', '-')}", "--run")
     if args.run and "%" in str(args.runs.resolve()):
         raise RequestError(

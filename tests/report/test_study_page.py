@@ -21,6 +21,7 @@ from bench.paper.editions import ICCV
 from bench.report.frame import table_frame
 from bench.report.inputs import table_inputs
 from bench.report.pages.claims import claims_frame, claims_markdown
+from bench.report.pages.study import study_markdown
 from bench.report.study_frames import study_verdicts
 from bench.results.codec import sealed
 from bench.results.predictions import packed, save_images
@@ -223,3 +224,12 @@ def test_predictions_that_are_gone_are_named_by_their_path_below_the_runs(runs, 
     found = read_study(SMALL, tmp_path)
     remedy = "restore it, or remove the run's folder to train it anew"
     assert found.problems == (f"{lost.relative_to(tmp_path)}: No such file or directory; {remedy}",)
+
+
+def test_a_chosen_learning_rate_at_the_edge_of_what_was_tried_is_said(tmp_path, runs):
+    sentence = "The chosen learning rate is at the edge of the extended grid for"
+    assert sentence not in study_markdown(read_study(SMALL, runs), pictures=[])
+    for each in [*SMALL.grid.points(), *(Point(lr=2.5e-4, weight_decay=decay) for decay in (0.05, 0.2))]:
+        save(tmp_path, SMALL.grid_run("ViT", each), held_out_raw_last_top1_pct=20.0 - 1000 * each.lr)
+    text = study_markdown(read_study(SMALL, tmp_path), pictures=[])
+    assert f"{sentence} ViT (lowest: 0.00025): a further one might be better." in text

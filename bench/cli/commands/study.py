@@ -98,7 +98,7 @@ def request(arguments: Sequence[str]) -> StudyRequest:
     args = parser.parse_args(arguments)
     if args.scale not in STUDIES:
         raise unknown("scale", args.scale, STUDIES)
-    require_launch(args)
+    require_launch(args, heeded=("data", "download"))  # for dead channels
     found = STUDIES[args.scale]
     found = on(found, args.dataset) if args.dataset else found
     return StudyRequest(

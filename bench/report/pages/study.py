@@ -11,7 +11,7 @@ from bench.report.evidence import link, measurement_file, record_file
 from bench.report.statistics import HOMOGENEITY_LEVEL, POWER, Effect
 from bench.report.study_frames import arms_frame, study_name
 from bench.report.study_results import ArmResult, StudyResults
-from bench.report.text import DASH, code, escape, pipe, unused
+from bench.report.text import DASH, code, escape, listed, pipe, unused
 
 
 def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
@@ -230,7 +230,22 @@ def _grid(results: StudyResults) -> list[str]:
     )
     tuned = ", ".join(f"{family} on {escape(study.arm(key).name)}" for family, key in study.tuned_on.items())
     table = [pipe(pd.DataFrame(rows), text=("Family", "", "run"))] if rows else ["Nothing of the grid is trained yet."]
-    return ["## Grid", f"{text} Tuned are {tuned}.", *table]
+    return ["## Grid", f"{text} Tuned are {tuned}.", *table, *_at_an_edge(results)]
+
+
+def _at_an_edge(results: StudyResults) -> list[str]:
+    """A sentence on the families whose best learning rate is still at the edge of what was tried."""
+    edges = []
+    for family, point in results.chosen.items():
+        lrs = {each.lr for each in results.grids[family]}
+        if point.lr in (min(lrs), max(lrs)):
+            edges.append(f"{family} ({'lowest' if point.lr == min(lrs) else 'highest'}: {point.lr:g})")
+    if not edges:
+        return []
+    return [
+        f"The chosen learning rate is at the edge of the extended grid for {listed(edges)}: a further one might be "
+        "better. The protocol extends a grid only once, for every family alike."
+    ]
 
 
 def _limits(results: StudyResults) -> str:
