@@ -23,6 +23,10 @@ from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
 from bench.spec.text import complain
 
+_LOOK_S, _EAGER_S, _LOOK_SELDOM_S = 0.05, 10.0, 0.5
+"""time between two looks at the runs, for so long after one began or ended, and later: each look takes some 2 ms, which
+training would rather have"""
+
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class LocalQueue:
@@ -63,6 +67,7 @@ class LocalQueue:
         executor = submitit.LocalExecutor(_folder_of_logs(self.runs / "jobs"))
         executor.update_parameters(timeout_min=60 * 24 * 365)
         self._waiting, self._active, self._shares = list(self.todo), {}, shares(self.max_parallel)
+        changed = time.monotonic()
         with (
             Stop().listening() as stop,
             LiveView(self.runs, self.todo, self.max_parallel) as view,
@@ -75,9 +80,11 @@ class LocalQueue:
                     if not self._stopping:
                         view.stop()
                     self._stop()
+                before = set(self._active)
                 self._begin(executor, view)
                 self._collect(view)
-                time.sleep(0.05)
+                changed = time.monotonic() if before != set(self._active) else changed
+                time.sleep(_LOOK_S if time.monotonic() < changed + _EAGER_S else _LOOK_SELDOM_S)
         if self._refusal:
             raise RequestError(self._refusal)
         if stop.signal:
@@ -106,7 +113,7 @@ class LocalQueue:
         except BaseException:
             while any(not job.done() for job, _ in self._active.values()):
                 self._stop()
-                time.sleep(0.05)
+                time.sleep(_LOOK_S)
             raise
 
     def _begin(self, executor: submitit.LocalExecutor, view: LiveView) -> None:
