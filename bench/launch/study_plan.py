@@ -147,7 +147,7 @@ def _plain(cost: Cost) -> dict[str, object]:
     }
 
 
-def make_plan(study: Study, arms: Sequence[Arm], seeds: Sequence[int], runs: Path, *, on_gpus: bool) -> Plan:
+def make_plan(study: Study, arms: Sequence[Arm], seeds: Sequence[int], runs: Path, *, gpu: str | None) -> Plan:
     """Plan a study; measures networks that GPU hours are estimated from, where nobody has.
 
     Args:
@@ -155,16 +155,16 @@ def make_plan(study: Study, arms: Sequence[Arm], seeds: Sequence[int], runs: Pat
         arms: of it.
         seeds: of the final runs.
         runs: the folder of all runs.
-        on_gpus: price in GPU hours instead of hours of this machine's CPU.
+        gpu: price in hours of this GPU, one of ``PEAK_TFLOPS``; None for hours of this machine's CPU.
     """
     records = RunRecords(runs)
     measured = {}
-    if on_gpus:
+    if gpu:
         wanted = list(dict.fromkeys(study.network(arm) for arm in arms))
         tell_problems(measure_missing(wanted, runs))
         measured = known_measurements(wanted, runs)[0]
-    threads = None if on_gpus else int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
-    prices = Prices(study=study, records=records, measured=measured, threads=threads)
+    threads = None if gpu else int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
+    prices = Prices(study=study, records=records, measured=measured, threads=threads, gpu=gpu or "v100")
     found = stages(study, arms, seeds, records)
     planned = {spec.run_id for stage in found for spec in stage.specs}
     further = []
@@ -181,7 +181,7 @@ def make_plan(study: Study, arms: Sequence[Arm], seeds: Sequence[int], runs: Pat
         stages=tuple((stage, prices.left(stage.specs)) for stage in found),
         total=prices.left(spec for stage in found for spec in stage.specs),
         further=tuple(further),
-        unit="GPU hours" if on_gpus else "hours of this machine's CPU",
+        unit="GPU hours" if gpu else "hours of this machine's CPU",
     )
 
 

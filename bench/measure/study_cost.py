@@ -41,6 +41,8 @@ class Prices:
     """networks, to price by where no run on a GPU says how fast it was"""
     threads: int | None
     """that a run has on this machine's CPU; None to price in GPU hours"""
+    gpu: str = "v100"
+    """one of ``PEAK_TFLOPS``, for networks of which no speed on a GPU was measured"""
 
     def left(self, specs: Iterable[RunSpec]) -> Cost:
         """The remaining cost of some runs."""
@@ -61,7 +63,7 @@ class Prices:
         part = 0.0 if record and record.status == "completed" else 1 - (record.epoch if record else 0) / epochs
         trained, evaluated = images(spec)
         if self.threads is None:
-            gpu = cost.estimates([spec], self.measured, self.records.all())[spec.run_id]
+            gpu = cost.estimates([spec], self.measured, self.records.all(), self.gpu)[spec.run_id]
             return part * trained, gpu.gpu_hours if gpu else None, gpu.basis if gpu else ""
         speed, basis = self._images_per_s(spec)
         hours = part * (trained + EVALUATED * evaluated) / speed / 3600 if speed else None

@@ -7,8 +7,12 @@ import pytest
 
 from bench.experiments.budgets import SUITES
 from bench.experiments.recipes import override
+from bench.experiments.scales import STUDIES
 from bench.measure.cost import STATED_MACS_PER_S, estimate, estimates, speeds, time_limit
+from bench.measure.study_cost import Prices
 from bench.paper import TABLES
+from bench.results.run_folder import RunRecords
+from bench.spec.gpus import PEAK_TFLOPS
 from tests.conftest import complexity
 from tests.report.test_frame import trained
 
@@ -117,3 +121,16 @@ def test_what_is_not_known_is_no_number():
 )
 def test_time_limits_make_sense(hours, most, minutes):
     assert time_limit(hours, most) == minutes
+
+
+def test_the_study_is_priced_in_hours_of_the_chosen_gpu(tmp_path):
+    study = STUDIES["smoke"]
+    spec = study.grid_run("T2T-ViT", study.grid.points()[0])
+    measured = {spec.network: dataclasses.replace(complexity("any", 1_000_000, 100_000_000), network=spec.network)}
+    hours = {
+        gpu: Prices(study=study, records=RunRecords(tmp_path), measured=measured, threads=None, gpu=gpu).left([spec])
+        for gpu in ("v100", "h100")
+    }
+    ratio = PEAK_TFLOPS["h100"] / PEAK_TFLOPS["v100"]
+    assert hours["v100"].hours == pytest.approx(ratio * hours["h100"].hours)
+    assert "on H100" in hours["h100"].bases[0]

@@ -121,8 +121,8 @@ def run(asked: StudyRequest) -> int:
         specs = [spec for stage in foreseen for spec in stage.specs]
         require_data(specs, asked.launch, on_slurm=asked.run == "slurm")
     if asked.dry_run:
-        on_gpus = asked.run == "slurm" or has_gpu()
-        plan = make_plan(asked.study, asked.arms, asked.seeds, asked.launch.runs, on_gpus=on_gpus)
+        gpu = asked.launch.gpu or ("v100" if asked.run == "slurm" or has_gpu() else None)
+        plan = make_plan(asked.study, asked.arms, asked.seeds, asked.launch.runs, gpu=gpu)
         print(json.dumps(plan.plain(), indent=2) if asked.launch.as_json else plan.text())
         return 0
     require_writable(asked.reports, "--reports")
