@@ -36,9 +36,7 @@ def show_table(table: Table, edition: Edition, frame: "pd.DataFrame", shown: "pd
     print(_MEANINGS)
 
 
-_MEANINGS = (
-    "equal: the measured number, rounded or cut off, is the printed one; else the difference in % of the printed one"
-)
+_MEANINGS = "equal: what is printed, if rounded or cut off; else the difference in %"
 
 
 def show_recipes(table: RecipeTable) -> None:

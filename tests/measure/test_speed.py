@@ -126,24 +126,24 @@ def test_the_committed_page_follows_from_its_evidence():
 
 def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
     path = tmp_path / "evidence/step.json"
-    infer = ["--models", "t2t_vit_7", "--precision", "float32", "--mode", "infer", *TINY, "--reports", tmp_path]
-    beside = ["--against", LITERAL]
+    of = ["--models", "t2t_vit_7", "--precision", "float32", "--mode", "infer", "--reports", tmp_path]
+    infer, beside = [*of, *TINY], ["--against", LITERAL]
     assert speed(*infer, *beside) == 0
-    assert speed(*infer, *beside, "--batch", "3", "--rounds", "3", "--add") == 0
+    assert speed(*of, *beside, "--img-size", "32", "--batch", "3", "--rounds", "3", "--add") == 0
     assert speed(*infer, *beside, "--add") == 0  # the first case again
     assert [line["batch"] for line in follow_step(tmp_path)] == ["3", "2"]
     page, whole = (tmp_path / "step.md").read_text(), path.read_text()
     assert "medians of 2 to 3 rounds" in page
     assert "CPU time" not in page
     for text, other, message in (
-        (whole, [], "measured with other against; leave --add out"),
-        (sealed(unsealed(whole) | {"threads": 99}), beside, "measured with other threads; leave --add out"),
+        (whole, [], "measured with other against; leave out --add"),
+        (sealed(unsealed(whole) | {"threads": 99}), beside, "measured with other threads; leave out --add"),
         (
             whole.replace('"infer"', '"train"'),
             beside,
-            "step.json: its checksum does not hold: it was edited; leave --add out",
+            "step.json: its checksum does not hold: it was edited; leave out --add",
         ),
-        (sealed(unsealed(whole) | {"clock": "cpu"}), beside, "measured with other clock; leave --add out"),
+        (sealed(unsealed(whole) | {"clock": "cpu"}), beside, "measured with other clock; leave out --add"),
         ("", beside, "step.json: not JSON: Expecting value"),
     ):
         path.write_text(text)

@@ -257,7 +257,7 @@ def test_evidence_shows_its_checksum(page):
     assert "label" not in good + metrics
     assert '<pre>{"epoch": 0}' in metrics
     assert '<span class="label bad">corrupt</span>' in edited
-    assert "bytes it is too large for this page: it lies in the reports folder, as <code>evidence/large.json" in large
+    assert "bytes, too large for this page; see <code>evidence/large.json</code> in the reports folder" in large
     assert "<pre>" not in large
     assert "label" not in old.partition("</details>")[0]
 

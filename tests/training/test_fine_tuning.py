@@ -202,7 +202,7 @@ def test_a_file_is_fine_tuned_by_the_corrected_recipe_and_reported_apart(run_all
     name = f"table_5_cifar_transfer_corrected_mine.pth.tar-{digest[:8]}_epochs=1_global_batch=4.md"
     assert report.name == name
     assert f"`sha256 {digest}`" in text
-    assert "*Held out* is on the training images" in text
+    assert "*Held out* is measured on training images" in text
     assert "| T2T-ViT-14, cifar10 |" in text
     assert not report.with_suffix(".png").exists()  # one entry compares with nothing
     frame = pd.read_csv(report.with_suffix(".csv")).set_index("run_id")
