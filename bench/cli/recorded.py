@@ -71,8 +71,14 @@ def _lines(tables: Sequence[Table], found: Recording) -> Iterator[str]:
         fills = " and ".join(f"{row.name} in Table {table.number}" for row, table in rows)
         yield (
             f"{one.name}: top-1 {one.top1_pct:.3f} ± {one.top1_se:.2f} %{top5} of {one.images:,} images{real}; "
-            f"{f'fills {fills}' if fills else _why_not(one)}"
+            f"{f'fills {fills}' if fills else _why_not(one)}{_DISORDERED if one.top1_pct < _CHANCE_PCT else ''}"
         )
+
+
+_CHANCE_PCT = 1.0
+"""ten times what a guess gets right"""
+
+_DISORDERED = "; are its images in the order of their files, and its classes in that of their WordNet ids?"
 
 
 def _why_not(one: RecordedNetwork) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -135,7 +136,7 @@ def published(tmp_path_factory):
     path = tmp_path_factory.mktemp("published") / "made_up.npz"
     random = np.random.default_rng(0)
     labels = random.integers(0, 1000, 50_000)
-    np.savez(path, labels=labels, a=np.where(random.random(50_000) < 0.7, labels, 0), b=labels)
+    np.savez(path, labels=labels, a=np.where(random.random(50_000) < 0.7, labels, 0), b=labels, c=np.sort(labels))
     path.with_suffix(".json").write_text(json.dumps({"a": {"weights": "resnet50.tv_in1k", "source": "somebody"}}))
     return path
 
@@ -146,6 +147,8 @@ def test_predictions_on_other_labels_are_counted_and_fill_nothing(run_all, publi
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("the labels are not ImageNet's, so that nothing here fills a row\na: top-1 70.")
     assert "b: top-1 100.000 ± 0.00 % of 50,000 images; a note only: nobody says which weights" in done.stdout
+    (disordered,) = [line for line in done.stdout.splitlines() if line.endswith("?")]
+    assert re.match(r"c: top-1 0\.\d+ .*; are its images in the order of their files, and its classes", disordered)
     assert len(list((tmp_path / "runs" / "recorded").glob("made_up-*.json"))) == 1
     assert json.loads(run_all(*command, "--json").stdout)["tables"] == []
     assert len(list((tmp_path / "runs" / "recorded").glob("made_up-*.json"))) == 1
