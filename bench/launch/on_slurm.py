@@ -68,9 +68,9 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
         changed = []
         for change in apply(launch.runs, changes(wanted, queue, lambda s: settings.request(s.model), before)):
             changed.append(change)
-            _tell(f"changed: {change}")
+            complain(f"changed: {change}")
         for line in kept(wanted, queue, lambda s: settings.request(s.model)):
-            _tell(line)
+            complain(line)
         differ = differing(wanted)
         for array, submission in submit(
             planned,
@@ -96,7 +96,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
     elif not changed:
         print("nothing to submit")
     for line in (*_left(left), *_obsolete(gone, launch.runs), *blocked):
-        _tell(line)
+        complain(line)
     return 1 if blocked else 0
 
 
@@ -109,10 +109,6 @@ def _with_parents(decisions: Sequence[Decision]) -> list[RunSpec]:
             found.setdefault(spec.run_id, spec)
             spec = spec.start_from
     return list(found.values())
-
-
-def _tell(line: str) -> None:
-    complain(line)
 
 
 def _where(runs: Path) -> str:
@@ -181,10 +177,10 @@ def _require_gpus(planned: Sequence[Array], launch: Launch) -> None:
     Raises:
         RequestError: nobody can be asked, or the answer is no.
     """
-    slow = [array.specs[0].run_id for array in planned if not array.request.gpus and array.request.gpus_per_node != 0]
-    if not slow or not launch.confirm_cpu:
+    slow = _to_confirm(planned, launch)
+    if not slow:
         return
-    why = f"{slow[0]} asks for no GPU, and would take years on CPUs"
+    why = f"{slow[0].specs[0].run_id} asks for no GPU, and would take years on CPUs"
     remedy = "add --slurm gpus_per_node=N, or confirm with gpus_per_node=0"
     if launch.as_json or not sys.stdin or not sys.stdin.isatty():
         raise RequestError(f"{why}; {remedy}")
@@ -192,15 +188,17 @@ def _require_gpus(planned: Sequence[Array], launch: Launch) -> None:
         raise RequestError(f"nothing was submitted; {remedy}")
 
 
+def _to_confirm(planned: Sequence[Array], launch: Launch) -> list[Array]:
+    """Arrays of large runs that ask for no GPU without saying so."""
+    if not launch.confirm_cpu:
+        return []
+    return [array for array in planned if not array.request.gpus and array.request.gpus_per_node != 0]
+
+
 def _alive_jobs(wanted: Sequence[RunSpec], queue: Queue) -> list[str]:
     """Ids of the jobs of these runs that wait or run."""
-    found = []
-    for spec in wanted:
-        submission = queue.by_run.get(spec.run_id)
-        task = queue.tasks.get(submission.task(spec.run_id)) if submission and submission.job else None
-        if submission and task and not task.ended:
-            found.append(submission.job)
-    return list(dict.fromkeys(found))
+    known = [found for spec in wanted if (found := queue.task(spec.run_id))]
+    return list(dict.fromkeys(submission.job for submission, task in known if not task.ended))
 
 
 def _shared(
@@ -231,9 +229,11 @@ def obsolete(specs: Sequence[RunSpec], queue: Queue, runs: Path) -> dict[str, st
     kinds = {run_id.rpartition("-s")[0] for run_id in wanted}
     seeds = {spec.seed for spec in specs}
     found: dict[str, str] = {}
-    for run_id, submission in queue.by_run.items():
-        task = queue.tasks.get(submission.task(run_id)) if submission.job else None
-        if run_id in wanted or run_id.rpartition("-s")[0] not in kinds or task is None or task.ended:
+    for run_id in queue.by_run:
+        submission, task = queue.task(run_id) or (None, None)
+        if not submission or not task or task.ended:
+            continue
+        if run_id in wanted or run_id.rpartition("-s")[0] not in kinds:
             continue
         with contextlib.suppress(FileNotFoundError, CorruptFile):
             spec = load_spec(runs / run_id)
@@ -315,7 +315,7 @@ def preview(
             answer = "Slurm would refuse it"
             refusals.append(str(explained(said, array.request, cluster)))
         lines.append(f"{_described(array, cluster)}; {answer}")
-    if launch.confirm_cpu and any(not a.request.gpus and a.request.gpus_per_node != 0 for a in planned):
+    if _to_confirm(planned, launch):
         lines.append("these runs ask for no GPU; submitting them will have to be confirmed")
     changed = changes(wanted, queue, lambda spec: settings.request(spec.model), launch.max_parallel)
     return Preview(

@@ -69,15 +69,11 @@ class RunState:
     @property
     def state(self) -> State:
         """The state, but for what becomes of the run that it starts from."""
-        return self._told[0]
+        return self.told[0]
 
     @property
-    def why(self) -> str:
-        """A line, where the state is not as it should be or needs a word."""
-        return self._told[1]
-
-    @property
-    def _told(self) -> tuple[State, str]:
+    def told(self) -> tuple[State, str]:
+        """The state with a line, where it is not as it should be or needs a word."""
         record = self.record
         if self.problem and not self.is_recoverable:
             return State.FAILED, self.problem
@@ -85,8 +81,8 @@ class RunState:
             return State.COMPLETED, self.lost_file
         if self.job_alive and self.job_state == "COMPLETING":
             return State.RUNNING, "ending"
-        if self.stuck:
-            return State.BLOCKED, self.stuck
+        if stuck := self.stuck:
+            return State.BLOCKED, stuck
         if self.job_alive and self.job_state != "RUNNING":
             return State.QUEUED, " ".join(filter(None, [self.job_state.lower(), self.job_reason, self.whose]))
         if self.trained_by or self.job_alive:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bench.report.statistics import LEVEL, POWER, Effect, satterthwaite
+from bench.results.evaluation import binomial_variance
 from bench.spec.claim import Comparison, DeadChannels
 
 HOLDS, FAILS, TOO_CLOSE, UNTESTED = "holds", "fails", "too close to tell", "untested"
@@ -44,7 +45,7 @@ class Estimate:
     @property
     def binomial(self) -> float:
         """Variance from the images, in points squared."""
-        return self.mean_pct * (100 - self.mean_pct) / self.images
+        return binomial_variance(self.mean_pct, self.images)
 
     @property
     def seed_variance(self) -> tuple[float, float]:
@@ -109,19 +110,24 @@ def judge(
     """
     if value is None or math.isnan(value):
         return Judgement(status=UNTESTED)
-    exact = comparison.low is not None and comparison.high is not None
-    unit = _TEXT_UNIT if exact else 0.0
+    is_number = comparison.low is not None and comparison.high is not None and not is_margin(comparison)
+    unit = _TEXT_UNIT if is_number else 0.0
     low = -math.inf if comparison.low is None else comparison.low - unit
     high = math.inf if comparison.high is None else comparison.high + unit
     if effect is None:
         inside = low < value < high
         return Judgement(status=HOLDS if inside else FAILS, p_fails=float(inside))
-    if exact and not low <= 0 <= high:
+    if is_number:
         return _against_a_number(effect, low, high, is_printed=is_printed)
-    low, high = low + unit, high - unit  # a margin is no printed number
     p_holds = max(effect.p_above(low), effect.p_below(high))
     p_fails = min(effect.p_above(high), effect.p_below(low))
     return Judgement(status=_status(p_holds, p_fails), p_fails=p_fails)
+
+
+def is_margin(comparison: Comparison | DeadChannels) -> bool:
+    """Whether a claim is that a difference stays within a range about zero, and so that something changes little."""
+    low, high = comparison.low, comparison.high
+    return low is not None and high is not None and low <= 0 <= high
 
 
 def _against_a_number(effect: Effect, low: float, high: float, *, is_printed: bool) -> Judgement:
@@ -168,8 +174,7 @@ def seeds_that_decide(comparison: Comparison, printed: Effect) -> int | None:
     from scipy import stats
 
     value, low, high = printed.difference_pct, comparison.low, comparison.high
-    is_margin = low is not None and high is not None and low <= 0 <= high
-    if is_margin:
+    if is_margin(comparison):
         distance = min(value - low, high - value)  # type: ignore[operator]
     elif low is not None and high is not None:
         distance = abs(value)
@@ -177,7 +182,7 @@ def seeds_that_decide(comparison: Comparison, printed: Effect) -> int | None:
         bound = low if low is not None else high
         assert bound is not None
         distance = abs(value - bound)
-    power = (1 + POWER) / 2 if is_margin else POWER
+    power = (1 + POWER) / 2 if is_margin(comparison) else POWER
     for seeds in range(2, _MOST_SEEDS + 1):
         of_seeds = 2 * SEED_STD_PCT**2 / seeds
         se = math.sqrt(of_seeds + printed.image_variance)

@@ -12,6 +12,11 @@ from bench.spec.contents import DATASETS
 from bench.spec.run import Network, RunSpec
 
 
+def binomial_variance(pct: float, images: int) -> float:
+    """Binomial variance of an accuracy in %, in points squared."""
+    return pct * (100 - pct) / images
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSpec:
     """One evaluation of released weights: everything that changes its result, and nothing else."""
@@ -97,7 +102,7 @@ class Evaluation:
     @property
     def top1_se(self) -> float:
         """Binomial standard error of ``top1_pct``, in points."""
-        return (self.top1_pct * (100 - self.top1_pct) / self.images) ** 0.5 if self.images else math.nan
+        return binomial_variance(self.top1_pct, self.images) ** 0.5 if self.images else math.nan
 
     @property
     def expected_images(self) -> int:

@@ -122,7 +122,7 @@ class RunRecord:
 
     def last(self, what: str) -> Event | None:
         """The newest event of a kind."""
-        return next((event for event in reversed(self.events) if event.what == what), None)
+        return next((event_of(values) for values in reversed(self.history) if values["what"] == what), None)
 
     @property
     def is_whole(self) -> bool:

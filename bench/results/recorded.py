@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.results.codec import Count
+from bench.results.evaluation import binomial_variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class RecordedNetwork:
     @property
     def top1_se(self) -> float:
         """Binomial standard error of ``top1_pct``, in points."""
-        return float((self.top1_pct * (100 - self.top1_pct) / self.images) ** 0.5)
+        return float(binomial_variance(self.top1_pct, self.images) ** 0.5)
 
     @property
     def top5_pct(self) -> float | None:

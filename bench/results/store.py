@@ -10,6 +10,7 @@ results of published predictions in ``<runs>/recorded/<recording_id>.json``.
 import contextlib
 import hashlib
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from bench.results.measurement import Complexity, Outline
 from bench.results.recorded import Recording
 from bench.spec.run import Network
 
+K = TypeVar("K")
 M = TypeVar("M", Complexity, Outline)
 
 RECORD_AGAIN = "restore it, or give evaluate the same --predictions again"
@@ -123,18 +125,26 @@ def load_evaluation(runs: Path, spec: EvaluationSpec) -> Evaluation | None:
 
 def load_evaluations(runs: Path) -> tuple[list[Evaluation], list[str]]:
     """All that are done, by file name, and a line on each corrupt file, which counts as none."""
-    done, problems = [], []
-    for path in sorted(evaluations_folder(runs).glob("*.json")):
-        if path.name.endswith(_PARTIAL):
-            continue
+
+    def read_done(path: Path) -> Evaluation:
+        found = _read_evaluation(path)
+        if not found.is_done:
+            raise corrupt(path, "not of every image", EVALUATE_AGAIN)
+        return found
+
+    paths = evaluations_folder(runs).glob("*.json")
+    return _load_all((path for path in paths if not path.name.endswith(_PARTIAL)), read_done)
+
+
+def _load_all(paths: Iterable[Path], read_one: Callable[[Path], K]) -> tuple[list[K], list[str]]:
+    """All that is kept in some files, by file name, and a line on each corrupt one, which counts as none."""
+    found, problems = [], []
+    for path in sorted(paths):
         try:
-            found = _read_evaluation(path)
-            if not found.is_done:
-                raise corrupt(path, "not of every image", EVALUATE_AGAIN)
-            done.append(found)
+            found.append(read_one(path))
         except CorruptFile as error:
             problems.append(str(error))
-    return done, problems
+    return found, problems
 
 
 _PARTIAL = ".partial.json"
@@ -184,16 +194,14 @@ def save_feature_maps(runs: Path, found: FeatureMaps) -> None:
 
 def load_feature_maps(runs: Path) -> tuple[list[FeatureMaps], list[str]]:
     """All that are kept, by file name, and a line on each corrupt file, which counts as none."""
-    found, problems = [], []
-    for path in sorted((runs / "feature_maps").glob("*.json")):
-        try:
-            one = read(path, FeatureMaps, remedy=MEASURE_AGAIN)
-            if path != feature_maps_path(runs, one):
-                raise corrupt(path, f"holds {one.feature_maps_id}", MEASURE_AGAIN)
-            found.append(one)
-        except CorruptFile as error:
-            problems.append(str(error))
-    return found, problems
+
+    def read_one(path: Path) -> FeatureMaps:
+        found = read(path, FeatureMaps, remedy=MEASURE_AGAIN)
+        if path != feature_maps_path(runs, found):
+            raise corrupt(path, f"holds {found.feature_maps_id}", MEASURE_AGAIN)
+        return found
+
+    return _load_all((runs / "feature_maps").glob("*.json"), read_one)
 
 
 def dead_channels_path(runs: Path, run_id: str) -> Path:
@@ -234,13 +242,11 @@ def save_recording(runs: Path, found: Recording) -> None:
 
 def load_recordings(runs: Path) -> tuple[list[Recording], list[str]]:
     """All results of published predictions, by file name, and a line on each corrupt file, which counts as none."""
-    found, problems = [], []
-    for path in sorted((runs / "recorded").glob("*.json")):
-        try:
-            one = read(path, Recording, remedy=RECORD_AGAIN)
-            if path != recording_path(runs, one):
-                raise corrupt(path, f"holds {one.recording_id}", RECORD_AGAIN)
-            found.append(one)
-        except CorruptFile as error:
-            problems.append(str(error))
-    return found, problems
+
+    def read_one(path: Path) -> Recording:
+        found = read(path, Recording, remedy=RECORD_AGAIN)
+        if path != recording_path(runs, found):
+            raise corrupt(path, f"holds {found.recording_id}", RECORD_AGAIN)
+        return found
+
+    return _load_all((runs / "recorded").glob("*.json"), read_one)

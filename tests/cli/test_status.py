@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from bench.cli.commands.status import duration, status, table
+from bench.cli.commands.status import duration, spec_of, status, table
 from bench.experiments.budgets import SUITES
 from bench.launch.job import prepare
 from bench.launch.planner import Action, plan
@@ -25,6 +25,10 @@ from bench.results.spec_file import load_spec
 
 PARENT, CHILD, OTHER = SUITES["smoke"].values()
 NOTHING = Queue({}, {})
+
+
+def status_of(runs, spec, queue):
+    return status(runs, spec.run_id, queue, spec_of(runs, spec.run_id))
 
 
 def record(spec, status, **kwargs):
@@ -59,7 +63,7 @@ def queue(submitted, state="", cluster="here", **kwargs):
 
 def test_a_run_of_this_machine(folder):
     runs = folder(OTHER, record(OTHER, "interrupted", results={"raw_best_top1_pct": 41.5}))
-    line = status(runs, OTHER.run_id, NOTHING)
+    line = status_of(runs, OTHER, NOTHING)
     assert (line.state, line.epoch, line.epochs, line.best_top1_pct, line.images_per_s) == (
         "interrupted",
         2,
@@ -70,7 +74,7 @@ def test_a_run_of_this_machine(folder):
     assert line.left_s == 2 * 512 / 64
     assert (line.node, line.log, line.restarts, line.model) == ("n7", "", 0, "test_resnet")
     (runs / "a.err").touch()  # a log is shown as long as it is there
-    assert status(runs, OTHER.run_id, NOTHING).log == str(runs / "a.err")
+    assert status_of(runs, OTHER, NOTHING).log == str(runs / "a.err")
 
 
 def test_a_run_that_is_under_way_tells_how_far_it_is(folder):
@@ -78,17 +82,17 @@ def test_a_run_that_is_under_way_tells_how_far_it_is(folder):
     with own(runs / OTHER.run_id, beat_s=0.02) as owned:
         owned.save_record(record(OTHER, "running"))
         owned.tell(Progress(phase=Phase.READING, epoch=2, epochs=4))
-        line = status(runs, OTHER.run_id, NOTHING)
+        line = status_of(runs, OTHER, NOTHING)
         assert (line.state, line.why, line.epoch, line.images_per_s) == ("running", "reading data", 2, 64)
         owned.tell(Progress(phase=Phase.TRAINING, epoch=2, epochs=4, step=2, steps=8, images_per_s=128.0))
         deadline = time.monotonic() + 10
-        while (line := status(runs, OTHER.run_id, NOTHING)).epoch == 2 and time.monotonic() < deadline:
+        while (line := status_of(runs, OTHER, NOTHING)).epoch == 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         owned.save_record(record(OTHER, "running", epoch=3))  # the epoch ended, and the next beat is to come
-        assert status(runs, OTHER.run_id, NOTHING).epoch == 3
+        assert status_of(runs, OTHER, NOTHING).epoch == 3
     assert (line.state, line.epoch, line.images_per_s) == ("running", 2.25, 128)
     assert line.left_s == 1.75 * 512 / 128
-    assert status(runs, OTHER.run_id, NOTHING).state == "killed"  # signed off without a word in the record
+    assert status_of(runs, OTHER, NOTHING).state == "killed"  # signed off without a word in the record
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,7 @@ def test_a_run_that_is_under_way_tells_how_far_it_is(folder):
 )
 def test_slurm_and_the_record_together(folder, said, found, state, why):
     runs = folder(OTHER, record(OTHER, found) if found else None)
-    line = status(runs, OTHER.run_id, queue(submission(OTHER), **said))
+    line = status_of(runs, OTHER, queue(submission(OTHER), **said))
     assert line.state == state
     assert line.why.startswith(why)
     assert bool(line.why) == bool(why)
@@ -119,10 +123,10 @@ def test_the_last_words_of_a_job_that_never_began(folder):
     log = submitted.log(runs, OTHER.run_id)
     log.parent.mkdir(parents=True)
     log.write_text("bench: node n1 has no Python at /env\nsrun: error: n1: task 0: Exited with exit code 127\n")
-    line = status(runs, OTHER.run_id, queue(submitted, "FAILED"))
+    line = status_of(runs, OTHER, queue(submitted, "FAILED"))
     assert line.why.endswith("before the run began: node n1 has no Python at /env")
     log.write_text("Traceback\nModuleNotFoundError: No module named 'timm'\nsrun: error: n1: task 0: Exited\n")
-    assert status(runs, OTHER.run_id, queue(submitted, "FAILED")).why.endswith("No module named 'timm'")
+    assert status_of(runs, OTHER, queue(submitted, "FAILED")).why.endswith("No module named 'timm'")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +147,7 @@ def test_the_last_words_of_a_job_that_never_began(folder):
 def test_a_run_whose_process_died_says_what_of(folder, log, why):
     runs = folder(OTHER, record(OTHER, "running"))
     (runs / "a.err").write_text(log)
-    line = status(runs, OTHER.run_id, NOTHING)
+    line = status_of(runs, OTHER, NOTHING)
     assert line.state == "killed"
     assert line.why.startswith(why)
     assert ":" in why or line.why == why
@@ -155,14 +159,14 @@ def test_what_a_completed_run_has_lost_is_named(folder, damage):
     path = runs / OTHER.run_id / "metrics.jsonl"
     with own(runs / OTHER.run_id) as owned:
         owned.save_metrics(record(OTHER, "completed"), [{"epoch": i, "lr": 0.1} for i in range(2)])
-    assert status(runs, OTHER.run_id, NOTHING).why == ""
+    assert status_of(runs, OTHER, NOTHING).why == ""
     if damage in ("emptied", "edited"):
         path.write_text("" if damage == "emptied" else path.read_text().replace("0.1", "0.2"))
     else:
         path.unlink()
         if damage == "folder":
             path.mkdir()
-    line = status(runs, OTHER.run_id, NOTHING)
+    line = status_of(runs, OTHER, NOTHING)
     assert line.state == "completed"
     assert line.why.startswith(f"{path}: ")
     (decision,) = plan([OTHER], lambda spec: run_state(runs, spec.run_id, NOTHING))
@@ -178,7 +182,7 @@ def test_what_is_no_file_in_a_run_folder_is_waited_for_by_nobody(folder):
     for name in ("spec.json", "progress.json", "metrics.jsonl", "predictions.npz"):
         (runs / OTHER.run_id / name).unlink(missing_ok=True)
         os.mkfifo(runs / OTHER.run_id / name)
-    assert status(runs, OTHER.run_id, NOTHING).state == "interrupted"
+    assert status_of(runs, OTHER, NOTHING).state == "interrupted"
     assert load_spec(prepare(runs, OTHER)) == OTHER
 
 
@@ -197,7 +201,7 @@ def test_folders_that_are_no_runs_are_ignored(folder):
 def test_a_child_of_a_failed_parent_is_blocked(folder):
     runs = folder(PARENT, record(PARENT, "failed", error="no space left"))
     folder(CHILD)
-    line = status(runs, CHILD.run_id, queue(submission(CHILD), "CANCELLED"))
+    line = status_of(runs, CHILD, queue(submission(CHILD), "CANCELLED"))
     assert (line.state, line.why) == ("blocked", f"starts from {PARENT.run_id}, failed: no space left")
 
 
@@ -280,18 +284,18 @@ def test_without_slurm_the_folders_still_tell(folder, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     found = look(runs)
     assert "no sbatch on this machine" in found.silence
-    assert status(runs, OTHER.run_id, found).state == "interrupted"
+    assert status_of(runs, OTHER, found).state == "interrupted"
 
 
 def test_damaged_files_are_a_line_and_no_end(folder):
     runs = folder(OTHER)
     (runs / OTHER.run_id / "record.json").write_text("{")
-    line = status(runs, OTHER.run_id, NOTHING)
+    line = status_of(runs, OTHER, NOTHING)
     assert line.state == "failed"
     assert line.why.endswith("; restore it, or remove the run's folder to train it anew")
     (runs / OTHER.run_id / "record.json").unlink()
     (runs / OTHER.run_id / "spec.json").write_text("{")
-    line = status(runs, OTHER.run_id, NOTHING)
+    line = status_of(runs, OTHER, NOTHING)
     assert (line.state, line.epochs) == ("not begun", None)
 
 
@@ -314,7 +318,7 @@ def test_an_odd_record_is_a_line_too(folder, odd):
     runs = folder(OTHER, record(OTHER, "failed"))
     path = runs / OTHER.run_id / "record.json"
     path.write_text(sealed(unsealed(path.read_text()) | odd))
-    line = status(runs, OTHER.run_id, NOTHING)
+    line = status_of(runs, OTHER, NOTHING)
     assert line.state == "failed"
     assert len(table([line]).splitlines()) == 2
 
@@ -322,9 +326,9 @@ def test_an_odd_record_is_a_line_too(folder, odd):
 def test_a_spec_that_is_nested_beyond_reading_is_none(folder):
     runs = folder(OTHER)
     (runs / OTHER.run_id / "spec.json").write_text("[" * 100_000)
-    assert status(runs, OTHER.run_id, NOTHING).state == "not begun"
+    assert status_of(runs, OTHER, NOTHING).state == "not begun"
     (runs / OTHER.run_id / "spec.json").write_bytes(b"\xff")
-    assert status(runs, OTHER.run_id, NOTHING).state == "not begun"
+    assert status_of(runs, OTHER, NOTHING).state == "not begun"
     assert prepare(runs, OTHER).name == OTHER.run_id  # written anew
 
 
@@ -350,7 +354,7 @@ def test_what_only_the_accounting_remembers_has_ended(monkeypatch):
 def test_the_table_has_a_dash_for_what_is_not_known(folder):
     runs = folder(OTHER, record(OTHER, "interrupted"))
     folder(PARENT)
-    lines = [status(runs, spec.run_id, NOTHING) for spec in (OTHER, PARENT)]
+    lines = [status_of(runs, spec, NOTHING) for spec in (OTHER, PARENT)]
     text = table([dataclasses.replace(lines[0], left_s=93_784.0), lines[1]]).splitlines()
     assert text[0].split()[:4] == ["run", "state", "epoch", "top-1"]
     assert text[1].split()[:9] == [OTHER.run_id, "interrupted", "2/4", "-", "64", "1", "d", "2", "h"]

@@ -13,7 +13,7 @@ import torch
 import bench.results.run_folder
 import models  # noqa: F401
 from bench.cli.commands.curves import _load
-from bench.cli.commands.status import run_ids, status, table
+from bench.cli.commands.status import run_ids, spec_of, status, table
 from bench.experiments.suites import Entry, Suite
 from bench.launch import job
 from bench.launch.job import _begin
@@ -76,8 +76,8 @@ def looked_at(runs):
     """All that shows a run, without writing anything; returns its state."""
     found = run_state(runs, RUN.run_id, Queue({}, {}))
     assert isinstance(found.state, State)
-    assert_clear(found.why)
-    line = status(runs, RUN.run_id, Queue({}, {}))
+    assert_clear(found.told[1])
+    line = status(runs, RUN.run_id, Queue({}, {}), spec_of(runs, RUN.run_id))
     assert not re.search("[\x00-\x1f\x7f\u202e]", table([line]).replace("\n", "")), table([line])
     (decision,) = plan([RUN], lambda wanted: run_state(runs, wanted.run_id, Queue({}, {})))
     assert isinstance(decision.action, Action)

@@ -64,11 +64,10 @@ class Status:
     """of its newest job, where the cluster accounts for it"""
 
 
-def status(runs: Path, run_id: str, queue: Queue) -> Status:
-    """The state of one run."""
+def status(runs: Path, run_id: str, queue: Queue, spec: RunSpec | None) -> Status:
+    """The state of one run, whose spec is None where its file is missing or corrupt."""
     found = run_state(runs, run_id, queue)
     record, submission = found.record, queue.by_run.get(run_id)
-    spec = _spec(runs, run_id)
     state, why = _state(runs, run_id, found, spec, queue)
     task = queue.tasks.get(found.job)
     line = Status(
@@ -112,7 +111,8 @@ def status(runs: Path, run_id: str, queue: Queue) -> Status:
     )
 
 
-def _spec(runs: Path, run_id: str) -> RunSpec | None:
+def spec_of(runs: Path, run_id: str) -> RunSpec | None:
+    """The spec of a run; None where its file is missing or corrupt."""
     try:
         return load_spec(runs / run_id)
     except (FileNotFoundError, CorruptFile):
@@ -121,15 +121,16 @@ def _spec(runs: Path, run_id: str) -> RunSpec | None:
 
 def _state(runs: Path, run_id: str, found: RunState, spec: RunSpec | None, queue: Queue) -> tuple[State, str]:
     """The state and a word on it, with what becomes of the run that it starts from."""
+    own, word = found.told
     parent = spec and spec.start_from
-    if parent and found.job and not found.record and found.state is not State.RUNNING and not found.job_alive:
+    if parent and found.job and not found.record and own is not State.RUNNING and not found.job_alive:
         state, why = _state(runs, parent.run_id, run_state(runs, parent.run_id, queue), parent, queue)
         if state not in (State.COMPLETED, State.RUNNING, State.QUEUED):
             return State.BLOCKED, f"starts from {parent.run_id}, {state}" + (f": {why}" if why else "")
-    if found.state is State.KILLED and not found.failure:
+    if own is State.KILLED and not found.failure:
         cause = cause_of_death(Path(_log(runs, run_id, found.record, queue.by_run.get(run_id))))
-        return State.KILLED, f"{found.why}: {cause}" if cause else found.why
-    return found.state, found.why
+        return State.KILLED, f"{word}: {cause}" if cause else word
+    return own, word
 
 
 def _node(found: RunState, queue: Queue) -> str:
@@ -222,9 +223,12 @@ def look_at(runs: Path, patterns: Sequence[str] | None) -> Look:
     if patterns and not ids:
         raise RequestError(f"no runs in {str(runs)!r}; choose their folder with --runs DIR")
     queue = look(runs, ids)
-    specs = {run_id: spec for run_id in ids if (spec := _spec(runs, run_id))}
+    specs = {run_id: spec for run_id in ids if (spec := spec_of(runs, run_id))}
     own = settings(specs.values())
-    lines = [dataclasses.replace(status(runs, run_id, queue), settings=own.get(run_id, "")) for run_id in ids]
+    lines = [
+        dataclasses.replace(status(runs, run_id, queue, specs.get(run_id)), settings=own.get(run_id, ""))
+        for run_id in ids
+    ]
     if patterns:
         candidates = [
             Candidate(

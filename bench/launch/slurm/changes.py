@@ -55,8 +55,7 @@ def waiting(wanted: Sequence[RunSpec], queue: Queue) -> list[tuple[RunSpec, Subm
     """The runs that wait in the queue, with their submissions."""
     found = []
     for spec in wanted:
-        submission = queue.by_run.get(spec.run_id)
-        task = queue.tasks.get(submission.task(spec.run_id)) if submission and submission.job else None
+        submission, task = queue.task(spec.run_id) or (None, None)
         if submission and task and task.state == "PENDING" and task.is_of(submission.name):
             found.append((spec, submission))
     return found

@@ -1,6 +1,7 @@
 """Slurm, through its own commands: states of jobs, limits of the cluster, submission, cancellation."""
 
 import contextlib
+import functools
 import os
 import pwd
 import re
@@ -343,6 +344,7 @@ def find(submission: str) -> str | None:
     return next((job for job, *_, name in mine if submission in name), None)
 
 
+@functools.cache
 def user_name() -> str:
     """The user who runs this command, by Slurm's name."""
     try:

@@ -23,6 +23,12 @@ class Queue:
     silence: str = ""
     """why Slurm did not answer, if there was something to ask"""
 
+    def task(self, run_id: str) -> tuple[Submission, slurm.Task] | None:
+        """The newest submission of a run with its job as Slurm has it; None where either is missing."""
+        submission = self.by_run.get(run_id)
+        task = self.tasks.get(submission.task(run_id)) if submission and submission.job else None
+        return (submission, task) if submission and task else None
+
 
 def look(runs: Path, wanted: Iterable[str] | None = None) -> Queue:
     """Read the submissions, and ask Slurm about them.

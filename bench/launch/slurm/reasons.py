@@ -1,5 +1,6 @@
 """Reasons for which a job waits that do not go away by themselves."""
 
+import functools
 import re
 
 _NEVER = {
@@ -21,12 +22,17 @@ _HELD = {
 }
 
 
+@functools.cache
 def never(reason: str) -> str:
     """The reason why a job that waits for this will never start; empty if it may."""
     return next((why for pattern, why in _NEVER.items() if re.fullmatch(pattern, reason)), "")
 
 
+@functools.cache
+def _holder(reason: str) -> str:
+    return next((why for pattern, why in _HELD.items() if re.fullmatch(pattern, reason)), "")
+
+
 def held(reason: str, job: str) -> str:
     """The holder of a job that waits for this reason, and the way to release it; empty if nobody holds it."""
-    found = next((why for pattern, why in _HELD.items() if re.fullmatch(pattern, reason)), "")
-    return found.replace("{job}", job)
+    return _holder(reason).replace("{job}", job)

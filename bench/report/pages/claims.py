@@ -16,6 +16,7 @@ from bench.report.claim_tests import (
     Estimate,
     Judgement,
     effect_of,
+    is_margin,
     judge,
     of_claim,
     seeds_that_decide,
@@ -87,6 +88,7 @@ def _dead(one: DeadChannels, features: Mapping[str, FeatureMaps]) -> dict[str, o
     trained = [features[name] for name in names if name in features and features[name].source.weights]
     shares = [found.dead_pct for found in trained] if len(trained) == len(names) else []
     ours = round(shares[0] - sum(shares[1:]), 9) if shares else None
+    judged = judge(one, ours)
     return {
         "row": one.network,
         "against": one.against or None,
@@ -96,8 +98,8 @@ def _dead(one: DeadChannels, features: Mapping[str, FeatureMaps]) -> dict[str, o
         "claimed": _claimed(one),
         "published_status": UNTESTED,
         "ours": ours,
-        "ours_status": judge(one, ours).status,
-        "ours_p_fails": judge(one, ours).p_fails,
+        "ours_status": judged.status,
+        "ours_p_fails": judged.p_fails,
         "ours_from": "measured" if shares else "",
     }
 
@@ -124,11 +126,10 @@ def _line(one: Comparison, frame: pd.DataFrame, paired: PairedEffects) -> dict[s
     if effect is None or not effect.is_known:
         return line
     low, high = effect.interval()
-    is_little = one.low is not None and one.high is not None and one.low <= 0 <= one.high
     return line | {
         "ours_low": low,
         "ours_high": high,
-        "ours_least_visible": effect.least_visible(alike=is_little),
+        "ours_least_visible": effect.least_visible(alike=is_margin(one)),
         "ours_images": "paired" if found.is_paired else "independent",
     }
 
