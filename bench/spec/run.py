@@ -1,5 +1,6 @@
 """A run: network, data, recipe and seed, which are its identity, and the resources, which are not."""
 
+import functools
 import hashlib
 import json
 import re
@@ -54,7 +55,7 @@ class Teacher:
         return f"{self.model}={self.weights}" if self.weights else self.model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, which would leave no room for the cached run_id
 class RunSpec:
     """One training run: everything that changes its result, and nothing else."""
 
@@ -88,7 +89,7 @@ class RunSpec:
         """The network that it trains, for its params and MACs."""
         return Network(self.model, model_args=self.model_args, img_size=self.img_size)
 
-    @property
+    @functools.cached_property
     def run_id(self) -> str:
         """``<model>-<dataset>-<recipe>-s<seed>-<8 hex>``, the hex from all that changes the result."""
         dataset = self.dataset.replace("/", "_")
