@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.spec.errors import RequestError
-from bench.spec.text import at_words, complain
+from bench.spec.text import answer, at_words, complain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,19 +54,19 @@ def confirmed(question: str, done: str, *, as_json: bool) -> bool:
     """Ask on the terminal before something is done that cannot be undone; a line says if it is not.
 
     Args:
-        question: for yes or no.
+        question: for yes or no, without its question mark.
         done: what is not done without a yes, as in "cancelled".
         as_json: whether a program reads what is printed.
 
     Raises:
         RequestError: there is nobody to ask.
     """
-    if as_json or not sys.stdin or not sys.stdin.isatty():
+    is_yes = answer(question, as_json=as_json)
+    if is_yes is None:
         raise RequestError(f"nothing was {done}: nobody can be asked to confirm here; add --yes")
-    if input(f"{question} [y/N] ").strip().lower() in ("y", "yes"):
-        return True
-    print(f"nothing was {done}")
-    return False
+    if not is_yes:
+        print(f"nothing was {done}")
+    return is_yes
 
 
 def tell(paths: Mapping[str, Path]) -> None:

@@ -1,11 +1,14 @@
 """The selection of runs in a folder: by id, network, state, job or a field such as ``lr=1e-3``."""
 
+import argparse
 import fnmatch
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from bench.cli.parser import add_runs, as_name
 from bench.launch.run_state import State
 from bench.spec.errors import RequestError, unknown
 from bench.spec.run import RunSpec
@@ -14,6 +17,29 @@ HELP = (
     "id or network (* and ? are wildcards), state such as failed, number of a job, or field such as lr=1e-3 or seed=0; "
     "values of one kind are alternatives, and different kinds must all match"
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenRuns:
+    """The request of a command that stops or deletes runs."""
+
+    runs: Path
+    patterns: tuple[str, ...]
+    yes: bool
+    """whether to do it without asking"""
+    as_json: bool
+
+
+def add_chosen(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that stops or deletes runs."""
+    parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help=HELP)
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    add_runs(parser)
+
+
+def chosen_by(args: argparse.Namespace) -> ChosenRuns:
+    """The request that the options of ``add_chosen`` make."""
+    return ChosenRuns(runs=args.runs, patterns=tuple(args.patterns), yes=args.yes, as_json=args.json)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.launch.log import last_words
+from bench.launch.log import end_of, last_words
 from bench.results.codec import decode, parse
 from bench.results.run_folder import slurm_job
-from bench.spec.regular_files import open_regular
 
 LEAST_TAIL = 64_000
 """bytes of a log in which its last attempt is looked for"""
@@ -138,9 +137,7 @@ def from_log(log: Path, processes: int) -> Failure | None:
         processes: of the job.
     """
     try:
-        with open_regular(log) as file:
-            file.seek(max(0, log.stat().st_size - LEAST_TAIL))
-            text = file.read().decode(errors="replace")
+        text = end_of(log, LEAST_TAIL)
     except OSError:
         return None
     text = text[text.rfind(BEGINS) :] if BEGINS in text else text

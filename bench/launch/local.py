@@ -24,7 +24,7 @@ from bench.spec.run import Resources, RunSpec
 from bench.spec.text import complain
 
 _LOOK_S, _EAGER_S, _LOOK_SELDOM_S = 0.05, 10.0, 0.5
-"""time between two looks at the runs, for so long after one began or ended, and later: each look takes some 2 ms, which
+"""time between two looks at the runs, for so long after one began or ended, and later: each look takes some 3 ms, which
 training would rather have"""
 
 

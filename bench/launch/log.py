@@ -39,9 +39,19 @@ def cause_of_death(log: Path) -> str:
 
 
 def _tail(log: Path) -> list[str]:
+    return [line.rstrip() for line in end_of(log, _TAIL).splitlines()]
+
+
+def end_of(log: Path, most: int) -> str:
+    """The text of a log's last bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with open_regular(log) as file:
-        file.seek(max(0, log.stat().st_size - _TAIL))
-        return [line.rstrip() for line in file.read().decode(errors="replace").splitlines()]
+        file.seek(max(0, log.stat().st_size - most))
+        content: bytes = file.read()
+    return content.decode(errors="replace")
 
 
 def oom_kills() -> int:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,7 +40,7 @@ from bench.results.spec_file import load_spec
 from bench.spec.batch_layout import require_equal_shares
 from bench.spec.errors import RequestError
 from bench.spec.run import RunSpec
-from bench.spec.text import complain
+from bench.spec.text import answer, complain
 
 
 def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
@@ -182,9 +181,10 @@ def _require_gpus(planned: Sequence[Array], launch: Launch) -> None:
         return
     why = f"{slow[0].specs[0].run_id} asks for no GPU, and would take years on CPUs"
     remedy = "add --slurm gpus_per_node=N, or confirm with gpus_per_node=0"
-    if launch.as_json or not sys.stdin or not sys.stdin.isatty():
+    is_yes = answer(f"{why}; submit it nevertheless", as_json=launch.as_json)
+    if is_yes is None:
         raise RequestError(f"{why}; {remedy}")
-    if input(f"{why}; submit it nevertheless? [y/N] ").strip().lower() not in ("y", "yes"):
+    if not is_yes:
         raise RequestError(f"nothing was submitted; {remedy}")
 
 

@@ -103,6 +103,18 @@ def at_words(line: str, stream: TextIO) -> str:
     return textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
+def answer(question: str, *, as_json: bool) -> bool | None:
+    """Ask a question for yes or no on the terminal; None where nobody can be asked.
+
+    Args:
+        question: without its question mark.
+        as_json: whether a program reads what is printed.
+    """
+    if as_json or not sys.stdin or not sys.stdin.isatty():
+        return None
+    return input(f"{question}? [y/N] ").strip().lower() in ("y", "yes")
+
+
 _LONGEST = 3_000
 """characters of a complaint: of what is longer the middle is left out, since it repeats what was given"""
 

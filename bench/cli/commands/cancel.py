@@ -7,13 +7,12 @@ import os
 import signal
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cli.commands.status import look_at
 from bench.cli.output import confirmed
-from bench.cli.parser import Parser, add_runs, as_name
-from bench.cli.run_selection import HELP as SELECTORS
+from bench.cli.parser import Parser
+from bench.cli.run_selection import ChosenRuns, add_chosen, chosen_by
 from bench.launch.run_state import run_state
 from bench.launch.slurm import client as slurm
 from bench.launch.slurm.ask import Refused
@@ -27,35 +26,21 @@ from bench.spec.text import complain
 HELP = "stop runs, by id, network, state, job or field; they save themselves first"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelRequest:
-    """The runs to stop."""
-
-    runs: Path
-    patterns: tuple[str, ...]
-    yes: bool
-    """whether to stop them without asking"""
-    as_json: bool
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
-    parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help=SELECTORS)
-    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    add_runs(parser)
+    add_chosen(parser)
 
 
-def request(arguments: Sequence[str]) -> CancelRequest:
+def request(arguments: Sequence[str]) -> ChosenRuns:
     """Read the command line."""
     parser = Parser(
         "cancel", description="Stop runs. Each saves itself first, and the command that started it resumes it."
     )
     add_options(parser)
-    args = parser.parse_args(arguments)
-    return CancelRequest(runs=args.runs, patterns=tuple(args.patterns), yes=args.yes, as_json=args.json)
+    return chosen_by(parser.parse_args(arguments))
 
 
-def run(asked: CancelRequest) -> int:
+def run(asked: ChosenRuns) -> int:
     """Stop the runs; returns the exit code, 1 if one of them cannot be stopped from here."""
     ids = [line.run_id for line in look_at(asked.runs, asked.patterns).lines]
     queue = look(asked.runs)
@@ -80,7 +65,7 @@ def run(asked: CancelRequest) -> int:
         for run_id in ids:
             if run_id in jobs or run_id in processes:
                 print(f"{run_id}  " + (f"job {jobs[run_id]}" if run_id in jobs else f"pid {processes[run_id]}"))
-    if count and not asked.yes and not confirmed(f"cancel these {count}?", "cancelled", as_json=asked.as_json):
+    if count and not asked.yes and not confirmed(f"cancel these {count}", "cancelled", as_json=asked.as_json):
         return 0
     if jobs:
         out_of_reach += _cancel_jobs(jobs, queue)

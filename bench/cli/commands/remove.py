@@ -5,13 +5,12 @@ import contextlib
 import fcntl
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cli.commands.status import look_at
 from bench.cli.output import confirmed, finish
-from bench.cli.parser import Parser, add_runs, as_name
-from bench.cli.run_selection import HELP as SELECTORS
+from bench.cli.parser import Parser
+from bench.cli.run_selection import ChosenRuns, add_chosen, chosen_by
 from bench.launch.run_state import RunState, run_state
 from bench.launch.slurm.queue import look
 from bench.results.run_folder import open_lock
@@ -20,33 +19,19 @@ from bench.spec.errors import RequestError
 HELP = "delete runs and their results, by id, network, state, job or field"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveRequest:
-    """The runs to delete."""
-
-    runs: Path
-    patterns: tuple[str, ...]
-    yes: bool
-    """whether to delete them without asking"""
-    as_json: bool
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
-    parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help=SELECTORS)
-    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    add_runs(parser)
+    add_chosen(parser)
 
 
-def request(arguments: Sequence[str]) -> RemoveRequest:
+def request(arguments: Sequence[str]) -> ChosenRuns:
     """Read the command line."""
     parser = Parser("remove", description="Delete the folders of runs. The command that began them trains them anew.")
     add_options(parser)
-    args = parser.parse_args(arguments)
-    return RemoveRequest(runs=args.runs, patterns=tuple(args.patterns), yes=args.yes, as_json=args.json)
+    return chosen_by(parser.parse_args(arguments))
 
 
-def run(asked: RemoveRequest) -> int:
+def run(asked: ChosenRuns) -> int:
     """Delete the folders; returns the exit code, 1 if one of them cannot be deleted.
 
     Raises:
@@ -58,7 +43,7 @@ def run(asked: RemoveRequest) -> int:
         raise RequestError(f"nothing was removed: under way: {', '.join(busy)}; stop them first with run_all.py cancel")
     if not asked.as_json:
         print("\n".join(ids))
-    if not asked.yes and not confirmed(f"remove these {len(ids)} for good?", "removed", as_json=asked.as_json):
+    if not asked.yes and not confirmed(f"remove these {len(ids)} for good", "removed", as_json=asked.as_json):
         return 0
     removed, failures = [], []
     for run_id in ids:
