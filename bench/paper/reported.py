@@ -1,8 +1,12 @@
 """Accuracies on ImageNet that others reported, by the name of the released weights (``Released.name``).
 
 None of them was measured here, and none fills a cell. Those who evaluated the authors' ten files agree with each other
-to 0.01 points, but for OpenVINO, whose conversion has an input size and preprocessing of its own. For T2T-ViT_t-19 all
-of them have the 82.4 of the authors' README and file name, and not the 82.2 of the ICCV edition.
+to 0.02 points, but for OpenVINO, which crops 87.5 % of the image instead of 90 % (accuracy-check.yml beside its
+README). For T2T-ViT_t-19 all of them have the 82.4 of the authors' README and file name, and not the 82.2 of the ICCV
+edition.
+
+MMPretrain first listed the authors' weights, converted, and two months later its own in their place, so its sources
+are the commits that hold them.
 """
 
 from collections.abc import Mapping
@@ -11,9 +15,14 @@ from bench.spec.table import Reported
 
 _PADDLEVIT = "https://github.com/BR-IDL/PaddleViT/blob/develop/image_classification/T2T_ViT/README.md"
 _TIMM_PR = "https://github.com/huggingface/pytorch-image-models/pull/2426"
-_MMPRETRAIN = "https://github.com/open-mmlab/mmpretrain/blob/main/configs/t2t_vit/metafile.yml"
-_MMPRETRAIN_OWN = "https://github.com/open-mmlab/mmpretrain/blob/main/configs/t2t_vit/README.md"
-_OPENVINO = "https://github.com/openvinotoolkit/open_model_zoo/pull/2967"
+_MMPRETRAIN = (
+    "https://github.com/open-mmlab/mmpretrain/blob/fffa30dd4827395274d1ebd35752f9f3482ea73f/configs/t2t_vit/"
+    "metafile.yml"
+)
+_MMPRETRAIN_OWN = (
+    "https://github.com/open-mmlab/mmpretrain/blob/159b38d276c51c5a305c6afa54e93e4bda57e6af/configs/t2t_vit/README.md"
+)
+_OPENVINO = "https://github.com/openvinotoolkit/open_model_zoo/blob/master/models/public/t2t-vit-14/README.md"
 _TIMM = (
     "https://github.com/huggingface/pytorch-image-models/blob/aa4b5850c1543fa488abf260f18390eda46cf85d/results/"
     "results-imagenet.csv"
