@@ -118,8 +118,9 @@ def of_another_process(folder: Path) -> str:
 
 def noted_of(folder: Path, job: str) -> Failure | None:
     """The failure noted by the newest attempt of a job."""
-    paths = sorted(folder.glob(f"first_error-{job}-*.json"), key=lambda path: int(path.stem.rpartition("-")[2]))
-    return _read(paths[-1]) if paths else None
+    # A pattern for each job would be compiled for each run that status looks at.
+    paths = [path for path in folder.glob("first_error-*.json") if path.name.startswith(f"first_error-{job}-")]
+    return _read(max(paths, key=lambda path: int(path.stem.rpartition("-")[2]))) if paths else None
 
 
 def _read(path: Path) -> Failure | None:

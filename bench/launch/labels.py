@@ -18,7 +18,8 @@ def settings(specs: Iterable[RunSpec]) -> dict[str, str]:
     found = {}
     for group in groups.values():
         names = dict.fromkeys(name for values in group.values() for name in values)
-        differ = [name for name in names if len({str(values.get(name)) for values in group.values()}) > 1]
+        first = next(iter(group.values()))
+        differ = [name for name in names if any(values.get(name) != first.get(name) for values in group.values())]
         for run_id, values in group.items():
             found[run_id] = " ".join(f"{name}={number(values[name])}" for name in differ if name in values)
     return found

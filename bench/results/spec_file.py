@@ -22,12 +22,16 @@ def load_spec(folder: Path) -> RunSpec:
 
 
 def save_spec(folder: Path, spec: RunSpec) -> None:
-    """Write the spec into the run's folder, unless it is there in the same words."""
+    """Write the spec into the run's folder, unless it is there in the same words.
+
+    It is not flushed, which would take most of the time of submitting a thousand runs: what a power cut may lose within
+    seconds of the command, the same command writes anew.
+    """
     path, text = folder / "spec.json", plain(spec)
     with contextlib.suppress(OSError), open_regular(path) as file:
         if file.read() == text.encode():
             return
-    write_atomically(path, text)  # it is not there, or corrupt, or a source is in other words
+    write_atomically(path, text, flushed=False)  # it is not there, or corrupt, or a source is in other words
 
 
 def _with_younger_fields(values: Values) -> Values:

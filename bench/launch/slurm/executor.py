@@ -173,8 +173,9 @@ def _adopt(runs: Path, submission: Submission, job: str) -> Submission:
     from submitit.core.utils import DelayedSubmission, JobPaths
 
     submission = dataclasses.replace(submission, job=job)
+    folder = _folder(runs, submission)
     for run_id, call in zip(submission.runs, _calls(runs, submission), strict=True):
-        path = JobPaths(_folder(runs, submission), submission.task(run_id)).submitted_pickle
+        path = JobPaths(folder, submission.task(run_id)).submitted_pickle
         if not path.exists():
             delayed = DelayedSubmission(call)
             delayed.set_timeout(int(str(submission.settings["time"])), _MAX_TIMEOUTS)
