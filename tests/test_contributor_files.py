@@ -1,5 +1,6 @@
 """What contributors are told to run exists, in CONTRIBUTING.md as in the workflow and the hooks."""
 
+import fnmatch
 import re
 import tomllib
 
@@ -51,3 +52,14 @@ def test_one_version_everywhere():
 def test_types_are_installed(package):
     assert "py.typed" in PROJECT["tool"]["setuptools"]["package-data"][package]
     assert (ROOT / package / "py.typed").exists()
+
+
+@pytest.mark.parametrize("package", ["bench", "models"])
+def test_files_beside_the_code_are_installed(package):
+    """Styles, scripts and templates, which setuptools leaves out unless they are named."""
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]
+    beside = [path for path in (ROOT / package).rglob("*.*") if path.suffix not in (".py", ".pyc")]
+    assert beside
+    for path in beside:
+        name = ".".join(path.parent.relative_to(ROOT).parts)
+        assert any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns.get(name, [])), path

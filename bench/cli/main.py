@@ -45,6 +45,8 @@ _DEPENDENCIES = (
     "submitit",
     "rich",
     "markdown-it-py",
+    "jinja2",
+    "markupsafe",
     "tabulate",
     "msgspec",
     "argcomplete",

@@ -2,15 +2,17 @@
 
 import base64
 import functools
+import json
 import re
+from html import unescape
 from html.parser import HTMLParser
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 
 from bench.cli.output import read_reports
+from bench.report.html.labels import tone
 from bench.report.html.page import html_page
-from bench.report.html.table import label
 from bench.results.codec import sealed
 from tests.conftest import ROOT
 
@@ -189,6 +191,36 @@ def test_what_a_page_says_is_text_and_never_markup(page, parsed):
     assert "<b>" not in page
 
 
+def test_templates_escape_whatever_they_are_given():
+    """Each text tries to leave the element or the attribute that it stands in."""
+    nasty = "\"'><b>&lt;"
+    written = nasty.replace("<", "\\<").replace("&", "\\&")  # in Markdown
+    index = f"""# {written}: title
+
+| {written}: {written} | {written}: ours |
+|:---|---:|
+| {written} | 2 |
+"""
+    files = {
+        "README.md": index.encode(),
+        f"{nasty}.md": b"A page without a title.\n",
+        f"evidence/{nasty}.json": json.dumps({"checksum": nasty}).encode(),
+        f"evidence/{nasty}.jsonl": b"x" * 200_000,
+    }
+    html = html_page(files)
+    parsed = Parsed(html)
+    assert "<b>" not in html
+    identifiers = ["README", nasty, "evidence/", f"evidence/{nasty}.json", f"evidence/{nasty}.jsonl"]
+    assert [name for name in parsed.ids if not name.startswith("README:")] == identifiers
+    assert f"#{quote(nasty)}" in [link["href"] for link in parsed.links]
+    of_the_pages = 8  # title of the document, contents twice, heading, caption, group of columns, column, cell
+    of_the_evidence = 5  # path of each file, checksum, text, and path again of the one that is too large
+    assert parsed.text.count(nasty) == of_the_pages + of_the_evidence
+    (((group, *_), (head, _), (cell, _)),) = parsed.tables
+    assert head[1]["aria-label"] == f"{nasty}: {nasty}"
+    assert group[2] == head[2] == cell[2] == nasty
+
+
 def test_links_lead_to_places_inside_or_say_that_they_do_not(page, parsed):
     by_text = {link["text"]: link["href"] for link in parsed.links}
     assert by_text["the claims"] == "#claims%3Awhat-holds"
@@ -229,7 +261,7 @@ def test_heads_values_and_labels_of_a_table(parsed):
 
 
 @pytest.mark.parametrize(
-    ("text", "tone"),
+    ("text", "wanted"),
     [
         ("completed", "good"),
         ("corrupt record", "bad"),
@@ -239,8 +271,8 @@ def test_heads_values_and_labels_of_a_table(parsed):
         ("holdsfast", None),
     ],
 )
-def test_the_label_of_a_status(text, tone):
-    assert label(text, text) == (f'<span class="label {tone}">{text}</span>' if tone else text)
+def test_the_label_of_a_status(text, wanted):
+    assert tone(text) == wanted
 
 
 def test_verdicts_have_a_label_and_the_last_line_is_the_total(page):
@@ -255,7 +287,7 @@ def test_evidence_shows_its_checksum(page):
     assert good.startswith('"evidence/a run/record.json"')
     assert f"<p>checksum <code>{checksum}</code></p><pre>{{" in good
     assert "label" not in good + metrics
-    assert '<pre>{"epoch": 0}' in metrics
+    assert '<pre>{"epoch": 0}' in unescape(metrics)
     assert '<span class="label bad">corrupt</span>' in edited
     assert "bytes, too large for this page; see <code>evidence/large.json</code> in the reports folder" in large
     assert "<pre>" not in large

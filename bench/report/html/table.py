@@ -1,20 +1,13 @@
-"""A table of the HTML page: its head names groups of columns, numbers sort as such, words of a verdict have a label."""
+"""A table of the HTML page as data: its head names groups of columns, numbers sort as such, verdicts have labels."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
+from markupsafe import Markup
+
+from bench.report.html.labels import tone
 from bench.report.text import DASH
-
-_TONES = {
-    "good": ("equal", "holds", "completed"),
-    "near": ("within 1 %", "too close to tell", "running", "interrupted"),
-    "bad": ("differs", "fails", "failed", "diverged", "corrupt", "corrupt record"),
-    "none": ("untested", "not begun"),
-}
-"""words that stand alone in a cell and get a label, by its colour and sign"""
-_TONE = {word: tone for tone, words in _TONES.items() for word in words}
 
 _NUMBER = re.compile(r"(?:~|above |below )?([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)(?: .*)?")
 """a cell that is sorted by its number: 81.5, 21,545,550, 54.00 ± 0.8 (n=3), 44.2 %, above 3.0, ~1,200"""
@@ -22,23 +15,90 @@ _NUMBER = re.compile(r"(?:~|above |below )?([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)
 _WORD = 24
 """characters of text that stand on one line, however wide the table"""
 
+_TALL = 20
+"""rows of a table that fits on a screen"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A cell's text, and what shows it."""
+    """A cell of a Markdown table: its text, and what shows it."""
 
     text: str
-    html: str
+    html: Markup
 
 
-def table_html(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]], aligned: Sequence[bool]) -> str:
-    """The table, for ``page.js`` to sort.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """The head of a column."""
+
+    place: int
+    """from 0"""
+    shown: str
+    """HTML if it is Markup, otherwise text"""
+    name: str | None
+    """its name in full where what is shown does not say it"""
+    classes: str
+    is_numeric: bool
+    """whether it is sorted by numbers"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnGroup:
+    """Neighbouring columns under one name, or a column on its own."""
+
+    name: str
+    """the words that all share, or nothing"""
+    columns: Sequence[Column]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyCell:
+    """A cell below the head."""
+
+    html: Markup
+    is_name: bool
+    """whether it names the row"""
+    classes: str
+    value: str | None
+    """the number by which it is sorted"""
+    is_missing: bool
+    tone: str | None
+    """the class of its label"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row below the head."""
+
+    cells: Sequence[BodyCell]
+    starts_group: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table for ``table.html.jinja`` to write and ``page.js`` to sort."""
+
+    caption: str
+    groups: Sequence[ColumnGroup]
+    rows: Sequence[Row]
+    total: Row | None
+    """a last line over all others, which is none of those that are sorted"""
+    is_tall: bool
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether a group has several columns, so that the head has two lines."""
+        return any(len(group.columns) > 1 for group in self.groups)
+
+
+def table(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]], aligned: Sequence[bool]) -> Table:
+    """Find the columns of numbers, the names of the rows, groups, and the total.
 
     A first column that names a group once is filled, so that a row keeps its group wherever it is sorted to. A last
     line named "all" stays last.
 
     Args:
-        caption: what it shows.
+        caption: what the table shows.
         head: of the columns.
         rows: as long as the head.
         aligned: whether a column stands to the right.
@@ -49,64 +109,63 @@ def table_html(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]
     grouped = bool(rows) and columns[0][0] != "" and "" in columns[0]
     texts = (i for i, is_number in enumerate(numeric) if not is_number and not (grouped and i == 0))
     names = next((i for i, cell in enumerate(head) if cell.text == "Model"), next(texts, 0))
-    # A last line over all others is none of those that are sorted.
-    total = len(rows) > 1 and rows[-1][names].text == "all"
-    lines = []
-    group = Cell(text="", html="")
+    body = []
+    group = Cell(text="", html=Markup())
     for row in rows:
-        shown = []
         starts = grouped and row[0].text != ""
         group = row[0] if starts else group
+        cells = []
         for i, cell in enumerate(row):
-            tag = 'th scope="row"' if i == names else "td"
             classes = "number" if aligned[i] else "" if i == names else "words" if len(cell.text) > _WORD else "word"
             if grouped and i == 0:
-                cell, classes = (cell, "grouping") if starts else (group, "grouping repeated")
-            value = f' data-value="{number}"' if numeric[i] and (number := _value(cell.text)) is not None else ""
-            missing = " data-missing" if _is_missing(cell.text) else ""
-            kind = f' class="{classes}"' if classes else ""
-            shown.append(f"<{tag}{kind}{value}{missing}>{label(cell.text, cell.html)}</{tag[:2]}>")
-        lines.append(f"<tr{' class=group' if starts else ''}>{''.join(shown)}</tr>")
-    body = lines[:-1] if total else lines
-    return "\n".join(
-        [
-            f'<div class="wide{" tall" if len(rows) > 20 else ""}"><table>',
-            f"<caption>{escape(caption)}</caption>",
-            "<thead>",
-            *_heads(head, numeric, aligned, names),
-            "</thead>",
-            "<tbody>",
-            *body,
-            "</tbody>",
-            *(["<tfoot>", lines[-1], "</tfoot>"] if total else []),
-            "</table></div>\n",
-        ]
+                cell, classes = group, "grouping" if starts else "grouping repeated"
+            cells.append(_body_cell(cell, classes, is_name=i == names, is_numeric=numeric[i]))
+        body.append(Row(cells=cells, starts_group=starts))
+    has_total = len(rows) > 1 and rows[-1][names].text == "all"
+    return Table(
+        caption=caption,
+        groups=_groups(head, numeric, aligned, names),
+        rows=body[:-1] if has_total else body,
+        total=body[-1] if has_total else None,
+        is_tall=len(rows) > _TALL,
     )
 
 
-def label(text: str, html: str) -> str:
-    """HTML of the text, as a label if it is a verdict or a status."""
-    tone = _TONE.get(text.partition(" (")[0].partition(", ")[0])
-    return f'<span class="label {tone}">{html}</span>' if tone else html
+def _body_cell(cell: Cell, classes: str, *, is_name: bool, is_numeric: bool) -> BodyCell:
+    return BodyCell(
+        html=cell.html,
+        is_name=is_name,
+        classes=classes,
+        value=_value(cell.text) if is_numeric else None,
+        is_missing=_is_missing(cell.text),
+        tone=tone(cell.text),
+    )
 
 
-def _heads(head: Sequence[Cell], numeric: Sequence[bool], aligned: Sequence[bool], names: int) -> list[str]:
-    """One line, or two where neighbours share the words before a colon, as in "Params M: paper, Params M: ours"."""
-    groups = _column_groups([cell.text for cell in head])
-    rows: list[list[str]] = [[], []]
-    for columns in groups:
-        if len(columns) > 1:
-            name = head[columns[0]].text.partition(": ")[0]
-            rows[0].append(f'<th colspan="{len(columns)}" scope="colgroup">{escape(name)}</th>')
-        for i in columns:
-            text = head[i].text
-            shown = escape(text.partition(": ")[2]) if len(columns) > 1 else head[i].html
-            label = "" if shown == escape(text) and text else f' aria-label="{escape(text or f"Column {i + 1}")}"'
-            span = ' rowspan="2"' if len(columns) == 1 and len(groups) < len(head) else ""
-            classes = " ".join(name for name, is_so in (("number", aligned[i]), ("names", i == names)) if is_so)
-            kind = (f' class="{classes}"' if classes else "") + (" data-numeric" if numeric[i] else "")
-            rows[len(columns) > 1].append(f'<th{span} scope="col" data-column="{i}"{kind}{label}>{shown}</th>')
-    return [f"<tr>{''.join(row)}</tr>" for row in rows if row]
+def _groups(head: Sequence[Cell], numeric: Sequence[bool], aligned: Sequence[bool], names: int) -> list[ColumnGroup]:
+    """The columns of the head, neighbours that share the words before a colon together.
+
+    "Params M: paper, Params M: ours" is "paper, ours" under "Params M".
+    """
+    groups = []
+    for places in _column_groups([cell.text for cell in head]):
+        shared = head[places[0]].text.partition(": ")[0] if len(places) > 1 else ""
+        columns = []
+        for i in places:
+            text, html = head[i].text, head[i].html
+            is_said = not shared and text and html.unescape() == text  # and not in markup that may not be read out
+            classes = (name for name, is_so in (("number", aligned[i]), ("names", i == names)) if is_so)
+            columns.append(
+                Column(
+                    place=i,
+                    shown=text.partition(": ")[2] if shared else html,
+                    name=None if is_said else text or f"Column {i + 1}",
+                    classes=" ".join(classes),
+                    is_numeric=numeric[i],
+                )
+            )
+        groups.append(ColumnGroup(name=shared, columns=columns))
+    return groups
 
 
 def _column_groups(names: Sequence[str]) -> list[list[int]]:
