@@ -13,7 +13,7 @@ from bench.cli.study_report import read_begun, write_study
 from bench.cli.suite_report import report_budgets
 from bench.measure import cost
 from bench.measure.collect import below
-from bench.measure.feature_sources import known_feature_maps
+from bench.measure.feature_sources import dead_channels_in_figure_2
 from bench.paper.claims import CLAIMS
 from bench.paper.ideas import IDEAS
 from bench.report import evidence_files
@@ -61,8 +61,8 @@ def report_index(
     studies = read_begun(output.runs)
     by_study = [paths for study in studies for paths in write_study(study, output.runs, output.reports)]
     unused = [problem for study in studies for problem in study.problems]
-    features, verdicts = known_feature_maps(records), study_verdicts(studies)
-    tried = claims_frame(CLAIMS, by_table, features, verdicts, PairedRuns(records))
+    dead, verdicts = dead_channels_in_figure_2(records), study_verdicts(studies)
+    tried = claims_frame(CLAIMS, by_table, dead, verdicts, PairedRuns(records))
     claims = write_report(
         output.reports,
         "claims",

@@ -53,7 +53,7 @@ def keep_evidence(found: "StudyResults", runs: Path, reports: Path) -> None:
     here = Path()
     records = [*([record] for record in found.grid_records), *(one.records for one in found.arms)]
     measured = [complexity_path(here, network) for network in found.measurements]
-    counted = [dead_channels_path(here, counts.run_id) for one in found.arms for counts in one.dead]
+    counted = [dead_channels_path(here, counts.dead_channels_id) for one in found.arms for counts in one.dead]
     evidence_files.keep(runs, reports, [*evidence_files.of_runs(records), *measured, *counted])
 
 

@@ -12,11 +12,12 @@ from bench.measure.feature_maps import Photograph, is_current, measure
 from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.paper.released import RELEASED
+from bench.results.dead_channels import DeadChannels, dead_channels_id
 from bench.results.feature_maps import FeatureMaps, FeatureSource
-from bench.results.files import require_writable, sha256_of
+from bench.results.files import CorruptFile, require_writable, sha256_of
 from bench.results.run_folder import RunRecords, last_checkpoint, last_checksum, load_record
 from bench.results.spec_file import load_spec
-from bench.results.store import load_feature_maps, save_feature_maps
+from bench.results.store import load_dead_channels, load_feature_maps, save_feature_maps
 from bench.spec.contents import DATASETS
 from bench.spec.errors import RequestError
 from bench.spec.recipe import Recipe
@@ -105,11 +106,37 @@ def require_feature_maps(
     return list(found.values()), failures
 
 
+def known_dead_channels(shown: Iterable[FeatureMaps], runs: Path) -> tuple[dict[str, DeadChannels], list[str]]:
+    """Counts of dead channels of the trained ones of these networks, and a line on each corrupt file of them.
+
+    Returns:
+        By ``FeatureMaps.feature_maps_id``, as far as they were counted.
+    """
+    found, problems = {}, []
+    for one in shown:
+        if one.source.weights:
+            try:
+                counts = load_dead_channels(runs, dead_channels_id(one.source))
+            except CorruptFile as error:
+                problems.append(str(error))
+                continue
+            if counts:
+                found[one.feature_maps_id] = counts
+    return found, problems
+
+
 def known_feature_maps(records: RunRecords) -> dict[str, FeatureMaps]:
     """Feature maps of the paper's networks on matplotlib's photograph, by name, as far as they were measured."""
     known, _ = _known(open_photograph(None), records.runs)
     chosen = zip(SHOWN, _default(known, records), strict=True)
     return {name: one for name, one in chosen if isinstance(one, FeatureMaps)}
+
+
+def dead_channels_in_figure_2(records: RunRecords) -> dict[str, DeadChannels]:
+    """Counts of dead channels of the networks that Figure 2 shows by default, by the paper's names."""
+    maps = known_feature_maps(records)
+    counts, _ = known_dead_channels(maps.values(), records.runs)
+    return {name: counts[one.feature_maps_id] for name, one in maps.items() if one.feature_maps_id in counts}
 
 
 def _known(photograph: Photograph, runs: Path) -> tuple[list[FeatureMaps], list[str]]:

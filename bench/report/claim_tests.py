@@ -9,7 +9,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from bench.report.statistics import LEVEL, POWER, Effect, satterthwaite
+from bench.results.dead_channels import DeadChannels as Counts
 from bench.results.evaluation import binomial_variance
 from bench.spec.claim import Comparison, DeadChannels
 
@@ -73,6 +76,32 @@ def effect_of(first: Estimate, second: Estimate, paired: Effect | None = None) -
         seed_variance=sum(variance for variance, _ in sources),
         image_variance=of_images,
         df=satterthwaite([*sources, (of_images, first.images - 1)]),
+        pooled=False,
+        homogeneity_p=None,
+    )
+
+
+def dead_channels_effect(first: Counts, second: Counts | None = None) -> Effect | None:
+    """Estimate a network's share of dead channels, or its difference to another's, with the error of the images.
+
+    The images of two networks are compared one by one. Each network was trained once, and nothing is known of how its
+    share varies from seed to seed: the error is that of these weights.
+
+    Returns:
+        None if the two networks were not looked at on the same images.
+    """
+    shares = np.array(first.shares)
+    if second is not None:
+        if (first.images_sha256, first.images) != (second.images_sha256, second.images):
+            return None
+        shares = shares - np.array(second.shares)
+    return Effect(
+        difference_pct=float(100 * shares.mean()),
+        seeds=(1, 1),
+        images=len(shares),
+        seed_variance=0.0,
+        image_variance=float((100 * shares).var(ddof=1) / len(shares)) if len(shares) > 1 else 0.0,
+        df=len(shares) - 1,
         pooled=False,
         homogeneity_p=None,
     )

@@ -3,10 +3,18 @@
 from pathlib import Path
 from urllib.parse import quote
 
+from bench.results.dead_channels import DeadChannels
 from bench.results.evaluation import Evaluation
 from bench.results.feature_maps import FeatureMaps
 from bench.results.recorded import Recording
-from bench.results.store import complexity_path, evaluation_path, feature_maps_path, outline_path, recording_path
+from bench.results.store import (
+    complexity_path,
+    dead_channels_path,
+    evaluation_path,
+    feature_maps_path,
+    outline_path,
+    recording_path,
+)
 from bench.spec.run import Network
 
 FOLDER = "evidence"
@@ -38,6 +46,11 @@ def evaluation_file(found: Evaluation) -> str:
 def feature_maps_file(found: FeatureMaps) -> str:
     """The file of the counts of Figure 2."""
     return feature_maps_path(Path(FOLDER), found).as_posix()
+
+
+def dead_channels_file(found: DeadChannels) -> str:
+    """The file of the counts of dead channels over test images."""
+    return dead_channels_path(Path(FOLDER), found.dead_channels_id).as_posix()
 
 
 def recording_file(found: Recording) -> str:

@@ -3,8 +3,9 @@
 Measurements lie in ``<runs>/complexity/<network>-<img_size>px.json``, one file a network and resolution, and outlines
 likewise in ``<runs>/outlines``; evaluations of released weights in ``<runs>/evaluations/<evaluation_id>.json``, and
 unfinished ones in ``.partial.json``, each with an ``.npz`` of what it said of every image; feature maps in
-``<runs>/feature_maps/<feature_maps_id>.json``; counts of dead channels in ``<runs>/dead_channels/<run_id>.json``;
-results of published predictions in ``<runs>/recorded/<recording_id>.json``.
+``<runs>/feature_maps/<feature_maps_id>.json``; counts of dead channels in
+``<runs>/dead_channels/<dead_channels_id>.json``; results of published predictions in
+``<runs>/recorded/<recording_id>.json``.
 """
 
 import contextlib
@@ -204,29 +205,29 @@ def load_feature_maps(runs: Path) -> tuple[list[FeatureMaps], list[str]]:
     return _load_all((runs / "feature_maps").glob("*.json"), read_one)
 
 
-def dead_channels_path(runs: Path, run_id: str) -> Path:
-    """The path of the counts of dead channels of a run's network."""
-    return runs / "dead_channels" / f"{run_id}.json"
+def dead_channels_path(runs: Path, identifier: str) -> Path:
+    """The path of counts of dead channels, by ``DeadChannels.dead_channels_id``."""
+    return runs / "dead_channels" / f"{identifier}.json"
 
 
 def save_dead_channels(runs: Path, found: DeadChannels) -> None:
-    """Keep the counts of a run's dead channels."""
-    write(dead_channels_path(runs, found.run_id), found)
+    """Keep counts of dead channels, in place of older ones of the same weights."""
+    write(dead_channels_path(runs, found.dead_channels_id), found)
 
 
-def load_dead_channels(runs: Path, run_id: str) -> DeadChannels | None:
-    """The counts of a run's dead channels, or None where there are none.
+def load_dead_channels(runs: Path, identifier: str) -> DeadChannels | None:
+    """The counts of dead channels of that id, or None where there are none.
 
     Raises:
-        CorruptFile: the file does not hold the counts of that run.
+        CorruptFile: the file does not hold them.
     """
-    path = dead_channels_path(runs, run_id)
+    path = dead_channels_path(runs, identifier)
     try:
         found = read(path, DeadChannels, remedy=MEASURE_AGAIN)
     except FileNotFoundError:
         return None
-    if found.run_id != run_id:
-        raise corrupt(path, f"holds {found.run_id}", MEASURE_AGAIN)
+    if found.dead_channels_id != identifier:
+        raise corrupt(path, f"holds {found.dead_channels_id}", MEASURE_AGAIN)
     return found
 
 

@@ -41,7 +41,7 @@ class Comparison(Pair):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadChannels:
-    """A claim's statement about the channels of a trained network that are dead on Figure 2's photograph."""
+    """A claim's statement about the channels of a trained network that are dead on test images."""
 
     network: str
     """as Figure 2 names it"""

@@ -33,6 +33,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import datasets, transforms
 
 from bench.results.evaluation import EvaluationSpec
+from bench.results.feature_maps import FeatureMaps
 from bench.spec.batch_layout import BatchLayout
 from bench.spec.class_names import CIFAR_CLASSES
 from bench.spec.contents import DATASETS, Contents
@@ -383,7 +384,7 @@ def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
     )
 
 
-def eval_transform(protocol: Recipe | EvaluationSpec, img_size: int, known: Known) -> Any:
+def eval_transform(protocol: Recipe | EvaluationSpec | FeatureMaps, img_size: int, known: Known) -> Any:
     """timm's evaluation transform: resize, centre crop, normalise."""
     return create_transform(
         img_size,

@@ -31,6 +31,7 @@ OTHER_BASE = {
     ("figure", "N"): [],
     ("figure", "--image"): ["2"],
     ("figure", "--weights"): ["2"],
+    ("figure", "--data"): ["2"],
     ("figure", "--edition"): ["1"],
     ("evaluate", "DIR"): ["--table", "3"],
     ("evaluate", "--all"): ["weights"],

@@ -5,6 +5,7 @@ import re
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from bench.paper import TABLES
 from bench.paper.claims import CLAIMS
@@ -15,10 +16,12 @@ from bench.report.frame import table_frame
 from bench.report.pages.claims import claims_frame, claims_markdown, status
 from bench.report.pages.history import history_section
 from bench.report.pages.misprints import between_tables, printed_changes
+from bench.results.dead_channels import DeadChannels, LayerCounts
+from bench.results.feature_maps import FeatureSource
 from bench.spec.claim import Claim, Comparison
+from bench.spec.run import Network, Weights
 from bench.spec.table import Published
 from tests.conftest import collected, complexity
-from tests.measure.test_feature_maps import feature_maps
 from tests.report.test_frame import evaluation, over_seeds
 
 GAIN = Comparison(table=3, row="T2T-ViT-14", against="ResNet50", low=3.0)
@@ -122,36 +125,55 @@ def test_cifar_counts_on_its_own_images():
     assert row.dataset == other.dataset == "cifar10"
 
 
+def counts(by_image, images=None, sha256="2" * 64):
+    """Counts of a trained network with 1000 channels, this many of them dead on each image."""
+    return DeadChannels(
+        source=FeatureSource(network=Network("vit_large_patch16_224"), weights=Weights(file="w.pth", sha256="1" * 64)),
+        dataset="imagenet",
+        images_sha256=sha256,
+        images=tuple(images or range(len(by_image))),
+        key="",
+        dead_below=0.01,
+        layers=(LayerCounts(name="blocks.0", channels=1000, dead=tuple(by_image), always_dead=0),),
+        versions={"python": "3.11.7"},
+        machine="Linux x86_64, a processor, 2 cores",
+        measured_at="2026-01-02T03:04:05+00:00",
+    )
+
+
 @pytest.mark.parametrize(
     ("vit", "resnet", "statuses", "found"),
     [
-        ((150, 50), (10, 0), ["fails", "holds"], [10.0, 9.5]),
-        ((151, 50), (10, 0), ["holds", "holds"], [10.05, 9.55]),
-        ((199, 0), (200, 0), ["fails", "fails"], [9.95, -0.05]),
-        ((201, 0), None, ["holds", "untested"], [10.05, None]),
-        (None, (10, 0), ["untested", "untested"], [None, None]),
+        (counts([200, 220, 210, 190]), counts([10, 30, 20, 0]), ["holds", "holds"], [20.5, 19.0]),
+        (counts([50, 60, 70, 60]), counts([90, 100, 120, 110]), ["fails", "fails"], [6.0, -4.5]),
+        (counts([50, 150, 90, 110]), counts([40, 141, 82, 99]), ["too close to tell", "holds"], [10.0, 0.95]),
+        (counts([0, 0, 0, 0]), counts([0, 0, 0, 0]), ["fails", "fails"], [0.0, 0.0]),
+        (counts([200, 220, 210, 190]), None, ["holds", "untested"], [20.5, None]),
+        (None, counts([10, 30, 20, 0]), ["untested", "untested"], [None, None]),
+        # Of other images there is no telling image by image.
+        (counts([200, 220, 210, 190]), counts([1, 2, 3, 4], sha256="3" * 64), ["holds", "untested"], [20.5, None]),
+        (counts([200, 220, 210, 190]), counts([1, 2, 3], images=(0, 1, 3)), ["holds", "untested"], [20.5, None]),
     ],
 )
-def test_dead_channels_of_trained_networks_are_what_claim_11_stands_on(vit, resnet, statuses, found):
-    """Two layers of 1000 channels each, with these many dead ones."""
-    features = {"ViT-L/16": vit, "ResNet50": resnet}
-    trained = {name: feature_maps(dead=dead, trained=True) for name, dead in features.items() if dead}
-    lines = claims_frame(CLAIMS[10:], frames(), trained)
+def test_claim_11_stands_on_the_shares_of_dead_channels_of_each_image(vit, resnet, statuses, found):
+    dead = {name: one for name, one in {"ViT-L/16": vit, "ResNet50": resnet}.items() if one}
+    lines = claims_frame(CLAIMS[10:], frames(), dead)
     assert lines["ours_status"].tolist() == statuses
-    assert [None if pd.isna(value) else value for value in lines["ours"]] == found
+    assert [None if pd.isna(value) else pytest.approx(value) for value in lines["ours"]] == found
     assert set(lines["published_status"]) == {"untested"}
     assert lines["claimed"].tolist() == ["above 10.0 %", "above 0.0"]
 
 
-def test_random_weights_bear_out_no_claim():
-    features = {name: feature_maps(dead=(500, 500), trained=False) for name in ("ViT-L/16", "ResNet50")}
-    assert set(claims_frame(CLAIMS[10:], frames(), features)["ours_status"]) == {"untested"}
-    trained = features | {"ViT-L/16": feature_maps(dead=(500, 500), trained=True)}
-    lines = claims_frame(CLAIMS[10:], frames(), trained)
-    assert lines["ours_status"].tolist() == ["holds", "untested"]
-    text = claims_markdown(CLAIMS[10:], ICCV, lines)
-    cells = r"\| ViT-L/16, trained +\| \[Figure 2\]\(figure_2.md\) \| dead channels \| above 10.0 % .*50.00 % .*holds"
-    assert re.search(cells, text)
+def test_the_error_of_dead_channels_is_that_of_the_images():
+    vit, resnet = counts([200, 220, 210, 190]), counts([10, 35, 20, 0])
+    first, second = claims_frame(CLAIMS[10:], frames(), {"ViT-L/16": vit, "ResNet50": resnet}).to_dict("records")
+    for line, shares in ((first, [20, 22, 21, 19]), (second, [19, 18.5, 19, 19])):
+        interval = stats.ttest_1samp(shares, 0).confidence_interval(0.95)
+        assert line["ours_se"] == pytest.approx(stats.sem(shares))
+        assert (line["ours_low"], line["ours_high"]) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    text = claims_markdown(CLAIMS[10:], ICCV, claims_frame(CLAIMS[10:], frames(), {"ViT-L/16": vit}))
+    cells = r"\[Figure 2\]\(figure_2.md\) \| dead channels \| above 10.0 % .*20.50 % ± 0.65 .*holds"
+    assert re.search(r"\| ViT-L/16, trained +\| " + cells, text)
 
 
 def test_a_claim_is_as_good_as_its_worst_comparison():

@@ -27,7 +27,7 @@ def section(numbers, measurements, records=None, evaluations=None, known=None):
 
 
 def missing_of(inputs, known, *, features_tried=True):
-    """The section, after claim 11 was checked on feature maps of trained networks or before."""
+    """The section, after claim 11 was checked on trained networks or before."""
     claims = pd.DataFrame({"cell": ["dead_pct"], "ours": [5.0 if features_tried else pd.NA]})
     rest = {"recipe_tables": (), "figures": {}, "apart": {}, "problems": ()}
     return missing_markdown(IndexInputs(tables=inputs, claims=claims, estimates=known, **rest))
@@ -141,4 +141,4 @@ def test_where_nothing_is_missing_it_says_so(measurements):
     inputs = [measured(1, collected(measurements))]
     assert "Nothing" in missing_of(inputs, {})
     left = missing_of(inputs, {}, features_tried=False)
-    assert lines(left)[1][1] == "`python run_all.py figure 2 --weights FILE FILE`"
+    assert lines(left)[1][1] == "`python run_all.py figure 2 --weights FILE FILE --data DIR`"

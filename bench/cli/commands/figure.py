@@ -4,6 +4,7 @@ A figure's module in ``bench/report/`` draws from what was measured; without tor
 """
 
 import argparse
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,16 +13,17 @@ from typing import TYPE_CHECKING
 from bench.cli.output import finish, tell, texts, write_report
 from bench.cli.parser import Output, Parser, add_output, as_name, as_path, output_of, whole
 from bench.cli.selection import add_edition, edition_named
-from bench.measure.collect import collect, measure_missing, outline_of
-from bench.measure.feature_sources import open_photograph, require_feature_maps
+from bench.measure.collect import collect, measure_missing, outline_of, tell_problems
+from bench.measure.dead_channels import count_shown
+from bench.measure.feature_sources import known_dead_channels, open_photograph, require_feature_maps
 from bench.paper import TABLES
 from bench.paper.figures import FIGURE_TITLES
 from bench.report import evidence_files
 from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
-from bench.results.store import feature_maps_path, outline_path
+from bench.results.store import dead_channels_path, feature_maps_path, outline_path
 from bench.spec.errors import RequestError, matching, unknown
-from bench.spec.run import Network
+from bench.spec.run import Network, Resources
 from bench.spec.table import Edition, Row, networks
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class FigureRequest:
     """photograph of Figure 2; None for the one that matplotlib ships"""
     weights: tuple[Path, ...] = ()
     """files and runs of Figure 2; none for the paper's networks, trained as far as they are"""
+    data: str | None = None
+    """folder of the data sets, to count dead channels over test images as well; None for the photograph alone"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +106,18 @@ def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
 
     photograph = open_photograph(asked.image)
     found, failures = require_feature_maps(photograph, asked.weights, asked.output.runs)
+    if asked.data:
+        failures += count_shown(found, asked.weights, asked.output.runs, Resources(data=asked.data))
     found = [evidence_files.settled(one, asked.output.reports) for one in found]
+    counts, problems = known_dead_channels(found, asked.output.runs)
+    tell_problems(problems)
     photograph.image.thumbnail((LARGEST_PX, LARGEST_PX))
     return Drawn(
-        contents=figure_2_files(found, np.asarray(photograph.image)),
-        evidence=[feature_maps_path(Path(), one) for one in found],
+        contents=figure_2_files(found, np.asarray(photograph.image), counts),
+        evidence=[
+            *(feature_maps_path(Path(), one) for one in found),
+            *(dead_channels_path(Path(), one.dead_channels_id) for one in counts.values()),
+        ],
         failures=failures,
     )
 
@@ -185,7 +196,7 @@ FIGURES: Mapping[int, Figure] = {
     2: Figure(
         title=FIGURE_TITLES[2],
         draw=_figure_2,
-        options=("image", "weights"),
+        options=("image", "weights", "data"),
     ),
     3: Figure(title=FIGURE_TITLES[3], draw=_figure_3, options=_CHOOSING, choice=_WITH_T2T),
     4: Figure(title=FIGURE_TITLES[4], draw=_figure_4, options=_CHOOSING, choice=_OF_ONE_WIDTH),
@@ -215,6 +226,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="figure 2: show features of these weights: files, or finished runs by folder or id",
     )
+    parser.add_argument(
+        "--data",
+        type=as_path,
+        metavar="DIR",
+        help="figure 2: also count dead channels over 256 test images, for claim 11; the folder of the data sets",
+    )
     add_edition(parser)
     add_output(parser)
 
@@ -239,6 +256,7 @@ def request(arguments: Sequence[str]) -> FigureRequest:
         img_size=args.img_size,
         image=args.image,
         weights=tuple(args.weights),
+        data=os.path.realpath(args.data) if args.data else None,
         output=output_of(args),
     )
     for option in dict.fromkeys(option for figure in FIGURES.values() for option in figure.options):

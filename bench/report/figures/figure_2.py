@@ -1,6 +1,7 @@
 """Figure 2: feature maps from early to late layers, and how many channels are dead or saturated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from matplotlib.patches import Rectangle
 
 from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
-from bench.report.evidence import feature_maps_file, link
+from bench.report.evidence import dead_channels_file, feature_maps_file, link
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
 from bench.report.text import code, escape, pipe
+from bench.results.dead_channels import DeadChannels
 from bench.results.feature_maps import FeatureMaps, LayerMaps
 from bench.spec.run import Network
 
@@ -57,10 +59,14 @@ def names_of(found: Sequence[FeatureMaps]) -> list[str]:
     return [f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
-def figure_2_files(found: Sequence[FeatureMaps], photograph: "np.ndarray[Any, Any]") -> dict[str, str | bytes]:
-    """The figure, its page and its CSV, by suffix; arguments as ``figure_2``."""
+def figure_2_files(
+    found: Sequence[FeatureMaps],
+    photograph: "np.ndarray[Any, Any]",
+    counts: Mapping[str, DeadChannels] = MappingProxyType({}),
+) -> dict[str, str | bytes]:
+    """The figure, its page and its CSV, by suffix; arguments as ``figure_2`` and ``figure_2_markdown``."""
     csv = figure_2_frame(found).to_csv(index=False, lineterminator="\n")
-    return {"md": figure_2_markdown(found), "csv": csv, **saved(figure_2(found, photograph))}
+    return {"md": figure_2_markdown(found, counts), "csv": csv, **saved(figure_2(found, photograph))}
 
 
 def figure_2_frame(found: Sequence[FeatureMaps]) -> pd.DataFrame:
@@ -169,8 +175,13 @@ def _mosaic(axes: Axes, layer: LayerMaps) -> None:
     )
 
 
-def figure_2_markdown(found: Sequence[FeatureMaps]) -> str:
-    """The page below the figure: what it shows, every count, and where the evidence is."""
+def figure_2_markdown(found: Sequence[FeatureMaps], counts: Mapping[str, DeadChannels] = MappingProxyType({})) -> str:
+    """The page below the figure: what it shows, every count, and where the evidence is.
+
+    Args:
+        found: as ``figure_2``.
+        counts: of dead channels over test images, by ``FeatureMaps.feature_maps_id``, as far as they were counted.
+    """
     names = names_of(found)
     first = found[0]
     trained = [name for name, one in zip(names, found, strict=True) if one.source.weights]
@@ -224,6 +235,7 @@ def figure_2_markdown(found: Sequence[FeatureMaps]) -> str:
         _trained(names, trained),
         pipe(overview, text=("Network", "Weights", "Evidence")),
         "A channel counts once in each layer.",
+        *_over_test_images(names, found, counts),
         "## Layers",
         pipe(shown, text=("Network", "Layer")),
         "The same data as CSV: [figure_2.csv](figure_2.csv); the picture as SVG: [figure_2.svg](figure_2.svg).",
@@ -231,6 +243,32 @@ def figure_2_markdown(found: Sequence[FeatureMaps]) -> str:
         "\n".join(_evidence(name, one) for name, one in zip(names, found, strict=True)),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _over_test_images(
+    names: Sequence[str], found: Sequence[FeatureMaps], counts: Mapping[str, DeadChannels]
+) -> list[str]:
+    """The section on dead channels over test images; nothing where none were counted."""
+    lines = [
+        {
+            "Network": escape(name),
+            "Test images": f"{len(of_one.images)} of {escape(of_one.dataset)}",
+            "dead %": f"{of_one.dead_pct:.2f} ± {of_one.std_err_pct:.2f}",
+            "dead on all %": f"{of_one.always_dead_pct:.2f}",
+            "Evidence": link("counts", dead_channels_file(of_one)),
+        }
+        for name, one in zip(names, found, strict=True)
+        if (of_one := counts.get(one.feature_maps_id))
+    ]
+    if not lines:
+        return []
+    return [
+        "## Dead channels over test images",
+        pipe(pd.DataFrame(lines), text=("Network", "Test images", "Evidence")),
+        "*Dead %* is the share of channels that are dead on an image, the mean over evenly spaced test images with its "
+        "standard error; *dead on all %* is the share that is dead on every one of them. [Claim 11](claims.md) rests "
+        "on these counts.",
+    ]
 
 
 def _photograph(one: FeatureMaps) -> str:

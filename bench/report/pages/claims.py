@@ -15,6 +15,7 @@ from bench.report.claim_tests import (
     UNTESTED,
     Estimate,
     Judgement,
+    dead_channels_effect,
     effect_of,
     is_margin,
     judge,
@@ -27,7 +28,7 @@ from bench.report.pages.misprints import between_tables, printed_changes
 from bench.report.statistics import LEVEL, POWER, Effect
 from bench.report.study_frames import ClaimVerdict
 from bench.report.text import DASH, escape, pipe
-from bench.results.feature_maps import FeatureMaps
+from bench.results.dead_channels import DeadChannels as Counts
 from bench.spec.claim import Claim, Comparison, DeadChannels, Pair
 from bench.spec.contents import DATASETS
 from bench.spec.table import Edition
@@ -59,7 +60,7 @@ _COLUMNS = {
 def claims_frame(
     claims: Iterable[Claim],
     frames: Mapping[int, pd.DataFrame],
-    features: Mapping[str, FeatureMaps] | None = None,
+    dead: Mapping[str, Counts] | None = None,
     in_study: Mapping[int, ClaimVerdict] | None = None,
     paired: PairedEffects = _no_effects,
 ) -> pd.DataFrame:
@@ -68,7 +69,7 @@ def claims_frame(
     Args:
         claims: the paper's.
         frames: from ``table_frame``, by table.
-        features: feature maps on one photograph, by the name that Figure 2 has for the network.
+        dead: counts of dead channels of trained networks, by the name that Figure 2 has for the network.
         in_study: what the study says of a claim, by its number.
         paired: effects from predictions.
     """
@@ -78,18 +79,16 @@ def claims_frame(
         if found := (in_study or {}).get(claim.number):
             of_claim |= {"study_verdict": found.verdict, "study_page": found.page}
         lines += [of_claim | _line(one, frames[one.table], paired) for one in claim.comparisons]
-        lines += [of_claim | _dead(one, features or {}) for one in claim.dead_channels]
+        lines += [of_claim | _dead(one, dead or {}) for one in claim.dead_channels]
     return pd.DataFrame(lines, columns=list(_COLUMNS)).astype(_COLUMNS)
 
 
-def _dead(one: DeadChannels, features: Mapping[str, FeatureMaps]) -> dict[str, object]:
+def _dead(one: DeadChannels, counts: Mapping[str, Counts]) -> dict[str, object]:
     """A line on dead channels, of trained networks only: those of random weights prove nothing."""
     names = [one.network, *([one.against] if one.against else [])]
-    trained = [features[name] for name in names if name in features and features[name].source.weights]
-    shares = [found.dead_pct for found in trained] if len(trained) == len(names) else []
-    ours = round(shares[0] - sum(shares[1:]), 9) if shares else None
-    judged = judge(one, ours)
-    return {
+    found = [counts[name] for name in names if name in counts]
+    effect = dead_channels_effect(*found) if len(found) == len(names) else None
+    line: dict[str, object] = {
         "row": one.network,
         "against": one.against or None,
         "comparison": f"{' against '.join(names)}, trained",
@@ -97,11 +96,20 @@ def _dead(one: DeadChannels, features: Mapping[str, FeatureMaps]) -> dict[str, o
         "of": one.of,
         "claimed": _claimed(one),
         "published_status": UNTESTED,
+        "ours_status": UNTESTED,
+        "ours_from": "",
+    }
+    if effect is None:
+        return line
+    ours = round(effect.difference_pct, 9)
+    judged = judge(one, ours, effect if effect.is_known else None)  # the share may be the same on every image
+    line |= {
         "ours": ours,
         "ours_status": judged.status,
         "ours_p_fails": judged.p_fails,
-        "ours_from": "measured" if shares else "",
+        "ours_from": "measured",
     }
+    return line | _errors(effect, alike=False) | {"ours_images": "paired" if one.against else None}
 
 
 def _line(one: Comparison, frame: pd.DataFrame, paired: PairedEffects) -> dict[str, object]:
@@ -125,12 +133,21 @@ def _line(one: Comparison, frame: pd.DataFrame, paired: PairedEffects) -> dict[s
     }
     if effect is None or not effect.is_known:
         return line
+    return (
+        line | _errors(effect, alike=is_margin(one)) | {"ours_images": "paired" if found.is_paired else "independent"}
+    )
+
+
+def _errors(effect: Effect, *, alike: bool) -> dict[str, object]:
+    """The uncertainty of ours, as columns; nothing where it is not known."""
+    if not effect.is_known:
+        return {}
     low, high = effect.interval()
-    return line | {
+    return {
+        "ours_se": effect.se_pct,
         "ours_low": low,
         "ours_high": high,
-        "ours_least_visible": effect.least_visible(alike=is_margin(one)),
-        "ours_images": "paired" if found.is_paired else "independent",
+        "ours_least_visible": effect.least_visible(alike=alike),
     }
 
 
@@ -359,9 +376,10 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         "*agrees* with the paper's, *disagrees*, or the study *cannot tell*. *Not yet* means that seeds or arms are "
         f"still to be trained, and {DASH} that nothing has been trained for this claim. The study fills no cell of the "
         "tables.",
-        "Dead channels are counted over all layers on a single photograph, that of [Figure 2](figure_2.md), which also "
-        "defines *dead*; other photographs may give other counts. Features of a ResNet follow a ReLU and can be "
-        "exactly zero; those of a ViT are sums along skip connections and almost never are.",
+        "Dead channels are counted over all layers, on each of 256 evenly spaced test images; [Figure 2](figure_2.md) "
+        "defines *dead*. The share is the mean over the images, and ± its standard error: that of these weights, since "
+        "nothing is known of other seeds. Features of a ResNet follow a ReLU and can be exactly zero; those of a ViT "
+        "are sums along skip connections and almost never are.",
         *_disagreements(contradictions, edition),
         *([history_section()] if edition == ICCV else []),
         "## Comparisons",

@@ -53,8 +53,8 @@ def missing_markdown(inputs: IndexInputs) -> str:
         hours = _evaluating(dict.fromkeys(released), measurements)
         lines.append(_line(what, "`python run_all.py evaluate WEIGHTS --all --data DIR`", hours))
     if not has_dead_channels(inputs.claims):
-        what = "feature maps of trained ViT-L/16 and ResNet50, for claim 11"
-        lines.append(_line(what, "`python run_all.py figure 2 --weights FILE FILE`", DASH))
+        what = "dead channels of trained ViT-L/16 and ResNet50, for claim 11"
+        lines.append(_line(what, "`python run_all.py figure 2 --weights FILE FILE --data DIR`", DASH))
     if not lines:
         return "## What is missing\n\nNothing: there is a result for every printed number."
     shown = pipe(pd.DataFrame(lines), text=("Missing", "Command"))
