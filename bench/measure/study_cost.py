@@ -8,6 +8,7 @@ from bench.experiments.study import Study
 from bench.measure import cost
 from bench.results.measurement import Complexity
 from bench.results.run_folder import RunRecords
+from bench.results.step_speeds import StepSpeeds
 from bench.spec.contents import DATASETS
 from bench.spec.run import Network, RunSpec
 
@@ -43,6 +44,8 @@ class Prices:
     """that a run has on this machine's CPU; None to price in GPU hours"""
     gpu: str = "v100"
     """one of ``PEAK_TFLOPS``, for networks of which no speed on a GPU was measured"""
+    steps: StepSpeeds | None = None
+    """speeds of training steps"""
 
     def left(self, specs: Iterable[RunSpec]) -> Cost:
         """The remaining cost of some runs."""
@@ -63,7 +66,7 @@ class Prices:
         part = 0.0 if record and record.status == "completed" else 1 - (record.epoch if record else 0) / epochs
         trained, evaluated = images(spec)
         if self.threads is None:
-            gpu = cost.estimates([spec], self.measured, self.records.all(), self.gpu)[spec.run_id]
+            gpu = cost.estimates([spec], self.measured, self.records.all(), self.gpu, self.steps)[spec.run_id]
             return part * trained, gpu.gpu_hours if gpu else None, gpu.basis if gpu else ""
         speed, basis = self._images_per_s(spec)
         hours = part * (trained + EVALUATED * evaluated) / speed / 3600 if speed else None
