@@ -1,10 +1,10 @@
 """Estimate the cost of a study on this machine or on GPUs: images, and hours at measured speeds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.experiments.speeds import CPU, IMAGES_PER_S, PX
-from bench.experiments.study import Study
+from bench.experiments.study import Arm, Study, families
 from bench.measure import cost
 from bench.results.measurement import Complexity
 from bench.results.run_folder import RunRecords
@@ -18,13 +18,13 @@ EVALUATED = 1 / 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """The remaining cost of some runs."""
+    """The cost of some runs, or what remains of it."""
 
     runs: int
     """all of them"""
     completed: int
     images: float
-    """still to be trained on, over all epochs"""
+    """to be trained on, over all epochs"""
     hours: float | None
     """of this machine's CPU or of one GPU; None where a speed is not known"""
     bases: tuple[str, ...]
@@ -86,6 +86,30 @@ class Prices:
             return None, ""
         speed = IMAGES_PER_S[key] * self.threads * (PX / spec.img_size) ** 2
         return speed, f"speeds measured on {CPU}, {self.threads} thread{'s' * (self.threads > 1)} here"
+
+
+def whole_cost(study: Study, arms: Sequence[Arm], measured: Mapping[Network, Complexity], known: cost.Speeds) -> Cost:
+    """The cost of a study in GPU hours, from nothing to the last seed, without what an extended grid would add.
+
+    Args:
+        study: at a scale.
+        arms: of it, with those that others start from.
+        measured: networks, to price by where no speed is known.
+        known: speeds on GPUs.
+    """
+    grids, points = families(study, arms), study.grid.points() if study.grid else []
+    specs = [study.grid_run(family, point) for family in grids for point in points]
+    any_point = dict.fromkeys(grids, points[0]) if points else {}  # which one is chosen changes no cost
+    specs += [study.final_run(arm, any_point, seed) for seed in study.seeds for arm in arms]
+    found = [cost.estimate(spec, 0, measured, known) for spec in specs]
+    priced = [one for one in found if one]
+    return Cost(
+        runs=len(specs),
+        completed=0,
+        images=sum(images(spec)[0] for spec in specs),
+        hours=sum(one.gpu_hours for one in priced) if len(priced) == len(found) else None,
+        bases=tuple(dict.fromkeys(one.basis for one in priced)),
+    )
 
 
 def images(spec: RunSpec) -> tuple[float, float]:

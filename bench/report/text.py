@@ -86,6 +86,13 @@ def printed(value: float) -> str:
     return DASH if pd.isna(value) else repr(float(value))
 
 
+def gpu_hours(hours: float) -> str:
+    """An estimate of GPU hours."""
+    if pd.isna(hours):
+        return DASH
+    return f"~{hours:,.0f}" if hours >= 9.95 else f"~{hours:.1f}" if hours >= 0.05 else "<0.1"
+
+
 def mean_and_std(frame: pd.DataFrame, name: str) -> list[str]:
     """Mean ± standard deviation of the columns ``<name>_pct`` and ``<name>_std``; one seed has no deviation."""
     pairs = zip(frame[f"{name}_pct"], frame[f"{name}_std"], strict=True)

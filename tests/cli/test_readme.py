@@ -247,6 +247,20 @@ def test_the_answer_so_far_is_what_the_reports_say():
     assert max(map(max, ends.values())) < 0.1
 
 
+def test_the_cost_of_the_claims_is_what_the_page_says():
+    lines = list(csv.DictReader((ROOT / "reports/cost.csv").read_text().splitlines()))
+    open_claims = {line["claim"] for line in lines if not line["gpu_hours"]}
+    seeds, hours = {}, {}
+    for line in lines:
+        if line["claim"] not in open_claims:
+            seeds[line["run_id"]] = max(seeds.get(line["run_id"], 0), int(line["seeds_that_decide"]))
+            hours[line["run_id"]] = float(line["gpu_hours_per_run"])
+    total = sum(seeds[run] * hours[run] for run in seeds)
+    assert len({line["claim"] for line in lines}) - len(open_claims) == 6
+    assert sorted(seeds.values()) == [2] * (len(seeds) - 2) + [24, 24]
+    assert f"estimated [{round(total, -2):,.0f} GPU hours](reports/cost.md)" in re.sub(r"\s+", " ", README)
+
+
 def test_the_shown_output_is_what_is_printed(capsys, tmp_path):
     shown = next(block for block in blocks("README.md", "") if block.startswith("Table 3"))
     shutil.copytree(ROOT / "reports/evidence/complexity", tmp_path / "runs/complexity")

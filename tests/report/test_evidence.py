@@ -39,6 +39,7 @@ from bench.results.codec import sealed, unsealed
 from bench.results.run_folder import RunRecords
 from bench.results.store import complexity_path, save_complexity, save_evaluation
 from bench.spec.errors import RequestError
+from bench.spec.gpus import PEAK_TFLOPS
 from bench.spec.table import STRUCTURE
 from tests.conftest import ROOT, collected, complexity
 from tests.report.test_frame import evaluation, over_seeds, trained
@@ -408,6 +409,62 @@ def follow_counting(reports):
             assert shows(cells[name], value / 1e9), (name, cells)
 
 
+def follow_cost(reports):
+    """The cost of the claims: each run from its network's MACs and its images, each sum from the runs."""
+    lines, claims = rows_of(reports / "cost.csv"), rows_of(reports / "claims.csv")
+    by_claim, by_gpu, runs, studies = tables_of(reports / "cost.md")
+    specs = {run.run_id: run for table in TABLES.values() for row in table.rows_in(ICCV) for run in row.runs}
+    hours, seeds = {}, {}
+    for line, cells in zip(lines, runs, strict=True):
+        spec, run_id = specs[line["run_id"]], line["run_id"]
+        images = {"imagenet": 1_281_167, "cifar10": 50_000, "cifar100": 50_000}[line["dataset"]]
+        epochs = spec.recipe.epochs + spec.recipe.cooldown_epochs
+        macs = read(reports / line["measured_in"])["macs"]
+        hours[run_id] = epochs * images * 3 * macs / 13.3e12 / 3600
+        assert float(line["gpu_hours_per_run"]) == pytest.approx(hours[run_id])
+        assert shows(cells["GPU hours a run"], hours[run_id])
+        count = line["seeds_that_decide"]
+        assert shows(cells["seeds that decide"], count)
+        own = seeds.setdefault(line["claim"], {})
+        own[run_id] = int(count or 0)
+        assert (line["gpu_hours"] is None) == (count is None)
+        assert shows(cells["GPU hours"], own[run_id] * hours[run_id] or None)
+        assert cells["Network"] == f"[`{line['network']}`]({line['measured_in']})"
+        assert [cells[name].strip("`") for name in ("Claim", "px", "data set", "recipe")] == [
+            line[name] for name in ("claim", "img_size", "dataset", "recipe")
+        ]
+    decided, rest = {}, dict.fromkeys(hours, 1)
+    *each, total = by_claim
+    for cells in each:
+        own = seeds[cells[""]]
+        accuracies = [
+            line["seeds_that_decide"]
+            for line in claims
+            if line["claim"] == cells[""] and line["cell"].endswith("_pct") and line["cell"] != "dead_pct"
+        ]
+        counts = sorted({int(count) for count in accuracies if count})
+        assert cells["comparisons decided"] in (f"{len(list(filter(None, accuracies)))} of {len(accuracies)}", "-")
+        assert shows(cells["seeds that decide"], *counts)
+        assert cells["runs"] == str(len(own))
+        assert shows(cells["GPU hours, one seed"], sum(hours[run_id] for run_id in own))
+        is_decided = bool(accuracies) and all(accuracies)
+        assert shows(cells["GPU hours"], sum(hours[r] * own[r] for r in own) if is_decided else None)
+        if is_decided:
+            decided |= {run_id: max(decided.get(run_id, 0), count) for run_id, count in own.items()}
+    sums = [sum(hours[run_id] * many[run_id] for run_id in many) for many in (rest, decided)]
+    assert shows(total["GPU hours, one seed"], sums[0])
+    assert shows(total["GPU hours"], sums[1])
+    assert total["runs"] == str(len(hours))
+    for cells in by_gpu:
+        faster = PEAK_TFLOPS[cells["GPU"].lower()] / 125
+        assert shows(cells["GPU hours, one seed"], sums[0] / faster)
+        assert shows(cells["GPU hours"], sums[1] / faster)
+    core = studies[0]  # small: 9 arms and 3 seeds, after a grid of 6 points of half the images for each of 4 families
+    assert shows(core["runs"], 9 * 3 + 6 * 4)
+    assert shows(core["images"], 45_000 * (9 * 3 * 6 + 6 * 4 * 2 / 2))
+    return len(lines)
+
+
 def follow_figure_1(reports):
     lines = rows_of(reports / "figure_1.csv")
     (table,) = tables_of(reports / "figure_1.md")
@@ -480,6 +537,7 @@ def follow_all(reports):
         follow_table_page(reports, number)
     followed += follow_comparisons(reports, "claims", ("row", "against"))
     followed += follow_comparisons(reports, "ideas", ("model", "against"))
+    followed += follow_cost(reports)
     follow_counting(reports)
     follow_figure_1(reports)
     return followed

@@ -10,6 +10,7 @@ from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.report.claim_tests import (
     FAILS,
+    MOST_SEEDS,
     SEED_STD_PCT,
     TOO_CLOSE,
     UNTESTED,
@@ -353,8 +354,8 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         "both networks are kept, else as if the two had been tested on independent images, which is larger.",
         "*Least visible* is the difference that a test would have found with a probability of "
         f"{100 * POWER:.0f} %. *Seeds that decide* is the number of seeds of each network with which the printed "
-        f"difference would be found as often; {DASH}: more than 50, since the images alone leave too much open. "
-        "Networks trained here are never compared with released weights.",
+        f"difference would be found as often; {DASH}: more than {MOST_SEEDS}, since the images alone leave too much "
+        "open. [Another page](cost.md) has their cost. Networks trained here are never compared with released weights.",
         "*In the study*, small networks trained alike stand for those of the claim. The direction of the difference "
         "*agrees* with the paper's, *disagrees*, or the study *cannot tell*. *Not yet* means that seeds or arms are "
         f"still to be trained, and {DASH} that nothing has been trained for this claim. The study fills no cell of the "

@@ -42,7 +42,8 @@ def index_markdown(inputs: IndexInputs) -> str:
         "## Claims",
         claims_overview(CLAIMS, inputs.claims),
         "[The page on the claims](claims.md) shows the comparisons behind each verdict, with their numbers and errors. "
-        "[Another page](ideas.md) compares the designs of Tables 6 and 7 with their baselines.",
+        "[Another page](ideas.md) compares the designs of Tables 6 and 7 with their baselines, and [a third](cost.md) "
+        "says what deciding each claim would cost.",
         "## Tables",
         pipe(shown, text=("Table",)),
         f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions.",
