@@ -34,9 +34,12 @@ def show_table(table: Table, edition: Edition, frame: "pd.DataFrame", shown: "pd
     cells = cells[[name for name in cells if not str(name).endswith(("elsewhere", "difference"))]]
     _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", cells)
     print(_MEANINGS)
+    if cells.map(lambda cell: "±" in cell).any(axis=None):
+        print(_ERRORS)
 
 
 _MEANINGS = "equal: what is printed, if rounded or cut off; else the difference in %"
+_ERRORS = "±: standard error, of a mean over n seeds or else over the images"
 
 
 def show_recipes(table: RecipeTable) -> None:

@@ -99,6 +99,7 @@ def accuracy(reports, run_ids):
     return {
         "pct": statistics.fmean(best),
         "std": statistics.stdev(best) if len(best) > 1 else None,
+        "std_err": statistics.stdev(best) / len(best) ** 0.5 if len(best) > 1 else None,
         "last": statistics.fmean(last),
         "seeds": len(records),
     }
@@ -132,11 +133,12 @@ def expected_line(reports, row, line):
             found = read(reports / file)
             assert found["spec"]["sha256"] == line[f"{name}evaluated_sha256"]
             images, share = found["images"], found["top1_hits"] / found["images"]
-            values |= {own: 100 * share, f"{name}evaluated_se_pct": 100 * (share * (1 - share) / images) ** 0.5}
+            values |= {own: 100 * share, f"{name}evaluated_std_err": 100 * (share * (1 - share) / images) ** 0.5}
             values |= {f"{name}evaluated_images": images, pct: 100 * share}
         if line[f"{name}run_ids"]:
             found = accuracy(reports, line[f"{name}run_ids"])
             values |= {pct: found["pct"], std: found["std"], count: found["seeds"]}
+            values |= {f"{std}_err": found["std_err"]}
             values |= {} if name else {"top1_last_pct": found["last"]}
     return values
 
@@ -151,7 +153,7 @@ def expected_of_others(reports, row, line):
         assert (one["source"], one["source_sha256"]) == (line["recorded_source"], line["recorded_source_sha256"])
         share = one["top1_hits"] / one["images"]
         values |= {"recorded_top1_pct": 100 * share, "recorded_images": 50_000, "top1_pct": 100 * share}
-        values |= {"recorded_se_pct": 100 * (share * (1 - share) / 50_000) ** 0.5}
+        values |= {"recorded_std_err": 100 * (share * (1 - share) / 50_000) ** 0.5}
         top5, real = one.get("top5_hits"), one.get("real_hits")
         values |= {"recorded_top5_pct": None if top5 is None else top5 / 500}
         values |= {"recorded_real_pct": None if real is None else 100 * real / one["real_images"]}
@@ -204,11 +206,11 @@ def follow_table_csv(reports, number):
 # Which columns of the CSV a column of a page shows, and in which unit.
 
 _ACCURACY = {
-    f"{label}: ours": (pct, std, seeds, se)
-    for label, pct, std, seeds, se in (
-        ("Top-1 %", "top1_pct", "top1_std", "seeds", "evaluated_se_pct"),
-        ("CIFAR-10 %", "cifar10_pct", "cifar10_std", "cifar10_seeds", "cifar10_evaluated_se_pct"),
-        ("CIFAR-100 %", "cifar100_pct", "cifar100_std", "cifar100_seeds", "cifar100_evaluated_se_pct"),
+    f"{label}: ours": (pct, of_seeds, seeds, of_images)
+    for label, pct, of_seeds, seeds, of_images in (
+        ("Top-1 %", "top1_pct", "top1_std_err", "seeds", "evaluated_std_err"),
+        ("CIFAR-10 %", "cifar10_pct", "cifar10_std_err", "cifar10_seeds", "cifar10_evaluated_std_err"),
+        ("CIFAR-100 %", "cifar100_pct", "cifar100_std_err", "cifar100_seeds", "cifar100_evaluated_std_err"),
     )
 }
 _COLUMNS = {
@@ -240,9 +242,9 @@ def follow_row(cells, line):
     for column, cell in cells.items():
         label, _, whose = column.partition(": ")
         if column in _ACCURACY:
-            pct, std, seeds, se = (line[name] for name in _ACCURACY[column])
-            se = se or (line["recorded_se_pct"] if column.startswith("Top-1") else None)
-            assert shows(cell, pct, *((std, seeds) if seeds else (se,))), (line["model"], column, cell)
+            pct, of_seeds, seeds, of_images = (line[name] for name in _ACCURACY[column])
+            of_images = of_images or (line["recorded_std_err"] if column.startswith("Top-1") else None)
+            assert shows(cell, pct, *((of_seeds, seeds) if seeds else (of_images,))), (line["model"], column, cell)
         elif column == "Top-1 %: reported elsewhere":
             ends = dict.fromkeys(f"{float(line[name]):.2f}" for name in _REPORTED if line[name])
             assert cell == (" to ".join(ends) or "-"), (line["model"], cell)
@@ -315,7 +317,7 @@ def follow_recorded(cells, line):
     """One network with recorded predictions, on the line of the CSV."""
     recorded = {name.removeprefix("recorded_"): value for name, value in line.items() if name.startswith("recorded_")}
     printed, top1 = line["published_top1_pct"], recorded["top1_pct"]
-    assert shows(cells["top-1 %"], top1, recorded["se_pct"])
+    assert shows(cells["top-1 %"], top1, recorded["std_err"])
     assert shows(cells["printed"], printed)
     assert shows(cells["difference"], float(top1) - float(printed))
     assert shows(cells["top-5 %"], recorded["top5_pct"])
@@ -382,7 +384,7 @@ def follow_comparisons(reports, name, columns):
                 assert float(line[whose]) == pytest.approx(value, abs=1e-8)
                 followed += 1
             page = "printed" if whose == "published" else "ours"
-            assert shows(cells[page], line[whose], line[f"{whose}_se"]), (line, cells[page])
+            assert shows(cells[page], line[whose], line[f"{whose}_std_err"]), (line, cells[page])
         assert cells["Table"] == f"[{line['table']}](table_{line['table']}.md)"
     return followed
 
@@ -510,7 +512,8 @@ def follow_suite(reports, name):
                     continue
                 values = [float(line[figure]) for line in counted if line[figure]]
                 mean = statistics.fmean(values) if values else None
-                assert shows(cells[column], mean, statistics.stdev(values) if len(values) > 1 else None)
+                std_err = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+                assert shows(cells[column], mean, std_err)
             assert set(cells) <= {"Model", "n", *_MEANS}
             assert cells["n"].partition(" ")[0] == str(len(counted))
     for line in lines:
@@ -545,6 +548,16 @@ def follow_all(reports):
 
 def test_every_number_of_the_committed_reports():
     assert follow_all(ROOT / "reports") > 800
+
+
+def test_what_an_error_is_stands_in_one_place():
+    pages = {path.name: path.read_text() for path in (ROOT / "reports").glob("*.md")}
+    with_errors = {name for name, text in pages.items() if "±" in text}
+    assert {"claims.md", "ideas.md", "pilot.md", "study.md", "table_3.md"} <= with_errors
+    assert [name for name, text in pages.items() if "√n" in text] == ["README.md"]
+    assert [name for name in with_errors if "[standard error](README.md#standard-errors)" not in pages[name]] == [
+        "README.md"
+    ]
 
 
 @pytest.mark.parametrize("name", ["pilot", "transfer"])

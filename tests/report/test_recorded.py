@@ -69,7 +69,7 @@ def test_predictions_of_the_rows_own_weights_fill_its_cell_and_no_other():
     assert frame["top1_pct"].dropna().to_dict() == {"ResNet50": 76.5}  # and not ResNet50*, retrained by the authors
     row = frame.loc["ResNet50"]
     assert (row["source"], row["recorded_weights"]) == ("recorded", "resnet50.tv_in1k")
-    assert row["recorded_se_pct"] == pytest.approx((76.5 * 23.5 / 50_000) ** 0.5)
+    assert row["recorded_std_err"] == pytest.approx((76.5 * 23.5 / 50_000) ** 0.5)
 
 
 def test_a_file_name_of_the_weights_names_them_too():

@@ -1,5 +1,6 @@
 """The paper's claims, checked against the printed numbers and our measurements."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ from bench.report.pages.history import history_section
 from bench.report.pages.misprints import between_tables, printed_changes
 from bench.report.statistics import LEVEL, POWER, Effect
 from bench.report.study_frames import ClaimVerdict
-from bench.report.text import DASH, escape, pipe
+from bench.report.text import DASH, STANDARD_ERROR, escape, pipe
 from bench.results.feature_maps import FeatureMaps
 from bench.spec.claim import Claim, Comparison, DeadChannels, Pair
 from bench.spec.contents import DATASETS
@@ -48,9 +49,9 @@ _COLUMNS = {
     "claim": "Int64",
     "table": "Int64",
     **dict.fromkeys(("row", "against", "comparison", "cell", "of", "claimed"), "string"),
-    **dict.fromkeys(("published", "published_se", "published_p_fails"), "Float64"),
+    **dict.fromkeys(("published", "published_std_err", "published_p_fails"), "Float64"),
     "published_status": "string",
-    **dict.fromkeys(("ours", "ours_se", "ours_low", "ours_high", "ours_p_fails", "ours_least_visible"), "Float64"),
+    **dict.fromkeys(("ours", "ours_std_err", "ours_low", "ours_high", "ours_p_fails", "ours_least_visible"), "Float64"),
     **dict.fromkeys(("ours_status", "ours_from", "ours_images", "note", "study_verdict", "study_page"), "string"),
     "seeds_that_decide": "Int64",
 }
@@ -153,9 +154,9 @@ class Compared:
         """The values with their standard errors, as columns."""
         return {
             "published": self.published,
-            "published_se": self.published_effect and self.published_effect.se_pct,
+            "published_std_err": self.published_effect and self.published_effect.se_pct,
             "ours": self.ours,
-            "ours_se": self.effect and self.effect.se_pct,
+            "ours_std_err": self.effect and self.effect.se_pct,
             "ours_from": self.source,
         }
 
@@ -201,11 +202,15 @@ def _compared(one: Pair, value: float, other: float) -> float | None:
 
 
 def accuracy(cell: str, row: _Row) -> tuple[float, float, str]:
-    """Return ours of a row, its standard error, and how it came about; nan, nan and "" where there is none."""
+    """Return ours of a row, its standard error, and how it came about; nan, nan and "" where there is none.
+
+    A single seed that was trained has no standard error: it is nan, as in the tables.
+    """
     for source, find in _SOURCES.items():
         if found := find(cell, row):
-            of_seeds = 0.0 if found.std_pct is None else found.seed_variance[0]  # that of these weights is none
-            return found.mean_pct, (found.binomial + of_seeds) ** 0.5, source
+            if source != "trained":
+                return found.mean_pct, found.binomial**0.5, source
+            return found.mean_pct, math.nan if found.std_pct is None else found.seed_variance[0] ** 0.5, source
     return float("nan"), float("nan"), ""
 
 
@@ -346,7 +351,7 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         "*Little* holds only if two tests place the difference inside the stated range, so a wide interval never "
         "holds. Everything else is *too close to tell*. *Untested* means that a number is missing. A claim holds if "
         "each of its comparisons does, and fails if one of them fails after Holm's correction for their number.",
-        "± is the standard error of a difference, and has two parts. The seeds: an accuracy trained once, as each "
+        f"± is the {STANDARD_ERROR}; that of a difference has two parts. The seeds: an accuracy trained once, as each "
         f"printed one, is taken to vary by {SEED_STD_PCT} points (standard deviation) from seed to seed. MMPretrain's "
         "three retrained T2T-ViTs differ from the authors' by as much ([reported elsewhere](table_3.md"
         "#reported-elsewhere)); the variation of several seeds is their own, with t quantiles. A comparison with a "
@@ -396,7 +401,7 @@ def _seeds(line: Mapping[Any, Any]) -> str:
 
 def figure_text(line: Mapping[Any, Any], whose: str, digits: int) -> str:
     """A comparison's value, with its standard error where it has one."""
-    value, error = line[whose], line[f"{whose}_se"]
+    value, error = line[whose], line[f"{whose}_std_err"]
     if pd.isna(value):
         return DASH
     text = f"{value:.{digits}f} %" if line["of"] == "ratio" else f"{value:+.{digits}f}"
