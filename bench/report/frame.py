@@ -54,6 +54,7 @@ COLUMNS = {
     "top1_last_pct": "Float64",
     "seeds": "Int64",
     "run_ids": "string",
+    "real_pct": "Float64",
     **{f"evaluated_{column}": kind for column, kind in _EVALUATED.items()},
     **{f"recorded_{column}": kind for column, kind in _RECORDED.items()},
     **dict.fromkeys(("reported_low_pct", "reported_high_pct"), "Float64"),
@@ -106,7 +107,8 @@ def table_frame(table: Table, edition: Edition, found: Collected) -> pd.DataFram
         found: the results. A row without a measurement keeps NA. A run that is unfinished, or that saw other than the
             complete data set, fills no accuracy. An evaluation of the whole validation set fills an accuracy that no
             run fills, and then the row's source is "evaluated" unless a run fills another. Published predictions of
-            the row's weights fill an accuracy that nothing else fills ("recorded"). Accuracies that others reported
+            the row's weights fill an accuracy that nothing else fills ("recorded"); their accuracy on reassessed labels
+            (ReaL) stands beside it, or beside that of the same weights evaluated here. Accuracies that others reported
             fill none.
 
     Returns:
@@ -240,6 +242,7 @@ def _recorded(row: Row, recordings: Sequence[Recording]) -> dict[str, object]:
     return {
         **{f"recorded_{name}": value for name, value in values.items()},
         "top1_pct": one.top1_pct,
+        "real_pct": one.real_pct,
         "source": "recorded",
     }
 
@@ -338,6 +341,7 @@ def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:
         "top1_last_pct": last.mean(),
         "seeds": len(whole),
         "run_ids": " ".join(record.run_id for record in whole),
+        "real_pct": None,  # what predictions of released weights say is not of these
         "source": "trained",
     }
 

@@ -157,6 +157,7 @@ def expected_of_others(reports, row, line):
         top5, real = one.get("top5_hits"), one.get("real_hits")
         values |= {"recorded_top5_pct": None if top5 is None else top5 / 500}
         values |= {"recorded_real_pct": None if real is None else 100 * real / one["real_images"]}
+        values |= {"real_pct": None if line["run_ids"] else values["recorded_real_pct"]}
     if cited := weights and REPORTED.get(weights.name):
         of_released = [one.top1_pct for one in cited if not one.retrained]
         values |= {"reported_low_pct": min(of_released), "reported_high_pct": max(of_released)}
@@ -217,6 +218,7 @@ _COLUMNS = {
     "Top-1 %: paper": ("published_top1_pct", 1),
     "CIFAR-10 %: paper": ("published_cifar10_pct", 1),
     "CIFAR-100 %: paper": ("published_cifar100_pct", 1),
+    "ReaL %: ours": ("real_pct", 1),
     "Change: paper": ("published_change_pct", 1),
     "Change: ours": ("change_pct", 1),
     "Params M: paper": ("published_params_m", 1),
