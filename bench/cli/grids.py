@@ -22,7 +22,7 @@ def show_table(table: Table, edition: Edition, frame: "pd.DataFrame", shown: "pd
         frame: all rows of the table.
         shown: those to print.
     """
-    from bench.report.pages.table import comparison
+    from bench.report.pages.table import REAL, comparison
     from bench.report.text import DASH
     from bench.report.verdict import EQUAL
 
@@ -31,12 +31,16 @@ def show_table(table: Table, edition: Edition, frame: "pd.DataFrame", shown: "pd
         if (verdict := f"{label}: verdict") in cells:
             cells[verdict] = cells[verdict].where(cells[verdict].isin([EQUAL, DASH]), cells[f"{label}: difference"])
     # The page has the rest: with it Table 3 outgrows a terminal of 80.
-    cells = cells[[name for name in cells if not str(name).endswith(("elsewhere", "difference"))]]
+    left_out = [name for name in cells if str(name).startswith(REAL) or str(name).endswith(("elsewhere", "difference"))]
+    cells = cells.drop(columns=left_out)
     _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", cells)
     print(_MEANINGS)
+    if cells.map(lambda cell: "±" in cell).any(axis=None):
+        print(_ERRORS)
 
 
 _MEANINGS = "equal: what is printed, if rounded or cut off; else the difference in %"
+_ERRORS = "±: standard error, of a mean over n seeds or else over the images"
 
 
 def show_recipes(table: RecipeTable) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.commands.figure import FIGURES, FigureRequest
+from bench.cli.cost_report import known_step_speeds, write_cost
 from bench.cli.output import read_reports, tell, texts, write_report
 from bench.cli.parser import Output
 from bench.cli.selection import Selection
@@ -42,6 +43,7 @@ def report_index(
     """
     edition, found = selection.edition, inputs[0].found
     report_budgets(records, output)
+    from bench.report.claim_runs import claim_runs
     from bench.report.counting import counting_markdown
     from bench.report.html.page import html_page
     from bench.report.inputs import IndexInputs
@@ -79,7 +81,9 @@ def report_index(
         },
     )
     left = [run for one in inputs for run in untrained(one)]
-    estimates = cost.estimates(left, found.measurements, records.all())
+    steps, unread = known_step_speeds(output)
+    estimates = cost.estimates(left, found.measurements, records.all(), steps=steps)
+    costs = write_cost(claim_runs(tried, edition), found, records, steps, output)
     text = index_markdown(
         IndexInputs(
             tables=inputs,
@@ -88,12 +92,12 @@ def report_index(
             figures={number: figure.title for number, figure in FIGURES.items()},
             estimates=estimates,
             apart=_apart(output.reports),
-            problems=sorted({*found.problems, *below(output.runs, records.problems), *unused}),
+            problems=sorted({*found.problems, *below(output.runs, [*records.problems, *unread]), *unused}),
         )
     )
     index = write_report(output.reports, "README", {"md": text})
     page = write_report(output.reports, "index", {"html": html_page(read_reports(output.reports))})
-    pages = {"counting": counting, "claims": claims, "ideas": ideas, **figures}
+    pages = {"counting": counting, "claims": claims, "cost": costs, "ideas": ideas, **figures}
     pages |= {next(iter(paths.values())).stem: paths for paths in by_study} | {"index": index | page}
     if not output.as_json:
         for paths in pages.values():
@@ -106,7 +110,7 @@ def report_index(
 
 def _apart(folder: Path) -> dict[str, str]:
     """Titles of the reports in the folder that are none of --all's, by file name."""
-    known = re.compile(r"(table|figure)_\d+|README|counting|claims|ideas")
+    known = re.compile(r"(table|figure)_\d+|README|counting|claims|cost|ideas")
     found = sorted(path for path in folder.glob("*.md") if path.is_file() and not known.fullmatch(path.stem))
     titles = {path: path.read_text(errors="replace").partition("\n")[0].removeprefix("# ") for path in found}
     return {path.name: title or path.stem for path, title in titles.items()}

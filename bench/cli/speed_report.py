@@ -4,31 +4,35 @@ import csv
 import io
 import itertools
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from bench.measure.speed import Case, Measured, measure
+from bench.measure.speed import measure
 from bench.report.evidence import FOLDER, link
 from bench.report.text import code
 from bench.results.files import CorruptFile, read, require_writable, write, write_atomically
 from bench.results.provenance import machine
 from bench.results.run_folder import now
+from bench.results.step_speeds import Case, Measured, StepSpeeds
+from bench.results.store import step_speeds_path
 from bench.spec.errors import RequestError
 
 if TYPE_CHECKING:
     from bench.cli.commands.speed import SpeedRequest
 
-_EVIDENCE = "step.json"
+_EVIDENCE = step_speeds_path(Path(FOLDER)).as_posix()
 
 
-def report(found: Sequence[Measured], *, against: str | None, clock: str) -> str:
+def report(speeds: StepSpeeds) -> str:
     """Markdown: what was measured, beside what, and on what."""
-    versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
+    found, against = speeds.measured, speeds.against
+    versions = ", ".join(f"{name} {number}" for name, number in speeds.versions.items())
+    devices = sorted({speeds.gpu if each.case.device == "cuda" else f"threads: {speeds.threads}" for each in found})
     loads = [each.load for each in found]
     rounds = " to ".join(map(str, sorted({f([len(each.ours.seconds) for each in found]) for f in (min, max)})))
     beside = f", beside {code(against)}" if against else ""
@@ -44,18 +48,18 @@ def report(found: Sequence[Measured], *, against: str | None, clock: str) -> str
         "quartiles. *Saved* is the memory that autograd keeps for the backward pass, without parameters. For GFLOP/s, "
         "a multiply-add counts as two operations and a backward pass as two forward passes. *Share* is relative to the "
         "fastest product of two large matrices on this machine in the same precision."
-        + (" Seconds are CPU time of one thread, which other programs hardly change." if clock == "cpu" else ""),
+        + (" Seconds are CPU time of one thread, which other programs hardly change." if speeds.clock == "cpu" else ""),
         "",
         *_table(found),
         "",
-        f"- machine: {machine()}; {', '.join(sorted({_device(each.case) for each in found}))}; load average before the "
-        f"first round: {min(loads):.1f} to {max(loads):.1f}",
+        f"- machine: {speeds.machine}; {', '.join(devices)}; load average before the first round: {min(loads):.1f} to "
+        f"{max(loads):.1f}",
         f"- versions: {versions}",
         *(f"- matrix product in {name}: {rate:.0f} GFLOP/s" for name, rate in _matrix_rates(found)),
         "",
         f"{code(' '.join(['python run_all.py speed', *(['--against', against] if against else [])]))} measures it "
         "again; its options choose the cases, and `--add` keeps the others. "
-        f"The same data as CSV: [step.csv](step.csv); every round: {link(_EVIDENCE, f'{FOLDER}/{_EVIDENCE}')}.",
+        f"The same data as CSV: [step.csv](step.csv); every round: {link('step.json', _EVIDENCE)}.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -93,12 +97,6 @@ def _matrix_rates(found: Iterable[Measured]) -> list[tuple[str, float]]:
     for each in found:
         rates.setdefault(each.case.precision, []).append(each.matrix_gflops)
     return [(name, statistics.median(values)) for name, values in rates.items()]
-
-
-def _device(case: Case) -> str:
-    if case.device == "cpu":
-        return f"threads: {torch.get_num_threads()}"
-    return torch.cuda.get_device_name(case.device)
 
 
 def _versions() -> dict[str, str]:
@@ -142,13 +140,15 @@ def report_speed(asked: "SpeedRequest") -> str:
     if asked.clock == "cpu" and (device != "cpu" or torch.get_num_threads() > 1):
         raise RequestError("--clock cpu measures one thread; set OMP_NUM_THREADS=1 and choose --device cpu")
     require_writable(asked.reports, "--reports")
-    path = asked.reports / FOLDER / _EVIDENCE
-    setting = _Evidence(
+    require_writable(asked.runs, "--runs")
+    path = asked.reports / _EVIDENCE
+    setting = StepSpeeds(
         against=asked.against,
         machine=machine(),
         threads=torch.get_num_threads(),
         clock=asked.clock,
         versions=_versions(),
+        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else "",
     )
     before = _measured_before(path, setting) if asked.add else ()
     cases = [
@@ -167,30 +167,16 @@ def report_speed(asked: "SpeedRequest") -> str:
     ]
     measured = [measure(case, asked.against, rounds=asked.rounds, clock=asked.clock) for case in cases]
     found = [*(each for each in before if each.case not in cases), *measured]
-    write(path, replace(setting, measured=tuple(found), measured_at=now()))
+    speeds = replace(setting, measured=tuple(found), measured_at=now())
+    for kept in (step_speeds_path(asked.runs), path):
+        write(kept, speeds)
     write_atomically(asked.reports / "step.csv", _rows(found))
-    text = report(found, against=asked.against, clock=asked.clock)
+    text = report(speeds)
     write_atomically(asked.reports / "step.md", text)
     return text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Evidence:
-    """All that a page is made of."""
-
-    against: str | None
-    """what builds the other implementation"""
-    machine: str
-    threads: int
-    clock: str
-    """one of ``bench.measure.speed.CLOCKS``"""
-    versions: Mapping[str, str]
-    measured: tuple[Measured, ...] = ()
-    measured_at: str = ""
-    """UTC, ISO 8601"""
-
-
-def _measured_before(path: Path, setting: _Evidence) -> tuple[Measured, ...]:
+def _measured_before(path: Path, setting: StepSpeeds) -> tuple[Measured, ...]:
     """The cases of a page that others are to be added to.
 
     Raises:
@@ -198,12 +184,12 @@ def _measured_before(path: Path, setting: _Evidence) -> tuple[Measured, ...]:
     """
     remedy = "leave out --add to start a new page"
     try:
-        found = read(path, _Evidence, remedy=remedy)
+        found = read(path, StepSpeeds, remedy=remedy)
     except FileNotFoundError as error:
         raise RequestError(f"--add {path}: {error.strerror}; {remedy}") from error
     except CorruptFile as error:
         raise RequestError(f"--add {error}") from error
-    names = ("against", "machine", "threads", "clock", "versions")
+    names = ("against", "machine", "threads", "clock", "versions", "gpu")
     if other := [name for name in names if getattr(found, name) != getattr(setting, name)]:
         raise RequestError(f"--add {path}: measured with other {', '.join(other)}; {remedy}")
     return found.measured

@@ -14,10 +14,10 @@ from bench.launch.slurm.ask import Unreachable
 from bench.launch.slurm.queue import Queue, look
 from bench.launch.teachers import find_teachers
 from bench.measure import cost
-from bench.measure.collect import measure_missing
+from bench.measure.collect import measure_missing, tell_problems
 from bench.results.fingerprints import DataFolder
 from bench.results.run_folder import RunRecords
-from bench.results.store import load_complexity
+from bench.results.store import load_complexity, load_step_speeds
 from bench.spec.datasets import LAYOUTS, require_folders
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
@@ -183,7 +183,11 @@ def estimated(decisions: Sequence[Decision], launch: Launch) -> Estimates:
         with contextlib.suppress(ValueError):  # a damaged measurement: the next --table names it
             if found := load_complexity(launch.runs, network):
                 measured[network] = found
-    return cost.estimates(todo, measured, RunRecords(launch.runs).all() if todo else [], launch.gpu or "v100")
+    if not todo:
+        return {}
+    steps, problems = load_step_speeds(launch.runs)
+    tell_problems(problems)
+    return cost.estimates(todo, measured, RunRecords(launch.runs).all(), launch.gpu or "v100", steps)
 
 
 def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:

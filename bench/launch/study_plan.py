@@ -10,6 +10,7 @@ from bench.experiments.study import Arm, Study, chosen, families, tried
 from bench.measure.collect import known_measurements, measure_missing, tell_problems
 from bench.measure.study_cost import Cost, Prices
 from bench.results.run_folder import RunRecords
+from bench.results.store import load_step_speeds
 from bench.spec.run import RunSpec
 
 
@@ -158,13 +159,15 @@ def make_plan(study: Study, arms: Sequence[Arm], seeds: Sequence[int], runs: Pat
         gpu: price in hours of this GPU, one of ``PEAK_TFLOPS``; None for hours of this machine's CPU.
     """
     records = RunRecords(runs)
-    measured = {}
+    measured, steps = {}, None
     if gpu:
         wanted = list(dict.fromkeys(study.network(arm) for arm in arms))
         tell_problems(measure_missing(wanted, runs))
         measured = known_measurements(wanted, runs)[0]
+        steps, problems = load_step_speeds(runs)
+        tell_problems(problems)
     threads = None if gpu else int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
-    prices = Prices(study=study, records=records, measured=measured, threads=threads, gpu=gpu or "v100")
+    prices = Prices(study=study, records=records, measured=measured, threads=threads, gpu=gpu or "v100", steps=steps)
     found = stages(study, arms, seeds, records)
     planned = {spec.run_id for stage in found for spec in stage.specs}
     further = []

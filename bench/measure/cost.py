@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.results.measurement import Complexity
 from bench.results.record import RunRecord
+from bench.results.step_speeds import StepSpeeds
 from bench.spec.contents import DATASETS
 from bench.spec.gpus import PEAK_TFLOPS
 from bench.spec.run import Network, RunSpec
@@ -24,17 +25,49 @@ class Estimate:
     """where the throughput comes from"""
 
 
-Speeds = Mapping[str, tuple[float, str]]
-"""images a second and GPU in training, and which GPU, by ``what`` was trained"""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """The throughput of a network in training, on a GPU."""
+
+    images_per_s: float
+    """of one GPU"""
+    basis: str
+    """where it comes from"""
 
 
-def speeds(records: Iterable[RunRecord]) -> Speeds:
-    """Throughput that runs had on GPUs: of several alike, the first's."""
-    found: dict[str, tuple[float, str]] = {}
+Speeds = Mapping[str, Speed]
+"""by ``what`` was trained"""
+
+STEPS_ALONE = "training steps alone"
+"""how the basis of an estimate ends whose throughput was measured without loading images"""
+
+
+def speeds(records: Iterable[RunRecord], steps: StepSpeeds | None = None) -> Speeds:
+    """Throughput on GPUs: of several runs alike the first's; where there is none, that of training steps alone.
+
+    Of several measurements of a network's training step, the fastest counts, out of those that train as runs do: in
+    half precision and without torch.compile.
+    """
+    found: dict[str, Speed] = {}
     for record in records:
         if record.images_per_s and record.device not in ("", "cpu"):
             per_gpu = record.images_per_s / max(1, record.world_size)
-            found.setdefault(what(record.spec), (per_gpu, record.device))
+            speed = Speed(images_per_s=per_gpu, basis=f"measured on {record.device}")
+            found.setdefault(what(record.spec), speed)
+    return _of_steps(steps) | found if steps else found
+
+
+def _of_steps(steps: StepSpeeds) -> dict[str, Speed]:
+    found: dict[str, Speed] = {}
+    gpu = steps.gpu or "a GPU"
+    for one in steps.measured:
+        case = one.case
+        if (case.device, case.mode, case.compile) != ("cuda", "train", False) or case.precision == "float32":
+            continue
+        network = what({"model": case.model, "model_args": [], "img_size": case.img_size})
+        speed = Speed(images_per_s=one.images_per_s(one.ours), basis=f"measured on {gpu}, {STEPS_ALONE}")
+        if network not in found or speed.images_per_s > found[network].images_per_s:
+            found[network] = speed
     return found
 
 
@@ -51,6 +84,7 @@ def estimates(
     measured: Mapping[Network, Complexity],
     newest_first: Sequence[RunRecord],
     gpu: str = "v100",
+    steps: StepSpeeds | None = None,
 ) -> dict[str, Estimate | None]:
     """Estimate the rest of each run, by its id.
 
@@ -59,9 +93,10 @@ def estimates(
         measured: networks.
         newest_first: all records that there are: how far a run is, and how fast others were.
         gpu: one of ``PEAK_TFLOPS``, for networks of which no speed was measured.
+        steps: speeds of training steps, for networks of which no run says how fast it was.
     """
     epochs = {record.run_id: record.epoch for record in newest_first}
-    known = speeds(newest_first)
+    known = speeds(newest_first, steps)
     return {spec.run_id: estimate(spec, epochs.get(spec.run_id, 0), measured, known, gpu) for spec in specs}
 
 
@@ -84,8 +119,7 @@ def estimate(
     an_epoch = contents.train_images * (1 - recipe.held_out) * recipe.train_fraction
     images = max(0, recipe.total_epochs - epochs_done) * an_epoch
     if found := known.get(what(spec.identity())):
-        per_gpu, device = found
-        return Estimate(gpu_hours=images / per_gpu / 3600, basis=f"measured on {device}")
+        return Estimate(gpu_hours=images / found.images_per_s / 3600, basis=found.basis)
     student, teacher = measured.get(spec.network), spec.teacher_network
     if student is None:
         return None

@@ -8,10 +8,8 @@ Legend: B images of a batch, S their side in pixels, K classes.
 
 import importlib
 import os
-import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 
 from bench.experiments.recipes import T2T_MEDIUM, changed
 from bench.measure.complexity import count_macs
+from bench.results.step_speeds import Case, Measured, Side
 from bench.spec.errors import RequestError
 from bench.spec.recipe import Recipe
 from bench.spec.run import RunSpec, imagenet
@@ -32,71 +31,6 @@ from bench.training.training_step import TrainingStep
 CLASSES = 1000
 WARM_UP = 2
 """calls that are not timed"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A case to time."""
-
-    model: str
-    img_size: int
-    batch: int
-    precision: str
-    """of autocast: one of PRECISIONS"""
-    mode: str
-    """train, a training step; or infer, a forward pass in evaluation mode"""
-    device: str = "cpu"
-    compile: bool = False
-    """whether ours runs under torch.compile; the other one never does"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """One implementation's part of a measurement."""
-
-    seconds: tuple[float, ...]
-    """of a call, in each round"""
-    saved_bytes: int | None
-    """kept from the forward for the backward pass; None of inference"""
-
-    @property
-    def median_s(self) -> float:
-        """Seconds a call."""
-        return statistics.median(self.seconds)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Both implementations of a case."""
-
-    case: Case
-    formulation: str
-    """in which ours ran"""
-    macs: int
-    """multiply-adds of a forward pass over one image, as ``bench.measure.complexity`` counts them"""
-    ours: Side
-    theirs: Side | None
-    """None where ours was measured alone"""
-    matrix_gflops: float
-    """billions of operations a second in a product of two large matrices, in the case's precision"""
-    load: float
-    """load average before the first round"""
-
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        """Our speed over the other's in each round; empty if there was no other."""
-        theirs = self.theirs.seconds if self.theirs else ()
-        return tuple(b / a for a, b in zip(self.ours.seconds, theirs, strict=False))
-
-    def images_per_s(self, side: Side) -> float:
-        """Images per second, by the median of the rounds."""
-        return self.case.batch / side.median_s
-
-    def gflops(self, side: Side) -> float:
-        """Billions of operations a second: two to a multiply-add, and a backward pass takes two forward passes'."""
-        passes = 3 if self.case.mode == "train" else 1
-        return 2 * passes * self.macs * self.images_per_s(side) / 1e9
-
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 """seconds that pass, or that this process computes: on one thread, the latter are the same on a machine that is busy"""

@@ -1,13 +1,14 @@
 """Estimate the cost of a study on this machine or on GPUs: images, and hours at measured speeds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.experiments.speeds import CPU, IMAGES_PER_S, PX
-from bench.experiments.study import Study
+from bench.experiments.study import Arm, Study, families
 from bench.measure import cost
 from bench.results.measurement import Complexity
 from bench.results.run_folder import RunRecords
+from bench.results.step_speeds import StepSpeeds
 from bench.spec.contents import DATASETS
 from bench.spec.run import Network, RunSpec
 
@@ -17,13 +18,13 @@ EVALUATED = 1 / 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """The remaining cost of some runs."""
+    """The cost of some runs, or what remains of it."""
 
     runs: int
     """all of them"""
     completed: int
     images: float
-    """still to be trained on, over all epochs"""
+    """to be trained on, over all epochs"""
     hours: float | None
     """of this machine's CPU or of one GPU; None where a speed is not known"""
     bases: tuple[str, ...]
@@ -43,6 +44,8 @@ class Prices:
     """that a run has on this machine's CPU; None to price in GPU hours"""
     gpu: str = "v100"
     """one of ``PEAK_TFLOPS``, for networks of which no speed on a GPU was measured"""
+    steps: StepSpeeds | None = None
+    """speeds of training steps"""
 
     def left(self, specs: Iterable[RunSpec]) -> Cost:
         """The remaining cost of some runs."""
@@ -63,7 +66,7 @@ class Prices:
         part = 0.0 if record and record.status == "completed" else 1 - (record.epoch if record else 0) / epochs
         trained, evaluated = images(spec)
         if self.threads is None:
-            gpu = cost.estimates([spec], self.measured, self.records.all(), self.gpu)[spec.run_id]
+            gpu = cost.estimates([spec], self.measured, self.records.all(), self.gpu, self.steps)[spec.run_id]
             return part * trained, gpu.gpu_hours if gpu else None, gpu.basis if gpu else ""
         speed, basis = self._images_per_s(spec)
         hours = part * (trained + EVALUATED * evaluated) / speed / 3600 if speed else None
@@ -83,6 +86,30 @@ class Prices:
             return None, ""
         speed = IMAGES_PER_S[key] * self.threads * (PX / spec.img_size) ** 2
         return speed, f"speeds measured on {CPU}, {self.threads} thread{'s' * (self.threads > 1)} here"
+
+
+def whole_cost(study: Study, arms: Sequence[Arm], measured: Mapping[Network, Complexity], known: cost.Speeds) -> Cost:
+    """The cost of a study in GPU hours, from nothing to the last seed, without what an extended grid would add.
+
+    Args:
+        study: at a scale.
+        arms: of it, with those that others start from.
+        measured: networks, to price by where no speed is known.
+        known: speeds on GPUs.
+    """
+    grids, points = families(study, arms), study.grid.points() if study.grid else []
+    specs = [study.grid_run(family, point) for family in grids for point in points]
+    any_point = dict.fromkeys(grids, points[0]) if points else {}  # which one is chosen changes no cost
+    specs += [study.final_run(arm, any_point, seed) for seed in study.seeds for arm in arms]
+    found = [cost.estimate(spec, 0, measured, known) for spec in specs]
+    priced = [one for one in found if one]
+    return Cost(
+        runs=len(specs),
+        completed=0,
+        images=sum(images(spec)[0] for spec in specs),
+        hours=sum(one.gpu_hours for one in priced) if len(priced) == len(found) else None,
+        bases=tuple(dict.fromkeys(one.basis for one in priced)),
+    )
 
 
 def images(spec: RunSpec) -> tuple[float, float]:

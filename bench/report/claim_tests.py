@@ -32,7 +32,8 @@ _TEXT_UNIT = 0.05
 _TABLE_UNIT = 0.1
 """largest rounding error of the difference of two printed accuracies, in points"""
 
-_MOST_SEEDS = 50
+MOST_SEEDS = 50
+"""of each network, beyond which ``seeds_that_decide`` looks no further"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +198,7 @@ def seeds_that_decide(comparison: Comparison, printed: Effect) -> int | None:
     The printed difference is taken to be the true one, and ``SEED_STD_PCT`` the deviation over seeds.
 
     Returns:
-        The number, from 2; None where more than ``_MOST_SEEDS`` would be needed, as where the error of the images alone
+        The number, from 2; None where more than ``MOST_SEEDS`` would be needed, as where the error of the images alone
         is too large or the printed difference is at the bound.
     """
     from scipy import stats
@@ -212,7 +213,7 @@ def seeds_that_decide(comparison: Comparison, printed: Effect) -> int | None:
         assert bound is not None
         distance = abs(value - bound)
     power = (1 + POWER) / 2 if is_margin(comparison) else POWER
-    for seeds in range(2, _MOST_SEEDS + 1):
+    for seeds in range(2, MOST_SEEDS + 1):
         of_seeds = 2 * SEED_STD_PCT**2 / seeds
         se = math.sqrt(of_seeds + printed.image_variance)
         df = satterthwaite([(of_seeds, 2 * (seeds - 1)), (printed.image_variance, printed.images - 1)])

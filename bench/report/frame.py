@@ -19,20 +19,24 @@ from bench.spec.table import ACCURACY_CELLS, FINE_TUNED_CELLS, STRUCTURE, Editio
 from bench.spec.text import one_line, without_folders
 
 _EVALUATED = {
-    **dict.fromkeys(("top1_pct", "se_pct"), "Float64"),
+    **dict.fromkeys(("top1_pct", "std_err"), "Float64"),
     "images": "Int64",
     **dict.fromkeys(("file", "sha256", "found_by", "evidence"), "string"),
 }
 """of the evaluation of released weights, where it is of the whole validation set: what it found, and in which file"""
 
 _RECORDED = {
-    **dict.fromkeys(("top1_pct", "se_pct", "top5_pct", "real_pct"), "Float64"),
+    **dict.fromkeys(("top1_pct", "std_err", "top5_pct", "real_pct"), "Float64"),
     "images": "Int64",
     **dict.fromkeys(("weights", "source", "source_sha256", "sha256", "evidence"), "string"),
 }
 """from predictions that others published for the row's weights"""
 
-_TRAINED = {"top1_pct": "Float64", "top1_std": "Float64", "seeds": "Int64", "run_ids": "string"}
+_TRAINED = {
+    **dict.fromkeys(("top1_pct", "top1_std", "top1_std_err"), "Float64"),
+    "seeds": "Int64",
+    "run_ids": "string",
+}
 """of fine-tuned runs"""
 
 COLUMNS = {
@@ -46,9 +50,11 @@ COLUMNS = {
     "published_top1_pct": "Float64",
     "top1_pct": "Float64",
     "top1_std": "Float64",
+    "top1_std_err": "Float64",
     "top1_last_pct": "Float64",
     "seeds": "Int64",
     "run_ids": "string",
+    "real_pct": "Float64",
     **{f"evaluated_{column}": kind for column, kind in _EVALUATED.items()},
     **{f"recorded_{column}": kind for column, kind in _RECORDED.items()},
     **dict.fromkeys(("reported_low_pct", "reported_high_pct"), "Float64"),
@@ -79,8 +85,9 @@ COLUMNS = {
     "measured_on": "string",
     "measured_in": "string",
 }
-"""of a report's CSV, with pandas types that know a missing value from a number; units are in the names, and files of
-evidence are relative to the report: a trained accuracy's are those of its ``run_ids``"""
+"""of a report's CSV, with pandas types that know a missing value from a number; units are in the names, ``std`` and
+``std_err`` are in points, and files of evidence are relative to the report: a trained accuracy's are those of its
+``run_ids``"""
 
 Records = Mapping[str, Sequence[RunRecord]]
 """of every seed, by the id of the run that a row or an entry names"""
@@ -100,7 +107,8 @@ def table_frame(table: Table, edition: Edition, found: Collected) -> pd.DataFram
         found: the results. A row without a measurement keeps NA. A run that is unfinished, or that saw other than the
             complete data set, fills no accuracy. An evaluation of the whole validation set fills an accuracy that no
             run fills, and then the row's source is "evaluated" unless a run fills another. Published predictions of
-            the row's weights fill an accuracy that nothing else fills ("recorded"). Accuracies that others reported
+            the row's weights fill an accuracy that nothing else fills ("recorded"); their accuracy on reassessed labels
+            (ReaL) stands beside it, or beside that of the same weights evaluated here. Accuracies that others reported
             fill none.
 
     Returns:
@@ -229,11 +237,12 @@ def _recorded(row: Row, recordings: Sequence[Recording]) -> dict[str, object]:
         return {}
     one, recording = found
     values = {name: getattr(one, name, None) for name in _RECORDED}
-    values |= {"se_pct": one.top1_se, "evidence": recording_file(recording)}
+    values |= {"std_err": one.top1_se, "evidence": recording_file(recording)}
     values |= {name: values[name] or None for name in ("source", "source_sha256")}
     return {
         **{f"recorded_{name}": value for name, value in values.items()},
         "top1_pct": one.top1_pct,
+        "real_pct": one.real_pct,
         "source": "recorded",
     }
 
@@ -291,7 +300,7 @@ def _evaluation(row: Row, found: Evaluation) -> dict[str, object]:
         "expected_images": found.expected_images,
         "unreadable": len(found.unreadable),
         "top1_pct": found.top1_pct,
-        "se_pct": found.top1_se,
+        "top1_std_err": found.top1_se,
         "top5_pct": found.top5_pct,
         "crop_pct": spec.crop_pct,
         "eval_interpolation": spec.eval_interpolation,
@@ -310,7 +319,7 @@ EVALUATION_COLUMNS = {
     "img_size": "Int64",
     **dict.fromkeys(("dataset", "released", "file", "found_by", "sha256", "key"), "string"),
     **dict.fromkeys(("images", "expected_images", "unreadable"), "Int64"),
-    **dict.fromkeys(("top1_pct", "se_pct", "top5_pct", "published_top1_pct", "crop_pct"), "Float64"),
+    **dict.fromkeys(("top1_pct", "top1_std_err", "top5_pct", "published_top1_pct", "crop_pct"), "Float64"),
     **dict.fromkeys(("published_elsewhere", "eval_interpolation", "precision", "resized"), "string"),
     "fills_a_cell": "boolean",
     **dict.fromkeys(("device", "commit", "evaluated_at", "evidence"), "string"),
@@ -328,9 +337,11 @@ def _accuracies(records: Sequence[RunRecord]) -> dict[str, object]:
     return {
         "top1_pct": best.mean(),
         "top1_std": best.std(),  # of the sample; NA for one seed
+        "top1_std_err": best.sem(),
         "top1_last_pct": last.mean(),
         "seeds": len(whole),
         "run_ids": " ".join(record.run_id for record in whole),
+        "real_pct": None,  # what predictions of released weights say is not of these
         "source": "trained",
     }
 
@@ -452,11 +463,11 @@ PROTOCOLS = ("ema_best", "ema_last", "raw_best", "raw_last", "held_out_last")
 
 
 def seeds_frame(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
-    """Mean and standard deviation over the seeds of each entry of a ``runs_frame`` that count.
+    """Mean, standard deviation and standard error over the seeds of each entry of a ``runs_frame`` that count.
 
     Returns:
         A line an entry, with ``model``, the swept columns, ``seeds`` (that count), ``runs`` (begun or asked for) and,
-        for each protocol P, ``P_top1_pct`` and ``P_top1_std`` (of the sample, NA for one seed).
+        for each protocol P, ``P_top1_pct``, ``P_top1_std`` (of the sample) and ``P_top1_std_err``, NA for one seed.
     """
     keys = ["model", *swept_columns(sweep)]
     lines = []
@@ -466,9 +477,10 @@ def seeds_frame(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataFrame:
         line |= {"seeds": len(completed), "runs": len(runs)}
         for protocol in PROTOCOLS:
             top1 = completed[f"{protocol}_top1_pct"]
-            line |= {f"{protocol}_top1_pct": top1.mean(), f"{protocol}_top1_std": top1.std()}
+            found = {"pct": top1.mean(), "std": top1.std(), "std_err": top1.sem()}
+            line |= {f"{protocol}_top1_{kind}": value for kind, value in found.items()}
         lines.append(line)
-    kinds = {f"{protocol}_top1_{kind}": "Float64" for protocol in PROTOCOLS for kind in ("pct", "std")}
+    kinds = {f"{protocol}_top1_{kind}": "Float64" for protocol in PROTOCOLS for kind in ("pct", "std", "std_err")}
     return pd.DataFrame(lines, columns=[*keys, "seeds", "runs", *kinds]).astype(kinds)
 
 

@@ -1,14 +1,18 @@
 """The inputs of pages: one object for each page, so that no function takes its parts one by one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
+from bench.experiments.study import Study
 from bench.experiments.suites import Suite
 from bench.measure.collect import Collected
 from bench.measure.cost import Estimate
+from bench.measure.study_cost import Cost
+from bench.report.claim_runs import ClaimRuns
 from bench.report.frame import Records, runs_frame, table_frame
+from bench.spec.run import Network
 from bench.spec.table import Edition, RecipeTable, Table
 
 
@@ -72,3 +76,26 @@ class SuiteInputs:
     def frame(self) -> pd.DataFrame:
         """The suite's ``runs_frame``."""
         return runs_frame(self.suite.entries, self.records, self.suite.sweep, self.seeds, self.corrupt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyCost:
+    """The cost of a study at one scale."""
+
+    study: Study
+    networks: str
+    """which of its arms are trained, in words"""
+    cost: Cost
+    """of all their runs, those that are trained already too"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostInputs:
+    """The runs behind the claims and the studies, with what they cost."""
+
+    claims: Sequence[ClaimRuns]
+    estimates: Mapping[str, Mapping[str, Estimate | None]]
+    """of whole runs, by GPU and run id"""
+    measured: Container[Network]
+    """networks whose MACs were counted here"""
+    studies: Sequence[StudyCost]

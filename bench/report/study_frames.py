@@ -13,7 +13,8 @@ ARM_COLUMNS = {
     "img_size": "Int64",
     **dict.fromkeys(("train_fraction", "params_m", "macs_g", "lr", "weight_decay"), "Float64"),
     **dict.fromkeys(("seeds", "begun", "epochs"), "Int64"),
-    **dict.fromkeys(("top1_pct", "top1_std", "held_out_top1_pct", "dead_pct", "always_dead_pct"), "Float64"),
+    **dict.fromkeys(("top1_pct", "top1_std", "top1_std_err"), "Float64"),
+    **dict.fromkeys(("held_out_top1_pct", "dead_pct", "always_dead_pct"), "Float64"),
     "images_per_s": "Float64",
     **dict.fromkeys(("device", "run_ids"), "string"),
 }
@@ -22,7 +23,9 @@ ARM_COLUMNS = {
 CONTEST_COLUMNS = {
     **dict.fromkeys(("claim", "arm", "against", "of", "expects", "verdict"), "string"),
     "beside": "boolean",
-    **dict.fromkeys(("difference_pct", "se_pct", "df", "low_pct", "high_pct", "least_visible_pct"), "Float64"),
+    **dict.fromkeys(
+        ("difference_pct", "difference_std_err", "df", "low_pct", "high_pct", "least_visible_pct"), "Float64"
+    ),
     **dict.fromkeys(("seed_variance", "image_variance"), "Float64"),
     "pooled": "boolean",
     **dict.fromkeys(("homogeneity_p", "welch_low_pct", "welch_high_pct"), "Float64"),
@@ -71,6 +74,7 @@ def _arm_line(results: StudyResults, one: ArmResult) -> dict[str, object]:
         "begun": len(one.records),
         "top1_pct": one.mean,
         "top1_std": one.std,
+        "top1_std_err": one.std_err,
         "held_out_top1_pct": None if pd.isna(found) else found,
         "dead_pct": one.dead_pct,
         "always_dead_pct": one.always_dead_pct,
@@ -115,7 +119,7 @@ def _contest_line(answer: Answer, outcome: Outcome, together: str) -> dict[str, 
         return line
     low, high = effect.interval()
     line |= {
-        "se_pct": effect.se_pct,
+        "difference_std_err": effect.se_pct,
         "df": effect.df,
         "low_pct": low,
         "high_pct": high,

@@ -56,6 +56,11 @@ class ArmResult:
         return float(np.std(self.top1s, ddof=1)) if len(self.top1s) > 1 else None
 
     @property
+    def std_err(self) -> float | None:
+        """The standard error of the mean; None for one seed."""
+        return None if self.std is None else self.std / len(self.top1s) ** 0.5
+
+    @property
     def dead_pct(self) -> float | None:
         """Share of dead channels, the mean over images and seeds, in %; None where they are not counted."""
         return float(np.mean([one.dead_pct for one in self.dead])) if self.dead else None

@@ -86,10 +86,25 @@ def printed(value: float) -> str:
     return DASH if pd.isna(value) else repr(float(value))
 
 
-def mean_and_std(frame: pd.DataFrame, name: str) -> list[str]:
-    """Mean ± standard deviation of the columns ``<name>_pct`` and ``<name>_std``; one seed has no deviation."""
-    pairs = zip(frame[f"{name}_pct"], frame[f"{name}_std"], strict=True)
-    return [percent(mean) if pd.isna(std) else f"{mean:.2f} ± {std:.2f}" for mean, std in pairs]
+def gpu_hours(hours: float) -> str:
+    """An estimate of GPU hours."""
+    if pd.isna(hours):
+        return DASH
+    return f"~{hours:,.0f}" if hours >= 9.95 else f"~{hours:.1f}" if hours >= 0.05 else "<0.1"
+
+
+STANDARD_ERROR = "[standard error](README.md#standard-errors)"
+"""a link to the definition, which is on the index and nowhere else"""
+
+
+def with_error(value: float, std_err: float) -> str:
+    """An accuracy in % ± its standard error in points; of one seed, which has none, the accuracy alone."""
+    return percent(value) if pd.isna(std_err) else f"{value:.2f} ± {std_err:.2f}"
+
+
+def means(frame: pd.DataFrame, name: str) -> list[str]:
+    """Means of the columns ``<name>_pct`` with their errors, ``<name>_std_err``."""
+    return [with_error(*pair) for pair in zip(frame[f"{name}_pct"], frame[f"{name}_std_err"], strict=True)]
 
 
 def listed(names: Sequence[str]) -> str:

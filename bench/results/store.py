@@ -5,7 +5,7 @@ likewise in ``<runs>/outlines``; evaluations of released weights in ``<runs>/eva
 unfinished ones in ``.partial.json``, each with an ``.npz`` of what it said of every image; feature maps in
 ``<runs>/feature_maps/<feature_maps_id>.json``; counts of dead channels in
 ``<runs>/dead_channels/<dead_channels_id>.json``; results of published predictions in
-``<runs>/recorded/<recording_id>.json``.
+``<runs>/recorded/<recording_id>.json``; speeds of training steps in ``<runs>/step.json``.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from bench.results.feature_maps import FeatureMaps
 from bench.results.files import CorruptFile, corrupt, read, write, write_atomically
 from bench.results.measurement import Complexity, Outline
 from bench.results.recorded import Recording
+from bench.results.step_speeds import StepSpeeds
 from bench.spec.run import Network
 
 K = TypeVar("K")
@@ -251,3 +252,18 @@ def load_recordings(runs: Path) -> tuple[list[Recording], list[str]]:
         return found
 
     return _load_all((runs / "recorded").glob("*.json"), read_one)
+
+
+def step_speeds_path(runs: Path) -> Path:
+    """The path of the speeds of training steps."""
+    return runs / "step.json"
+
+
+def load_step_speeds(runs: Path) -> tuple[StepSpeeds | None, list[str]]:
+    """The speeds of training steps, None where there are none, and a line if their file is corrupt."""
+    try:
+        return read(step_speeds_path(runs), StepSpeeds, remedy=MEASURE_AGAIN), []
+    except FileNotFoundError:
+        return None, []
+    except CorruptFile as error:
+        return None, [str(error)]

@@ -106,7 +106,7 @@ class Cell:
         return self.trained("seeds")
 
     def trained(self, name: str) -> str:
-        """Column of something about the runs: ``top1_pct``, ``top1_std``, ``seeds`` or ``run_ids``."""
+        """Column about the runs: ``top1_pct``, ``top1_std``, ``top1_std_err``, ``seeds`` or ``run_ids``."""
         return f"{self.dataset}_{name.removeprefix('top1_')}" if self.dataset else name
 
     def evaluated(self, name: str) -> str:

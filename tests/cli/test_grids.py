@@ -2,7 +2,12 @@
 
 import pandas as pd
 
-from bench.cli.grids import _print_grid
+from bench.cli.grids import _print_grid, show_table
+from bench.paper import TABLES
+from bench.paper.editions import ICCV
+from bench.report.frame import table_frame
+from tests.conftest import collected
+from tests.report.test_frame import over_seeds
 
 
 def test_a_cell_is_no_markup_and_commands_no_terminal(capsys):
@@ -10,3 +15,16 @@ def test_a_cell_is_no_markup_and_commands_no_terminal(capsys):
     title, _, line = capsys.readouterr().out.splitlines()
     assert title.strip() == "Runs of [/title]"
     assert line.split() == ["[/red]", "[bold]x", ":bug:", r"\x1b[31m\u202e", "1"]
+
+
+def test_the_terminal_says_what_is_after_a_mean(capsys):
+    run = TABLES[3].rows[2].run
+    for found, is_said in (
+        (collected(), False),
+        (collected(None, {run.run_id: over_seeds(run.run_id, 81.0, 81.2)}), True),
+    ):
+        frame = table_frame(TABLES[3], ICCV, found)
+        show_table(TABLES[3], ICCV, frame, frame)
+        out = capsys.readouterr().out
+        assert ("81.10 ± 0.10 (n=2)" in out) == is_said
+        assert ("\n±: standard error, of a mean over n seeds or else over the images\n" in out) == is_said

@@ -9,6 +9,7 @@ import importlib
 import re
 import shlex
 import shutil
+import statistics
 
 import pytest
 import timm
@@ -245,6 +246,38 @@ def test_the_answer_so_far_is_what_the_reports_say():
     }
     assert max(ends.pop("T2T-ViT_t-19")) > 0.2
     assert max(map(max, ends.values())) < 0.1
+
+
+def test_the_pilots_and_the_transfers_accuracies_are_those_of_their_runs():
+    """Mean ± standard error of three seeds, in the README and in docs/transfer.md."""
+
+    def shown(name, model):
+        lines = csv.DictReader((ROOT / f"reports/{name}.csv").read_text().splitlines())
+        counted = (line for line in lines if (line["model"], line["status"]) == (model, "completed"))
+        top1 = [float(line["ema_best_top1_pct"]) for line in counted]
+        assert len(top1) == 3
+        return f"{statistics.fmean(top1):.1f} ± {statistics.stdev(top1) / 3**0.5:.1f} %"
+
+    pilot = shown("pilot", "T2T-ViT-7")
+    scratch, transferred = (shown("transfer", f"T2T-ViT-7 {how}") for how in ("from scratch", "transferred"))
+    plain = {page: re.sub(r"\s+", " ", PAGES[page]) for page in ("README.md", "docs/transfer.md")}
+    assert f"T2T-ViT-7 reaches {pilot} on CIFAR-10" in plain["README.md"]
+    assert f"accuracy on CIFAR-100 from {scratch} to {transferred} " in plain["README.md"]
+    assert f"T2T-ViT-7 reached {transferred} with pretraining and {scratch} without" in plain["docs/transfer.md"]
+
+
+def test_the_cost_of_the_claims_is_what_the_page_says():
+    lines = list(csv.DictReader((ROOT / "reports/cost.csv").read_text().splitlines()))
+    open_claims = {line["claim"] for line in lines if not line["gpu_hours"]}
+    seeds, hours = {}, {}
+    for line in lines:
+        if line["claim"] not in open_claims:
+            seeds[line["run_id"]] = max(seeds.get(line["run_id"], 0), int(line["seeds_that_decide"]))
+            hours[line["run_id"]] = float(line["gpu_hours_per_run"])
+    total = sum(seeds[run] * hours[run] for run in seeds)
+    assert len({line["claim"] for line in lines}) - len(open_claims) == 6
+    assert sorted(seeds.values()) == [2] * (len(seeds) - 2) + [24, 24]
+    assert f"estimated [{round(total, -2):,.0f} GPU hours](reports/cost.md)" in re.sub(r"\s+", " ", README)
 
 
 def test_the_shown_output_is_what_is_printed(capsys, tmp_path):

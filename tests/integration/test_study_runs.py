@@ -169,7 +169,7 @@ def test_every_verdict_follows_from_the_kept_predictions(folder, finished):
         df = (of_seeds + of_images) ** 2 / (sum(parts) + of_images**2 / (n - 1))
     se = (of_seeds + of_images) ** 0.5
     half = stats.t.ppf(0.975, df) * se
-    expected = {"difference_pct": difference, "se_pct": se, "df": df}
+    expected = {"difference_pct": difference, "difference_std_err": se, "df": df}
     expected |= {"low_pct": difference - half, "high_pct": difference + half, "homogeneity_p": p}
     for column, value in expected.items():
         assert float(line[column]) == pytest.approx(value, rel=1e-6), column

@@ -8,11 +8,17 @@ import pytest
 from bench.experiments.budgets import SUITES
 from bench.experiments.recipes import override
 from bench.experiments.scales import STUDIES
+from bench.launch.dispatch import Launch, estimated
+from bench.launch.planner import Action, Decision
 from bench.measure.cost import STATED_MACS_PER_S, estimate, estimates, speeds, time_limit
 from bench.measure.study_cost import Prices
 from bench.paper import TABLES
+from bench.results.files import write
 from bench.results.run_folder import RunRecords
+from bench.results.step_speeds import Case, Measured, Side, StepSpeeds
+from bench.results.store import load_step_speeds, step_speeds_path
 from bench.spec.gpus import PEAK_TFLOPS
+from bench.spec.run import Resources
 from tests.conftest import complexity
 from tests.report.test_frame import trained
 
@@ -53,6 +59,51 @@ def test_the_stated_speed_is_scaled_to_another_gpu_by_their_peaks():
     assert on_a100.basis == f"{by_macs.basis}, and by peak speed on A100"
     measured_speed = estimate(SPEC, 0, {SPEC.network: counted}, speeds([measured()]), "a100")
     assert measured_speed.basis == "measured on a GPU"
+
+
+def steps(*cases, gpu="an H100"):
+    """Speeds of training steps of SPEC's network in batches of 64: for each case, its seconds and what it changes."""
+    usual = Case(model=SPEC.model, img_size=224, batch=64, precision="bfloat16", mode="train", device="cuda")
+    rest = {"formulation": "fused", "macs": 1, "theirs": None, "matrix_gflops": 1.0, "load": 0.0}
+    found = [
+        Measured(case=dataclasses.replace(usual, **changes), ours=Side(seconds=(s,), saved_bytes=1), **rest)
+        for s, changes in cases
+    ]
+    return StepSpeeds(
+        against=None, machine="", threads=1, clock="wall", versions={}, gpu=gpu, measured=tuple(found), measured_at=""
+    )
+
+
+def test_the_speed_of_a_training_step_counts_where_no_run_has_one():
+    of_steps = steps((0.1, {}), (0.064, {"precision": "float16"}), (0.01, {"img_size": 384}))
+    found = estimate(SPEC, 0, {}, speeds([], of_steps))
+    assert found.gpu_hours == pytest.approx(IMAGES / 1000 / 3600)
+    assert found.basis == "measured on an H100, training steps alone"
+    assert estimate(SPEC, 0, {}, speeds([measured(images_per_s=4000.0)], of_steps)).basis == "measured on a GPU"
+    larger = dataclasses.replace(SPEC, img_size=384)
+    assert estimate(larger, 0, {}, speeds([], of_steps)).gpu_hours == pytest.approx(IMAGES / 6400 / 3600)
+    priced = estimates([SPEC], {}, [], steps=of_steps)
+    assert priced == {SPEC.run_id: found}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"device": "cpu"}, {"mode": "infer"}, {"precision": "float32"}, {"compile": True}, {"model": "vit_s_16"}],
+)
+def test_a_step_unlike_those_of_runs_says_nothing_of_their_speed(changes):
+    assert estimate(SPEC, 0, {}, speeds([], steps((0.1, changes)))) is None
+
+
+def test_plans_read_the_speeds_that_were_kept(tmp_path):
+    write(step_speeds_path(tmp_path), steps((0.064, {})))
+    launch = Launch(runs=tmp_path, resources=Resources(data=""))
+    decisions = [Decision(spec=SPEC, action=Action.SUBMIT, reason="")]
+    assert estimated(decisions, launch)[SPEC.run_id].gpu_hours == pytest.approx(IMAGES / 1000 / 3600)
+    step_speeds_path(tmp_path).write_text("")
+    found, (problem,) = load_step_speeds(tmp_path)
+    assert found is None
+    assert "step.json: not JSON" in problem
+    assert estimated(decisions, launch)[SPEC.run_id] is None
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from torch import nn
 from bench.cli import main
 from bench.experiments.recipes import T2T_MEDIUM
 from bench.measure.complexity import count_macs
-from bench.measure.speed import CLOCKS, WARM_UP, Case, Measured, Side, matrix_gflops, measure, saved_bytes, time_in_turn
+from bench.measure.speed import CLOCKS, WARM_UP, matrix_gflops, measure, saved_bytes, time_in_turn
 from bench.results.codec import sealed, unsealed
+from bench.results.step_speeds import Case, Measured, Side
 from bench.spec.errors import RequestError
 from bench.spec.run import imagenet
 from bench.training.build import build_network
@@ -112,8 +113,13 @@ def speed(*arguments):
     return main.main(["speed", *map(str, arguments)])
 
 
+def folders(path):
+    return "--runs", path / "runs", "--reports", path
+
+
 def test_the_page_follows_from_its_evidence(tmp_path, capsys):
-    assert speed("--models", "t2t_vit_7", *TINY, "--against", LITERAL, "--reports", tmp_path) == 0
+    assert speed("--models", "t2t_vit_7", *TINY, "--against", LITERAL, *folders(tmp_path)) == 0
+    assert (tmp_path / "runs/step.json").read_text() == (tmp_path / "evidence/step.json").read_text()
     assert capsys.readouterr().out == (tmp_path / "step.md").read_text()
     lines = follow_step(tmp_path)
     asked = [(precision, mode) for precision in ("float32", "bfloat16") for mode in ("train", "infer")]
@@ -126,7 +132,7 @@ def test_the_committed_page_follows_from_its_evidence():
 
 def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
     path = tmp_path / "evidence/step.json"
-    of = ["--models", "t2t_vit_7", "--precision", "float32", "--mode", "infer", "--reports", tmp_path]
+    of = ["--models", "t2t_vit_7", "--precision", "float32", "--mode", "infer", *folders(tmp_path)]
     infer, beside = [*of, *TINY], ["--against", LITERAL]
     assert speed(*infer, *beside) == 0
     assert speed(*of, *beside, "--img-size", "32", "--batch", "3", "--rounds", "3", "--add") == 0
@@ -143,6 +149,7 @@ def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
             beside,
             "step.json: its checksum does not hold: it was edited; leave out --add",
         ),
+        (sealed(unsealed(whole) | {"gpu": "another"}), beside, "measured with other gpu; leave out --add"),
         (sealed(unsealed(whole) | {"clock": "cpu"}), beside, "measured with other clock; leave out --add"),
         ("", beside, "step.json: not JSON: Expecting value"),
     ):

@@ -86,14 +86,14 @@ def test_seeds_and_images_make_the_error_of_what_was_trained():
     line = one(GAIN, records=records)
     assert (line["ours"], line["ours_from"]) == (5.5, "trained")
     seeds, images = 0.5 / 2 + SEED_STD_PCT**2, 81.5 * 18.5 / 50_000 + 76 * 24 / 50_000
-    assert line["ours_se"] == pytest.approx((seeds + images) ** 0.5)
+    assert line["ours_std_err"] == pytest.approx((seeds + images) ** 0.5)
     assert line["ours_images"] == "independent"
     assert line["ours_status"] == "too close to tell"  # two seeds that far apart say little
     records[first.run_id] = over_seeds(first.run_id, 81.4, 81.5, 81.6)
     line = one(GAIN, records=records)
     assert line["ours_status"] == "holds"
-    assert line["ours_low"] < line["ours"] - line["ours_se"] < line["ours"] < line["ours_high"]
-    assert 2 * line["ours_se"] < line["ours_least_visible"] < 4 * line["ours_se"]
+    assert line["ours_low"] < line["ours"] - line["ours_std_err"] < line["ours"] < line["ours_high"]
+    assert 2 * line["ours_std_err"] < line["ours_least_visible"] < 4 * line["ours_std_err"]
 
 
 def test_what_was_trained_is_not_compared_with_what_was_released():
@@ -104,7 +104,7 @@ def test_what_was_trained_is_not_compared_with_what_was_released():
     released[first.run_id] = [evaluation(first, RELEASED[first], hits=0.82)]
     line = one(GAIN, records=trained, evaluations=released)
     assert (line["ours"], line["ours_from"], line["ours_status"]) == (6.0, "evaluated", "holds")
-    assert line["ours_se"] == pytest.approx(((82 * 18 + 76 * 24) / 50_000 + 2 * SEED_STD_PCT**2) ** 0.5)
+    assert line["ours_std_err"] == pytest.approx(((82 * 18 + 76 * 24) / 50_000 + 2 * SEED_STD_PCT**2) ** 0.5)
 
 
 def test_what_was_trained_counts_before_what_was_released():
@@ -121,7 +121,7 @@ def test_cifar_counts_on_its_own_images():
     row, other = (TABLES[5].rows[i].transfers[0] for i in (1, 0))
     (comparison,) = [c for c in CLAIMS[9].comparisons if c.row == "T2T-ViT-14" and c.cell == "cifar10_pct"]
     line = one(comparison)
-    assert line["published_se"] == pytest.approx(((97.5 * 2.5 + 97.1 * 2.9) / 10_000 + 2 * SEED_STD_PCT**2) ** 0.5)
+    assert line["published_std_err"] == pytest.approx(((97.5 * 2.5 + 97.1 * 2.9) / 10_000 + 2 * SEED_STD_PCT**2) ** 0.5)
     assert row.dataset == other.dataset == "cifar10"
 
 
@@ -169,7 +169,7 @@ def test_the_error_of_dead_channels_is_that_of_the_images():
     first, second = claims_frame(CLAIMS[10:], frames(), {"ViT-L/16": vit, "ResNet50": resnet}).to_dict("records")
     for line, shares in ((first, [20, 22, 21, 19]), (second, [19, 18.5, 19, 19])):
         interval = stats.ttest_1samp(shares, 0).confidence_interval(0.95)
-        assert line["ours_se"] == pytest.approx(stats.sem(shares))
+        assert line["ours_std_err"] == pytest.approx(stats.sem(shares))
         assert (line["ours_low"], line["ours_high"]) == (pytest.approx(interval.low), pytest.approx(interval.high))
     text = claims_markdown(CLAIMS[10:], ICCV, claims_frame(CLAIMS[10:], frames(), {"ViT-L/16": vit}))
     cells = r"\[Figure 2\]\(figure_2.md\) \| dead channels \| above 10.0 % .*20.50 % ± 0.65 .*holds"

@@ -39,6 +39,7 @@ from bench.results.codec import sealed, unsealed
 from bench.results.run_folder import RunRecords
 from bench.results.store import complexity_path, save_complexity, save_evaluation
 from bench.spec.errors import RequestError
+from bench.spec.gpus import PEAK_TFLOPS
 from bench.spec.table import STRUCTURE
 from tests.conftest import ROOT, collected, complexity
 from tests.report.test_frame import evaluation, over_seeds, trained
@@ -98,6 +99,7 @@ def accuracy(reports, run_ids):
     return {
         "pct": statistics.fmean(best),
         "std": statistics.stdev(best) if len(best) > 1 else None,
+        "std_err": statistics.stdev(best) / len(best) ** 0.5 if len(best) > 1 else None,
         "last": statistics.fmean(last),
         "seeds": len(records),
     }
@@ -131,11 +133,12 @@ def expected_line(reports, row, line):
             found = read(reports / file)
             assert found["spec"]["sha256"] == line[f"{name}evaluated_sha256"]
             images, share = found["images"], found["top1_hits"] / found["images"]
-            values |= {own: 100 * share, f"{name}evaluated_se_pct": 100 * (share * (1 - share) / images) ** 0.5}
+            values |= {own: 100 * share, f"{name}evaluated_std_err": 100 * (share * (1 - share) / images) ** 0.5}
             values |= {f"{name}evaluated_images": images, pct: 100 * share}
         if line[f"{name}run_ids"]:
             found = accuracy(reports, line[f"{name}run_ids"])
             values |= {pct: found["pct"], std: found["std"], count: found["seeds"]}
+            values |= {f"{std}_err": found["std_err"]}
             values |= {} if name else {"top1_last_pct": found["last"]}
     return values
 
@@ -150,10 +153,11 @@ def expected_of_others(reports, row, line):
         assert (one["source"], one["source_sha256"]) == (line["recorded_source"], line["recorded_source_sha256"])
         share = one["top1_hits"] / one["images"]
         values |= {"recorded_top1_pct": 100 * share, "recorded_images": 50_000, "top1_pct": 100 * share}
-        values |= {"recorded_se_pct": 100 * (share * (1 - share) / 50_000) ** 0.5}
+        values |= {"recorded_std_err": 100 * (share * (1 - share) / 50_000) ** 0.5}
         top5, real = one.get("top5_hits"), one.get("real_hits")
         values |= {"recorded_top5_pct": None if top5 is None else top5 / 500}
         values |= {"recorded_real_pct": None if real is None else 100 * real / one["real_images"]}
+        values |= {"real_pct": None if line["run_ids"] else values["recorded_real_pct"]}
     if cited := weights and REPORTED.get(weights.name):
         of_released = [one.top1_pct for one in cited if not one.retrained]
         values |= {"reported_low_pct": min(of_released), "reported_high_pct": max(of_released)}
@@ -203,17 +207,18 @@ def follow_table_csv(reports, number):
 # Which columns of the CSV a column of a page shows, and in which unit.
 
 _ACCURACY = {
-    f"{label}: ours": (pct, std, seeds, se)
-    for label, pct, std, seeds, se in (
-        ("Top-1 %", "top1_pct", "top1_std", "seeds", "evaluated_se_pct"),
-        ("CIFAR-10 %", "cifar10_pct", "cifar10_std", "cifar10_seeds", "cifar10_evaluated_se_pct"),
-        ("CIFAR-100 %", "cifar100_pct", "cifar100_std", "cifar100_seeds", "cifar100_evaluated_se_pct"),
+    f"{label}: ours": (pct, of_seeds, seeds, of_images)
+    for label, pct, of_seeds, seeds, of_images in (
+        ("Top-1 %", "top1_pct", "top1_std_err", "seeds", "evaluated_std_err"),
+        ("CIFAR-10 %", "cifar10_pct", "cifar10_std_err", "cifar10_seeds", "cifar10_evaluated_std_err"),
+        ("CIFAR-100 %", "cifar100_pct", "cifar100_std_err", "cifar100_seeds", "cifar100_evaluated_std_err"),
     )
 }
 _COLUMNS = {
     "Top-1 %: paper": ("published_top1_pct", 1),
     "CIFAR-10 %: paper": ("published_cifar10_pct", 1),
     "CIFAR-100 %: paper": ("published_cifar100_pct", 1),
+    "ReaL %: ours": ("real_pct", 1),
     "Change: paper": ("published_change_pct", 1),
     "Change: ours": ("change_pct", 1),
     "Params M: paper": ("published_params_m", 1),
@@ -239,9 +244,9 @@ def follow_row(cells, line):
     for column, cell in cells.items():
         label, _, whose = column.partition(": ")
         if column in _ACCURACY:
-            pct, std, seeds, se = (line[name] for name in _ACCURACY[column])
-            se = se or (line["recorded_se_pct"] if column.startswith("Top-1") else None)
-            assert shows(cell, pct, *((std, seeds) if seeds else (se,))), (line["model"], column, cell)
+            pct, of_seeds, seeds, of_images = (line[name] for name in _ACCURACY[column])
+            of_images = of_images or (line["recorded_std_err"] if column.startswith("Top-1") else None)
+            assert shows(cell, pct, *((of_seeds, seeds) if seeds else (of_images,))), (line["model"], column, cell)
         elif column == "Top-1 %: reported elsewhere":
             ends = dict.fromkeys(f"{float(line[name]):.2f}" for name in _REPORTED if line[name])
             assert cell == (" to ".join(ends) or "-"), (line["model"], cell)
@@ -314,7 +319,7 @@ def follow_recorded(cells, line):
     """One network with recorded predictions, on the line of the CSV."""
     recorded = {name.removeprefix("recorded_"): value for name, value in line.items() if name.startswith("recorded_")}
     printed, top1 = line["published_top1_pct"], recorded["top1_pct"]
-    assert shows(cells["top-1 %"], top1, recorded["se_pct"])
+    assert shows(cells["top-1 %"], top1, recorded["std_err"])
     assert shows(cells["printed"], printed)
     assert shows(cells["difference"], float(top1) - float(printed))
     assert shows(cells["top-5 %"], recorded["top5_pct"])
@@ -381,7 +386,7 @@ def follow_comparisons(reports, name, columns):
                 assert float(line[whose]) == pytest.approx(value, abs=1e-8)
                 followed += 1
             page = "printed" if whose == "published" else "ours"
-            assert shows(cells[page], line[whose], line[f"{whose}_se"]), (line, cells[page])
+            assert shows(cells[page], line[whose], line[f"{whose}_std_err"]), (line, cells[page])
         assert cells["Table"] == f"[{line['table']}](table_{line['table']}.md)"
     return followed
 
@@ -406,6 +411,62 @@ def follow_counting(reports):
         ]
         for cells, value in zip(table, expected, strict=True):
             assert shows(cells[name], value / 1e9), (name, cells)
+
+
+def follow_cost(reports):
+    """The cost of the claims: each run from its network's MACs and its images, each sum from the runs."""
+    lines, claims = rows_of(reports / "cost.csv"), rows_of(reports / "claims.csv")
+    by_claim, by_gpu, runs, studies = tables_of(reports / "cost.md")
+    specs = {run.run_id: run for table in TABLES.values() for row in table.rows_in(ICCV) for run in row.runs}
+    hours, seeds = {}, {}
+    for line, cells in zip(lines, runs, strict=True):
+        spec, run_id = specs[line["run_id"]], line["run_id"]
+        images = {"imagenet": 1_281_167, "cifar10": 50_000, "cifar100": 50_000}[line["dataset"]]
+        epochs = spec.recipe.epochs + spec.recipe.cooldown_epochs
+        macs = read(reports / line["measured_in"])["macs"]
+        hours[run_id] = epochs * images * 3 * macs / 13.3e12 / 3600
+        assert float(line["gpu_hours_per_run"]) == pytest.approx(hours[run_id])
+        assert shows(cells["GPU hours a run"], hours[run_id])
+        count = line["seeds_that_decide"]
+        assert shows(cells["seeds that decide"], count)
+        own = seeds.setdefault(line["claim"], {})
+        own[run_id] = int(count or 0)
+        assert (line["gpu_hours"] is None) == (count is None)
+        assert shows(cells["GPU hours"], own[run_id] * hours[run_id] or None)
+        assert cells["Network"] == f"[`{line['network']}`]({line['measured_in']})"
+        assert [cells[name].strip("`") for name in ("Claim", "px", "data set", "recipe")] == [
+            line[name] for name in ("claim", "img_size", "dataset", "recipe")
+        ]
+    decided, rest = {}, dict.fromkeys(hours, 1)
+    *each, total = by_claim
+    for cells in each:
+        own = seeds[cells[""]]
+        accuracies = [
+            line["seeds_that_decide"]
+            for line in claims
+            if line["claim"] == cells[""] and line["cell"].endswith("_pct") and line["cell"] != "dead_pct"
+        ]
+        counts = sorted({int(count) for count in accuracies if count})
+        assert cells["comparisons decided"] in (f"{len(list(filter(None, accuracies)))} of {len(accuracies)}", "-")
+        assert shows(cells["seeds that decide"], *counts)
+        assert cells["runs"] == str(len(own))
+        assert shows(cells["GPU hours, one seed"], sum(hours[run_id] for run_id in own))
+        is_decided = bool(accuracies) and all(accuracies)
+        assert shows(cells["GPU hours"], sum(hours[r] * own[r] for r in own) if is_decided else None)
+        if is_decided:
+            decided |= {run_id: max(decided.get(run_id, 0), count) for run_id, count in own.items()}
+    sums = [sum(hours[run_id] * many[run_id] for run_id in many) for many in (rest, decided)]
+    assert shows(total["GPU hours, one seed"], sums[0])
+    assert shows(total["GPU hours"], sums[1])
+    assert total["runs"] == str(len(hours))
+    for cells in by_gpu:
+        faster = PEAK_TFLOPS[cells["GPU"].lower()] / 125
+        assert shows(cells["GPU hours, one seed"], sums[0] / faster)
+        assert shows(cells["GPU hours"], sums[1] / faster)
+    core = studies[0]  # small: 9 arms and 3 seeds, after a grid of 6 points of half the images for each of 4 families
+    assert shows(core["runs"], 9 * 3 + 6 * 4)
+    assert shows(core["images"], 45_000 * (9 * 3 * 6 + 6 * 4 * 2 / 2))
+    return len(lines)
 
 
 def follow_figure_1(reports):
@@ -453,7 +514,8 @@ def follow_suite(reports, name):
                     continue
                 values = [float(line[figure]) for line in counted if line[figure]]
                 mean = statistics.fmean(values) if values else None
-                assert shows(cells[column], mean, statistics.stdev(values) if len(values) > 1 else None)
+                std_err = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+                assert shows(cells[column], mean, std_err)
             assert set(cells) <= {"Model", "n", *_MEANS}
             assert cells["n"].partition(" ")[0] == str(len(counted))
     for line in lines:
@@ -480,6 +542,7 @@ def follow_all(reports):
         follow_table_page(reports, number)
     followed += follow_comparisons(reports, "claims", ("row", "against"))
     followed += follow_comparisons(reports, "ideas", ("model", "against"))
+    followed += follow_cost(reports)
     follow_counting(reports)
     follow_figure_1(reports)
     return followed
@@ -487,6 +550,16 @@ def follow_all(reports):
 
 def test_every_number_of_the_committed_reports():
     assert follow_all(ROOT / "reports") > 800
+
+
+def test_what_an_error_is_stands_in_one_place():
+    pages = {path.name: path.read_text() for path in (ROOT / "reports").glob("*.md")}
+    with_errors = {name for name, text in pages.items() if "±" in text}
+    assert {"claims.md", "ideas.md", "pilot.md", "study.md", "table_3.md"} <= with_errors
+    assert [name for name, text in pages.items() if "√n" in text] == ["README.md"]
+    assert [name for name in with_errors if "[standard error](README.md#standard-errors)" not in pages[name]] == [
+        "README.md"
+    ]
 
 
 @pytest.mark.parametrize("name", ["pilot", "transfer"])

@@ -23,7 +23,7 @@ from bench.spec.run import Network, Weights
 from tests.conftest import collected
 
 PROMISED = (
-    "model published_top1_pct top1_pct top1_std seeds published_params_m params_m trainable_params_m "
+    "model published_top1_pct top1_pct top1_std top1_std_err seeds published_params_m params_m trainable_params_m "
     "published_macs_g macs_g linear_macs_g source verdict"
 ).split()
 
@@ -47,7 +47,7 @@ def test_a_measured_row(measurements):
 def test_what_is_missing_is_na_and_no_number(measurements):
     frame = table_frame(TABLES[3], ICCV, collected(measurements))
     assert len(frame) == 12
-    assert frame[["top1_pct", "top1_std", "seeds"]].isna().all(axis=None)
+    assert frame[["top1_pct", "top1_std", "top1_std_err", "seeds"]].isna().all(axis=None)
     row = frame.set_index("model").loc["T2T-ViT_t-24"]  # nobody measured it
     for column in ("params_m", "trainable_params_m", "macs_g", "linear_macs_g", "macs_difference_pct", "verdict"):
         assert row.isna()[column], column
@@ -104,7 +104,7 @@ def test_a_completed_run_fills_our_accuracy(measurements):
     row = accuracy(measurements)
     assert (row["top1_pct"], row["top1_last_pct"], row["seeds"], row["source"]) == (81.46, 81.4, 1, "trained")
     assert row["run_ids"] == TABLES[3].rows[2].run.run_id
-    assert row.isna()["top1_std"]  # of one seed
+    assert row.isna()[["top1_std", "top1_std_err"]].all()  # of one seed
 
 
 def test_fine_tuned_weights_fill_their_data_sets_cells(measurements):
@@ -120,6 +120,7 @@ def test_fine_tuned_weights_fill_their_data_sets_cells(measurements):
     assert line["source"] == "trained"
     assert (line["cifar10_pct"], line["cifar10_seeds"]) == (pytest.approx(98.2), 2)
     assert line["cifar10_std"] == pytest.approx(0.2 * 2**0.5)
+    assert line["cifar10_std_err"] == pytest.approx(0.2)
     assert line["cifar10_run_ids"].split() == [f"{ten}-0", f"{ten}-1"]
     assert line.isna()[["cifar100_pct", "cifar100_seeds"]].all()
     assert frame.loc["ViT-S/16"].isna()["cifar10_pct"]
@@ -169,6 +170,7 @@ def test_seeds_give_mean_and_deviation_and_those_that_did_not_end_count_nowhere(
     row = table_frame(TABLES[3], ICCV, collected(measurements, {run_id: records})).set_index("model").loc["T2T-ViT-14"]
     assert row["top1_pct"] == pytest.approx(81.3)
     assert row["top1_std"] == pytest.approx((0.3**2 + 0.1**2 + 0.4**2) ** 0.5 / 2**0.5)  # of the sample
+    assert row["top1_std_err"] == pytest.approx(row["top1_std"] / 3**0.5)
     assert row["seeds"] == 3
     assert row["run_ids"].split() == [f"{run_id}-{seed}" for seed in range(3)]
 
@@ -184,6 +186,7 @@ def test_a_sweep_has_a_line_for_each_point_over_its_seeds():
     assert list(by_entry["runs"]) == [2, 1]
     assert by_entry.loc[0.1, "ema_best_top1_pct"] == 71
     assert by_entry.loc[0.1, "ema_best_top1_std"] == pytest.approx(2**0.5)
+    assert by_entry.loc[0.1, "ema_best_top1_std_err"] == pytest.approx(1)
     assert by_entry.loc[0.2].isna()[["ema_best_top1_pct", "ema_best_top1_std"]].all()
 
 
@@ -234,7 +237,7 @@ def test_a_whole_evaluation_fills_a_cell_that_no_run_fills(measurements):
     found = evaluation(FOURTEEN, RELEASED[FOURTEEN])
     row = evaluated(measurements, found)
     assert (row["top1_pct"], row["evaluated_top1_pct"], row["source"]) == (81.5, 81.5, "evaluated")
-    assert row["evaluated_se_pct"] == pytest.approx(0.17366, abs=1e-5)  # (81.5 * 18.5 / 50,000) ** 0.5
+    assert row["evaluated_std_err"] == pytest.approx(0.17366, abs=1e-5)  # (81.5 * 18.5 / 50,000) ** 0.5
     assert (row["evaluated_images"], row["evaluated_file"]) == (50_000, "81.5_T2T_ViT_14.pth.tar")
     assert row["evaluated_sha256"] == found.spec.sha256
     assert row.isna()[["seeds", "top1_std", "run_ids", "top1_last_pct"]].all()
@@ -285,7 +288,7 @@ def test_an_evaluation_on_cifar_fills_its_own_cells(measurements):
     frame = table_frame(TABLES[5], ICCV, collected(measurements, {}, found)).set_index("model")
     row = frame.loc["T2T-ViT-14"]
     assert (row["cifar10_pct"], row["cifar10_evaluated_pct"], row["source"]) == (98.3, 98.3, "evaluated")
-    assert row["cifar10_evaluated_se_pct"] == pytest.approx(0.12927, abs=1e-5)
+    assert row["cifar10_evaluated_std_err"] == pytest.approx(0.12927, abs=1e-5)
     assert row["cifar10_evaluated_images"] == 10_000
     assert row.isna()[["top1_pct", "cifar100_pct", "cifar10_seeds"]].all()
 

@@ -49,7 +49,7 @@ def test_marks_are_hollow_where_printed_and_filled_where_ours_with_two_standard_
     assert (filled.get_xdata()[0], filled.get_color()) == (1.0, GREEN)
     assert {mark.get_color() for mark in marks} == {BLUE, GREEN, VERMILLION}
     segment = axes.containers[marks.index(filled)].lines[2][0].get_segments()[0]
-    assert segment[1][0] - segment[0][0] == pytest.approx(4 * ours["ours_se"])
+    assert segment[1][0] - segment[0][0] == pytest.approx(4 * ours["ours_std_err"])
 
 
 def test_names_and_headings_are_in_the_order_of_the_paper():

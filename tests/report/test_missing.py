@@ -109,7 +109,7 @@ def test_what_tables_share_is_missing_once():
     assert by_what[f"all {count} runs (tables share some)"] == f"~{10 * count}"
     released = sum(run in RELEASED for run in set(left))
     evaluating = released * 50_000 * 10**12 / STATED_MACS_PER_S / 3600
-    assert by_what[f"evaluation of the released weights behind {released} accuracies"] == f"~{evaluating:.1f}"
+    assert by_what[f"evaluation of the released weights behind {released} accuracies"] == f"~{evaluating:.0f}"
 
 
 def test_the_runs_of_a_table_alone_are_all_that_there_are(measurements):

@@ -173,7 +173,7 @@ def swept(sweep, points):
     return suite, seeds_frame(runs_frame(entries, records, sweep), sweep)
 
 
-def test_one_field_is_a_curve_with_its_deviation():
+def test_one_field_is_a_curve_with_its_error():
     figure = sweep_figure(*swept(("lr",), {(1e-3,): (80.0, 82.0), (5e-4,): (79.0,), (4e-3,): (70.0, 71.0)}))
     (axes,) = figure.axes
     curve = axes.lines[0].get_xydata().tolist()
@@ -182,7 +182,7 @@ def test_one_field_is_a_curve_with_its_deviation():
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.0005", "0.001", "0.004"]
     (bars,) = axes.collections
     low, high = bars.get_segments()[1][:, 1]
-    assert (high - low) / 2 == pytest.approx(2**0.5)
+    assert (high - low) / 2 == pytest.approx(1)
     assert axes.get_title() == "T2T-ViT-14"
 
 
@@ -195,7 +195,7 @@ def test_two_fields_are_a_heat_map_with_its_figures():
     points = {(5e-4, 0.03): (80.0, 82.0), (5e-4, 0.05): (79.0,), (1e-3, 0.03): (70.0,), (1e-3, 0.05): ()}
     figure = sweep_figure(*swept(("lr", "weight_decay"), points))
     axes, bar = figure.axes
-    assert [text.get_text() for text in axes.texts] == ["81.0\n± 1.4\nn=2", "70.0", "79.0"]  # the fourth is blank
+    assert [text.get_text() for text in axes.texts] == ["81.0\n± 1.0\nn=2", "70.0", "79.0"]  # the fourth is blank
     assert (axes.get_xlabel(), axes.get_ylabel(), bar.get_ylabel()) == ("lr", "weight_decay", "top-1 (%)")
     assert [text.get_text() for text in axes.get_yticklabels()] == ["0.03", "0.05"]
 
@@ -221,13 +221,13 @@ def test_a_sweep_chooses_by_the_images_that_are_held_out():
     figure = sweep_figure(suite, seeds_frame(runs_frame(suite.entries, records, ("lr",)), ("lr",)))
     (axes,) = figure.axes
     assert axes.lines[0].get_ydata().tolist() == [90.5, 91.5]
-    assert axes.get_ylabel() == "top-1 (%) on held-out images, mean ± s.d."
+    assert axes.get_ylabel() == "top-1 (%) on held-out images, mean ± s.e."
 
 
 # Seeds
 
 
-def test_seeds_are_marks_beside_their_mean_and_deviation():
+def test_seeds_are_marks_beside_their_mean_and_error():
     entries = [Entry(row=name, spec=TABLES[3].rows[i].run) for i, name in enumerate(("one", "two"))]
     records = {e.spec.run_id: over_seeds(e.spec.run_id, 0, 0) for e in entries}
     for record, last in zip((r for found in records.values() for r in found), (9.0, 11.0, 20.0, 24.0), strict=True):
@@ -242,4 +242,4 @@ def test_seeds_are_marks_beside_their_mean_and_deviation():
     ]
     assert axes.yaxis_inverted()
     (bars,) = axes.collections
-    assert bars.get_segments()[1][:, 0].tolist() == pytest.approx([22 - 8**0.5, 22 + 8**0.5])
+    assert bars.get_segments()[1][:, 0].tolist() == pytest.approx([20, 24])

@@ -8,16 +8,18 @@ import shutil
 import numpy as np
 import pytest
 
+from bench.cli.grids import show_table
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.recorded import PUBLISHED_PREDICTIONS, VAL_LABELS_SHA256, names_of, weights_of
 from bench.paper.released import RELEASED
 from bench.report.frame import table_frame
+from bench.report.pages.table import comparison
 from bench.results.recorded import RecordedNetwork, Recording
 from bench.results.store import recording_path, save_recording
 from tests.conftest import ROOT, collected
 from tests.report.test_evidence import follow_table_csv, follow_table_page, rows_of
-from tests.report.test_frame import evaluation
+from tests.report.test_frame import evaluation, over_seeds
 
 RECORDED = {
     "ResNet50": 76.130,
@@ -69,7 +71,31 @@ def test_predictions_of_the_rows_own_weights_fill_its_cell_and_no_other():
     assert frame["top1_pct"].dropna().to_dict() == {"ResNet50": 76.5}  # and not ResNet50*, retrained by the authors
     row = frame.loc["ResNet50"]
     assert (row["source"], row["recorded_weights"]) == ("recorded", "resnet50.tv_in1k")
-    assert row["recorded_se_pct"] == pytest.approx((76.5 * 23.5 / 50_000) ** 0.5)
+    assert row["recorded_std_err"] == pytest.approx((76.5 * 23.5 / 50_000) ** 0.5)
+
+
+def test_the_accuracy_on_real_labels_stands_beside_that_of_the_same_weights_alone():
+    real = recording(network("a", "resnet50.tv_in1k", 76.5, real_hits=39_000, real_images=46_837))
+    run = next(row.run for row in TABLES[3].rows if row.name == "ResNet50")
+    own = {run.run_id: [evaluation(run, RELEASED[run], hits=0.8)]}
+    for frame in (filled(real), filled(real, evaluations=own)):
+        shown = comparison(frame.reset_index()).set_index("Model")["ReaL %: ours"]
+        assert shown["ResNet50"] == f"{100 * 39_000 / 46_837:.2f} (recorded)"
+        assert set(shown.drop("ResNet50")) == {"-"}
+    trained = dataclasses.replace(collected({}, {run.run_id: over_seeds(run.run_id, 76.0)}), recordings=[real])
+    frame = table_frame(TABLES[3], ICCV, trained)
+    assert frame["recorded_real_pct"].notna().any()
+    assert "ReaL %: ours" not in comparison(frame)  # they are not of the weights that were trained here
+    assert "ReaL %: ours" not in comparison(filled(recording(network("a", "resnet50.tv_in1k", 76.5))).reset_index())
+
+
+def test_the_terminal_has_no_room_for_real_labels(capsys):
+    one = network("a", "resnet50.tv_in1k", 76.5, real_hits=39_000, real_images=46_837)
+    frame = filled(recording(one)).reset_index()
+    show_table(TABLES[3], ICCV, frame, frame)
+    out = capsys.readouterr().out
+    assert "76.50 ± 0.19 (recorded)" in out
+    assert "ReaL" not in out
 
 
 def test_a_file_name_of_the_weights_names_them_too():

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import statistics
 
 import numpy as np
 import pytest
@@ -163,6 +164,20 @@ def test_all_writes_the_page_and_what_it_says_of_the_claims(reports):
     assert in_study(reports / "claims.md") == in_study(reports / "README.md") == expected
     lines = {int(line["claim"]): line for line in rows_of(reports / "claims.csv")}
     assert [lines[claim]["study_verdict"] for claim in (1, 2, 10)] == ["agrees", "disagrees", None]
+
+
+def test_an_arm_has_its_mean_with_the_standard_error_of_its_seeds(runs, reports):
+    (line,) = (line for line in rows_of(reports / "study.csv") if line["arm"] == "resnet10t")
+    top1 = [json.loads((runs / run_id / "record.json").read_text())["results"] for run_id in line["run_ids"].split()]
+    values = [results["raw_last_top1_pct"] for results in top1]
+    assert len(values) == 3
+    error = statistics.stdev(values) / 3**0.5
+    assert float(line["top1_std_err"]) == pytest.approx(error)
+    assert float(line["top1_std"]) == pytest.approx(3**0.5 * error)
+    (cells,) = (
+        cells for table in tables_of(reports / "study.md") for cells in table if cells.get("key") == "`resnet10t`"
+    )
+    assert (cells["top-1 %"], cells["n"]) == (f"{statistics.fmean(values):.2f} ± {error:.2f}", "3")
 
 
 def test_all_writes_the_same_from_the_evidence_alone(reports, tmp_path):

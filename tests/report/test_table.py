@@ -169,17 +169,18 @@ def apart(entries, **kwargs):
     return Suite(**{"name": "pilot", "about": "About.", "entries": entries} | kwargs)
 
 
-def test_several_seeds_stand_as_mean_and_deviation_above_their_runs(measurements):
+def test_several_seeds_stand_as_mean_and_error_above_their_runs(measurements):
     spec = TABLES[3].rows[2].run
     entries = (Entry(row="T2T-ViT-14", spec=spec), Entry(row="ResNet50", spec=TABLES[3].rows[0].run))
     records = {spec.run_id: over_seeds(spec.run_id, 81.0, 81.2)}
     text = suite_markdown(SuiteInputs(suite=apart(entries), records=records))
     above, _, below = text.partition("## Runs")
-    assert re.search(r"\| T2T-ViT-14 +\| +2 \| +81\.10 ± 0\.14 \|", above)
+    assert re.search(r"\| T2T-ViT-14 +\| +2 \| +81\.10 ± 0\.10 \|", above)
     assert re.search(r"\| ResNet50 +\| +0 of 1 \| +- \|", above)
     assert below.count("| T2T-ViT-14") == 2
     table = table_markdown(table_inputs(TABLES[3], ICCV, collected(measurements, records)))
-    assert cells(table, "T2T-ViT-14")[2] == "81.10 ± 0.14 (n=2)"
+    assert cells(table, "T2T-ViT-14")[2] == "81.10 ± 0.10 (n=2)"
+    assert "Sample standard deviations over the seeds: T2T-ViT-14 0.14.\n" in table
 
 
 def test_of_many_seeds_ten_of_each_are_listed_and_the_mean_is_over_all():

@@ -58,7 +58,7 @@ def test_seeds_are_one_array_and_are_collected_with_mean_and_deviation(cluster, 
     mean = sum(top1) / 3
     std = (sum((value - mean) ** 2 for value in top1) / 2) ** 0.5
     text = (cluster.runs / "reports" / "smoke_epochs=1_warmup_epochs=0.md").read_text()
-    assert re.search(rf"\| tiny ResNet +\| +3 \| +{mean:.2f} ± {std:.2f} \|", text)
+    assert re.search(rf"\| tiny ResNet +\| +3 \| +{mean:.2f} ± {std / 3**0.5:.2f} \|", text)
     assert cluster.submit(*command)["submitted"] == []
 
 

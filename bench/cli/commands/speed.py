@@ -31,6 +31,8 @@ class SpeedRequest:
     """MODULE:FUNCTION that builds the other implementation"""
     add: bool
     """whether to keep the other cases of the page"""
+    runs: Path
+    """where estimates of cost find the speeds"""
     reports: Path
 
 
@@ -52,6 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--clock", choices=["wall", "cpu"], default="wall", help="cpu: CPU time of one thread, for a busy machine")
     add = parser.add_argument_group("output").add_argument
     add("--add", action="store_true", help="add to the page's cases, if these were measured in the same setting")
+    add("--runs", type=as_path, default=Path("runs"), metavar="DIR", help="where speeds are kept (default: runs)")
     add("--reports", type=as_path, default=Path("reports"), metavar="DIR", help="where to write (default: reports)")
 
 
@@ -76,6 +79,7 @@ def request(arguments: Sequence[str]) -> SpeedRequest:
         clock=args.clock,
         against=args.against,
         add=args.add,
+        runs=args.runs,
         reports=args.reports,
     )
 

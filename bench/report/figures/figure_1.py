@@ -9,7 +9,7 @@ from bench.paper import TABLES
 from bench.report.evidence import link
 from bench.report.figures.plots import saved, tradeoff_figure
 from bench.report.pages.table import comparison
-from bench.report.text import DASH, escape, pipe
+from bench.report.text import DASH, STANDARD_ERROR, escape, pipe
 from bench.spec.table import Edition, Row
 
 TABLES_SHOWN = (2, 3, 4)
@@ -33,8 +33,8 @@ def figure_1(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> Figure:
 def figure_1_files(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> dict[str, str | bytes]:
     """The figure, its page and its CSV, by suffix."""
     rows, frame = _shown(edition, frames)
-    columns = ["model", "network", "img_size", "published_top1_pct", "top1_pct", "top1_std", "seeds", "run_ids"]
-    columns += ["evaluated_se_pct", "evaluated_evidence", "params_m", "macs_g", "measured_in"]
+    columns = ["model", "network", "img_size", "published_top1_pct", "top1_pct", "top1_std", "top1_std_err", "seeds"]
+    columns += ["run_ids", "evaluated_std_err", "evaluated_evidence", "params_m", "macs_g", "measured_in"]
     numbered = frame[["table", *columns]].assign(curve=[row.curve for row in rows])
     cells = comparison(frame)
     shown = pd.DataFrame(
@@ -53,8 +53,8 @@ def figure_1_files(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> dict
         f"# {TITLE}",
         f"![{TITLE}](figure_1.png)",
         "Each network of Tables 2 to 4 that belongs to a curve, once. Hollow marks show the accuracies printed in the "
-        f"{edition.name} edition, filled ones show ours, if there are any, with two standard errors. Params and MACs "
-        "were measured here; a row without a measurement has no mark.",
+        f"{edition.name} edition, filled ones show ours, if there are any, with bars of twice the {STANDARD_ERROR}. "
+        "Params and MACs were measured here; a row without a measurement has no mark.",
         pipe(shown, text=("Curve", "Model", "evidence")),
         "The same data as CSV: [figure_1.csv](figure_1.csv); the picture as SVG: [figure_1.svg](figure_1.svg).",
     ]

@@ -14,7 +14,7 @@ from bench.paper import TABLES
 from bench.paper.figure_2 import SHOWN
 from bench.report.evidence import dead_channels_file, feature_maps_file, link
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
-from bench.report.text import code, escape, pipe
+from bench.report.text import STANDARD_ERROR, code, escape, pipe
 from bench.results.dead_channels import DeadChannels
 from bench.results.feature_maps import FeatureMaps, LayerMaps
 from bench.spec.run import Network
@@ -265,8 +265,8 @@ def _over_test_images(
     return [
         "## Dead channels over test images",
         pipe(pd.DataFrame(lines), text=("Network", "Test images", "Evidence")),
-        "*Dead %* is the share of channels that are dead on an image, the mean over evenly spaced test images with its "
-        "standard error; *dead on all %* is the share that is dead on every one of them. [Claim 11](claims.md) rests "
+        "*Dead %* is the share of channels that are dead on an image, the mean over evenly spaced test images ± its "
+        f"{STANDARD_ERROR}; *dead on all %* is the share that is dead on every one of them. [Claim 11](claims.md) rests "
         "on these counts.",
     ]
 

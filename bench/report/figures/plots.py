@@ -123,7 +123,7 @@ def tradeoff_figure(
         title_fontsize=9,
     )
     kinds = dict.fromkeys(accuracy("top1_pct", line)[2] for line in frame.to_dict("records"))
-    ours = f"filled marks: {' or '.join(filter(None, kinds))}, ± 2 s.e."
+    ours = f"filled marks: {' or '.join(filter(None, kinds))}, bars: 2 s.e."
     ours = f"\n(hollow marks: published, {edition.name}; {ours})" if has_ours else ""
     figure.suptitle(title + ours, fontsize=11)
     figure.draw_without_rendering()  # labels are placed on the finished layout
@@ -262,7 +262,7 @@ def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> dict[str, bytes]:
 
 def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
     """The figure that ``sweep_picture`` saves."""
-    frame = by_entry.assign(top1=_first(by_entry, _TO_CHOOSE, "pct"), std=_first(by_entry, _TO_CHOOSE, "std"))
+    frame = by_entry.assign(top1=_first(by_entry, _TO_CHOOSE, "pct"), error=_first(by_entry, _TO_CHOOSE, "std_err"))
     held_out = by_entry["held_out_last_top1_pct"].notna().any()
     what = "top-1 (%) on held-out images" if held_out else "top-1 (%)"
     fields = swept_columns(suite.sweep)
@@ -286,7 +286,7 @@ def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
         else:
             _sweep_curve(axes, panel, across)
     for axes in grid[:, 0]:
-        axes.set_ylabel(suite.sweep[1] if up else f"{what}, mean ± s.d.")
+        axes.set_ylabel(suite.sweep[1] if up else f"{what}, mean ± s.e.")
     if up:
         bar = figure.colorbar(ScalarMappable(shades, _SHADES), ax=grid, shrink=0.8)
         bar.set_label(what)
@@ -305,7 +305,7 @@ def _first(frame: pd.DataFrame, protocols: Sequence[str], kind: str) -> "pd.Seri
 
 
 def seeds_picture(runs: pd.DataFrame, by_entry: pd.DataFrame) -> dict[str, bytes]:
-    """Accuracy after the last epoch by entry, as ``saved`` gives it: mean and standard deviation, and each seed.
+    """Accuracy after the last epoch by entry, as ``saved`` gives it: mean and standard error, and each seed.
 
     The averaged weights', or the raw ones' where the recipe averages none; an entry without a seed is left out.
 
@@ -325,9 +325,9 @@ def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
     completed = that_count(runs)
     places = [names.index(name) for name in completed["model"]]
     axes.plot(_first(completed, _TO_REPORT, "pct"), places, "o", color=BLUE, mfc="none", ms=5, label="a seed")
-    means, deviations = _first(by_entry, _TO_REPORT, "pct"), _first(by_entry, _TO_REPORT, "std")
+    means, errors = _first(by_entry, _TO_REPORT, "pct"), _first(by_entry, _TO_REPORT, "std_err")
     axes.errorbar(
-        means, range(len(names)), xerr=deviations, fmt="D", color=VERMILLION, capsize=4, ms=5, label="mean ± s.d."
+        means, range(len(names)), xerr=errors, fmt="D", color=VERMILLION, capsize=4, ms=5, label="mean ± s.e."
     )
     weights = ["EMA" if averaged else "raw" for averaged in by_entry["ema_last_top1_pct"].notna()]
     labels = zip(names, weights, by_entry["seeds"], strict=True)
@@ -352,7 +352,7 @@ def _sweep_curve(axes: Axes, panel: pd.DataFrame, across: str) -> None:
         panel = panel.sort_values(across)
         values = sorted(values)
     places = panel[across].astype(float) if numbers else [values.index(value) for value in panel[across]]
-    axes.errorbar(places, panel["top1"], panel["std"], color=BLUE, marker="o", capsize=4, linewidth=1.4)
+    axes.errorbar(places, panel["top1"], panel["error"], color=BLUE, marker="o", capsize=4, linewidth=1.4)
     if numbers and min(values) > 0 and max(values) >= 8 * min(values):
         axes.set_xscale("log")
     axes.set_xticks(values if numbers else range(len(values)), [_tick(value) for value in values])
@@ -370,10 +370,10 @@ def _heat_map(axes: Axes, panel: pd.DataFrame, across: str, up: str, shades: Nor
     axes.imshow(top1, norm=shades, cmap=_SHADES, origin="lower", aspect="auto")
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
-            mean, std, n = (cells[name][row, column] for name in ("top1", "std", "seeds"))
+            mean, error, n = (cells[name][row, column] for name in ("top1", "error", "seeds"))
             if pd.isna(mean):
                 continue
-            text = f"{mean:.1f}" if pd.isna(std) else f"{mean:.1f}\n± {std:.1f}\nn={n}"
+            text = f"{mean:.1f}" if pd.isna(error) else f"{mean:.1f}\n± {error:.1f}\nn={n}"
             axes.text(
                 x, y, text, ha="center", va="center", fontsize=9, color="black" if shades(mean) > 0.5 else "white"
             )

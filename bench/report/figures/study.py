@@ -101,7 +101,7 @@ def curves_figure(results: StudyResults) -> Figure | None:
 
 
 def speed_figure(results: StudyResults) -> Figure | None:
-    """Accuracy on the test images against measured training speed, with the deviation of the seeds."""
+    """Accuracy on the test images against measured training speed, with its standard error."""
     arms = [one for one in results.arms if one.arm.core and one.mean is not None and one.images_per_s]
     if not arms:
         return None
@@ -110,8 +110,8 @@ def speed_figure(results: StudyResults) -> Figure | None:
     for one in arms:
         style = {**_style(arms, one), "linestyle": ""}
         x, y = one.images_per_s or np.nan, one.mean or np.nan
-        axes.errorbar([x], [y], [one.std or 0.0], label=one.arm.name, capsize=3, elinewidth=1.2, **style)
-    axes.set_xlabel("images a second in training, measured in these runs (bars: standard deviation over the seeds)")
+        axes.errorbar([x], [y], [one.std_err or 0.0], label=one.arm.name, capsize=3, elinewidth=1.2, **style)
+    axes.set_xlabel("images a second in training, measured in these runs (bars: standard error over the seeds)")
     axes.set_ylabel("top-1 on the test images (%)")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

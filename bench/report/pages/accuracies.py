@@ -11,14 +11,11 @@ from bench.report.evidence import LISTED_SEEDS, link
 from bench.report.frame import evaluations_frame, reported_for, runs_frame, that_start_whole
 from bench.report.inputs import TableInputs
 from bench.report.pages.runs import PROTOCOLS, list_of_runs
-from bench.report.text import DASH, code, escape, percent, pipe_rows, printed
+from bench.report.text import DASH, code, escape, percent, pipe_rows, printed, with_error
 from bench.results.record import RunRecord
-from bench.spec.table import Reported
+from bench.spec.table import ACCURACY_CELLS, Reported
 
-_SHOWN = (
-    " The table shows *best EMA*, as mean and sample standard deviation over the n seeds that were completed on the "
-    "whole data set."
-)
+_SHOWN = " The table shows *best EMA*, as the mean over the n seeds that were completed on the whole data set."
 
 
 def trained(inputs: TableInputs) -> list[str]:
@@ -39,7 +36,19 @@ def trained(inputs: TableInputs) -> list[str]:
         if (why := _why_not_whole(record))
     ]
     frame = runs_frame(entries, records)
-    return ["\n\n".join(["## Trained here", *list_of_runs(frame), PROTOCOLS + _SHOWN, *partial, *_unfounded(inputs)])]
+    notes = [PROTOCOLS + _SHOWN + _deviations(inputs.frame), *partial, *_unfounded(inputs)]
+    return ["\n\n".join(["## Trained here", *list_of_runs(frame), *notes])]
+
+
+def _deviations(frame: pd.DataFrame) -> str:
+    """A sentence on the standard deviation over the seeds of each accuracy that has several."""
+    found = [
+        f"{escape(line['model'])}{f' on {cell.dataset}' if cell.dataset else ''} {line[cell.trained('top1_std')]:.2f}"
+        for cell in ACCURACY_CELLS
+        for line in frame.to_dict("records")
+        if not pd.isna(line[cell.trained("top1_std")])
+    ]
+    return f" Sample standard deviations over the seeds: {', '.join(found)}." if found else ""
 
 
 def _why_not_whole(record: RunRecord) -> str:
@@ -67,8 +76,8 @@ def _unfounded(inputs: TableInputs) -> list[str]:
 
 
 EVALUATED = (
-    "These are released weights: they were evaluated here, not trained here. ± is the binomial standard error over the "
-    "validation images. If the same network was also trained here, its own accuracy fills the cell instead."
+    "These are released weights: they were evaluated here, not trained here. If the same network was also trained "
+    "here, its own accuracy fills the cell instead."
 )
 
 
@@ -86,7 +95,7 @@ def evaluated(inputs: TableInputs) -> list[str]:
             "sha256": [code(line["sha256"][:12]) for line in lines],
             "key": [DASH if pd.isna(key) else code(key) for key in frame["key"]],
             "images": [f"{line['images']:,} of {line['expected_images']:,}" for line in lines],
-            "top-1 %": [f"{line['top1_pct']:.2f} ± {line['se_pct']:.2f}" for line in lines],
+            "top-1 %": [with_error(line["top1_pct"], line["top1_std_err"]) for line in lines],
             "printed": frame["published_top1_pct"].map(printed),
             "difference": [DASH if pd.isna(d) else f"{d:+z.2f}" for d in frame["difference_pct"]],
             "top-5 %": frame["top5_pct"].map(percent),
@@ -118,10 +127,9 @@ def _notes(line: Mapping[Any, Any]) -> Iterator[str]:
 
 RECORDED = (
     "Others published the class that these weights predict for each of the 50,000 validation images; the accuracies "
-    "were worked out here from their files. ± is the binomial standard error over the images. *ReaL* is the accuracy "
-    "on the labels as reassessed by Beyer et al. (arXiv 2006.07159), over the images that have any. The sha256 of the "
-    "source is the one stated for the published file; the other one was computed here over the predictions (int16, "
-    "little-endian, in the order of the image files)."
+    "were worked out here from their files. *ReaL* is the accuracy on the labels as reassessed by Beyer et al. (arXiv "
+    "2006.07159), over the images that have any. The sha256 of the source is the one stated for the published file; "
+    "the other one was computed here over the predictions (int16, little-endian, in the order of the image files)."
 )
 
 
@@ -136,7 +144,7 @@ def recorded(inputs: TableInputs) -> list[str]:
         {
             "Model": frame["model"],
             "weights": [code(line["recorded_weights"]) for line in lines],
-            "top-1 %": [f"{line['recorded_top1_pct']:.2f} ± {line['recorded_se_pct']:.2f}" for line in lines],
+            "top-1 %": [with_error(line["recorded_top1_pct"], line["recorded_std_err"]) for line in lines],
             "printed": frame["published_top1_pct"].map(printed),
             "difference": [DASH if pd.isna(d) else f"{d:+z.2f}" for d in difference],
             "top-5 %": frame["recorded_top5_pct"].map(percent),

@@ -1,5 +1,6 @@
 """The paper's claims, checked against the printed numbers and our measurements."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.report.claim_tests import (
     FAILS,
+    MOST_SEEDS,
     SEED_STD_PCT,
     TOO_CLOSE,
     UNTESTED,
@@ -27,7 +29,7 @@ from bench.report.pages.history import history_section
 from bench.report.pages.misprints import between_tables, printed_changes
 from bench.report.statistics import LEVEL, POWER, Effect
 from bench.report.study_frames import ClaimVerdict
-from bench.report.text import DASH, escape, pipe
+from bench.report.text import DASH, STANDARD_ERROR, escape, pipe
 from bench.results.dead_channels import DeadChannels as Counts
 from bench.spec.claim import Claim, Comparison, DeadChannels, Pair
 from bench.spec.contents import DATASETS
@@ -48,9 +50,9 @@ _COLUMNS = {
     "claim": "Int64",
     "table": "Int64",
     **dict.fromkeys(("row", "against", "comparison", "cell", "of", "claimed"), "string"),
-    **dict.fromkeys(("published", "published_se", "published_p_fails"), "Float64"),
+    **dict.fromkeys(("published", "published_std_err", "published_p_fails"), "Float64"),
     "published_status": "string",
-    **dict.fromkeys(("ours", "ours_se", "ours_low", "ours_high", "ours_p_fails", "ours_least_visible"), "Float64"),
+    **dict.fromkeys(("ours", "ours_std_err", "ours_low", "ours_high", "ours_p_fails", "ours_least_visible"), "Float64"),
     **dict.fromkeys(("ours_status", "ours_from", "ours_images", "note", "study_verdict", "study_page"), "string"),
     "seeds_that_decide": "Int64",
 }
@@ -144,7 +146,7 @@ def _errors(effect: Effect, *, alike: bool) -> dict[str, object]:
         return {}
     low, high = effect.interval()
     return {
-        "ours_se": effect.se_pct,
+        "ours_std_err": effect.se_pct,
         "ours_low": low,
         "ours_high": high,
         "ours_least_visible": effect.least_visible(alike=alike),
@@ -169,9 +171,9 @@ class Compared:
         """The values with their standard errors, as columns."""
         return {
             "published": self.published,
-            "published_se": self.published_effect and self.published_effect.se_pct,
+            "published_std_err": self.published_effect and self.published_effect.se_pct,
             "ours": self.ours,
-            "ours_se": self.effect and self.effect.se_pct,
+            "ours_std_err": self.effect and self.effect.se_pct,
             "ours_from": self.source,
         }
 
@@ -217,11 +219,15 @@ def _compared(one: Pair, value: float, other: float) -> float | None:
 
 
 def accuracy(cell: str, row: _Row) -> tuple[float, float, str]:
-    """Return ours of a row, its standard error, and how it came about; nan, nan and "" where there is none."""
+    """Return ours of a row, its standard error, and how it came about; nan, nan and "" where there is none.
+
+    A single seed that was trained has no standard error: it is nan, as in the tables.
+    """
     for source, find in _SOURCES.items():
         if found := find(cell, row):
-            of_seeds = 0.0 if found.std_pct is None else found.seed_variance[0]  # that of these weights is none
-            return found.mean_pct, (found.binomial + of_seeds) ** 0.5, source
+            if source != "trained":
+                return found.mean_pct, found.binomial**0.5, source
+            return found.mean_pct, math.nan if found.std_pct is None else found.seed_variance[0] ** 0.5, source
     return float("nan"), float("nan"), ""
 
 
@@ -362,7 +368,7 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         "*Little* holds only if two tests place the difference inside the stated range, so a wide interval never "
         "holds. Everything else is *too close to tell*. *Untested* means that a number is missing. A claim holds if "
         "each of its comparisons does, and fails if one of them fails after Holm's correction for their number.",
-        "± is the standard error of a difference, and has two parts. The seeds: an accuracy trained once, as each "
+        f"± is the {STANDARD_ERROR}; that of a difference has two parts. The seeds: an accuracy trained once, as each "
         f"printed one, is taken to vary by {SEED_STD_PCT} points (standard deviation) from seed to seed. MMPretrain's "
         "three retrained T2T-ViTs differ from the authors' by as much ([reported elsewhere](table_3.md"
         "#reported-elsewhere)); the variation of several seeds is their own, with t quantiles. A comparison with a "
@@ -370,14 +376,14 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         "both networks are kept, else as if the two had been tested on independent images, which is larger.",
         "*Least visible* is the difference that a test would have found with a probability of "
         f"{100 * POWER:.0f} %. *Seeds that decide* is the number of seeds of each network with which the printed "
-        f"difference would be found as often; {DASH}: more than 50, since the images alone leave too much open. "
-        "Networks trained here are never compared with released weights.",
+        f"difference would be found as often; {DASH}: more than {MOST_SEEDS}, since the images alone leave too much "
+        "open. [Another page](cost.md) has their cost. Networks trained here are never compared with released weights.",
         "*In the study*, small networks trained alike stand for those of the claim. The direction of the difference "
         "*agrees* with the paper's, *disagrees*, or the study *cannot tell*. *Not yet* means that seeds or arms are "
         f"still to be trained, and {DASH} that nothing has been trained for this claim. The study fills no cell of the "
         "tables.",
         "Dead channels are counted over all layers, on each of 256 evenly spaced test images; [Figure 2](figure_2.md) "
-        "defines *dead*. The share is the mean over the images, and ± its standard error: that of these weights, since "
+        "defines *dead*. The share is the mean over the images; ± is the error of these weights alone, since "
         "nothing is known of other seeds. Features of a ResNet follow a ReLU and can be exactly zero; those of a ViT "
         "are sums along skip connections and almost never are.",
         *_disagreements(contradictions, edition),
@@ -413,7 +419,7 @@ def _seeds(line: Mapping[Any, Any]) -> str:
 
 def figure_text(line: Mapping[Any, Any], whose: str, digits: int) -> str:
     """A comparison's value, with its standard error where it has one."""
-    value, error = line[whose], line[f"{whose}_se"]
+    value, error = line[whose], line[f"{whose}_std_err"]
     if pd.isna(value):
         return DASH
     text = f"{value:.{digits}f} %" if line["of"] == "ratio" else f"{value:+.{digits}f}"

@@ -10,14 +10,14 @@ from matplotlib.lines import Line2D
 
 from bench.report.figures.plots import BLUE, GREEN, VERMILLION, saved
 from bench.report.pages.claims import compare, figure_text
-from bench.report.text import escape, pipe
+from bench.report.text import STANDARD_ERROR, escape, pipe
 from bench.spec.claim import Idea
 from bench.spec.table import Edition
 
 _COLUMNS = {
     **dict.fromkeys(("idea", "model", "against"), "string"),
     "table": "Int64",
-    **dict.fromkeys(("published", "published_se", "ours", "ours_se"), "Float64"),
+    **dict.fromkeys(("published", "published_std_err", "ours", "ours_std_err"), "Float64"),
     "ours_from": "string",
 }
 """of the CSV: a line a network that a design was tried on"""
@@ -66,7 +66,7 @@ def ideas_markdown(edition: Edition, frame: pd.DataFrame) -> str:
         "edition, and ours.",
         "![Change of top-1 by design](ideas.png)",
         pipe(shown, text=("Design", "Network", "against")),
-        "± is the standard error of the difference, computed as for [the claims](claims.md). The same data as CSV: "
+        f"± is the {STANDARD_ERROR}, computed as for [the claims](claims.md). The same data as CSV: "
         "[ideas.csv](ideas.csv); the picture as SVG: [ideas.svg](ideas.svg).",
     ]
     return "\n\n".join(sections) + "\n"
@@ -110,7 +110,7 @@ def _marks(axes: Axes, line: Mapping[Any, Any], place: float) -> None:
     for whose, offset, fill in (("published", -0.14, "white"), ("ours", 0.2, color)):
         if not pd.isna(line[whose]):
             axes.errorbar(
-                line[whose], place + offset, xerr=2 * line[f"{whose}_se"], fmt=marker, color=color, mfc=fill,
+                line[whose], place + offset, xerr=2 * line[f"{whose}_std_err"], fmt=marker, color=color, mfc=fill,
                 ms=6, capsize=2.5, linewidth=1,
             )  # fmt: skip
 
@@ -124,7 +124,7 @@ def _legend(edition: Edition) -> list[Line2D]:
         Line2D([], [], color=color, marker=marker, linestyle="", label=family)
         for family, (color, marker) in _FAMILIES.items()
     ]
-    kinds = {f"printed ({edition.name}), ± 2 s.e.": "white", "ours": "black"}
+    kinds = {f"printed ({edition.name}), bars: 2 s.e.": "white", "ours": "black"}
     return families + [
         Line2D([], [], color="black", marker="o", mfc=fill, linestyle="", label=label) for label, fill in kinds.items()
     ]

@@ -42,10 +42,13 @@ def index_markdown(inputs: IndexInputs) -> str:
         "## Claims",
         claims_overview(CLAIMS, inputs.claims),
         "[The page on the claims](claims.md) shows the comparisons behind each verdict, with their numbers and errors. "
-        "[Another page](ideas.md) compares the designs of Tables 6 and 7 with their baselines.",
+        "[Another page](ideas.md) compares the designs of Tables 6 and 7 with their baselines, and [a third](cost.md) "
+        "says what deciding each claim would cost.",
         "## Tables",
         pipe(shown, text=("Table",)),
         f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions.",
+        "## Standard errors",
+        _STANDARD_ERRORS,
         "## Figures",
         "\n".join(f"- [Figure {number}](figure_{number}.md): {title}" for number, title in inputs.figures.items()),
         missing_markdown(inputs),
@@ -57,6 +60,19 @@ def index_markdown(inputs: IndexInputs) -> str:
         *(["## Beyond the paper", "\n".join(beside)] if beside else []),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+_STANDARD_ERRORS = (
+    "± is one standard error, on every page: the standard deviation that a number would have if it were determined "
+    "many times.\n\n"
+    "- For a mean over n trained seeds: over other seeds, on the same images. It is the sample standard deviation "
+    "between the seeds divided by √n. A single seed has none.\n"
+    "- For the accuracy of released weights, evaluated or recorded: over other images, with the same weights. It is "
+    "√(p (100 - p) / images) for an accuracy of p %.\n"
+    "- For a difference of two accuracies: over both, as the page on [the claims](claims.md) says.\n\n"
+    "CSV files have it in columns that end in `std_err`, in points; standard deviations between seeds are in those "
+    "that end in `std`. Bars in pictures say how many standard errors they are."
+)
 
 
 def _recorded(inputs: IndexInputs) -> int:
@@ -134,7 +150,7 @@ def _filled(frame: pd.DataFrame) -> dict[str, int]:
     counts = {"trained here": 0, "evaluated": 0, "recorded": 0}
     for cell in ACCURACY_CELLS:
         found = frame[frame[f"published_{cell.accuracy}"].notna() & frame[cell.accuracy].notna()]
-        trained, evaluated = found[cell.seeds].notna(), found[cell.evaluated("se_pct")].notna()
+        trained, evaluated = found[cell.seeds].notna(), found[cell.evaluated("std_err")].notna()
         counts["trained here"] += int(trained.sum())
         counts["evaluated"] += int((evaluated & ~trained).sum())
         counts["recorded"] += int((~evaluated & ~trained).sum())

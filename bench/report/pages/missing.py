@@ -9,7 +9,7 @@ from bench.paper.released import RELEASED
 from bench.report.frame import Measurements
 from bench.report.inputs import IndexInputs, TableInputs
 from bench.report.pages.claims import has_dead_channels
-from bench.report.text import DASH, escape, listed, pipe
+from bench.report.text import DASH, escape, gpu_hours, listed, pipe
 from bench.spec.contents import DATASETS
 from bench.spec.run import RunSpec
 
@@ -94,7 +94,7 @@ def _hours(runs: Iterable[RunSpec], estimates: Estimates) -> str:
     """Hours of all runs together; a dash if those of any are unknown."""
     found = [estimates.get(run.run_id) for run in runs]
     known = [one.gpu_hours for one in found if one]
-    return f"~{sum(known):,.0f}" if len(known) == len(found) else DASH
+    return gpu_hours(sum(known)) if len(known) == len(found) else DASH
 
 
 def _evaluating(runs: Iterable[RunSpec], measurements: Measurements) -> str:
@@ -104,5 +104,4 @@ def _evaluating(runs: Iterable[RunSpec], measurements: Measurements) -> str:
         for run in runs
     ]
     known = [count for count in macs if count is not None]
-    hours = sum(known) / STATED_MACS_PER_S / 3600
-    return DASH if len(known) < len(macs) else f"~{hours:.1f}" if hours >= 0.05 else "<0.1"
+    return DASH if len(known) < len(macs) else gpu_hours(sum(known) / STATED_MACS_PER_S / 3600)

@@ -9,7 +9,7 @@ from bench.experiments.suites import Suite
 from bench.report.evidence import FOLDER, LISTED_SEEDS, link
 from bench.report.frame import compares_seeds, seeds_frame, swept_columns
 from bench.report.inputs import SuiteInputs
-from bench.report.text import DASH, code, command, escape, mean_and_std, percent, pipe_rows, unused
+from bench.report.text import DASH, STANDARD_ERROR, code, command, escape, means, percent, pipe_rows, unused
 from bench.results.progress import duration
 from bench.results.record import RunRecord
 from bench.results.usage import usage
@@ -97,7 +97,7 @@ def _means(suite: Suite, by_entry: pd.DataFrame) -> list[str]:
         picture = [f"![Top-1 accuracy over {' and '.join(suite.sweep)}]({suite.name}.png)"]
     elif not suite.sweep and compares_seeds(by_entry):
         picture = [f"![Top-1 accuracy over seeds]({suite.name}.png)"]
-    about = "Mean and sample standard deviation over the n completed seeds."
+    about = f"Mean over the n completed seeds ± its {STANDARD_ERROR}."
     return [*picture, pipe_rows(seeds_comparison(by_entry, suite.sweep)), about, "## Runs"]
 
 
@@ -154,11 +154,11 @@ def seeds_comparison(frame: pd.DataFrame, sweep: Sequence[str] = ()) -> pd.DataF
             "Model": frame["model"],
             **{name: frame[f"recipe_{name}"].map(lambda value: escape(str(value))) for name in sweep},
             "n": [f"{n}" if n == runs else f"{n} of {runs}" for n, runs in counts],
-            "best EMA top-1 %": mean_and_std(frame, "ema_best_top1"),
-            "last EMA": mean_and_std(frame, "ema_last_top1"),
-            "best raw": mean_and_std(frame, "raw_best_top1"),
-            "last raw": mean_and_std(frame, "raw_last_top1"),
-            **({"held out": mean_and_std(frame, "held_out_last_top1")} if _holds_out(frame) else {}),
+            "best EMA top-1 %": means(frame, "ema_best_top1"),
+            "last EMA": means(frame, "ema_last_top1"),
+            "best raw": means(frame, "raw_best_top1"),
+            "last raw": means(frame, "raw_last_top1"),
+            **({"held out": means(frame, "held_out_last_top1")} if _holds_out(frame) else {}),
         }
     )
 

@@ -11,7 +11,7 @@ from bench.report.evidence import link, measurement_file, record_file
 from bench.report.statistics import HOMOGENEITY_LEVEL, POWER, Effect
 from bench.report.study_frames import arms_frame, study_name
 from bench.report.study_results import ArmResult, StudyResults
-from bench.report.text import DASH, code, escape, listed, pipe, unused
+from bench.report.text import DASH, STANDARD_ERROR, code, escape, listed, pipe, unused, with_error
 
 
 def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
@@ -155,7 +155,7 @@ def _arms(results: StudyResults) -> str:
             "params M": [_number(line["params_m"], 1) for line in lines],
             "learning rate": [_general(line["lr"]) for line in lines],
             "weight decay": [_general(line["weight_decay"]) for line in lines],
-            "top-1 %": [_mean(line["top1_pct"], line["top1_std"]) for line in lines],
+            "top-1 %": [with_error(line["top1_pct"], line["top1_std_err"]) for line in lines],
             "n": [str(line["seeds"]) for line in lines],
             **_dead_columns(lines),
             "images/s": [_number(line["images_per_s"], 0) for line in lines],
@@ -165,8 +165,8 @@ def _arms(results: StudyResults) -> str:
     devices = sorted({device for one in results.begun for device in one.devices})
     where = f" on {escape(', '.join(devices))}" if devices else ""
     return pipe(shown, text=("Arm", "key", "runs")) + (
-        "\n\nTop-1 is of the test images, seen once, after the last epoch: mean over the seeds ± their standard "
-        f"deviation. Images/s is the median speed of training{where}, on a machine that may have had other work."
+        "\n\nTop-1 is of the test images, seen once, after the last epoch: mean over the n seeds ± its "
+        f"{STANDARD_ERROR}. Images/s is the median speed of training{where}, on a machine that may have had other work."
         + (_DEAD if any(one.dead for one in results.begun) else "")
     )
 
@@ -273,9 +273,3 @@ def _number(value: float, digits: int) -> str:
 
 def _general(value: float) -> str:
     return DASH if pd.isna(value) else f"{value:g}"
-
-
-def _mean(mean: float, std: float) -> str:
-    if pd.isna(mean):
-        return DASH
-    return f"{mean:.2f}" if pd.isna(std) else f"{mean:.2f} ± {std:.2f}"

@@ -12,7 +12,19 @@ from bench.report.inputs import TableInputs
 from bench.report.pages.accuracies import evaluated, recorded, reported, trained
 from bench.report.pages.measured import measured
 from bench.report.pages.misprints import printed_changes
-from bench.report.text import DASH, code, escape, listed, mean_and_std, percent, pipe_rows, printed, unused
+from bench.report.text import (
+    DASH,
+    STANDARD_ERROR,
+    code,
+    escape,
+    listed,
+    means,
+    percent,
+    pipe_rows,
+    printed,
+    unused,
+    with_error,
+)
 from bench.report.verdict import EQUAL, VERDICTS, decimals, verdict
 from bench.spec.table import FINE_TUNED_CELLS, Published, Table, networks
 
@@ -21,17 +33,19 @@ def table_markdown(inputs: TableInputs) -> str:
     """Write the page of one table."""
     table, edition, frame = inputs.table, inputs.edition, inputs.frame
     name = f"table_{table.number}"
+    shown = pipe_rows(comparison(frame))
+    accuracies = [*trained(inputs), *evaluated(inputs), *recorded(inputs)]
+    has_errors = any("±" in text for text in (shown, *accuracies))
     sections = [
         f"# Table {table.number}: {table.title}",
         f"The printed numbers are those of the {edition.name} edition ({edition.citation}). Params and MACs under "
         "*ours* were measured here. A dash means that there is no result here yet.",
         *(["![Top-1 accuracy against MACs and params](" + name + ".png)"] if table.has_picture else []),
-        pipe_rows(comparison(frame)),
+        shown,
+        f"± is the {STANDARD_ERROR}." if has_errors else "",
         *_changes(inputs),
         *_missing(inputs),
-        *trained(inputs),
-        *evaluated(inputs),
-        *recorded(inputs),
+        *accuracies,
         *reported(inputs),
         *unused(_of_rows(table, inputs.found.problems)),
         "## Verdicts",
@@ -44,6 +58,9 @@ def table_markdown(inputs: TableInputs) -> str:
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
+
+REAL = "ReaL %"
+"""heads the column of accuracies on reassessed labels, of which the paper prints none"""
 
 _STRUCTURE = {"tokens": "T2T layer", "depth": "Depth", "hidden": "Hidden", "mlp": "MLP"}
 
@@ -69,6 +86,8 @@ def comparison(frame: pd.DataFrame, *, table: pd.DataFrame | None = None) -> pd.
     if whole["published_top1_pct"].notna().any():
         shown |= {"Top-1 %: paper": frame["published_top1_pct"].map(printed)}
         shown |= {"Top-1 %: ours": _with_recorded(frame, _accuracies(frame, "top1", "seeds", "evaluated"))}
+        if whole["real_pct"].notna().any():
+            shown |= {f"{REAL}: ours": [DASH if pd.isna(pct) else f"{pct:.2f} (recorded)" for pct in frame["real_pct"]]}
         if whole["reported_elsewhere"].notna().any():
             shown |= {"Top-1 %: reported elsewhere": _reported_ranges(frame)}
     if whole["baseline"].any():
@@ -90,25 +109,25 @@ def comparison(frame: pd.DataFrame, *, table: pd.DataFrame | None = None) -> pd.
 
 
 def _accuracies(frame: pd.DataFrame, name: str, count: str, evaluated: str) -> list[str]:
-    """Mean ± standard deviation (n) of what was trained, or accuracy ± standard error of what was evaluated."""
-    errors, finders = frame[f"{evaluated}_se_pct"], frame[f"{evaluated}_found_by"]
-    cells = zip(mean_and_std(frame, name), frame[f"{name}_pct"], frame[count], errors, finders, strict=True)
+    """Accuracies with their standard errors: the mean of n seeds that were trained, or that of evaluated weights."""
+    errors, finders = frame[f"{evaluated}_std_err"], frame[f"{evaluated}_found_by"]
+    cells = zip(means(frame, name), frame[f"{name}_pct"], frame[count], errors, finders, strict=True)
     how = {"content": "evaluated, found by content"}
     return [
         cell
         if pd.isna(pct)
-        else f"{pct:.2f} ± {se:.2f} ({how.get(finder, 'evaluated')})"
+        else f"{with_error(pct, error)} ({how.get(finder, 'evaluated')})"
         if pd.isna(n)
         else f"{cell} (n={n})"
-        for cell, pct, n, se, finder in cells
+        for cell, pct, n, error, finder in cells
     ]
 
 
 def _with_recorded(frame: pd.DataFrame, cells: list[str]) -> list[str]:
     """The cells, with the recorded accuracy where it is the only one."""
-    own = frame["seeds"].notna() | frame["evaluated_se_pct"].notna()
-    lines = zip(cells, own, frame["recorded_top1_pct"], frame["recorded_se_pct"], strict=True)
-    return [cell if has or pd.isna(pct) else f"{pct:.2f} ± {se:.2f} (recorded)" for cell, has, pct, se in lines]
+    own = frame["seeds"].notna() | frame["evaluated_std_err"].notna()
+    lines = zip(cells, own, frame["recorded_top1_pct"], frame["recorded_std_err"], strict=True)
+    return [cell if has or pd.isna(pct) else f"{with_error(pct, error)} (recorded)" for cell, has, pct, error in lines]
 
 
 def _reported_ranges(frame: pd.DataFrame) -> list[str]:

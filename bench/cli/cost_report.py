@@ -1,0 +1,79 @@
+"""The page on what deciding the claims would cost, with its evidence."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.output import write_report
+from bench.cli.parser import Output
+from bench.experiments.scales import FULL, IMAGENET, SMALL
+from bench.measure.collect import Collected, known_measurements
+from bench.measure.cost import STEPS_ALONE, Speeds, estimate, speeds
+from bench.measure.study_cost import whole_cost
+from bench.paper.claims import CLAIMS
+from bench.report import evidence_files
+from bench.report.evidence import FOLDER
+from bench.results.run_folder import RunRecords
+from bench.results.step_speeds import StepSpeeds
+from bench.results.store import load_step_speeds, step_speeds_path
+from bench.spec.gpus import PEAK_TFLOPS
+
+if TYPE_CHECKING:
+    from bench.report.claim_runs import ClaimRuns
+    from bench.report.inputs import StudyCost
+
+
+def known_step_speeds(output: Output) -> tuple[StepSpeeds | None, list[str]]:
+    """The speeds of training steps beside the reports, where their page is, or else in the folder of runs.
+
+    Returns:
+        The speeds, and a line if their file is corrupt.
+    """
+    kept, problems = load_step_speeds(output.reports / FOLDER)
+    return (kept, problems) if kept or problems else load_step_speeds(output.runs)
+
+
+def write_cost(
+    claims: "list[ClaimRuns]", found: Collected, records: RunRecords, steps: StepSpeeds | None, output: Output
+) -> dict[str, Path]:
+    """Write the page, and copy the evidence behind its speeds; returns the files that were written.
+
+    Args:
+        claims: the runs behind them.
+        found: results, whose measurements price the runs.
+        records: of all runs, which tell how fast they were.
+        steps: speeds of training steps.
+        output: where to.
+    """
+    from bench.report.inputs import CostInputs
+    from bench.report.pages.cost import cost_frame, cost_markdown
+
+    known = speeds(records.all(), steps)
+    specs = {spec.run_id: spec for one in claims for spec in one.runs}
+    estimates = {
+        gpu: {run_id: estimate(spec, 0, found.measurements, known, gpu) for run_id, spec in specs.items()}
+        for gpu in PEAK_TFLOPS
+    }
+    inputs = CostInputs(
+        claims=claims, estimates=estimates, measured=found.measurements, studies=_studies(known, output)
+    )
+    are_used = any(speed.basis.endswith(STEPS_ALONE) for speed in known.values())
+    if are_used and not step_speeds_path(output.reports / FOLDER).exists():
+        evidence_files.keep(output.runs, output.reports, [step_speeds_path(Path())])
+    frame = cost_frame(inputs)
+    text = cost_markdown(CLAIMS, inputs, frame)
+    return write_report(output.reports, "cost", {"md": text, "csv": frame.to_csv(index=False, lineterminator="\n")})
+
+
+def _studies(known: Speeds, output: Output) -> "list[StudyCost]":
+    """The study at the scales that answer something, with the networks of claims 1 to 5 and with all of them."""
+    from bench.report.inputs import StudyCost
+
+    found = []
+    for study in (SMALL, FULL, IMAGENET):
+        measured, _ = known_measurements(map(study.network, study.arms), output.runs)
+        parts = {"of claims 1 to 5": study.core, "all": study.arms}
+        for networks, arms in parts.items():
+            if arms is study.arms or len(arms) < len(study.arms):
+                cost = whole_cost(study, arms, measured, known)
+                found.append(StudyCost(study=study, networks=f"{len(arms)}, {networks}", cost=cost))
+    return found

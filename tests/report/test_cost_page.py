@@ -1,0 +1,150 @@
+"""The page on what deciding the claims would cost: its runs, its seeds, and what it says where nothing decides."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from bench.cli.cost_report import known_step_speeds, write_cost
+from bench.cli.parser import Output
+from bench.experiments.scales import IMAGENET, SMALL
+from bench.measure.cost import speeds
+from bench.measure.study_cost import whole_cost
+from bench.paper import TABLES
+from bench.paper.claims import CLAIMS
+from bench.paper.editions import ICCV
+from bench.report.claim_runs import claim_runs
+from bench.report.pages.claims import claims_frame
+from bench.results.files import write
+from bench.results.run_folder import RunRecords
+from bench.results.store import step_speeds_path
+from bench.spec.claim import Claim, Comparison
+from tests.conftest import collected, complexity
+from tests.measure.test_cost import steps
+from tests.report.test_claims import frames
+from tests.report.test_evidence import rows_of, shows, tables_of
+
+RUNS = {run.run_id: run for table in TABLES.values() for row in table.rows_in(ICCV) for run in row.runs}
+MACS = 4_000_000_000
+"""of every network here"""
+
+
+def costs(claims=CLAIMS):
+    return {one.claim: one for one in claim_runs(claims_frame(claims, frames()), ICCV)}
+
+
+@pytest.fixture
+def page(tmp_path):
+    """Writes the page from networks of ``MACS``; returns its tables, the lines of its CSV, and its text."""
+
+    def written(claims, found=None):
+        output = Output(runs=tmp_path / "runs", reports=tmp_path, as_json=True)
+        if found is None:
+            networks = {run.network for run in RUNS.values()}
+            measured = {one: dataclasses.replace(complexity("any", 20_000_000, MACS), network=one) for one in networks}
+            found = collected(measured)
+        speeds, _ = known_step_speeds(output)
+        write_cost(list(claims), found, RunRecords(tmp_path / "runs"), speeds, output)
+        return tables_of(tmp_path / "cost.md"), rows_of(tmp_path / "cost.csv"), (tmp_path / "cost.md").read_text()
+
+    return written
+
+
+def test_hours_of_a_claim_worked_out_by_hand(page):
+    """Claim 3: T2T-ViT-12 and MobileNetV2 1.4x, each of 310 epochs and two seeds, by DeiT-B's stated speed."""
+    (by_claim, *_), lines, _ = page(costs().values())
+    third = next(cells for cells in by_claim if cells[""] == "3")
+    deit_images_per_s = 1_281_167 * 300 / (53 * 3600 * 8)  # of one V100: 53 hours on 8 GPUs for 300 epochs
+    hours = 310 * 1_281_167 / (deit_images_per_s * 17.58e9 / MACS) / 3600
+    own = [float(line["gpu_hours"]) for line in lines if line["claim"] == "3"]
+    assert own == [pytest.approx(2 * hours, rel=2e-3)] * 2
+    assert shows(third["GPU hours"], sum(own))
+    assert float(third["GPU hours"].strip("~")) == pytest.approx(4 * hours, rel=5e-3)
+
+
+def test_a_claim_needs_the_runs_that_it_compares_and_those_that_they_start_from():
+    found = costs()
+    assert [run.model for run in found[1].runs] == ["t2t_vit_14", "vit_s_16"]
+    of_ten = [(run.model, run.dataset) for run in found[10].runs]
+    assert sorted(of_ten) == [
+        (model, dataset)
+        for model in ("t2t_vit_14", "t2t_vit_19", "vit_s_16")
+        for dataset in ("cifar10", "cifar100", "imagenet")
+    ]
+    assert of_ten.index(("vit_s_16", "imagenet")) < of_ten.index(("vit_s_16", "cifar10"))
+    assert sum(len(one.runs) for one in found.values()) > len({run for one in found.values() for run in one.runs}) == 33
+
+
+def test_a_run_has_the_most_seeds_of_the_comparisons_that_it_is_in():
+    seeds = {run.model: count for run, count in costs()[4].runs.items()}
+    assert seeds == {"t2t_vit_14": 24, "t2t_vit_c_14": 24, "t2t_vit_t_14": 2, "t2t_vit_14_no_t2t": 2}
+    seeds = {(run.model, run.dataset): count for run, count in costs()[10].runs.items()}
+    assert seeds["vit_s_16", "cifar10"] == seeds["vit_s_16", "imagenet"] == 2
+    assert seeds["t2t_vit_14", "cifar10"] is None
+
+
+def test_claims_that_no_number_of_seeds_decides_say_so(page):
+    found = costs()
+    assert [number for number, one in found.items() if one.is_decided] == [2, 3, 4, 5, 7, 9]
+    (by_claim, *_), _, text = page(found.values())
+    assert {cells[""] for cells in by_claim if cells["GPU hours"] == "-"} == {"1", "6", "8", "10", "11"}
+    assert "- Claim 1: no number of seeds up to 50 decides T2T-ViT-14 against ViT-S/16, since" in text
+    assert "T2T-ViT-14 against ViT-S/16 on CIFAR-10; T2T-ViT-14 against ViT-S/16 on CIFAR-100, since" in text
+    assert "- Claim 11 compares no accuracies" in text
+
+
+def test_a_row_without_a_recipe_leaves_its_claim_without_a_price(page):
+    made_up = Claim(
+        number=1,
+        text="V3 is best",
+        comparisons=(Comparison(table=4, row="MobileNetV3 (Searched)", against="MobileNetV1 1.0x*", low=0.0),),
+    )
+    (one,) = costs([made_up]).values()
+    assert one.without_recipe == ("MobileNetV3 (Searched)",)
+    assert list(one.comparisons.values()) == [2]
+    assert not one.is_decided
+    (by_claim, *_), _, text = page([one])
+    assert [cells["GPU hours"] for cells in by_claim] == ["-", "-"]
+    assert "- Claim 1: no recipe is known for the printed top-1 of MobileNetV3 (Searched)." in text
+
+
+def test_what_was_not_measured_has_no_price(page):
+    (by_claim, by_gpu, runs, studies), lines, text = page(costs().values(), collected())
+    priced = [cells[name] for cells in (*by_claim, *by_gpu, *runs, *studies) for name in cells if "GPU hours" in name]
+    assert set(priced) == {"-"}
+    assert not any(line["gpu_hours_per_run"] or line["speed_from"] or line["measured_in"] for line in lines)
+    assert "No hours are known" in text
+
+
+def test_the_speed_of_a_step_prices_a_run_and_is_kept_as_evidence(page, tmp_path):
+    kept = step_speeds_path(tmp_path / "evidence")
+    assert not kept.exists()
+    write(step_speeds_path(tmp_path / "runs"), steps((0.064, {})))
+    (_, _, runs, _), lines, text = page(costs().values())
+    fourteen = next(line for line in lines if (line["claim"], line["network"]) == ("1", "t2t_vit_14"))
+    assert float(fourteen["gpu_hours_per_run"]) == pytest.approx(310 * 1_281_167 / 1000 / 3600)
+    assert {cells["speed"] for cells in runs} == {line["speed_from"] for line in lines}
+    assert "measured on an H100, [training steps alone](evidence/step.json)" in text
+    assert "Sums add up hours of different GPUs." in text
+    assert kept.read_bytes() == step_speeds_path(tmp_path / "runs").read_bytes()
+    again = Output(runs=tmp_path / "none", reports=tmp_path, as_json=True)
+    assert known_step_speeds(again)[0] == steps((0.064, {}))
+    shutil.rmtree(tmp_path / "evidence")
+    kept.parent.mkdir()
+    kept.write_text("{}")
+    found, (problem,) = known_step_speeds(again)
+    assert found is None
+    assert "its checksum is missing" in problem
+
+
+def test_the_study_is_priced_whole():
+    measured = {
+        SMALL.network(arm): dataclasses.replace(complexity("any", 1_000_000, MACS), network=SMALL.network(arm))
+        for arm in SMALL.core
+    }
+    found = whole_cost(SMALL, SMALL.core, measured, speeds([]))
+    images = 45_000 * (9 * 3 * 6 + 4 * 6 * 2 / 2)
+    assert (found.runs, found.images) == (9 * 3 + 4 * 6, images)
+    assert found.hours == pytest.approx(images * 3 * MACS / 13.3e12 / 3600)
+    assert whole_cost(SMALL, SMALL.arms, measured, speeds([])).hours is None
+    assert whole_cost(IMAGENET, IMAGENET.arms, {}, speeds([])).runs == len(IMAGENET.arms) * 3
