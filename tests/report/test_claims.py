@@ -6,6 +6,7 @@ import re
 import pandas as pd
 import pytest
 
+from bench.cli.tables import request
 from bench.paper import TABLES
 from bench.paper.claims import CLAIMS
 from bench.paper.editions import ARXIV_V1, ICCV
@@ -230,6 +231,11 @@ def test_what_changed_between_the_editions_is_worked_out_from_them():
     text = history_section()
     assert "rose by 0.4 to 1.0 points, while those of the retrained ResNets stayed the same" in text
     assert "was 1.0 to 1.6 points in arXiv v1 and is 1.5 to 2.6 in ICCV." in text
+    (line,) = [line for line in text.splitlines() if line.startswith("python run_all.py")]
+    asked = request(line.split()[2:])
+    assert (asked.run, asked.dry_run) == ("slurm", True)
+    assert len({spec.run_id for spec in asked.specs}) == 12
+    assert {spec.seed for spec in asked.specs} == {0, 1, 2}
     found = claims_frame(CLAIMS, frames())
     assert text in claims_markdown(CLAIMS, ICCV, found)
     assert "trained alike?" not in claims_markdown(CLAIMS, ARXIV_V1, found)

@@ -503,6 +503,20 @@ def test_the_committed_evidence_makes_the_budgets_pages(tmp_path):
         assert (tmp_path / name).read_bytes() == (ROOT / "reports" / name).read_bytes(), name
 
 
+def test_a_budget_has_a_page_once_a_run_of_its_own_has_begun(tmp_path):
+    """And not for the paper's runs that it shares with a table."""
+    shared, *_, own = SUITES["trained_alike"].values()
+    for run, there in ((shared, False), (own, True)):
+        made = trained(run.run_id)
+        made.spec = run.identity()
+        (tmp_path / run.run_id).mkdir()
+        (tmp_path / run.run_id / "record.json").write_text(sealed(dataclasses.asdict(made)))
+        report_budgets(RunRecords(tmp_path), Output(runs=tmp_path, reports=tmp_path / "reports", as_json=True))
+        assert (tmp_path / "reports" / "trained_alike.md").exists() == there
+    page = (tmp_path / "reports" / "trained_alike.md").read_text()
+    assert all(f"[`{run.run_id}`]" in page for run in (shared, own))
+
+
 def test_every_number_of_the_committed_loading_page():
     follow_loading(ROOT / "reports")
 
