@@ -373,8 +373,11 @@ def follow_comparisons(reports, name, columns):
             continue
         cell = line.get("cell") or "top1_pct"
         rows = [tables[int(line["table"])][line[column]] for column in columns]
-        printed = compared(line, [{"seeds": 1, cell: row[f"published_{cell}"], **_COUNTED} for row in rows], cell)
-        ours = compared(line, rows, cell)
+        printed, ours = both_compared(line, rows, cell)
+        if line.get("less"):
+            rows = [tables[int(line["table"])][line[column]] for column in ("less", "less_against")]
+            off = both_compared(line, rows, cell)
+            printed, ours = (None if None in two else two[0] - two[1] for two in zip((printed, ours), off, strict=True))
         for whose, value in (("published", printed), ("ours", ours)):
             assert (line[whose] is None) == (value is None)
             if value is not None:
@@ -384,6 +387,12 @@ def follow_comparisons(reports, name, columns):
             assert shows(cells[page], line[whose], line[f"{whose}_se"]), (line, cells[page])
         assert cells["Table"] == f"[{line['table']}](table_{line['table']}.md)"
     return followed
+
+
+def both_compared(line, rows, cell):
+    """Two rows, by what is printed and by ours."""
+    printed = compared(line, [{"seeds": 1, cell: row[f"published_{cell}"], **_COUNTED} for row in rows], cell)
+    return printed, compared(line, rows, cell)
 
 
 _COUNTED = {"cifar10_seeds": 1, "cifar100_seeds": 1}
