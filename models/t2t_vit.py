@@ -441,6 +441,7 @@ default_cfgs = generate_default_cfgs(
         "t2t_vit_14_resnext": cfg(),
         "t2t_vit_14_se": cfg(),
         "t2t_vit_14_wide": cfg(),
+        "t2t_vit_14_wide_no_t2t": cfg(first_conv="tokens_to_token.proj"),
         "t2t_vit_16_ghost": cfg(),
         "t2t_vit_19": cfg(),
         "t2t_vit_24": cfg(),
@@ -456,6 +457,7 @@ _LITE: dict[str, Any] = {"embed_dim": 256, "num_heads": 4, "mlp_ratio": 2.0}
 _14: dict[str, Any] = {"embed_dim": 384, "depth": 14, "num_heads": 6, "mlp_ratio": 3.0}
 _19: dict[str, Any] = {"embed_dim": 448, "depth": 19, "num_heads": 7, "mlp_ratio": 3.0}
 _24: dict[str, Any] = {"embed_dim": 512, "depth": 24, "num_heads": 8, "mlp_ratio": 3.0}
+_WIDE: dict[str, Any] = {"embed_dim": 768, "depth": 4, "num_heads": 12, "mlp_ratio": 3.0}
 
 
 @register_model
@@ -538,9 +540,14 @@ def t2t_vit_14_no_t2t(pretrained: bool = False, **kwargs: Any) -> T2TViT:
 
 @register_model
 def t2t_vit_14_wide(pretrained: bool = False, **kwargs: Any) -> T2TViT:
-    """T2T-ViT-Wide of Table 6, which is also T2T-ViT-d768-4 of Table 7: shallow and wide."""
-    structure = {"embed_dim": 768, "depth": 4, "num_heads": 12, "mlp_ratio": 3.0}
-    return create("t2t_vit_14_wide", pretrained, structure, kwargs)
+    """T2T-ViT-d768-4 of Table 7, shallow and wide; the authors' name for it."""
+    return create("t2t_vit_14_wide", pretrained, _WIDE, kwargs)
+
+
+@register_model
+def t2t_vit_14_wide_no_t2t(pretrained: bool = False, **kwargs: Any) -> T2TViT:
+    """T2T-ViT-Wide as Table 6 prints its size: shallow and wide, on a 16 x 16 patch embedding."""
+    return create("t2t_vit_14_wide_no_t2t", pretrained, {**_WIDE, "tokens_type": "patch"}, kwargs)
 
 
 @register_model

@@ -1,4 +1,4 @@
-"""Report runs that fill none of the paper's cells: budgets, settings, sweeps, fine-tunings, teachers."""
+"""Report runs beyond the paper's tables: budgets, settings, sweeps, fine-tunings, teachers."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from bench.cli.parser import Output
 from bench.experiments.budgets import RESULTS
 from bench.experiments.suites import Entry, Suite, suites
 from bench.measure.collect import below, metrics_of, tell_problems
+from bench.paper import TABLES
 from bench.report import evidence_files
 from bench.results.run_folder import RunRecords
 
@@ -67,10 +68,11 @@ def report_suites(found: Sequence[Suite], chosen: Chosen, output: Output, failur
 
 
 def report_budgets(known: RunRecords, output: Output) -> None:
-    """Write anew the reports of the smaller budgets' own runs, of those that have any."""
+    """Write anew the reports of the budgets' own runs, of those that have any beside the paper's."""
+    of_paper = {run.run_id for table in TABLES.values() for row in table.rows for run in row.runs}
     for budget in RESULTS:
         for suite in suites([], budget=budget):
-            if any(known.of(entry.spec) for entry in suite.entries):
+            if any(known.of(entry.spec) for entry in suite.entries if entry.spec.run_id not in of_paper):
                 chosen = Chosen(entries=suite.entries, options=("--budget", budget))
                 for paths in _report_suite(suite, chosen, known, output)[-1]:
                     if not output.as_json:

@@ -21,7 +21,7 @@ from bench.cli.parser import (
 from bench.cli.selection import Selection, add_tables, select
 from bench.cli.suite_report import Chosen, report_suites
 from bench.cli.table_report import report_tables, require_reports
-from bench.experiments.budgets import BUDGETS, SUITES
+from bench.experiments.budgets import BUDGETS, FULL_SIZE, SUITES
 from bench.experiments.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
 from bench.experiments.suites import Suite, suites
 from bench.launch.dispatch import Launch, dry_run, require_data, train_here
@@ -68,8 +68,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--budget",
         default=BUDGETS[0],
         choices=BUDGETS,
-        help="pilot: CIFAR-10 at 96 px, minutes on a GPU; transfer: from the pilot's weights to CIFAR-100; smoke: "
-        "generated images, under a minute; none of the three needs --table (default: %(default)s)",
+        help="pilot: CIFAR-10 at 96 px, minutes on a GPU; transfer: from the pilot's weights to CIFAR-100; "
+        "trained_alike: T2T-ViT-14 and ResNet50 on ImageNet, each by the authors' recipe and by their recipe of "
+        "January 2021; smoke: generated images, under a minute; none of the four needs --table (default: %(default)s)",
     )
     group.add_argument(
         "--sweep",
@@ -300,7 +301,7 @@ def _request(
         run=args.run or "",
         dry_run=args.dry_run,
         data_on_nodes=args.data_on_nodes,
-        launch=dataclasses.replace(launch_of(args, **resources), confirm_cpu=args.budget == BUDGETS[0]),
+        launch=dataclasses.replace(launch_of(args, **resources), confirm_cpu=args.budget in FULL_SIZE),
         output=output_of(args),
         notes=tuple(notes),
     )

@@ -1,18 +1,34 @@
-"""Smaller budgets: what stands in for a paper's run where there are minutes instead of days.
+"""Budgets: sets of runs for a question of their own, most of them where there are minutes instead of days.
 
 A pilot or smoke run has another recipe, data set and resolution than the paper's, so another run id: it can never
-fill one of the paper's cells, and reports into tables of its own.
+fill one of the paper's cells, and reports into tables of its own. A run of full size may be the paper's own, too: then
+it is trained once, and appears in both reports.
 """
 
 import dataclasses
 
-from bench.experiments.recipes import CIFAR_TRANSFER, CIFAR_TRANSFER_CORRECTED, T2T_LITE, changed
+from bench.experiments.recipes import (
+    CIFAR_TRANSFER,
+    CIFAR_TRANSFER_CORRECTED,
+    CNN_T2T,
+    CNN_T2T_JANUARY,
+    T2T_LITE,
+    T2T_MEDIUM,
+    T2T_MEDIUM_JANUARY,
+    changed,
+)
 from bench.spec.errors import RequestError
 from bench.spec.recipe import Recipe
-from bench.spec.run import Network, RunSpec, transfer
+from bench.spec.run import Network, RunSpec, imagenet, transfer
 from bench.spec.table import Row
 
-BUDGETS = ("paper", "pilot", "transfer", "smoke")
+BUDGETS = ("paper", "pilot", "transfer", "trained_alike", "smoke")
+
+FULL_SIZE = ("paper", "trained_alike")
+"""those whose runs take a GPU days"""
+
+_OWN_ALONE = ("transfer", "trained_alike")
+"""those that stand in for no row of the paper"""
 
 _CHOSEN = "t2t-bench, chosen on 5,000 images of CIFAR-10 for T2T-ViT-7"
 _OFF = "t2t-bench: off, the budget is too short for it"
@@ -53,8 +69,8 @@ def under(budget: str, row: Row) -> RunSpec | None:
     Raises:
         RequestError: the budget has runs of its own alone.
     """
-    if budget == "transfer":
-        raise RequestError("--budget transfer has runs of its own; leave out --table, or choose pilot or smoke")
+    if budget in _OWN_ALONE:
+        raise RequestError(f"--budget {budget} has runs of its own; leave out --table, or choose pilot or smoke")
     return row.run if budget == "paper" else _stand_in(budget, row.network)
 
 
@@ -108,6 +124,12 @@ SUITES = {
         "T2T-ViT-7 transferred, authors' recipe": transfer(_PILOT_T2T, "cifar100", _short(CIFAR_TRANSFER)),
         "T2T-ViT-7 transferred, corrected recipe": transfer(_PILOT_T2T, "cifar100", _short(CIFAR_TRANSFER_CORRECTED)),
     },
+    "trained_alike": {
+        "T2T-ViT-14": imagenet("t2t_vit_14", T2T_MEDIUM),
+        "ResNet50*": imagenet("resnet50", CNN_T2T),
+        "T2T-ViT-14, recipe of January 2021": imagenet("t2t_vit_14", T2T_MEDIUM_JANUARY),
+        "ResNet50*, recipe of January 2021": imagenet("resnet50", CNN_T2T_JANUARY),
+    },
     "smoke": {
         "tiny T2T-ViT": _TINY_T2T,
         "tiny T2T-ViT, tuned": dataclasses.replace(_TINY_T2T, recipe=_TUNED, start_from=_TINY_T2T),
@@ -123,5 +145,14 @@ QUESTIONS = {
     "transfer": "Does T2T-ViT-7 reach a higher accuracy on CIFAR-100 (at 96 px, in the same number of steps) from the "
     "weights of its pilot run on CIFAR-10 than from random weights? A seed is used for the whole chain, including the "
     "pilot run. The corrected recipe holds out a tenth of the images, and therefore takes a tenth fewer steps.",
+    "trained_alike": "How much does T2T-ViT-14 gain over ResNet50 if both are trained by the same recipe? The authors "
+    "changed theirs on 2021-03-02, and it is not known by which of the two the printed ResNet50* was trained. Here "
+    "both networks are trained by both, so that each recipe gives a gain of its own.",
 }
 """what a budget's own runs are to answer, for the reader"""
+
+FILLS = {
+    "trained_alike": "Those by t2t_medium and cnn_t2t are the paper's runs of Table 3, too, and fill its cells; those "
+    "by the recipes of January 2021 fill none."
+}
+"""which of a budget's own runs fill cells of the paper, for the reader; without a line here none does"""

@@ -47,6 +47,7 @@ T2T_MEDIUM = Recipe(
             warmup_epochs="warmup-epochs (5 before May 2021)",
             warmup_lr="warmup-lr",
             drop_path="drop-path",
+            dropout="drop (0.1 before March 2021)",
             label_smoothing="smoothing",
             mixup="mixup",
             cutmix="cutmix",
@@ -104,6 +105,8 @@ T2T_MEDIUM = Recipe(
     held_out=0.0,
     local_batch=64,
     train_fraction=1.0,
+    dropout=0.0,
+    erase_after_mixing=False,
 )
 
 T2T_LITE = dataclasses.replace(
@@ -134,6 +137,48 @@ CNN_T2T = dataclasses.replace(
         "eval_interpolation": "timm 0.3.4: default_cfgs of its CNNs, with which the authors' main.py evaluates",
     },
     crop_pct=0.875,
+)
+
+_JANUARY = "https://github.com/yitu-opensource/T2T-ViT, commit fd50554"
+"""the authors' code of January 2021 as it was last, before 70ffcf2 changed defaults of main.py on 2021-03-02; those
+that are not named below are the same as in ``AUTHORS``"""
+_JANUARY_README = f"{_JANUARY}: README, Train, T2T-ViT-14"
+
+T2T_MEDIUM_JANUARY = dataclasses.replace(
+    T2T_MEDIUM,
+    name="t2t_medium_january",
+    summary="T2T-ViT scheme of January 2021, before the authors changed it: as t2t_medium, with mixup 0.2 instead of "
+    "0.8, no random erasing, dropout 0.1, and a warm-up of 3 epochs",
+    sources={
+        **{name: source.replace(AUTHORS, _JANUARY) for name, source in T2T_MEDIUM.sources.items()},
+        "lr": _JANUARY_README,
+        "global_batch": f"{_JANUARY_README}: 8 GPUs with -b 64",
+        "local_batch": f"{_JANUARY_README}: 8 GPUs with -b 64",
+        "weight_decay": _JANUARY_README,
+        "decay_1d": f"{_JANUARY}: timm's create_optimizer, called by main.py",
+        "warmup_epochs": f"{_JANUARY}: main.py, default of --warmup-epochs",
+        "dropout": f"{_JANUARY}: main.py, default of --drop",
+        "random_erasing_mode": UNUSED,
+    },
+    warmup_epochs=3,
+    mixup=0.2,
+    random_erasing=0.0,
+    dropout=0.1,
+)
+
+CNN_T2T_JANUARY = dataclasses.replace(
+    T2T_MEDIUM_JANUARY,
+    name="cnn_t2t_january",
+    summary="CNN trained with the T2T-ViT scheme of January 2021: as t2t_medium_january, crop_pct 0.875; dropout is "
+    "ahead of the head",
+    sources={
+        **{
+            name: f"{source}; the paper gives the CNN rows no values of their own"
+            for name, source in T2T_MEDIUM_JANUARY.sources.items()
+        },
+        **{name: CNN_T2T.sources[name] for name in ("crop_pct", "eval_interpolation")},
+    },
+    crop_pct=CNN_T2T.crop_pct,
 )
 
 TORCHVISION = Recipe(
@@ -188,6 +233,8 @@ TORCHVISION = Recipe(
     held_out=0.0,
     local_batch=32,
     train_fraction=1.0,
+    dropout=0.0,
+    erase_after_mixing=False,
 )
 
 _TRANSFER = f"{AUTHORS}: transfer_learning.py"
@@ -211,6 +258,8 @@ CIFAR_TRANSFER = Recipe(
                 "augmentation_repeats",
                 "held_out",
                 "train_fraction",
+                "dropout",
+                "erase_after_mixing",
             ),
             UNUSED,
         ),
@@ -269,6 +318,8 @@ CIFAR_TRANSFER = Recipe(
     held_out=0.0,
     local_batch=64,
     train_fraction=1.0,
+    dropout=0.0,
+    erase_after_mixing=False,
 )
 
 
@@ -345,6 +396,7 @@ DEIT = dataclasses.replace(
         "warmup_epochs": _deit_default("warmup-epochs"),
         "warmup_lr": _deit_default("warmup-lr"),
         "drop_path": _deit_default("drop-path"),
+        "dropout": _deit_default("drop"),
         "label_smoothing": _deit_default("smoothing"),
         "mixup": _deit_default("mixup"),
         "cutmix": _deit_default("cutmix"),

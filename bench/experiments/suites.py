@@ -1,4 +1,4 @@
-"""Sets of runs that fill none of the paper's cells, and so have reports of their own: budgets, settings, sweeps."""
+"""Sets of runs with reports of their own, since few or none fill cells of the paper: budgets, settings, sweeps."""
 
 import dataclasses
 import hashlib
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bench.experiments.budgets import BUDGETS, QUESTIONS, SUITES, under
+from bench.experiments.budgets import BUDGETS, FILLS, QUESTIONS, SUITES, under
 from bench.experiments.recipes import override
 from bench.spec.errors import RequestError
 from bench.spec.recipe import Recipe
@@ -111,13 +111,16 @@ def suites(
     about += f", with {', '.join(changes)}" if changes else ""
     about += f", over a grid of {' and '.join(fields)}" if fields else ""
     question = [QUESTIONS[budget]] if budget in QUESTIONS and not tables else []
+    fills = "They are not the paper's runs and fill none of its cells."
+    if not (changes or fields):
+        fills = FILLS.get(budget, fills)
     groups: list[tuple[list[str], Mapping[str, RunSpec]]] = [
         ([f"table_{table.number}"], _specs(table, budget, fine_tuned_by, weights, teacher)) for table in tables
     ] or [([], SUITES[budget])]
     found = [
         Suite(
             name=_file_name("_".join([*label, *apart])),
-            about=" ".join([f"{about}. They are not the paper's runs and fill none of its cells.", *question]),
+            about=" ".join([f"{about}.", fills, *question]),
             entries=tuple(
                 _entry(row, spec, dataset, [*settings, *point], fields)
                 for row, spec in specs.items()

@@ -321,7 +321,7 @@ LARGEST_PX = 1024
 
 
 def _runs() -> list[RunSpec]:
-    """All runs of the paper's tables and of the smaller budgets."""
+    """All runs of the paper's tables and of the budgets."""
     of_rows = [run for table in TABLES.values() for row in table.rows for run in row.runs]
     return [*of_rows, *(run for suite in SUITES.values() for run in suite.values())]
 

@@ -108,6 +108,21 @@ def dead_channels_effect(first: Counts, second: Counts | None = None) -> Effect 
     )
 
 
+def excess_of(first: Effect, second: Effect) -> Effect:
+    """Estimate by how much one effect exceeds another, of other networks on the same images.
+
+    The errors of the images are added, as if each effect had images of its own, which makes them larger.
+    """
+    sources = [(each.seed_variance + each.image_variance, each.df) for each in (first, second)]
+    return replace(
+        first,
+        difference_pct=first.difference_pct - second.difference_pct,
+        seed_variance=first.seed_variance + second.seed_variance,
+        image_variance=first.image_variance + second.image_variance,
+        df=satterthwaite(sources),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """The outcome of a comparison."""
@@ -213,10 +228,11 @@ def seeds_that_decide(comparison: Comparison, printed: Effect) -> int | None:
         assert bound is not None
         distance = abs(value - bound)
     power = (1 + POWER) / 2 if is_margin(comparison) else POWER
+    accuracies = 4 if comparison.less else 2
     for seeds in range(2, MOST_SEEDS + 1):
-        of_seeds = 2 * SEED_STD_PCT**2 / seeds
+        of_seeds = accuracies * SEED_STD_PCT**2 / seeds
         se = math.sqrt(of_seeds + printed.image_variance)
-        df = satterthwaite([(of_seeds, 2 * (seeds - 1)), (printed.image_variance, printed.images - 1)])
+        df = satterthwaite([(of_seeds, accuracies * (seeds - 1)), (printed.image_variance, printed.images - 1)])
         if (stats.t.ppf(1 - LEVEL / 2, df) + stats.t.ppf(power, df)) * se <= distance:
             return seeds
     return None

@@ -21,6 +21,11 @@ class Pair:
         if self.of not in ("difference", "ratio"):
             raise unknown("kind of comparison", self.of, ("difference", "ratio"))
 
+    def differs_like(self, other: "Pair") -> bool:
+        """Whether both are differences of the same cell of the same table."""
+        own = self.of, self.table, self.cell
+        return own == ("difference", other.table, other.cell) and other.of == "difference"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison(Pair):
@@ -30,6 +35,9 @@ class Comparison(Pair):
     """least that it is claimed to be, None for no least; two bounds are values at their printed precision, of one digit
     behind the point, and one is a threshold"""
     high: float | None = None
+    less: Pair | None = None
+    """another pair of the table, whose difference in the same cell is taken off: what is claimed is how much more the
+    first changes, with one bound"""
     note: str = ""
     """a possible origin of the claim, where the printed numbers contradict it"""
 
@@ -37,6 +45,14 @@ class Comparison(Pair):
         Pair.__post_init__(self)
         if self.low is None and self.high is None:
             raise ValueError(f"{self.row!r} against {self.against!r}: a claim needs a bound")
+        if self.less and ((self.low is None) == (self.high is None) or not self.differs_like(self.less)):
+            raise ValueError(f"{self.name}: two differences of one cell of one table are compared, with one bound")
+
+    @property
+    def name(self) -> str:
+        """A name of what is compared, for the reader."""
+        own = f"{self.row} against {self.against}"
+        return f"{own}, less {self.less.row} against {self.less.against}" if self.less else own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

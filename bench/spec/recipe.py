@@ -32,6 +32,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "decay_epochs": (0, 99_000),
     "decay_rate": (0, 1),
     "drop_path": (0, 0.99),
+    "dropout": (0, 0.99),
     "label_smoothing": (0, 0.99),
     "mixup": (0, LARGEST),
     "cutmix": (0, LARGEST),
@@ -145,6 +146,12 @@ class Recipe:
     train_fraction: Number
     """part of the training images, without those that are held out, that is trained on: as much of each class, the same
     for every seed, and a part of what a larger fraction takes"""
+    dropout: Number
+    """what the network's factory takes as drop_rate: of the T2T-ViTs dropout behind positions, attention and MLPs, of
+    timm's ResNets ahead of the head; 0 leaves the network's own"""
+    erase_after_mixing: bool
+    """erase from images that are mixed already, so that what is erased is noise alone; otherwise each image is erased
+    from before it is mixed with another"""
 
     def __post_init__(self) -> None:
         missing = [f.name for f in fields(self) if f.compare and f.name != "name" and f.name not in self.sources]
@@ -199,6 +206,8 @@ YOUNGER_FIELDS: dict[str, float | bool] = {
     "held_out": 0.0,
     "local_batch": 64,
     "train_fraction": 1.0,
+    "dropout": 0.0,
+    "erase_after_mixing": False,
 }
 """fields younger than the first runs, with the values at which a recipe is what it was before: these stay out of a
 run's identity, so that older runs keep their ids"""

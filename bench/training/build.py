@@ -8,6 +8,7 @@ from typing import Any
 import timm
 import torch
 from timm.data import Mixup
+from timm.data.random_erasing import RandomErasing
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3
@@ -57,9 +58,10 @@ def build_network(spec: RunSpec, num_classes: int, create: Callable[..., nn.Modu
     Raises:
         RequestError: no such network, or one without the stochastic depth that the recipe asks for.
     """
-    drop_path = {"drop_path_rate": spec.recipe.drop_path} if spec.recipe.drop_path else {}
+    asked = {"drop_path_rate": spec.recipe.drop_path, "drop_rate": spec.recipe.dropout}
+    rates = {argument: rate for argument, rate in asked.items() if rate}
     try:
-        network = create_network(spec.network, create, num_classes=num_classes, **drop_path)
+        network = create_network(spec.network, create, num_classes=num_classes, **rates)
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise
@@ -235,6 +237,24 @@ def build_mixup(recipe: Recipe, num_classes: int) -> Mixup | None:
         correct_lam=True,
         label_smoothing=recipe.label_smoothing,
         num_classes=num_classes,
+    )
+
+
+def build_erasing(recipe: Recipe, device: torch.device) -> RandomErasing | None:
+    """timm's random erasing of images on the device, or None where the recipe erases before mixing, or not at all."""
+    if not (recipe.erase_after_mixing and recipe.random_erasing):
+        return None
+    return RandomErasing(
+        probability=recipe.random_erasing,
+        min_area=0.02,
+        max_area=1 / 3,
+        min_aspect=0.3,
+        max_aspect=None,
+        mode=recipe.random_erasing_mode,
+        min_count=1,
+        max_count=1,
+        num_splits=0,
+        device=str(device),
     )
 
 

@@ -41,7 +41,8 @@ def obstacle(recipe: Recipe) -> str:
     if recipe.interpolation == "random":
         return "interpolation=random"
     for name in ("auto_augment", "color_jitter", "random_erasing"):
-        if getattr(recipe, name):
+        later = name == "random_erasing" and recipe.erase_after_mixing
+        if getattr(recipe, name) and not later:
             return f"{name}={getattr(recipe, name)}"
     return ""
 

@@ -347,7 +347,7 @@ def class_names(images: Any) -> list[str]:
 def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
     """timm's training transform, every value from the recipe; torchvision's where the crop pads.
 
-    Random erasing is per image, in the worker.
+    It erases, unless the recipe erases from mixed images.
     """
     if recipe.crop_padding:
         return transforms.Compose(
@@ -376,7 +376,7 @@ def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
         interpolation=recipe.interpolation,
         mean=known.mean,
         std=known.std,
-        re_prob=recipe.random_erasing,
+        re_prob=0.0 if recipe.erase_after_mixing else recipe.random_erasing,
         re_mode=recipe.random_erasing_mode,
         re_count=1,
         re_num_splits=0,

@@ -35,7 +35,14 @@ from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
 from bench.training import cifar_in_memory, data, identity
 from bench.training.batch_statistics import SharedStatistics, batch_statistics
-from bench.training.build import automatic_precision, build_mixup, build_network, build_scheduler, build_teacher
+from bench.training.build import (
+    automatic_precision,
+    build_erasing,
+    build_mixup,
+    build_network,
+    build_scheduler,
+    build_teacher,
+)
 from bench.training.compilation import compiled, require_compiler
 from bench.training.data import Unreadable
 from bench.training.distributed import World, automatic_workers, crowding, device_name
@@ -258,6 +265,7 @@ class Training:
             scaler=self.step.scaler,
         )
         self.mixup = build_mixup(self.recipe, self.known.num_classes)
+        self.erasing = build_erasing(self.recipe, here.device)
         self._resume()
         self.model, self.statistics = network, None
         if here.size > 1:
@@ -411,16 +419,22 @@ class Training:
         return (self.batches.steps - first) * self.recipe.global_batch / max(time.monotonic() - began, 1e-9)
 
     def _next(self, loader: Iterator[data.Batch], part: Part, step: int) -> tuple[Tensor, Tensor]:
-        """A local batch as far as it is loaded, mixed, with its targets; generators are seeded for it."""
+        """A local batch as far as it is loaded, mixed and erased, with its targets; generators are seeded for it."""
         batch = next(loader)
         self._count_unreadable(batch.unreadable)
         if len(batch.labels) < len(part.loaded):
             raise Unreadable(f"{data.TRIES} images in a row could not be read; the last: {batch.unreadable[-1]}")
         images = batch.images.to(self.here.device, non_blocking=True)
         targets = batch.labels.to(self.here.device, non_blocking=True)
-        data.seed_everything(self.spec.seed, self.state.epoch, step, part.place)
+        place = self.spec.seed, self.state.epoch, step, part.place
+        data.seed_everything(*place)
         if self.mixup:
             images, targets = self.mixup(images, targets)
+        if self.erasing:
+            for row, image in zip(part.loaded, images, strict=True):
+                data.seed_everything(*place, "erasing", row)  # whichever process has the image
+                self.erasing(image)
+            data.seed_everything(*place)
         return images, targets
 
     def _draws(self, part: Part, rows: range, step: int) -> contextlib.AbstractContextManager[object]:

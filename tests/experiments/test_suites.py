@@ -51,6 +51,26 @@ def test_a_setting_is_the_same_run_in_a_sweep():
     assert {e.spec.run_id for e in setting.entries} <= {e.spec.run_id for e in swept.entries}
 
 
+def test_two_networks_are_trained_alike_by_two_recipes():
+    (suite,) = make(budget="trained_alike")
+    of_table = {row.name: row.run for row in TABLES[3].rows}
+    found = {entry.row: entry.spec for entry in suite.entries}
+    assert [found[name] for name in ("T2T-ViT-14", "ResNet50*")] == [of_table["T2T-ViT-14"], of_table["ResNet50*"]]
+    assert len({spec.run_id for spec in found.values()}) == 4
+    for name in ("T2T-ViT-14", "ResNet50*"):
+        now, then = found[name].recipe, found[f"{name}, recipe of January 2021"].recipe
+        differing = {
+            f.name for f in dataclasses.fields(now) if f.compare and getattr(now, f.name) != getattr(then, f.name)
+        }
+        assert differing == {"name", "mixup", "random_erasing", "dropout", "warmup_epochs"}
+    assert "are the paper's runs of Table 3, too, and fill its cells" in suite.about
+    assert "How much does T2T-ViT-14 gain over ResNet50" in suite.about
+    (changed,) = make(budget="trained_alike", settings=["epochs=30"])
+    assert "fill none of its cells" in changed.about
+    with pytest.raises(RequestError, match="--budget trained_alike has runs of its own; leave out --table"):
+        make(TABLES[3], budget="trained_alike")
+
+
 def test_seeds_are_found_by_their_run_ids_and_other_settings_are_not():
     (suite,) = make(budget="smoke")
     (other,) = make(budget="smoke", settings=["lr=1"])

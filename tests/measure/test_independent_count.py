@@ -232,6 +232,7 @@ ARITHMETIC = {
     "t2t_vit_c_14": lambda: vit(384, 14, 3, tokens="convolution"),
     "t2t_vit_14_no_t2t": lambda: vit(384, 14, 3),
     "t2t_vit_14_wide": lambda: vit(768, 4, 3, **T2T),
+    "t2t_vit_14_wide_no_t2t": lambda: vit(768, 4, 3),
     "t2t_vit_14_se": lambda: vit(384, 14, 3, kind="se", **T2T),
     "t2t_vit_14_resnext": lambda: vit(384, 14, 3, **T2T),
     "t2t_vit_16_ghost": lambda: vit(384, 16, 3, kind="ghost", **T2T),

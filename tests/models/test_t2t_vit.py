@@ -143,6 +143,7 @@ STRUCTURES = {  # embed, depth, heads, MLP ratio: heads show in no shape
     "t2t_vit_14_resnext": (384, 14, 32, 3),
     "t2t_vit_14_se": (384, 14, 6, 3),
     "t2t_vit_14_wide": (768, 4, 12, 3),
+    "t2t_vit_14_wide_no_t2t": (768, 4, 12, 3),
     "t2t_vit_16_ghost": (384, 16, 6, 3),
     "t2t_vit_7_distilled": (256, 7, 4, 2),
     "t2t_vit_12_distilled": (256, 12, 4, 2),

@@ -16,7 +16,7 @@ from bench.report.claim_tests import (
     seeds_that_decide,
 )
 from bench.report.statistics import Effect
-from bench.spec.claim import Comparison
+from bench.spec.claim import Comparison, Pair
 
 REPEATS = 600
 IMAGES = 50_000
@@ -204,6 +204,8 @@ def test_the_seeds_that_decide_are_enough_and_one_fewer_is_not():
     assert seeds_that_decide(claim(low=-0.2, high=0.2), once(0.0)) is None
     assert seeds_that_decide(claim(low=-2.0, high=2.0), once(0.0)) == 2
     assert seeds_that_decide(claim(high=0.0), once(-3.0)) == 2
+    four = claim(low=0.0, less=Pair(table=3, row="c", against="d"))  # accuracies, and so twice the variance over seeds
+    assert (seeds_that_decide(claim(low=0.0), once(0.79)), seeds_that_decide(four, once(0.79))) == (3, 4)
     found = {
         seeds: sum(
             judge(claim(low=0.0), own.difference_pct, own).status == "holds"

@@ -1,24 +1,26 @@
 """The paper's claims: what each stands on, and when it is borne out."""
 
 import dataclasses
+import math
 import re
 
 import pandas as pd
 import pytest
 from scipy import stats
 
+from bench.cli.tables import request
 from bench.paper import TABLES
-from bench.paper.claims import CLAIMS
+from bench.paper.claims import CLAIMS, PREMISES
 from bench.paper.editions import ARXIV_V1, ICCV
 from bench.paper.released import RELEASED
 from bench.report.claim_tests import SEED_STD_PCT
 from bench.report.frame import table_frame
-from bench.report.pages.claims import claims_frame, claims_markdown, status
+from bench.report.pages.claims import Compared, claims_frame, claims_markdown, status
 from bench.report.pages.history import history_section
-from bench.report.pages.misprints import between_tables, printed_changes
+from bench.report.pages.misprints import between_tables, other_ranges, printed_changes, wrong_premises
 from bench.results.dead_channels import DeadChannels, LayerCounts
 from bench.results.feature_maps import FeatureSource
-from bench.spec.claim import Claim, Comparison
+from bench.spec.claim import Claim, Comparison, Pair
 from bench.spec.run import Network, Weights
 from bench.spec.table import Published
 from tests.conftest import collected, complexity
@@ -62,6 +64,11 @@ def test_the_papers_own_figures_contradict_its_text_where_they_do():
     assert "the text says 51.5 %, the printed numbers give 47.5 %; 5.2 G, which arXiv v1 prints" in text
     assert "The change of T2T-ViT-Wide is printed as -3.4, but the printed accuracies give -3.6." in text
     assert "ViT-B/16: params of 86.8 M in [Table 1](table_1.md), but 86.4 M in [Table 2](table_2.md)." in text
+    assert "- Claim 2: the text says 1.4 to 2.7 points, the printed accuracies give 1.5 to 2.6." in text
+    assert "- Claim 4: the text says -1.0 to -0.5 points, the printed accuracies give -0.9 to -0.7." in text
+    assert "prints 77.5 % for DenseNet201\\* and 79.1 % for ResNet50\\*; it does reach more than the" in text
+    (unstarred,) = [row for row in TABLES[6].rows if row.name == "ResNet50"]
+    assert f"{unstarred.published[ICCV].top1_pct} %" in PREMISES[0].note
     assert "| fails (MACs) " in text
     assert text.count("the printed numbers give") == 1
 
@@ -248,10 +255,87 @@ def test_networks_that_tables_print_differently():
     assert between_tables(tables[:1], ICCV) == []
 
 
+def test_a_text_can_give_other_numbers_than_its_tables():
+    table = made_up(3, ("a", "", {"top1_pct": 80.0}), ("b", "", {"top1_pct": 81.4}), ("c", "", {"params_m": 5.0}))
+    above = Comparison(table=3, row="b", against="a", low=1.0, high=1.5)
+    wide = Claim(
+        number=4,
+        text="",
+        comparisons=(
+            above,
+            dataclasses.replace(above, row="a", against="b", low=-1.4, high=-1.4),  # a number
+            dataclasses.replace(above, low=-2.0, high=2.0),  # little
+            dataclasses.replace(above, of="ratio"),
+            dataclasses.replace(above, row="c"),
+        ),
+    )
+    said = "Claim 4: the text says 1.0 to 1.5 points, the printed accuracies give 1.4 to 1.4."
+    assert other_ranges([wide], {3: table}, ICCV) == [said]
+    assert other_ranges([wide], {3: table}, ARXIV_V1) == []
+    exact = dataclasses.replace(above, row="b", low=1.4, high=1.4)
+    assert other_ranges([Claim(number=1, text="", comparisons=(exact,))], {3: table}, ICCV) == []
+    right = Comparison(table=3, row="b", against="a", low=0.0)
+    wrong = dataclasses.replace(right, row="a", against="b", note="so it is")
+    assert wrong_premises([right, wrong, dataclasses.replace(right, row="c")], {3: table}, ICCV) == [
+        "The text says that a reaches more than b, but [Table 3](table_3.md) prints 80.0 % for a and 81.4 % for b; so "
+        "it is."
+    ]
+
+
+def test_by_how_much_more_one_network_loses_than_another():
+    ghost, resnet = (("T2T-ViT-Ghost", "T2T-ViT-14"), ("ResNet50-Ghost*", "ResNet50*"))
+    (comparison,) = [c for c in CLAIMS[8].comparisons if c.row == ghost[0] and c.less]
+    assert (comparison.less.row, comparison.less.against) == resnet
+    line = one(comparison)
+    single = [one(Comparison(table=6, row=row, against=against, low=-9.0)) for row, against in (ghost, resnet)]
+    assert line["published"] == pytest.approx(single[0]["published"] - single[1]["published"]) == pytest.approx(0.9)
+    assert line["published_se"] == pytest.approx(math.hypot(*(each["published_se"] for each in single)))
+    assert line["comparison"] == "T2T-ViT-Ghost against T2T-ViT-14, less ResNet50-Ghost* against ResNet50*"
+    assert line["published_status"] == "holds"  # 0.9 is 2.07 of its standard errors
+    runs = {row.name: row.run for row in TABLES[6].rows}
+    tops = {ghost[0]: (79.6, 79.8), ghost[1]: (81.5, 81.6), resnet[0]: (76.0, 76.2), resnet[1]: (79.0, 79.1)}
+    records = {runs[name].run_id: over_seeds(runs[name].run_id, *accuracies) for name, accuracies in tops.items()}
+    line = one(comparison, records=records)
+    assert line["ours"] == pytest.approx((79.7 - 81.55) - (76.1 - 79.05))
+    assert line["ours_from"] == "trained"
+    single = [
+        one(Comparison(table=6, row=row, against=against, low=-9.0), records=records)
+        for row, against in (ghost, resnet)
+    ]
+    assert line["ours_se"] == pytest.approx(math.hypot(*(each["ours_se"] for each in single)))
+    del records[runs[resnet[0]].run_id]
+    assert one(comparison, records=records)["ours_status"] == "untested"
+    trained, released = (
+        Compared(published=1.0, published_effect=None, ours=2.0, effect=None, source=source)
+        for source in ("trained", "evaluated")
+    )
+    assert (trained.beyond(trained).ours, trained.beyond(released).ours) == (0.0, None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"low": 1.0, "high": 1.0},
+        {"less": Pair(table=6, row="a", against="b", cell="params_m")},
+        {"less": Pair(table=3, row="a", against="b")},
+        {"less": Pair(table=6, row="a", against="b", of="ratio")},
+    ],
+)
+def test_two_differences_of_a_cell_are_compared_by_one_bound(change):
+    less = Comparison(table=6, row="a", against="b", less=Pair(table=6, row="c", against="d"), low=0.0)
+    with pytest.raises(ValueError, match=r"a against b, less . against .: two differences of one cell of one table"):
+        dataclasses.replace(less, **change)
+
+
 def test_what_changed_between_the_editions_is_worked_out_from_them():
     text = history_section()
     assert "rose by 0.4 to 1.0 points, while those of the retrained ResNets stayed the same" in text
     assert "was 1.0 to 1.6 points in arXiv v1 and is 1.5 to 2.6 in ICCV." in text
+    (line,) = [line for line in text.splitlines() if line.startswith("python run_all.py")]
+    asked = request(line.split()[2:])
+    assert (asked.run, asked.dry_run) == ("slurm", True)
+    assert len({spec.run_id for spec in asked.specs}) == 12
+    assert {spec.seed for spec in asked.specs} == {0, 1, 2}
     found = claims_frame(CLAIMS, frames())
     assert text in claims_markdown(CLAIMS, ICCV, found)
     assert "trained alike?" not in claims_markdown(CLAIMS, ARXIV_V1, found)

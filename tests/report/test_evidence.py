@@ -378,8 +378,11 @@ def follow_comparisons(reports, name, columns):
             continue
         cell = line.get("cell") or "top1_pct"
         rows = [tables[int(line["table"])][line[column]] for column in columns]
-        printed = compared(line, [{"seeds": 1, cell: row[f"published_{cell}"], **_COUNTED} for row in rows], cell)
-        ours = compared(line, rows, cell)
+        printed, ours = both_compared(line, rows, cell)
+        if line.get("less"):
+            rows = [tables[int(line["table"])][line[column]] for column in ("less", "less_against")]
+            off = both_compared(line, rows, cell)
+            printed, ours = (None if None in two else two[0] - two[1] for two in zip((printed, ours), off, strict=True))
         for whose, value in (("published", printed), ("ours", ours)):
             assert (line[whose] is None) == (value is None)
             if value is not None:
@@ -389,6 +392,12 @@ def follow_comparisons(reports, name, columns):
             assert shows(cells[page], line[whose], line[f"{whose}_std_err"]), (line, cells[page])
         assert cells["Table"] == f"[{line['table']}](table_{line['table']}.md)"
     return followed
+
+
+def both_compared(line, rows, cell):
+    """Two rows, by what is printed and by ours."""
+    printed = compared(line, [{"seeds": 1, cell: row[f"published_{cell}"], **_COUNTED} for row in rows], cell)
+    return printed, compared(line, rows, cell)
 
 
 _COUNTED = {"cifar10_seeds": 1, "cifar100_seeds": 1}
@@ -574,6 +583,20 @@ def test_the_committed_evidence_makes_the_budgets_pages(tmp_path):
     report_budgets(RunRecords(runs), Output(runs=runs, reports=tmp_path, as_json=True))
     for name in ("pilot.md", "pilot.csv", "transfer.md", "transfer.csv"):
         assert (tmp_path / name).read_bytes() == (ROOT / "reports" / name).read_bytes(), name
+
+
+def test_a_budget_has_a_page_once_a_run_of_its_own_has_begun(tmp_path):
+    """And not for the paper's runs that it shares with a table."""
+    shared, *_, own = SUITES["trained_alike"].values()
+    for run, there in ((shared, False), (own, True)):
+        made = trained(run.run_id)
+        made.spec = run.identity()
+        (tmp_path / run.run_id).mkdir()
+        (tmp_path / run.run_id / "record.json").write_text(sealed(dataclasses.asdict(made)))
+        report_budgets(RunRecords(tmp_path), Output(runs=tmp_path, reports=tmp_path / "reports", as_json=True))
+        assert (tmp_path / "reports" / "trained_alike.md").exists() == there
+    page = (tmp_path / "reports" / "trained_alike.md").read_text()
+    assert all(f"[`{run.run_id}`]" in page for run in (shared, own))
 
 
 def test_every_number_of_the_committed_loading_page():

@@ -20,11 +20,13 @@ from bench.experiments.budgets import PILOT, SMOKE, SUITES, under
 from bench.experiments.recipes import (
     CIFAR_TRANSFER,
     CNN_T2T,
+    CNN_T2T_JANUARY,
     CNN_T2T_NO_DROP_PATH,
     DEIT,
     T2T_DEEP,
     T2T_LITE,
     T2T_MEDIUM,
+    T2T_MEDIUM_JANUARY,
     TORCHVISION,
     VIT_T2T,
     override,
@@ -53,6 +55,7 @@ AUTHORS = {  # the authors' README and main.py, transcribed
     "warmup_epochs": 10,
     "warmup_lr": 1e-6,
     "drop_path": 0.1,
+    "dropout": 0.0,
     "label_smoothing": 0.1,
     "mixup": 0.8,
     "cutmix": 1.0,
@@ -73,14 +76,21 @@ AUTHORS = {  # the authors' README and main.py, transcribed
     "local_batch": 64,  # 8 GPUs with -b 64
 }
 
-ALL = [*dict.fromkeys(recipe for table in RECIPE_TABLES.values() for recipe in table.recipes), PILOT, SMOKE]
+ALL = [
+    *dict.fromkeys(recipe for table in RECIPE_TABLES.values() for recipe in table.recipes),
+    *(PILOT, SMOKE, T2T_MEDIUM_JANUARY, CNN_T2T_JANUARY),
+]
 NEUTRAL = {
     "augmentation_repeats": 1,
     "crop_padding": 0,
     "backbone_lr_scale": 1,
     "backbone_min_lr_scale": 1,
     "freeze_class_token_and_norm": False,
+    "erase_after_mixing": False,
 }
+JANUARY = {"mixup": 0.2, "random_erasing": 0, "dropout": 0.1, "warmup_epochs": 3}
+"""what the authors' commit 70ffcf2 changed, as it was before; it also changed the defaults of learning rate and batch,
+which the README gives for T2T-ViT-14, the same before and after"""
 
 
 @pytest.mark.parametrize(
@@ -92,6 +102,8 @@ NEUTRAL = {
         (CNN_T2T, {"crop_pct": 0.875}),
         (T2T_DEEP, {"weight_decay": 0.065}),
         (T2T_LITE, {"lr": 1e-3, "weight_decay": 0.03}),
+        (T2T_MEDIUM_JANUARY, JANUARY | NEUTRAL),
+        (CNN_T2T_JANUARY, JANUARY | {"crop_pct": 0.875}),
         (
             TORCHVISION,
             {
@@ -276,6 +288,26 @@ def test_a_network_that_takes_no_drop_path_is_trained_without():
     assert network.classifier.out_features == 10
     with pytest.raises(RequestError, match=r"vgg11 has no stochastic depth.*drop_path=0\.1; choose --set drop_path=0"):
         build_network(imagenet("vgg11", CNN_T2T), 10)
+
+
+def test_dropout_is_where_the_authors_drop_rate_puts_it():
+    def rates(model, recipe):
+        network = build_network(imagenet(model, recipe), 10)
+        return network, {
+            name: module.p for name, module in network.named_modules() if isinstance(module, torch.nn.Dropout)
+        }
+
+    _, january = rates("t2t_vit_7", T2T_MEDIUM_JANUARY)
+    block = ("attn.proj_drop", "mlp.drop1", "mlp.drop2")
+    behind = {"pos_drop", *(f"blocks.{i}.{name}" for i in range(7) for name in block)}
+    assert {name for name, p in january.items() if p and name.startswith(("pos", "blocks"))} == behind
+    assert {january[name] for name in behind} == {0.1}
+    _, now = rates("t2t_vit_7", T2T_MEDIUM)
+    assert not any(p for name, p in now.items() if name in behind)
+    resnet, _ = rates("resnet18", CNN_T2T_JANUARY)
+    assert resnet.drop_rate == 0.1
+    _, alexnet = rates("alexnet", TORCHVISION)
+    assert set(alexnet.values()) == {0.5}  # its own
 
 
 # Fine-tuning

@@ -214,6 +214,7 @@ def test_what_does_not_fit_has_a_reason():
     assert cifar_in_memory.obstacle(T2T_LITE)
     for setting in ("interpolation=random", "color_jitter=0.4", "random_erasing=0.25", "auto_augment=rand-m9"):
         assert cifar_in_memory.obstacle(override(PILOT, [setting])) == setting
+    assert not cifar_in_memory.obstacle(override(PILOT, ["random_erasing=0.25", "erase_after_mixing=true"]))
     images = Images()
     images.arrays = [*images.arrays[:5], np.zeros((20, 30, 3), np.uint8)]
     assert cifar_in_memory.read(images, CPU) == "image 5 is 30 x 20 px, others 32 x 32"

@@ -25,11 +25,20 @@ from bench.training.signals import Stop
 from tests.conftest import ROOT
 from tests.training.test_trainer import resources, spec
 
-SHORT = ["epochs=3", "warmup_epochs=0", "optimizer=momentum", "global_batch=32", "auto_augment=", "random_erasing=0"]
+SHORT = ["epochs=3", "warmup_epochs=0", "optimizer=momentum", "global_batch=32", "auto_augment="]
 DEEPER = (("embed_dim", 32), ("depth", 2), ("num_heads", 2))
-# Dropout in its Performers, stochastic depth, mixup and cutmix, and a rate at which all of them have an effect.
-T2T = spec(*SHORT, "lr=1", "drop_path=0.5", "local_batch=16", dataset="cifar10", model_args=DEEPER)
-CNN = spec(*SHORT, "lr=0.1", "drop_path=0", "local_batch=8", dataset="cifar10", model="test_resnet", model_args=())
+# Dropout in Performers and blocks, stochastic depth, mixup and cutmix, erasing, and a rate at which all have an effect.
+T2T = spec(
+    *(*SHORT, "lr=1", "drop_path=0.5", "dropout=0.2", "erase_after_mixing=true", "local_batch=16"),
+    dataset="cifar10",
+    model_args=DEEPER,
+)
+CNN = spec(
+    *(*SHORT, "lr=0.1", "drop_path=0", "random_erasing=0", "local_batch=8"),
+    dataset="cifar10",
+    model="test_resnet",
+    model_args=(),
+)
 
 
 @pytest.fixture(scope="module")

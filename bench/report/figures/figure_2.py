@@ -266,8 +266,8 @@ def _over_test_images(
         "## Dead channels over test images",
         pipe(pd.DataFrame(lines), text=("Network", "Test images", "Evidence")),
         "*Dead %* is the share of channels that are dead on an image, the mean over evenly spaced test images ± its "
-        f"{STANDARD_ERROR}; *dead on all %* is the share that is dead on every one of them. [Claim 11](claims.md) rests "
-        "on these counts.",
+        f"{STANDARD_ERROR}; *dead on all %* is the share that is dead on every one of them. "
+        "[Claim 11](claims.md) rests on these counts.",
     ]
 
 

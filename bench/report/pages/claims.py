@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.paper import TABLES
+from bench.paper.claims import CLAIMS, PREMISES
 from bench.paper.editions import ICCV
 from bench.report.claim_tests import (
     FAILS,
@@ -19,6 +20,7 @@ from bench.report.claim_tests import (
     Judgement,
     dead_channels_effect,
     effect_of,
+    excess_of,
     is_margin,
     judge,
     of_claim,
@@ -26,7 +28,7 @@ from bench.report.claim_tests import (
 )
 from bench.report.evidence import link
 from bench.report.pages.history import history_section
-from bench.report.pages.misprints import between_tables, printed_changes
+from bench.report.pages.misprints import between_tables, other_ranges, printed_changes, wrong_premises
 from bench.report.statistics import LEVEL, POWER, Effect
 from bench.report.study_frames import ClaimVerdict
 from bench.report.text import DASH, STANDARD_ERROR, escape, pipe
@@ -49,7 +51,7 @@ def _no_effects(cell: str, row: _Row, against: _Row) -> None:
 _COLUMNS = {
     "claim": "Int64",
     "table": "Int64",
-    **dict.fromkeys(("row", "against", "comparison", "cell", "of", "claimed"), "string"),
+    **dict.fromkeys(("row", "against", "less", "less_against", "comparison", "cell", "of", "claimed"), "string"),
     **dict.fromkeys(("published", "published_std_err", "published_p_fails"), "Float64"),
     "published_status": "string",
     **dict.fromkeys(("ours", "ours_std_err", "ours_low", "ours_high", "ours_p_fails", "ours_least_visible"), "Float64"),
@@ -116,13 +118,17 @@ def _dead(one: DeadChannels, counts: Mapping[str, Counts]) -> dict[str, object]:
 
 def _line(one: Comparison, frame: pd.DataFrame, paired: PairedEffects) -> dict[str, object]:
     found = compare(one, frame, paired)
+    if one.less:
+        found = found.beyond(compare(one.less, frame, paired))
     printed = judge(one, found.published, found.published_effect, is_printed=True)
     ours, effect = judge(one, found.ours, found.effect), found.effect
     line = found.columns() | {
         "table": one.table,
         "row": one.row,
         "against": one.against,
-        "comparison": f"{one.row} against {one.against}",
+        "less": one.less and one.less.row,
+        "less_against": one.less and one.less.against,
+        "comparison": one.name,
         "cell": one.cell,
         "of": one.of,
         "claimed": _claimed(one),
@@ -167,6 +173,18 @@ class Compared:
     is_paired: bool = False
     """whether the error of ours was worked out image by image"""
 
+    def beyond(self, other: "Compared") -> "Compared":
+        """Take off the difference of two other rows; ours stays only if both are of one source."""
+        alike = self.source == other.source
+        return Compared(
+            published=_less(self.published, other.published),
+            published_effect=_excess(self.published_effect, other.published_effect),
+            ours=_less(self.ours, other.ours) if alike else None,
+            effect=_excess(self.effect, other.effect) if alike else None,
+            source=self.source if alike else "",
+            is_paired=alike and self.is_paired and other.is_paired,
+        )
+
     def columns(self) -> dict[str, Any]:
         """The values with their standard errors, as columns."""
         return {
@@ -176,6 +194,14 @@ class Compared:
             "ours_std_err": self.effect and self.effect.se_pct,
             "ours_from": self.source,
         }
+
+
+def _less(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else round(value - other, 9)
+
+
+def _excess(effect: Effect | None, other: Effect | None) -> Effect | None:
+    return effect and other and excess_of(effect, other)
 
 
 def compare(pair: Pair, frame: pd.DataFrame, paired: PairedEffects = _no_effects) -> Compared:
@@ -317,7 +343,9 @@ def _disagreements(claims: Sequence[str], edition: Edition) -> list[str]:
     """The section on contradictions within the paper: of its text, its printed changes, and its tables."""
     tables = TABLES.values()
     changes = [f"- {sentence}" for table in tables for sentence in printed_changes(table, edition)]
-    lines = [*claims, *changes, *(f"- {sentence}" for sentence in between_tables(tables, edition))]
+    of_text = [*other_ranges(CLAIMS, TABLES, ICCV), *wrong_premises(PREMISES, TABLES, ICCV)] if edition == ICCV else []
+    lines = [*claims, *(f"- {sentence}" for sentence in of_text), *changes]
+    lines += [f"- {sentence}" for sentence in between_tables(tables, edition)]
     return ["## Where the paper contradicts itself\n\n" + "\n".join(lines)] if lines else []
 
 

@@ -3,7 +3,8 @@
 from bench.paper import TABLES
 from bench.paper.claims import CLAIMS
 from bench.paper.editions import ARXIV_V1, ICCV
-from bench.paper.history import INFERENCE, TRAINING_CHANGES
+from bench.paper.history import EXPERIMENT, INFERENCE, TRAINING_CHANGES
+from bench.report.text import command
 from bench.spec.table import Edition, Row
 
 
@@ -30,6 +31,10 @@ def history_section() -> str:
             f"{min(first)} to {max(first)} points in {ARXIV_V1.name} and is {min(last)} to {max(last)} in {ICCV.name}.",
             f"{TRAINING_CHANGES} So it is not established that T2T-ViTs and ResNets of the {ICCV.name} edition were "
             f"trained alike. {INFERENCE}",
+            EXPERIMENT,
+            command(*"python run_all.py --budget trained_alike --run slurm --seeds 0 1 2 --data DIR --dry-run".split()),
+            "Without `--dry-run` it submits them. `python run_all.py --budget trained_alike` reports what has been "
+            "trained.",
         ]
     )
 

@@ -27,7 +27,7 @@ HELD_OUT = (
 
 
 def suite_markdown(inputs: SuiteInputs, *, has_curves: bool = False) -> str:
-    """Write the page of runs that fill no cell of the paper: a budget's, a sweep's, or with settings of their own.
+    """Write the page of runs beyond the paper's tables: a budget's, a sweep's, or with settings of their own.
 
     Args:
         inputs: the suite with its records.
