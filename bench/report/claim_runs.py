@@ -72,7 +72,7 @@ def _name(line: _Line) -> str:
 
 def _compared(line: _Line, edition: Edition) -> Iterator[tuple[str, RunSpec | None]]:
     """The runs behind a comparison of accuracies or of dead channels, by row; a count needs none."""
-    names = [line[side] for side in ("row", "against") if not pd.isna(line[side])]
+    names = [line[side] for side in ("row", "against", "less", "less_against") if not pd.isna(line[side])]
     if line["cell"] == "dead_pct":
         yield from ((name, SHOWN[name][0]) for name in names)
     elif line["cell"].endswith("_pct"):

@@ -289,7 +289,7 @@ def test_by_how_much_more_one_network_loses_than_another():
     line = one(comparison)
     single = [one(Comparison(table=6, row=row, against=against, low=-9.0)) for row, against in (ghost, resnet)]
     assert line["published"] == pytest.approx(single[0]["published"] - single[1]["published"]) == pytest.approx(0.9)
-    assert line["published_se"] == pytest.approx(math.hypot(*(each["published_se"] for each in single)))
+    assert line["published_std_err"] == pytest.approx(math.hypot(*(each["published_std_err"] for each in single)))
     assert line["comparison"] == "T2T-ViT-Ghost against T2T-ViT-14, less ResNet50-Ghost* against ResNet50*"
     assert line["published_status"] == "holds"  # 0.9 is 2.07 of its standard errors
     runs = {row.name: row.run for row in TABLES[6].rows}
@@ -302,7 +302,7 @@ def test_by_how_much_more_one_network_loses_than_another():
         one(Comparison(table=6, row=row, against=against, low=-9.0), records=records)
         for row, against in (ghost, resnet)
     ]
-    assert line["ours_se"] == pytest.approx(math.hypot(*(each["ours_se"] for each in single)))
+    assert line["ours_std_err"] == pytest.approx(math.hypot(*(each["ours_std_err"] for each in single)))
     del records[runs[resnet[0]].run_id]
     assert one(comparison, records=records)["ours_status"] == "untested"
     trained, released = (
