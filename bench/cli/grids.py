@@ -36,7 +36,7 @@ def show_table(table: Table, edition: Edition, frame: "pd.DataFrame", shown: "pd
     print(_MEANINGS)
 
 
-_MEANINGS = "equal: what is printed, if rounded or cut off; else the difference in %"
+_MEANINGS = "equal: the printed number, if ours is rounded or cut off; else the difference in %"
 
 
 def show_recipes(table: RecipeTable) -> None:
