@@ -71,7 +71,7 @@ def _main(argv: Sequence[str] | None) -> int:
     except RequestError as error:
         return _fail(2, str(error))
     except Unreachable as error:
-        return _fail(1, f"Slurm does not answer: {error}; try again once `scontrol ping` finds it")
+        return _fail(1, f"Slurm does not answer: {error}; try again once `scontrol ping` gets an answer")
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("bench", "models"):
@@ -118,7 +118,7 @@ def _require_no_old_spelling(arguments: Sequence[str]) -> None:
     for argument in arguments:
         name = argument.partition("=")[0].removeprefix("--")
         if argument.startswith("--") and name in OPTIONS_ONCE:
-            raise RequestError(f"--{name} is a command of its own now: run_all.py {name}; see run_all.py {name} --help")
+            raise RequestError(f"--{name} is a command now: run_all.py {name}; see run_all.py {name} --help")
 
 
 def _help_parser() -> Parser:

@@ -100,7 +100,7 @@ def as_path(text: str) -> Path:
         Path(text).stat()
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise argparse.ArgumentTypeError(f"{text!r} is a link that leads back to itself") from error
+            raise argparse.ArgumentTypeError(f"{text!r} is a link that points back to itself") from error
     return Path(text)
 
 
@@ -153,10 +153,12 @@ def add_data(group: argparse._ArgumentGroup) -> None:
         "--data",
         type=as_path,
         metavar="DIR",
-        help="folder of the data sets, which holds imagenet/{train,val}, cifar10 or cifar100; or that of ImageNet "
-        "alone, which holds {train,val} (default: $T2T_BENCH_DATA or ./data)",
+        help="folder that holds the data sets, such as imagenet/{train,val} and cifar10; or, for ImageNet alone, the "
+        "folder that holds {train,val} (default: $T2T_BENCH_DATA or ./data)",
     )
-    group.add_argument("--download", action="store_true", help="download CIFAR, or another of torchvision's data sets")
+    group.add_argument(
+        "--download", action="store_true", help="download CIFAR, Imagenette or another of torchvision's data sets"
+    )
     group.add_argument(
         "--workers", type=whole(0), metavar="N", help="loading processes per GPU (default: up to 8; 0 on a CPU)"
     )
@@ -188,34 +190,37 @@ def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
         help=f"train with each of these seeds (default: {seeds})",
     )
     group.add_argument(
-        "--max-parallel", type=whole(1), metavar="N", help="most runs at once (default: 1; on Slurm no limit)"
+        "--max-parallel",
+        type=whole(1),
+        metavar="N",
+        help="train at most this many runs at once (default: 1; on Slurm no limit)",
     )
     group.add_argument(
         "--slurm",
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="with --run slurm: options of the jobs, as in --slurm partition=gpu; they take precedence over slurm.toml",
+        help="with --run slurm: job options, as in --slurm partition=gpu; they take precedence over slurm.toml",
     )
     group.add_argument(
         "--max-submit",
         type=whole(1),
         metavar="N",
-        help="with --run slurm: have at most this many of the runs in the queue at a time; the same command submits "
-        "the rest later (default: as many as the limits of account and QOS allow)",
+        help="with --run slurm: have at most this many of the runs queued or running at a time; repeat the command to "
+        "submit the rest (default: as many as account and QOS allow)",
     )
     group.add_argument(
         "--gpu",
         choices=PEAK_TFLOPS,
         metavar="NAME",
-        help="with --run: estimate the cost for this GPU where no speed was measured, and first measure networks whose "
-        f"MACs are not known: {', '.join(PEAK_TFLOPS)} (default: v100, for networks that were measured)",
+        help=f"with --run: where no speed was measured, estimate the cost for this GPU ({', '.join(PEAK_TFLOPS)}), "
+        "and first measure networks whose MACs are not known (default: v100, for measured networks only)",
     )
     group.add_argument(
         "--retry-mem",
         type=factor,
         metavar="FACTOR",
-        help="with --run slurm: give runs whose last job ran out of memory this many times as much",
+        help="with --run slurm: ask for this many times as much memory, such as 1.5, for runs that ran out of it",
     )
     add_data(group)
     group.add_argument(
@@ -241,7 +246,7 @@ def require_launch(args: argparse.Namespace, *further: str, heeded: Collection[s
             raise does_nothing(f"--{option.replace('_', '-')}", "--run")
     if args.run and "%" in str(args.runs.resolve()):
         raise RequestError(
-            f"--runs {str(args.runs)!r}: Slurm and submitit put a job's number where a path has a %; choose a folder "
+            f"--runs {str(args.runs)!r}: Slurm and submitit replace a % in a path by a job's number; choose a folder "
             "without one"
         )
     for option in ("slurm", "data_on_nodes", "max_submit", "retry_mem"):

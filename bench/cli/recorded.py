@@ -63,7 +63,7 @@ def _of_row(row: Row, found: Recording) -> list[RecordedNetwork]:
 def _lines(tables: Sequence[Table], found: Recording) -> Iterator[str]:
     """A line for each network, with what it fills."""
     if not found.are_official_labels:
-        yield "the labels are not ImageNet's, so that nothing here fills a row"
+        yield "the labels are not ImageNet's, so nothing here fills a cell"
     for one in found.networks:
         top5 = "" if one.top5_pct is None else f", top-5 {one.top5_pct:.2f} %"
         real = "" if one.real_pct is None else f", {one.real_pct:.2f} % on the {one.real_images:,} with ReaL labels"
@@ -83,5 +83,7 @@ _DISORDERED = "; are its images in the order of their files, and its classes in 
 
 def _why_not(one: RecordedNetwork) -> str:
     if not one.weights:
-        return "a note only: nobody says which weights made these predictions; name them in the sidecar"
-    return f"a note only: {one.weights} are not the weights of a row"
+        return (
+            "fills nothing: the weights behind these predictions are not known; name them in a .json file beside them"
+        )
+    return f"fills nothing: {one.weights} are not the weights of any row"

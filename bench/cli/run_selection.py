@@ -14,8 +14,8 @@ from bench.spec.errors import RequestError, unknown
 from bench.spec.run import RunSpec
 
 HELP = (
-    "id or network (* and ? are wildcards), state such as failed, number of a job, or field such as lr=1e-3 or seed=0; "
-    "values of one kind are alternatives, and different kinds must all match"
+    "id or network (* and ? are wildcards), state such as failed, job number, or field such as lr=1e-3 or seed=0; "
+    "several of one kind are alternatives, and different kinds must all match"
 )
 
 

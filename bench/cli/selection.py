@@ -28,15 +28,15 @@ class Selection:
 def add_tables(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose tables, rows and an edition."""
     group = parser.add_argument_group("tables and rows")
-    group.add_argument("--table", nargs="+", type=as_name, metavar="N", help="numbers of tables")
+    group.add_argument("--table", nargs="+", type=as_name, metavar="N", help="these tables of the paper, by number")
     group.add_argument("--all", action="store_true", help="every table and figure, the claims, and the index")
     group.add_argument(
         "--only",
         nargs="+",
         type=as_name,
         metavar="PATTERN",
-        help="only rows whose name or network matches, as in --only 'T2T-ViT*' resnet50; the reports keep every row "
-        "that was measured before",
+        help="only rows whose name or network matches, as in --only 'T2T-ViT*' resnet50; the reports still show all "
+        "rows that were measured before",
     )
     add_edition(group)
 
@@ -62,7 +62,7 @@ def select(args: argparse.Namespace, *, every_row: bool = False) -> Selection:
         RequestError: there is no such table, row or edition, or the edition prints none of a table's numbers.
     """
     if args.all and (args.table or args.only):
-        raise RequestError("--all means every row of every table; leave out --table and --only, or --all")
+        raise RequestError("--all means every row of every table; leave out either --all or --table and --only")
     edition = edition_named(args.edition)
     tables, recipe_tables = tables_named(args.table or map(str, [*TABLES, *RECIPE_TABLES]))
     if args.table or args.all:

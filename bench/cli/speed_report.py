@@ -191,5 +191,5 @@ def _measured_before(path: Path, setting: StepSpeeds) -> tuple[Measured, ...]:
         raise RequestError(f"--add {error}") from error
     names = ("against", "machine", "threads", "clock", "versions", "gpu")
     if other := [name for name in names if getattr(found, name) != getattr(setting, name)]:
-        raise RequestError(f"--add {path}: measured with other {', '.join(other)}; {remedy}")
+        raise RequestError(f"--add {path}: measured with different {', '.join(other)}; {remedy}")
     return found.measured

@@ -94,7 +94,7 @@ class StatusTable:
         if shared:
             yield Text(f"ids begin with {shared}", "dim")
         if len(shown) < len(lines):
-            yield Text("--only RUN... shows each, with all that is known", "dim")
+            yield Text("run_all.py status RUN... shows each in full", "dim")
 
     def _details(self, line: Status, columns: Sequence[str]) -> str:
         """Details of a run that have no column: all of them if runs were selected, otherwise the important ones."""

@@ -63,35 +63,35 @@ class TablesRequest:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add_tables(parser)
-    group = parser.add_argument_group("runs other than the paper's, which are reported in tables of their own")
+    group = parser.add_argument_group("other runs than the paper's, which have reports of their own")
     group.add_argument(
         "--budget",
         default=BUDGETS[0],
         choices=BUDGETS,
         help="pilot: CIFAR-10 at 96 px, minutes on a GPU; transfer: from the pilot's weights to CIFAR-100; "
         "trained_alike: T2T-ViT-14 and ResNet50 on ImageNet, each by the authors' recipe and by their recipe of "
-        "January 2021; smoke: generated images, under a minute; none of the four needs --table (default: %(default)s)",
+        "January 2021; smoke: generated images, under a minute; these four need no --table (default: %(default)s)",
     )
     group.add_argument(
         "--sweep",
         nargs="+",
         default=[],
         metavar="FIELD=V1,V2",
-        help="train with every combination of these values of the recipe, as in --sweep lr=5e-4,1e-3",
+        help="train with every combination of these recipe values, as in --sweep lr=5e-4,1e-3 weight_decay=.03,.05",
     )
     group.add_argument(
         "--set",
         nargs="+",
         default=[],
         metavar="FIELD=VALUE",
-        help="change values of the recipe, as in --set lr=1e-3",
+        help="change recipe values, as in --set lr=1e-3 epochs=100",
     )
     group.add_argument(
         "--dataset",
         type=as_name,
         metavar="NAME",
-        help=f"train on other data: {', '.join(NAMES)}; class folders of your own, torch/image_folder; or a data "
-        "set of the Hugging Face hub, hfds/NAME",
+        help=f"train on other data: {', '.join(NAMES)}; torch/image_folder for class folders of your own; or hfds/NAME "
+        "for a data set of the Hugging Face hub",
     )
     group.add_argument(
         "--recipe",
@@ -120,7 +120,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--micro-batch",
         type=whole(1),
         metavar="N",
-        help="images per device at once, at most; changes the memory that a step needs, not the result (default: 64)",
+        help="images per device at once; changes how much memory a step needs, not the result (default: 64)",
     )
     group.add_argument(
         "--precision",
@@ -203,7 +203,7 @@ def _require_sense(args: argparse.Namespace) -> None:
     if not args.table and not args.all and args.budget not in SUITES:
         numbers = ", ".join(map(str, [*TABLES, *RECIPE_TABLES]))
         raise RequestError(
-            f"nothing to do; choose --table N (N from {numbers}), --all, or a subcommand; run_all.py --help shows them"
+            f"nothing to do; choose --table N (N from {numbers}), --all, or a command; run_all.py --help shows them"
         )
 
 
@@ -218,10 +218,10 @@ def _require_fine_tuning(args: argparse.Namespace, selection: Selection) -> None
     options = " and ".join(f"--{option}" for option in ("recipe", "weights") if getattr(args, option))
     named = args.table or args.all
     if not named or not all(any(row.transfers for row in table.rows) for table in selection.tables):
-        raise RequestError(f"{options}: for what is fine-tuned; choose --table 5 alone")
+        raise RequestError(f"{options}: for fine-tuning; choose --table 5 alone")
     if args.budget != BUDGETS[0] or args.dataset or args.teacher is not None:
         raise RequestError(
-            f"{options}: for fine-tuning as in Table 5; leave out --budget, --dataset and --teacher, or {options}"
+            f"{options}: for fine-tuning as in Table 5; leave out {options}, or else --budget, --dataset and --teacher"
         )
 
 
@@ -258,9 +258,9 @@ def _of_suites(args: argparse.Namespace, selection: Selection) -> TablesRequest:
     if args.budget == BUDGETS[0] and not (fine_tuned or teacher):
         notes += _untrained(row for table in tables for row in table.rows)
     if any(row.transfers for table in tables for row in table.rows) and not fine_tuned:
-        notes.append("these runs are not fine-tuned; add --recipe for the fine-tuned ones")
+        notes.append("these runs train from scratch; add --recipe to fine-tune instead")
     if learning and args.budget != BUDGETS[0] and teacher is None:
-        notes.append(f"without a teacher: {', '.join(learning)}; --teacher names one")
+        notes.append(f"trained without a teacher: {', '.join(learning)}; --teacher names one")
     by_name = [
         ((entry.row, entry.spec.model, *([entry.row.partition(", ")[0]] if fine_tuned else [])), entry)
         for suite in found

@@ -284,19 +284,19 @@ def _sidecar(path: Path, arrays: Mapping[str, Array]) -> dict[str, Mapping[str, 
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise RequestError(f"{beside}: {error.strerror or error}; mend or remove the sidecar") from error
+        raise RequestError(f"{beside}: {error.strerror or error}; fix or remove the sidecar") from error
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"{beside}: not JSON; mend or remove the sidecar") from error
+        raise RequestError(f"{beside}: not JSON; fix or remove the sidecar") from error
     if not isinstance(values, dict) or not all(isinstance(value, dict) for value in values.values()):
-        raise RequestError(f'{beside}: needs {{array: {{"weights": ..., "source": ..., "sha256": ...}}}}; mend it')
+        raise RequestError(f'{beside}: needs {{array: {{"weights": ..., "source": ..., "sha256": ...}}}}; fix it')
     if strangers := [name for name in values if name not in arrays]:
         raise RequestError(
-            f"{beside}: names {', '.join(strangers[:3])}, and {path.name} holds {', '.join(arrays)}; mend the sidecar"
+            f"{beside}: names {', '.join(strangers[:3])}, and {path.name} holds {', '.join(arrays)}; fix the sidecar"
         )
     for name, stated in values.items():
         for key in ("weights", "source", "sha256"):
             if not isinstance(stated.get(key, ""), str):
-                raise RequestError(f"{beside}: {key} of {name} is {stated[key]!r}, where text is needed; mend it")
+                raise RequestError(f"{beside}: {key} of {name} is {stated[key]!r}, where text is needed; fix it")
         if stated.get("sha256") and not re.fullmatch(r"[0-9a-f]{64}", stated["sha256"]):
-            raise RequestError(f"{beside}: sha256 of {name} is no sha256 ({stated['sha256'][:20]!r}); mend it")
+            raise RequestError(f"{beside}: sha256 of {name} is no sha256 ({stated['sha256'][:20]!r}); fix it")
     return values

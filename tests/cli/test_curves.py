@@ -348,7 +348,7 @@ def test_damaged_files_are_named_and_the_others_drawn(folders, capsys):
     [
         (["curves", "t2t_vit_99"], "unknown run 't2t_vit_99'"),
         (["curves", "*", "--table", "3"], "unrecognized arguments: --table 3"),
-        (["--curves", "*"], "--curves is a command of its own now: run_all.py curves"),
+        (["--curves", "*"], "--curves is a command now: run_all.py curves"),
     ],
 )
 def test_a_request_that_is_wrong(folders, capsys, arguments, words):

@@ -195,7 +195,7 @@ def test_the_architecture_names_functions_that_exist():
 
 
 def test_the_architecture_has_the_rules_of_imports():
-    (table,) = re.findall(r"^\| room \|.*?\n\n", PAGES["ARCHITECTURE.md"], re.MULTILINE | re.DOTALL)
+    (table,) = re.findall(r"^\| package \|.*?\n\n", PAGES["ARCHITECTURE.md"], re.MULTILINE | re.DOTALL)
     rooms = {path.parent.name for path in ROOT.glob("bench/*/__init__.py")}
     told = set()
     for line in table.strip().splitlines()[2:]:

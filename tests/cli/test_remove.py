@@ -52,7 +52,7 @@ def test_a_run_that_is_trained_or_may_be_queued_stays_and_so_do_the_others(runs,
     with own(runs / RUN.run_id):
         assert remove(runs, "*", "--yes") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"run_all.py: nothing was removed: under way: {RUN.run_id} (pid ")
+    assert line.startswith(f"run_all.py: nothing was removed: queued or being trained: {RUN.run_id} (pid ")
     assert left(runs) == {RUN.run_id, OTHER.run_id, "notes"}
     made = {"name": "t2t-a", "cluster": "elsewhere", "created": "2026-01-02T00:00:00+00:00", "job": "12"}
     save(runs, Submission(runs=(OTHER.run_id,), **made))

@@ -113,7 +113,7 @@ def test_every_option_changes_the_request(command, name, action):
 def test_an_old_spelling_says_the_new_one(option, capsys):
     assert main.main(["--table", "3", f"--{option}", "x"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"run_all.py: --{option} is a command of its own now: run_all.py {option};")
+    assert line.startswith(f"run_all.py: --{option} is a command now: run_all.py {option};")
 
 
 def test_the_shell_is_told_commands_and_options(run_all):
@@ -144,7 +144,7 @@ def test_a_link_to_itself_is_no_path(option, tmp_path, capsys):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert main.main(["--budget", "smoke", "--run", "local", option, str(tmp_path / "loop")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"run_all.py: argument {option}: '{tmp_path}/loop' is a link that leads back to itself; ")
+    assert line.startswith(f"run_all.py: argument {option}: '{tmp_path}/loop' is a link that points back to itself; ")
 
 
 def test_an_option_given_again_counts_whole_or_is_refused(capsys):

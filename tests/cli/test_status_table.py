@@ -100,7 +100,7 @@ def test_a_long_list_is_counted_and_fits_the_terminal():
     assert "300 completed, top-1 from 40.00 to 339.00 %" in text
     assert "50 not begun" in text
     assert any(" running " in row for row in text)
-    assert "--only RUN... shows each, with all that is known" in text
+    assert "run_all.py status RUN... shows each in full" in text
     assert len(shown(lines, 80, grouped=False).splitlines()) > 372  # whoever chooses runs sees each
 
 

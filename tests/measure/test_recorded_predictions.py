@@ -153,10 +153,10 @@ def test_what_is_wrong_with_a_file_is_named(write, problem, tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[", "not JSON; mend or remove the sidecar"),
+        ("[", "not JSON; fix or remove the sidecar"),
         ("[]", "needs {array: "),
         ('{"five": 3}', "needs {array: "),
-        ('{"six": {}}', "names six, and two.npz holds five, other; mend the sidecar"),
+        ('{"six": {}}', "names six, and two.npz holds five, other; fix the sidecar"),
         ('{"five": {"weights": 5}}', "weights of five is 5, where text is needed"),
         ('{"five": {"sha256": "abc"}}', r"sha256 of five is no sha256 \('abc'\)"),
         ("[" * 100_000, "not JSON"),

@@ -142,15 +142,15 @@ def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
     assert "medians of 2 to 3 rounds" in page
     assert "CPU time" not in page
     for text, other, message in (
-        (whole, [], "measured with other against; leave out --add"),
-        (sealed(unsealed(whole) | {"threads": 99}), beside, "measured with other threads; leave out --add"),
+        (whole, [], "measured with different against; leave out --add"),
+        (sealed(unsealed(whole) | {"threads": 99}), beside, "measured with different threads; leave out --add"),
         (
             whole.replace('"infer"', '"train"'),
             beside,
             "step.json: its checksum does not hold: it was edited; leave out --add",
         ),
-        (sealed(unsealed(whole) | {"gpu": "another"}), beside, "measured with other gpu; leave out --add"),
-        (sealed(unsealed(whole) | {"clock": "cpu"}), beside, "measured with other clock; leave out --add"),
+        (sealed(unsealed(whole) | {"gpu": "another"}), beside, "measured with different gpu; leave out --add"),
+        (sealed(unsealed(whole) | {"clock": "cpu"}), beside, "measured with different clock; leave out --add"),
         ("", beside, "step.json: not JSON: Expecting value"),
     ):
         path.write_text(text)

@@ -171,8 +171,11 @@ def test_predictions_on_other_labels_are_counted_and_fill_nothing(run_all, publi
     command = ("evaluate", "--predictions", published, "--runs", tmp_path / "runs", "--reports", tmp_path / "reports")
     done = run_all(*command)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("the labels are not ImageNet's, so that nothing here fills a row\na: top-1 70.")
-    assert "b: top-1 100.000 ± 0.00 % of 50,000 images; a note only: nobody says which weights" in done.stdout
+    assert done.stdout.startswith("the labels are not ImageNet's, so nothing here fills a cell\na: top-1 70.")
+    assert (
+        "b: top-1 100.000 ± 0.00 % of 50,000 images; fills nothing: the weights behind these predictions are not known"
+        in done.stdout
+    )
     (disordered,) = [line for line in done.stdout.splitlines() if line.endswith("?")]
     assert re.match(r"c: top-1 0\.\d+ .*; are its images in the order of their files, and its classes", disordered)
     assert len(list((tmp_path / "runs" / "recorded").glob("made_up-*.json"))) == 1
@@ -183,12 +186,12 @@ def test_predictions_on_other_labels_are_counted_and_fill_nothing(run_all, publi
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["WEIGHTS", "--predictions", "x.npz"], "--predictions evaluates no weights, and WEIGHTS is about these"),
-        (["--predictions", "x.npz", "--precision", "bfloat16"], "--predictions evaluates no weights, and --precision"),
-        (["--predictions", "x.npz", "--data", "."], "--predictions evaluates no weights, and --data is about these"),
+        (["WEIGHTS", "--predictions", "x.npz"], "--predictions evaluates no weights, so WEIGHTS does nothing"),
+        (["--predictions", "x.npz", "--precision", "bfloat16"], "--predictions evaluates no weights, so --precision"),
+        (["--predictions", "x.npz", "--data", "."], "--predictions evaluates no weights, so --data does nothing"),
         (["--labels", "x.npy", "W", "--all"], "--labels does nothing without --predictions FILE"),
         (["--real-labels", "x", "W", "--all"], "--real-labels does nothing without --predictions FILE"),
-        (["--table", "3"], "evaluate: no weights were given; give their folder, or --predictions FILE"),
+        (["--table", "3"], "evaluate: no weights were given; name their folder, or use --predictions FILE"),
         (["--predictions", "x.npz"], "--predictions x.npz: No such file or directory; give a file of predictions"),
     ],
 )

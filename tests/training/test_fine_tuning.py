@@ -243,8 +243,8 @@ def test_recipes_by_name_and_never_mixed(run_all, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--table", "3", "--recipe", "cifar_transfer"], "--recipe: for what is fine-tuned; choose --table 5 alone"),
-        (["--table", "3", "5", "--weights", "{fourteen}"], "--weights: for what is fine-tuned; choose --table 5 alone"),
+        (["--table", "3", "--recipe", "cifar_transfer"], "--recipe: for fine-tuning; choose --table 5 alone"),
+        (["--table", "3", "5", "--weights", "{fourteen}"], "--weights: for fine-tuning; choose --table 5 alone"),
         (["--table", "5", "--only", "ViT-S/16", "--weights", "{fourteen}"], "none of the files fits ViT-S/16"),
         (
             ["--table", "5", "--recipe", "cifar_transfer", "--sweep", "held_out=0,0.1"],
@@ -262,7 +262,7 @@ def test_recipes_by_name_and_never_mixed(run_all, tmp_path):
             "mine.pth.tar and mine.pth.tar are both of t2t_vit_14; give one",
         ),
         (["--table", "5", "--weights", "{fourteen}", "--budget", "pilot"], "--weights: for fine-tuning as in Table 5"),
-        (["--budget", "smoke", "--recipe", "cifar_transfer"], "--recipe: for what is fine-tuned; choose --table 5"),
+        (["--budget", "smoke", "--recipe", "cifar_transfer"], "--recipe: for fine-tuning; choose --table 5"),
         (["--table", "3", "--budget", "transfer"], "--budget transfer has runs of its own; leave out --table"),
         (["--table", "4", "--teacher", "resnet51"], "--teacher: no model 'resnet51'; did you mean resnet51q or"),
         (["--table", "4", "--teacher", "RESNET50"], "no model 'RESNET50'; did you mean resnet50 or"),

@@ -98,7 +98,7 @@ def _cancel_jobs(jobs: Mapping[str, str], queue: Queue) -> list[str]:
     mine = slurm.user_name()
     users = {job: queue.tasks[job].user for job in waiting.values()}
     return [
-        f"{run_id}: job {job} is {users[job]}'s, who can cancel it{refusal}"
+        f"{run_id}: job {job} belongs to {users[job]}, who can cancel it{refusal}"
         if users[job] not in ("", mine)
         else f"{run_id}: job {job} is still in the queue{refusal}"
         for run_id, job in waiting.items()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bench.cli.commands.status import look_at
 from bench.cli.output import finish, tell, texts, write_report
 from bench.cli.parser import Output, Parser, add_output, as_name, output_of
+from bench.cli.run_selection import HELP as SELECTORS
 from bench.measure.collect import below
 from bench.report import evidence_files
 from bench.results.files import CorruptFile, corrupt, require_writable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bench.report.pages.curves import Curve
 
 
-HELP = "draw training curves of runs, by id or network"
+HELP = "draw training curves of runs, by id, network, state, job or field"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +35,13 @@ class CurvesRequest:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
-    parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help="id or network; * and ? are wildcards")
+    parser.add_argument("patterns", nargs="+", type=as_name, metavar="RUN", help=SELECTORS)
     add_output(parser)
 
 
 def request(arguments: Sequence[str]) -> CurvesRequest:
     """Read the command line."""
-    parser = Parser("curves", description="Draw the training curves of runs, one by one and compared.")
+    parser = Parser("curves", description="Draw the training curves of runs, together and one by one.")
     add_options(parser)
     args = parser.parse_args(arguments)
     return CurvesRequest(patterns=tuple(args.patterns), output=output_of(args))

@@ -54,7 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=as_path,
         metavar="DIR",
-        help="folder of the authors' files, under any name; it may hold timm's, too",
+        help="folder of the authors' files, under any names; it may also hold timm's",
     )
     add_tables(parser)
     group = parser.add_argument_group("published predictions, instead of DIR")
@@ -62,12 +62,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--predictions",
         type=as_path,
         metavar="FILE",
-        help="count the classes that others published for ImageNet's validation images: .npz with an array for each "
-        "network, .npy, or .csv; FILE.json beside it names weights and source",
+        help="predicted classes that others published for ImageNet's validation images: .npz with an array for each "
+        "network, .npy, or .csv; a .json file of the same name beside it names weights and source",
     )
-    group.add_argument("--labels", type=as_path, metavar="FILE", help="labels of the images, unless an .npz holds them")
+    group.add_argument("--labels", type=as_path, metavar="FILE", help="the images' labels, unless the .npz holds them")
     group.add_argument(
-        "--real-labels", type=as_path, metavar="FILE", help="reassessed labels (ReaL), real.json of their authors"
+        "--real-labels", type=as_path, metavar="FILE", help="reassessed labels (ReaL): their authors' real.json"
     )
     group = parser.add_argument_group("evaluation")
     add_data(group)
@@ -103,7 +103,7 @@ def request(arguments: Sequence[str]) -> EvaluateRequest | PredictionsRequest:
         if getattr(args, option):
             raise does_nothing(f"--{option.replace('_', '-')}", "--predictions FILE")
     if args.folder is None:
-        raise RequestError("evaluate: no weights were given; give their folder, or --predictions FILE")
+        raise RequestError("evaluate: no weights were given; name their folder, or use --predictions FILE")
     if not args.table and not args.all:
         raise RequestError(
             f"evaluate: no rows were chosen; add --table N (N from {', '.join(map(str, TABLES))}) or --all"
@@ -134,7 +134,7 @@ def _of_predictions(args: argparse.Namespace, parser: argparse.ArgumentParser) -
     for option in ("folder", "data", "download", "workers", "micro_batch", "precision"):
         if getattr(args, option) != parser.get_default(option):
             name = str(args.folder) if option == "folder" else f"--{option.replace('_', '-')}"
-            raise RequestError(f"--predictions evaluates no weights, and {name} is about these; leave one of them out")
+            raise RequestError(f"--predictions evaluates no weights, so {name} does nothing; leave out one of the two")
     return PredictionsRequest(
         predictions=args.predictions,
         labels=args.labels,
@@ -167,7 +167,7 @@ def require_released(runs: Iterable[RunSpec], folder: Path) -> dict[RunSpec, Rel
     if not wanted:
         raise RequestError(
             "no released weights exist for these rows; choose T2T-ViTs, DeiTs, or CNNs without a "
-            "star other than MobileNetV3 and Inception v3"
+            "star, except MobileNetV3 and Inception v3"
         )
     return wanted
 
@@ -189,7 +189,7 @@ def evaluate_released(wanted: Mapping[RunSpec, Released], asked: EvaluateRequest
         files = ", ".join(weights.files[0] for weights in wanted.values())
         raise RequestError(
             f"{str(asked.folder)!r} holds no weights of these rows; looked for {files}, and for the same "
-            "under other names"
+            "weights under other names"
         )
     _tell_missing(wanted, findings, asked.folder)
     from_hub, missing = _from_hub(wanted, findings, asked.folder)
@@ -228,8 +228,8 @@ def _from_hub(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: 
     if not missing:
         return found, ""
     return found, (
-        f"{', '.join(missing)}: not in {str(folder)!r}, and {why}; on a network, `hf download "
-        f"{hub_repository(missing[0])} model.safetensors` fetches the file into its cache; or put it there as "
+        f"{', '.join(missing)}: not in {str(folder)!r}, and {why}; with internet access, `hf download "
+        f"{hub_repository(missing[0])} model.safetensors` fetches the file into its cache; or save it as "
         f"{folder / missing[0]}.safetensors"
     )
 

@@ -212,19 +212,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     listed = "; ".join(f"{number}: {figure.title}" for number, figure in FIGURES.items())
     parser.add_argument("numbers", nargs="+", metavar="N", help=listed)
     parser.add_argument(
-        "--only", nargs="+", type=as_name, default=[], metavar="NETWORK", help="figures 3 and 4: show this network"
+        "--only",
+        nargs="+",
+        type=as_name,
+        default=[],
+        metavar="NETWORK",
+        help="figures 3 and 4: show this network (default: T2T-ViT-14)",
     )
     parser.add_argument(
-        "--img-size", type=whole(1), metavar="PX", help="figures 3 to 5: for images of this size (default: 224)"
+        "--img-size", type=whole(1), metavar="PX", help="figures 3 to 5: for images of this many pixels (default: 224)"
     )
-    parser.add_argument("--image", type=as_path, metavar="FILE", help="figure 2: show features on this photograph")
+    parser.add_argument("--image", type=as_path, metavar="FILE", help="figure 2: show the features on this photograph")
     parser.add_argument(
         "--weights",
         nargs="+",
         type=as_path,
         default=[],
         metavar="FILE",
-        help="figure 2: show features of these weights: files, or finished runs by folder or id",
+        help="figure 2: show the features of these weights: files, or finished runs by folder or id",
     )
     parser.add_argument(
         "--data",

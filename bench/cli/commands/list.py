@@ -29,7 +29,11 @@ class ListRequest:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     parser.add_argument(
-        "patterns", nargs="*", type=as_name, metavar="PATTERN", help="only rows whose name or network matches"
+        "patterns",
+        nargs="*",
+        type=as_name,
+        metavar="PATTERN",
+        help="only rows whose name or network matches; * and ? are wildcards",
     )
     parser.add_argument("--table", nargs="+", type=as_name, metavar="N", help="only these tables")
     parser.add_argument("--json", action="store_true", help="print JSON for programs instead of text")

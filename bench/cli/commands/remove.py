@@ -26,7 +26,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def request(arguments: Sequence[str]) -> ChosenRuns:
     """Read the command line."""
-    parser = Parser("remove", description="Delete the folders of runs. The command that began them trains them anew.")
+    parser = Parser(
+        "remove", description="Delete runs and their results for good. The command that started them trains them anew."
+    )
     add_options(parser)
     return chosen_by(parser.parse_args(arguments))
 
@@ -40,7 +42,9 @@ def run(asked: ChosenRuns) -> int:
     ids = [line.run_id for line in look_at(asked.runs, asked.patterns).lines]
     queue = look(asked.runs, ids)
     if busy := [f"{run_id} ({why})" for run_id in ids if (why := _under_way(run_state(asked.runs, run_id, queue)))]:
-        raise RequestError(f"nothing was removed: under way: {', '.join(busy)}; stop them first with run_all.py cancel")
+        raise RequestError(
+            f"nothing was removed: queued or being trained: {', '.join(busy)}; stop them first with run_all.py cancel"
+        )
     if not asked.as_json:
         print("\n".join(ids))
     if not asked.yes and not confirmed(f"remove these {len(ids)} for good", "removed", as_json=asked.as_json):
@@ -72,5 +76,5 @@ def _remove(folder: Path) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RequestError("a process has begun it just now") from None
+            raise RequestError("a process has just started to train it") from None
         shutil.rmtree(folder)

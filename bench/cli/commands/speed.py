@@ -47,13 +47,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--precision", nargs="+", choices=precisions, default=precisions[:2], help="default: float32 bfloat16")
     add("--mode", nargs="+", choices=["train", "infer"], default=["train", "infer"], help="default: both")
     add = parser.add_argument_group("measuring").add_argument
-    add("--against", type=as_name, metavar="MODULE:FUNCTION", help="builds another implementation to compare with")
+    add("--against", type=as_name, metavar="MODULE:FUNCTION", help="compare with what this function builds")
     add("--compile", action="store_true", help="use torch.compile; the other implementation never does")
     add("--device", choices=["cuda", "cpu"], default="", help="default: a GPU if there is one")
     add("--rounds", type=whole(1), default=9, metavar="N", help="rounds of measurement (default: 9)")
     add("--clock", choices=["wall", "cpu"], default="wall", help="cpu: CPU time of one thread, for a busy machine")
     add = parser.add_argument_group("output").add_argument
-    add("--add", action="store_true", help="add to the page's cases, if these were measured in the same setting")
+    add("--add", action="store_true", help="keep the report's cases; they must have been measured in the same way")
     add("--runs", type=as_path, default=Path("runs"), metavar="DIR", help="where speeds are kept (default: runs)")
     add("--reports", type=as_path, default=Path("reports"), metavar="DIR", help="where to write (default: reports)")
 

@@ -42,7 +42,7 @@ class StudyRequest:
     reports: Path
 
 
-HELP = "train small networks alike and compare them, to test each claim"
+HELP = "train small networks by one recipe and compare them, to test each claim"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +52,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--scale",
         default="small",
         metavar="NAME",
-        help="small: CIFAR-100 at 64 px, a night on two cores (default); full: 96 px, 24 epochs, five seeds; imagenet: "
-        "at 128 px, 100 epochs; smoke: generated images, to see that everything runs",
+        help="small: CIFAR-100 at 64 px, a night on two cores (default); full: CIFAR-100 at 96 px, 24 epochs, five "
+        "seeds; imagenet: ImageNet at 128 px, 100 epochs; smoke: generated images, to see that everything runs",
     )
     group.add_argument(
         "--claims",
@@ -61,8 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=as_name,
         default=[],
         metavar="N",
-        help="only the networks that these claims need (default: those of claims 1 to 5); images: six networks on "
-        "fewer images",
+        help="the networks that these claims need (default: claims 1 to 5); images: six networks on fewer images",
     )
     group.add_argument(
         "--only",
@@ -70,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=as_name,
         default=[],
         metavar="ARM",
-        help="only these networks of the study, by name; * and ? are wildcards",
+        help="only these networks (arms) of the study, by name; * and ? are wildcards",
     )
     group.add_argument(
         "--dataset",
@@ -90,8 +89,8 @@ def request(arguments: Sequence[str]) -> StudyRequest:
     """
     parser = Parser(
         "study",
-        description="Train small networks alike and compare them, to test each of the paper's claims. Without --run, "
-        "report what has been trained.",
+        description="Train small networks by one recipe and compare them, to test each of the paper's claims. Without "
+        "--run, report what has been trained.",
         epilog="example: python run_all.py study --run local --data DIR",
     )
     add_options(parser)
@@ -194,7 +193,8 @@ def _train(asked: StudyRequest) -> list[str]:
         stage = _next_stage(asked)
         ids = tuple(spec.run_id for spec in stage.specs)
         if stage.name == "grid" and ids == done:
-            return [f"{ids[0]}: completed, but not on the whole data set, so it chooses nothing; see its record"]
+            why = "completed, but not on the whole data set, so it cannot choose hyperparameters; see its record"
+            return [f"{ids[0]}: {why}"]
         failures = train_here(stage.specs, launch)
         if stage.name == "final":
             return failures
