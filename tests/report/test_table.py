@@ -209,6 +209,24 @@ def test_a_sweep_shows_its_fields_and_its_picture():
     assert re.search(r"\| T2T-ViT-14 +\| +0\.001 \| +0 of 1 \| +- \|", text)
     nothing = suite_markdown(SuiteInputs(suite=apart(entries, name="sweep", sweep=("lr",)), records={}))
     assert "sweep.png" not in nothing
+    assert "best point" not in nothing
+    assert "No best point is named: these accuracies are those of the test set" in text
+
+
+def test_the_best_point_of_a_sweep_is_chosen_on_held_out_images():
+    first, second, third = (TABLES[3].rows[i].run for i in range(3))
+    points = (("ResNet50", first, 1e-3), ("ResNet50", second, 5e-4), ("T2T-ViT-14", third, 1e-3))
+    entries = tuple(Entry(row=row, spec=spec, swept=(lr, 0.05)) for row, spec, lr in points)
+    records = {entry.spec.run_id: over_seeds(entry.spec.run_id, 0.0) for entry in entries}
+    for (test, held_out), found in zip(((70.0, 60.0), (65.0, 61.5), (80.0, 79.0)), records.values(), strict=True):
+        found[0].results = {"raw_last_top1_pct": test, "held_out_raw_last_top1_pct": held_out}
+    suite = apart(entries, name="sweep", sweep=("lr", "weight_decay"))
+    text = suite_markdown(SuiteInputs(suite=suite, records=records))
+    chosen = "chosen on held-out images: ResNet50: `lr=0.0005 weight_decay=0.05`; T2T-ViT-14: `lr=0.001 "
+    assert f"The best point, {chosen}" in text
+    del records[third.run_id]
+    text = suite_markdown(SuiteInputs(suite=suite, records=records))
+    assert "The best point so far, chosen on held-out images: ResNet50: `lr=0.0005 weight_decay=0.05`.\n" in text
 
 
 def test_runs_apart_say_so(measurements):

@@ -98,7 +98,27 @@ def _means(suite: Suite, by_entry: pd.DataFrame) -> list[str]:
     elif not suite.sweep and compares_seeds(by_entry):
         picture = [f"![Top-1 accuracy over seeds]({suite.name}.png)"]
     about = f"Mean over the n completed seeds ± its {STANDARD_ERROR}."
-    return [*picture, pipe_rows(seeds_comparison(by_entry, suite.sweep)), about, "## Runs"]
+    best = [_best_points(suite.sweep, by_entry)] if suite.sweep and by_entry["seeds"].any() else []
+    return [*picture, pipe_rows(seeds_comparison(by_entry, suite.sweep)), about, *best, "## Runs"]
+
+
+def _best_points(sweep: Sequence[str], by_entry: pd.DataFrame) -> str:
+    """Name each network's best point, if images were held out to choose it by."""
+    if not _holds_out(by_entry):
+        return (
+            "No best point is named: these accuracies are those of the test set, and a point that is chosen on the "
+            "test set looks better than it is. `--set held_out=0.1` keeps a tenth of the training images aside for "
+            "choosing."
+        )
+    trained = by_entry.dropna(subset="held_out_last_top1_pct")
+    best = trained.sort_values("held_out_last_top1_pct", ascending=False).drop_duplicates("model").sort_index()
+    fields = list(zip(sweep, swept_columns(sweep), strict=True))
+    points = [
+        f"{escape(line['model'])}: {code(' '.join(f'{field}={line[column]}' for field, column in fields))}"
+        for line in best.to_dict("records")
+    ]
+    so_far = "" if (by_entry["seeds"] == by_entry["runs"]).all() else " so far"
+    return f"The best point{so_far}, chosen on held-out images: {'; '.join(points)}."
 
 
 def title(suite: Suite) -> str:
