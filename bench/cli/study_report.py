@@ -8,9 +8,10 @@ from bench.cli.output import write_report
 from bench.experiments.scales import answering
 from bench.experiments.study import Study
 from bench.measure.collect import below, known_measurements
+from bench.measure.feature_sources import open_photograph
 from bench.report import evidence_files
 from bench.results.run_folder import RunRecords
-from bench.results.store import complexity_path, dead_channels_path
+from bench.results.store import complexity_path, dead_channels_path, feature_maps_path
 
 if TYPE_CHECKING:
     from bench.report.study_results import StudyResults
@@ -32,12 +33,18 @@ def read_begun(runs: Path) -> "list[StudyResults]":
 
 def write_study(found: "StudyResults", runs: Path, reports: Path) -> list[dict[str, Path]]:
     """Copy the evidence of a study and write its page; returns the files that were written."""
+    from bench.report.figures.figure_2 import figure_2
+    from bench.report.figures.plots import saved
     from bench.report.figures.study import study_pictures
     from bench.report.pages.study import study_markdown
     from bench.report.study_frames import arms_frame, contests_frame, study_name
 
     keep_evidence(found, runs, reports)
     name, pictures = study_name(found), study_pictures(found)
+    if maps := found.features:
+        photograph = open_photograph(None).pixels
+        drawn = figure_2(list(maps.values()), photograph, title=found.study.title, names=list(maps))
+        pictures["_features"] = saved(drawn)
     contents: dict[str, str | bytes] = {
         "md": study_markdown(found, pictures=list(pictures)),
         "csv": arms_frame(found).to_csv(index=False, lineterminator="\n"),
@@ -53,8 +60,9 @@ def keep_evidence(found: "StudyResults", runs: Path, reports: Path) -> None:
     here = Path()
     records = [*([record] for record in found.grid_records), *(one.records for one in found.arms)]
     measured = [complexity_path(here, network) for network in found.measurements]
+    looked_at = [feature_maps_path(here, one) for one in found.features.values()]
     counted = [dead_channels_path(here, counts.dead_channels_id) for one in found.arms for counts in one.dead]
-    evidence_files.keep(runs, reports, [*evidence_files.of_runs(records), *measured, *counted])
+    evidence_files.keep(runs, reports, [*evidence_files.of_runs(records), *measured, *counted, *looked_at])
 
 
 def summary(found: "StudyResults") -> str:

@@ -29,6 +29,7 @@ from bench.spec.recipe import Recipe
 from bench.spec.run import Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached figure needs none of it
+    import numpy as np
     from PIL.Image import Image
     from torch import Tensor, nn
 
@@ -54,6 +55,19 @@ class Photograph:
     """likewise"""
     image: "Image"
     """in RGB"""
+
+    @property
+    def pixels(self) -> "np.ndarray[Any, Any]":
+        """The image as it is shown: (H, W, 3), uint8, reduced to ``LARGEST_SHOWN_PX`` on its longer side."""
+        import numpy as np
+
+        shown = self.image.copy()
+        shown.thumbnail((LARGEST_SHOWN_PX, LARGEST_SHOWN_PX))
+        return np.asarray(shown)
+
+
+LARGEST_SHOWN_PX = 600
+"""of a photograph in a figure, which may be one of a camera"""
 
 
 def is_current(found: FeatureMaps) -> bool:

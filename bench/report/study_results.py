@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bench.experiments.grid import Point, Tried
 from bench.experiments.study import Arm, Study, chosen, families, tried
+from bench.paper.figure_2 import GRACE_HOPPER_SHA256
 from bench.report.contests import Answer, judge
 from bench.report.frame import Measurements
 from bench.report.statistics import Hits
 from bench.results.dead_channels import DeadChannels
+from bench.results.feature_maps import FeatureMaps
 from bench.results.predictions import Predictions, load_predictions
 from bench.results.record import Metrics, RunRecord
 from bench.results.run_folder import RunRecords, load_metrics
-from bench.results.store import load_dead_channels
+from bench.results.store import load_dead_channels, load_feature_maps
 from bench.spec.run import Network, RunSpec
 
 
@@ -94,6 +97,9 @@ class StudyResults:
     """by family, where the grid is whole"""
     arms: tuple[ArmResult, ...]
     answers: tuple[Answer, ...]
+    features: Mapping[str, FeatureMaps]
+    """on Figure 2's photograph, of the first completed seed of each arm whose dead channels are counted, by the arm's
+    name; none until all of these are measured"""
     measurements: Measurements
     problems: tuple[str, ...]
     """a line on each file that is damaged and counts as none"""
@@ -142,6 +148,7 @@ def study_results(
         chosen=points,
         arms=arms,
         answers=tuple(judge(study, hits, dead)),
+        features=_features([one for one in arms if one.arm in study.counted], records.runs),
         measurements=measurements,
         problems=tuple(dict.fromkeys([*problems, *records.problems])),
     )
@@ -172,6 +179,16 @@ def _arm(
     hits = _hits(spec.dataset, found, records, images, problems)
     dead = _dead(found, records, problems) if arm in study.counted else ()
     return ArmResult(arm=arm, spec=spec, records=found, metrics=metrics, hits=hits, dead=dead)
+
+
+def _features(arms: Sequence[ArmResult], runs: Path) -> dict[str, FeatureMaps]:
+    """The newest feature maps of each arm's first completed seed, by the arm's name."""
+    known, _ = load_feature_maps(runs)  # who measures or draws Figure 2 reports the corrupt ones
+    bundled = [one for one in known if one.image_sha256 == GRACE_HOPPER_SHA256]
+    by_run = {one.source.run_id: one for one in sorted(bundled, key=lambda one: one.measured_at)}
+    found = {one.arm.name: by_run.get(one.whole[0].run_id) if one.whole else None for one in arms}
+    measured = {name: maps for name, maps in found.items() if maps}
+    return measured if len(measured) == len(arms) else {}
 
 
 def _dead(found: tuple[RunRecord, ...], records: RunRecords, problems: list[str]) -> tuple[DeadChannels, ...]:

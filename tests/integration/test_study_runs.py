@@ -2,9 +2,11 @@
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -192,6 +194,20 @@ def test_dead_channels_are_counted_of_every_final_run(folder, finished):
         assert {len(each["images"]) for each in of_seeds} == {256}
         shares = [100 * d / c for d, c in zip(dead, channels, strict=True)]
         assert float(arm["dead_pct"]) == pytest.approx(np.mean(shares))
+
+
+def test_features_of_the_first_seed_are_drawn_with_their_evidence(folder, finished):
+    page = (folder / "reports" / "study_smoke.md").read_text()
+    section = page.partition("## Features")[2].partition("\n## ")[0]
+    files = re.findall(r"\]\((evidence/feature_maps/[^)]+)\)", section)
+    kept = [json.loads((folder / "reports" / file).read_text())["source"] for file in files]
+    first = [line["run_ids"].split()[0] for line in rows(folder, "study_smoke.csv")]
+    assert [source["run_id"] for source in kept] == first
+    for run_id, source in zip(first, kept, strict=True):
+        (checkpoint,) = (folder / "runs" / run_id / "checkpoints").glob(source["weights"]["file"])
+        assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() == source["weights"]["sha256"]
+    assert "(study_smoke_features.png)" in section
+    assert (folder / "reports" / "study_smoke_features.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_channels_that_cannot_be_counted_are_said_and_nothing_else_is_lost(folder, finished, run_all, tmp_path):

@@ -24,9 +24,8 @@ from bench.measure.feature_sources import (
     known_feature_maps,
     open_photograph,
 )
-from bench.paper.figure_2 import SHOWN
+from bench.paper.figure_2 import GRACE_HOPPER_SHA256, SHOWN
 from bench.report.figures.figure_2 import (
-    GRACE_HOPPER_SHA256,
     figure_2,
     figure_2_files,
     figure_2_markdown,

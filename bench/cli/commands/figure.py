@@ -100,8 +100,6 @@ def _figure_1(asked: FigureRequest, frames: Frames | None) -> Drawn:
 
 
 def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
-    import numpy as np
-
     from bench.report.figures.figure_2 import figure_2_files
 
     photograph = open_photograph(asked.image)
@@ -111,19 +109,14 @@ def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
     found = [evidence_files.settled(one, asked.output.reports) for one in found]
     counts, problems = known_dead_channels(found, asked.output.runs)
     tell_problems(problems)
-    photograph.image.thumbnail((LARGEST_PX, LARGEST_PX))
     return Drawn(
-        contents=figure_2_files(found, np.asarray(photograph.image), counts),
+        contents=figure_2_files(found, photograph.pixels, counts),
         evidence=[
             *(feature_maps_path(Path(), one) for one in found),
             *(dead_channels_path(Path(), one.dead_channels_id) for one in counts.values()),
         ],
         failures=failures,
     )
-
-
-LARGEST_PX = 600
-"""of the photograph in Figure 2, which may be one of a camera"""
 
 
 def _figure_3(asked: FigureRequest, _: Frames | None) -> Drawn:

@@ -20,6 +20,7 @@ from bench.launch.on_slurm import submit_to_slurm
 from bench.launch.study_plan import Stage, grids, has_gpu, make_plan, next_stage, stages
 from bench.measure.collect import measure_missing, tell_problems
 from bench.measure.dead_channels import count_missing
+from bench.measure.feature_sources import open_photograph, require_feature_maps
 from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
 from bench.spec.errors import RequestError, matching, unknown
@@ -137,7 +138,7 @@ def _report(asked: StudyRequest, failures: list[str]) -> int:
     runs, as_json = asked.launch.runs, asked.launch.as_json
     networks = read_study(asked.study, runs).networks()
     failures = [*failures, *measure_missing(networks, runs)]
-    for line in _count_dead_channels(asked):
+    for line in [*_count_dead_channels(asked), *_look_at_features(asked)]:
         complain(line)
     found = read_study(asked.study, runs)
     written = write_study(found, runs, asked.reports)
@@ -168,6 +169,22 @@ def _count_dead_channels(asked: StudyRequest) -> list[str]:
         if not asked.study.grid or arm.family in points
     ]
     return count_missing(specs, records, asked.launch.resources)
+
+
+def _look_at_features(asked: StudyRequest) -> list[str]:
+    """Measure feature maps of the first completed seed of each arm in ``counted``; a line on what fails.
+
+    No failure of the command, as for dead channels.
+    """
+    found = read_study(asked.study, asked.launch.runs)
+    first = [one.whole[0].run_id for one in found.arms if one.arm in asked.study.counted and one.whole]
+    if len(first) < len(asked.study.counted) or found.features:
+        return []
+    try:
+        _, failures = require_feature_maps(open_photograph(None), [Path(run_id) for run_id in first], asked.launch.runs)
+    except RequestError as error:
+        return [f"feature maps are not measured: {error}"]
+    return [f"feature maps are not measured: {line}" for line in failures]
 
 
 _PAGE_EVERY_S = 60

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bench.paper import TABLES
-from bench.paper.figure_2 import SHOWN
+from bench.paper.figure_2 import GRACE_HOPPER_SHA256, SHOWN
 from bench.report.evidence import dead_channels_file, feature_maps_file, link
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
 from bench.report.text import STANDARD_ERROR, code, escape, pipe
@@ -95,17 +95,25 @@ def figure_2_frame(found: Sequence[FeatureMaps]) -> pd.DataFrame:
     )
 
 
-def figure_2(found: Sequence[FeatureMaps], photograph: "np.ndarray[Any, Any]") -> Figure:
+def figure_2(
+    found: Sequence[FeatureMaps],
+    photograph: "np.ndarray[Any, Any]",
+    *,
+    title: str = "Figure 2",
+    names: Sequence[str] | None = None,
+) -> Figure:
     """The figure: a band of maps a network, and below them the photograph and the shares of channels by depth.
 
     Args:
         found: of the networks, all on the photograph.
         photograph: (H, W, 3), uint8.
+        title: begins the title.
+        names: of the networks; None for those of the paper.
     """
-    names = names_of(found)
+    names = names or names_of(found)
     figure = Figure(figsize=(9, 0.3 + _BAND_IN * len(found) + _CURVES_IN), layout="constrained")
     figure.suptitle(
-        "Figure 2: feature maps from early to late layers, and channels that are dead or saturated", fontsize=11
+        f"{title}: feature maps from early to late layers, and channels that are dead or saturated", fontsize=11
     )
     heights = [*[_BAND_IN] * len(found), _CURVES_IN]
     parts = figure.subfigures(len(found) + 1, 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -276,9 +284,6 @@ def _photograph(one: FeatureMaps) -> str:
     if one.image_sha256 == GRACE_HOPPER_SHA256:
         origin = ", Rear Admiral Grace Hopper, which matplotlib ships among its sample data"
     return f"{code(one.image)} (sha256 `{one.image_sha256[:8]}`){origin}"
-
-
-GRACE_HOPPER_SHA256 = "a8ca6d734765703b09728ab47fe59f473d93ae3967fc24c7c0288c3c7adb7130"
 
 
 def _trained(names: Sequence[str], trained: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from bench.experiments.study import Contest, Question
 from bench.paper.claims import CLAIMS
 from bench.report.contests import family_wise
-from bench.report.evidence import link, measurement_file, record_file
+from bench.report.evidence import feature_maps_file, link, measurement_file, record_file
 from bench.report.statistics import HOMOGENEITY_LEVEL, POWER, Effect
 from bench.report.study_frames import arms_frame, study_name
 from bench.report.study_results import ArmResult, StudyResults
@@ -19,7 +19,7 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
 
     Args:
         results: of one study.
-        pictures: names of those that were drawn: "", "_curves", "_speed".
+        pictures: names of those that were drawn: "", "_curves", "_speed", "_features".
     """
     study, name = results.study, study_name(results)
     recipe = study.recipe
@@ -27,6 +27,7 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
         "": "Differences of the contests with their 95 % intervals",
         "_curves": "Held-out accuracy and training loss of the core arms over the epochs",
         "_speed": "Accuracy against training speed",
+        "_features": "Feature maps of trained networks, and their shares of dead and saturated channels by depth",
     }
     sections = [
         f"# The study: {study.title}",
@@ -52,7 +53,8 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
         *_fixed_weights(results),
         "## Arms",
         _arms(results),
-        *(f"![{alt[suffix]}]({name}{suffix}.png)" for suffix in pictures if suffix),
+        *(f"![{alt[suffix]}]({name}{suffix}.png)" for suffix in pictures if suffix and suffix != "_features"),
+        *_features(results, f"![{alt['_features']}]({name}_features.png)"),
         *_grid(results),
         "## What this scale cannot tell",
         _limits(results),
@@ -200,6 +202,19 @@ def _runs(one: ArmResult) -> str:
         state = "" if record.status == "completed" else f" ({record.status}, {record.epoch} of {record.epochs} epochs)"
         found.append(link(f"s{record.spec.get('seed')}", record_file(record.run_id)) + state)
     return " ".join(found) or DASH
+
+
+def _features(results: StudyResults, picture: str) -> list[str]:
+    """The section on the paper's Figure 2, of trained networks."""
+    if not results.features:
+        return []
+    files = listed([link(code(one.source.run_id), feature_maps_file(one)) for one in results.features.values()])
+    return [
+        "## Features",
+        "The paper's Figure 2, of networks trained here: features of the first seed's final weights on a photograph, "
+        f"from early to late layers. [Figure 2](figure_2.md) defines *dead* and *saturated*. The counts: {files}.",
+        picture,
+    ]
 
 
 def _grid(results: StudyResults) -> list[str]:
