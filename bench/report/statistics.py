@@ -97,7 +97,7 @@ class Effect:
 
         Args:
             level: of the two one-sided tests together.
-            alike: give instead the smallest margin within which equal networks would have been shown to lie.
+            alike: give instead the smallest margin within which equal networks would have been shown to agree.
         """
         if not self.is_known:
             return math.inf

@@ -45,7 +45,7 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
         _contests(results),
         "Differences are in points of top-1 on the test images, with their 95 % interval. *Detectable* is the smallest "
         f"difference that would have been found with a probability of {100 * POWER:.0f} %; for *alike*, the smallest "
-        "margin within which equal networks would have been shown to lie. The error of a difference has two parts: "
+        "margin within which equal networks would have been shown to agree. The error of a difference has two parts: "
         "that of the seeds, pooled over the core arms unless Bartlett's test (level "
         f"{HOMOGENEITY_LEVEL}) finds that their variances differ, and that of the images, paired. Welch's interval "
         "uses the two arms' own seeds alone, assumes less and is wider. A contest about dead channels compares their "
