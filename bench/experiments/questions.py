@@ -15,7 +15,7 @@ def _changes(expects: str, *pairs: tuple[str, str]) -> tuple[Contest, ...]:
 def _tokens(performer: str, transformer: str, convolutions: str, patches: str) -> Question:
     return Question(
         key="4",
-        text="The T2T module beats the same backbone on patches; convolutions in its place are worse than it",
+        text="The T2T module beats the same backbone on patches; convolutions in its place do worse",
         contests=(
             *_beats(performer, patches),
             *_beats(transformer, patches),
@@ -86,7 +86,7 @@ SMALL_QUESTIONS = (
     ),
     Question(
         key="images",
-        text="With fewer images in as many steps, does T2T-ViT-7 still beat the others?",
+        text="With fewer images but as many steps, does T2T-ViT-7 still beat the others?",
         contests=tuple(
             Contest(arm=f"t2t_vit_7_{pct}pct", against=f"{key}_{pct}pct", expects="better", beside=True)
             for pct in FEWER_PCT

@@ -184,7 +184,7 @@ CNN_T2T_JANUARY = dataclasses.replace(
 TORCHVISION = Recipe(
     name="torchvision",
     summary="torchvision's original ImageNet recipe, whose weights timm lists as tv_in1k: 90 epochs SGD, "
-    "learning rate 0.1 at batch 256, a tenth every 30 epochs, weight decay 1e-4",
+    "learning rate 0.1 at batch 256, divided by 10 every 30 epochs, weight decay 1e-4",
     sources={
         **{field.name: _TORCHVISION for field in dataclasses.fields(Recipe)},
         **dict.fromkeys(

@@ -238,11 +238,11 @@ def costs(estimates: Estimates) -> str:
     if not estimates:
         return "nothing to train"
     if not known_costs:
-        return "GPU hours: not known; python run_all.py --table N measures the MACs that an estimate starts from"
+        return "GPU hours unknown; python run_all.py --table N measures the MACs that an estimate needs"
     total = sum(e.gpu_hours for e in known_costs)
     bases = ", ".join(dict.fromkeys(e.basis for e in known_costs))
     rest = f"; {len(estimates) - len(known_costs)} runs not counted" if len(known_costs) < len(estimates) else ""
-    return f"an estimate: {total:,.0f} GPU hours for {len(known_costs)} runs ({bases}){rest}"
+    return f"estimated GPU hours: {total:,.0f} for {len(known_costs)} runs ({bases}){rest}"
 
 
 def plan_json(decisions: Sequence[Decision], estimates: Estimates) -> list[dict[str, object]]:

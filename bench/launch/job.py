@@ -140,7 +140,7 @@ def _stands_still(folder: Path, received: signal.Signals) -> str:
             places.append(event.note)
     if len(places) < 3 or len(set(places[-3:])) > 1:
         return ""
-    return f"the run made no step between three time limits ({places[-1]}); give it more time with --slurm time="
+    return f"the run made no progress between three time limits ({places[-1]}); give it more time with --slurm time="
 
 
 def _join_tasks() -> None:
@@ -196,7 +196,7 @@ def run_processes(folder: Path, resources: Resources, processes: int, stop: "Sto
     if record and record.events[-1].refused and (before is None or record.history != before.history):
         raise RequestError(record.error)
     if code or record is None or record.status != "completed":
-        why = record.error if record and record.error else f"torchrun ended with {code}"
+        why = record.error if record and record.error else f"torchrun exited with code {code}"
         raise RunFailed(f"{folder.name}: {why}")
 
 
@@ -293,10 +293,10 @@ def _begin(owned: OwnedRun, spec: RunSpec, previous: Owner | None, estimated_gpu
         record = RunRecord(run_id=spec.run_id, spec=spec.identity(), status="running", history=[], git={}, versions={})
     elif record.status == "running":
         until, lost_s = _lost(owned, previous)
-        note = "found running without a process"
+        note = "its record said running, but its process was gone"
         record.add(Event(what="killed", when=now(), note=note, until=until, lost_s=lost_s))
     if is_edited:
-        record.add(Event(what="edited record", when=now(), note="its checksum did not hold"))
+        record.add(Event(what="edited record", when=now(), note="its checksum did not match"))
     record.run_id, record.spec = spec.run_id, spec.identity()
     record.status, record.error = "running", ""
     record.git = checkout()

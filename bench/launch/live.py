@@ -118,7 +118,7 @@ class LiveView:
         """Say that the runs were asked to save and stop."""
         self._stopping = True
         if not self._console.is_terminal:
-            self._print("stopping: the runs save themselves first")
+            self._print("stopping once the runs have saved themselves")
 
     def _introduce(self, run_id: str) -> None:
         self._speaker = run_id
@@ -158,7 +158,7 @@ class LiveView:
             parts.append(Text(self._title(run), "bold", no_wrap=True, overflow="ellipsis"))
             parts.append(_bar(run.progress, width - 2))
         if self._stopping:
-            last = "stopping: the runs save themselves first"
+            last = "stopping once the runs have saved themselves"
         else:
             last = "Ctrl-C saves and stops"
             last = f"{self._standing(self._left_s())}; {last}" if len(self._specs) > 1 else last

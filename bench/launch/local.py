@@ -90,7 +90,7 @@ class LocalQueue:
         if stop.signal:
             for line in self.failures:
                 complain(line)
-            saved = "" if self.failures else "all is saved, and "
+            saved = "" if self.failures else "everything is saved, and "
             raise KeyboardInterrupt(f"interrupted; {saved}the same command resumes it")
         return self.failures
 
@@ -126,7 +126,9 @@ class LocalQueue:
             self._waiting.remove(spec)
             decision = self.decide(spec)
             if decision.after:
-                self.failures.append(f"{spec.run_id}: not begun: starts from {decision.after}, which is not completed")
+                self.failures.append(
+                    f"{spec.run_id}: not begun: it starts from {decision.after}, which is not completed"
+                )
             elif decision.action is Action.BLOCKED:
                 self.failures.append(f"{spec.run_id}: {decision.reason}")
             elif decision.action is not Action.SKIP:
@@ -172,7 +174,7 @@ class LocalQueue:
         if cause := cause_of_death(log):
             return f"its process died: {cause}"
         if self._oom_kills > before:
-            return "its process was killed by the kernel, since memory ran out"
+            return "its process was killed by the kernel because memory ran out"
         return "its process was killed"
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
 
 from bench.launch.dispatch import (
@@ -149,7 +149,7 @@ def _cut(
         count = len(array.specs) if array.parent not in left else 0
         if rooms:
             count = min(count, max(0, rooms[narrowest]))
-        why = f"it starts from {array.parent}, which is left" if array.parent in left else narrowest
+        why = f"starts from {array.parent}, which is not submitted yet" if array.parent in left else narrowest
         left |= {spec.run_id: why for spec in array.specs[count:]}
         taken.update(dict.fromkeys(rooms, count))
         if count:
@@ -158,16 +158,19 @@ def _cut(
 
 
 def _left(left: dict[str, str]) -> list[str]:
-    """A line on the runs that are left for later, if there are any."""
+    """A line on the runs that are not submitted yet, if there are any."""
     if not left:
         return []
-    why = ", ".join(dict.fromkeys(left.values()))
+    why = "; ".join(dict.fromkeys(left.values()))
     more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
     names = ", ".join(list(left)[:SHOWN])
     return [
-        f"{len(left)} runs are left ({why}); run the same command again once some of the others have ended: "
-        f"{names}{more}"
+        f"{_those(left)} not submitted yet ({why}); run the same command again once others have ended: {names}{more}"
     ]
+
+
+def _those(runs: Sized, of: str = "") -> str:
+    return f"1 run{of} is" if len(runs) == 1 else f"{len(runs)} runs{of} are"
 
 
 def _require_gpus(planned: Sequence[Array], launch: Launch) -> None:
@@ -179,9 +182,9 @@ def _require_gpus(planned: Sequence[Array], launch: Launch) -> None:
     slow = _to_confirm(planned, launch)
     if not slow:
         return
-    why = f"{slow[0].specs[0].run_id} asks for no GPU, and would take years on CPUs"
+    why = f"{slow[0].specs[0].run_id} requests no GPU, and would take years on CPUs"
     remedy = "add --slurm gpus_per_node=N, or confirm with gpus_per_node=0"
-    is_yes = answer(f"{why}; submit it nevertheless", as_json=launch.as_json)
+    is_yes = answer(f"{why}; submit it anyway", as_json=launch.as_json)
     if is_yes is None:
         raise RequestError(f"{why}; {remedy}")
     if not is_yes:
@@ -247,7 +250,7 @@ def _obsolete(gone: dict[str, str], runs: Path) -> list[str]:
         return []
     ids = " ".join(map(shlex.quote, gone))
     return [
-        f"{len(gone)} runs of these networks are in the queue that this command does not ask for; to cancel them: "
+        f"{_those(gone, ' of these networks')} in the queue but not part of this command; to cancel: "
         f"python run_all.py cancel {ids}{_where(runs)}"
     ]
 
@@ -298,25 +301,25 @@ def preview(
         cluster = slurm.cluster()
         planned, left = fitting(decisions, estimates, launch, settings, cluster)
     except Unreachable as error:
-        return Preview(options=f"{options}; Slurm cannot be asked: {error}", runs=launch.runs)
+        return Preview(options=f"{options}; Slurm cannot be reached: {error}", runs=launch.runs)
     except RequestError as error:
         if slurm.is_here():
             raise
-        return Preview(options=f"{options}; Slurm cannot be asked: {error}", runs=launch.runs)
+        return Preview(options=f"{options}; Slurm cannot be reached: {error}", runs=launch.runs)
     lines, refusals = [], []
     for array in planned:
         text = script(array, Path("jobs").resolve() / "t2t-preview", at_once=len(array.specs))
         try:
             said = slurm.refusal(text)
-            answer = "Slurm would take it"
+            answer = "Slurm would accept it"
         except Unreachable as error:
-            said, answer = "", f"Slurm cannot be asked: {error}"
+            said, answer = "", f"Slurm cannot be reached: {error}"
         if said:
             answer = "Slurm would refuse it"
             refusals.append(str(explained(said, array.request, cluster)))
         lines.append(f"{_described(array, cluster)}; {answer}")
     if _to_confirm(planned, launch):
-        lines.append("these runs ask for no GPU; submitting them will have to be confirmed")
+        lines.append("these runs request no GPU; submitting them will need confirmation")
     changed = changes(wanted, queue, lambda spec: settings.request(spec.model), launch.max_parallel)
     return Preview(
         options=options,
@@ -420,7 +423,7 @@ def _nothing_lost(submitted: Sequence[Submission]) -> Iterator[None]:
         if not submitted:
             raise
         jobs = ", ".join(submission.job for submission in submitted)
-        raise type(error)(f"{error}; submitted before that, and kept: {jobs}") from error
+        raise type(error)(f"{error}; submitted before this error, and still in the queue: {jobs}") from error
 
 
 def _print_submission(submission: Submission, array: Array, cluster: slurm.Cluster, differ: dict[str, str]) -> None:

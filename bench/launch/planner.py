@@ -106,7 +106,7 @@ def _decide(spec: RunSpec, known: RunState, needed_by: str) -> Decision:
     if state is State.DIVERGED:
         return decision(
             Action.BLOCKED,
-            f"diverged: {record.error}; it would again: change the recipe with --set, or remove the run's folder",
+            f"diverged: {record.error}; it would diverge again: change the recipe with --set, or remove its folder",
         )
     done = f"after {record.epoch} of {record.epochs or spec.recipe.total_epochs} epochs"
     done += f" in {record.precision}" if record.precision else ""

@@ -177,7 +177,7 @@ def run_state(runs: Path, run_id: str, queue: Queue) -> RunState:
     remedy = f"remove {shlex.quote(str(runs / 'jobs' / submission.name))} once that job is gone"
     if task and not task.ended and task.is_unmarked and task.user in ("", submission.user or task.user):
         unsure = (
-            f"job {job} may have it or be another one: nothing in it names {submission.name}; ask squeue, or {remedy}"
+            f"job {job} may be this run's or another: nothing in it names {submission.name}; check squeue, or {remedy}"
         )
         return dataclasses.replace(found, job=job, unsure=unsure)
     # Else the cluster counts from 1 again, and the number is somebody else's.
@@ -186,7 +186,7 @@ def run_state(runs: Path, run_id: str, queue: Queue) -> RunState:
         return _with_failure(dataclasses.replace(found, job=job), runs, run_id, submission, None)
     unsure = (
         f"job {job} of cluster {submission.cluster} may still have it, and {queue.silence or 'this is another cluster'}"
-        f"; ask there, or {remedy}"
+        f"; check there, or {remedy}"
     )
     return dataclasses.replace(found, job=job, unsure=unsure)
 
@@ -228,7 +228,7 @@ def _memory(submission: Submission, task: slurm.Task | None) -> str:
     keys = {key: value for key, value in submission.settings.items() if key.startswith("mem")}
     asked = " ".join(f"{key}={value}" for key, value in keys.items()) or (task.asked_memory if task else "")
     used = f", used {task.used_memory}" if task and task.used_memory else ""
-    return f"asked for {asked or 'the default'}{used}; choose more with --slurm mem_gb=, or add --retry-mem 1.5"
+    return f"requested {asked or 'the default'}{used}; request more with --slurm mem_gb=, or add --retry-mem 1.5"
 
 
 def _memory_gb(submission: Submission, task: slurm.Task | None) -> float | None:

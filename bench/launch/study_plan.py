@@ -118,12 +118,12 @@ class Plan:
             "",
             table,
             "",
-            f"hours are {self.unit}, an estimate: {bases}",
+            f"hours are {self.unit} (estimated: {bases})",
         ]
         if study.grid:
-            lines.append("a grid whose best learning rate lies at an edge gets two runs more")
+            lines.append("a grid whose best learning rate lies at an edge gets two more runs")
             lines.append(
-                "final runs follow the grid: --run local goes on by itself, --run slurm by the same command again"
+                "final runs follow the grid: --run local starts them by itself; after --run slurm, repeat the command"
             )
         if self.further:
             more = ", ".join(

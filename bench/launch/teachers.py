@@ -39,7 +39,9 @@ def fitting_weights(paths: Iterable[Path], tables: Iterable[Table]) -> tuple[dic
         fitting = [name for name in names if name in wanted]
         if not fitting:
             others = ", ".join(names) or f"no network of t2t-bench, {misfit(checkpoint.weights)}"
-            raise RequestError(f"--weights {path}: not of {', '.join(wanted)}, which are fine-tuned; they fit {others}")
+            raise RequestError(
+                f"--weights {path}: fits none of {', '.join(wanted)}, which are fine-tuned; it fits {others}"
+            )
         for name in fitting:
             if name in found:
                 raise RequestError(f"--weights {found[name].file} and {path.name} are both of {name}; give one of them")
@@ -54,7 +56,7 @@ def from_files(rows: Iterable[Row], weights: Mapping[str, Weights]) -> list[RunS
     if not any(row.network.model in weights for row in listed):
         raise RequestError(f"--weights: none of the files fits {', '.join(row.name for row in listed) or 'these rows'}")
     if stuck := [row.name for row in listed if row.network.model not in weights]:
-        complain(f"not fine-tuned: {', '.join(stuck)}: no file of --weights fits")
+        complain(f"not fine-tuned, since no file of --weights fits: {', '.join(stuck)}")
     return [spec for row in listed for spec in fine_tunings(row, weights)]
 
 
@@ -138,7 +140,7 @@ def find_teachers(specs: Sequence[RunSpec]) -> tuple[dict[str, str], dict[str, s
             found[tag] = str(hub.path(tag))
         except NotToBeHad as error:
             missing[tag] = (
-                f"no weights of its teacher, {tag}: {error}; on a network, `hf download {hub_repository(tag)} "
+                f"no weights of its teacher, {tag}: {error}; with network access, `hf download {hub_repository(tag)} "
                 "model.safetensors` fetches them, or name another with --teacher"
             )
     return found, {run_id: missing[tag] for run_id, tag in taught.items() if tag in missing}

@@ -113,7 +113,7 @@ CLAIMS = (
     ),
     Claim(
         number=8,
-        text=f"32 heads, like the groups of ResNeXt, change little (taken here as {LITTLE} points)",
+        text=f"32 heads, like the groups of ResNeXt, change little (taken here as at most {LITTLE} points)",
         comparisons=(
             Comparison(table=6, row="ViT-ResNeXt", against="ViT-S/16", low=-LITTLE, high=LITTLE),
             Comparison(table=6, row="T2T-ViT-ResNeXt", against="T2T-ViT-14", low=-LITTLE, high=LITTLE),
@@ -121,7 +121,7 @@ CLAIMS = (
     ),
     Claim(
         number=9,
-        text="Ghost costs ResNet50 2.9 points, T2T-ViT 2.0, which is less, and ViT 4.4, which is more",
+        text="Ghost costs ResNet50 2.9 points, T2T-ViT less (2.0) and ViT more (4.4)",
         comparisons=(
             _change(6, "ResNet50-Ghost*", "ResNet50*", -2.9),
             _change(6, "T2T-ViT-Ghost", "T2T-ViT-14", -2.0),
@@ -132,12 +132,13 @@ CLAIMS = (
     ),
     Claim(
         number=10,
-        text="Fine-tuned on CIFAR, T2T-ViT beats ViT at smaller size",
+        text="Fine-tuned on CIFAR, T2T-ViT beats ViT at a smaller size",
         comparisons=(*_on_cifar("T2T-ViT-14"), *_on_cifar("T2T-ViT-19")),
     ),
     Claim(
         number=11,
-        text=f"Many channels of ViT are dead, that is, zero (taken here as {MANY:.0f} %), and more than of ResNet50",
+        text=f"Many channels of ViT (taken here as over {MANY:.0f} %) are dead, that is, zero, and more than of "
+        "ResNet50",
         dead_channels=(
             DeadChannels(network="ViT-L/16", low=MANY),
             DeadChannels(network="ViT-L/16", against="ResNet50", low=0.0),
@@ -152,7 +153,7 @@ PREMISES = (
         row="DenseNet201*",
         against="ResNet50*",
         low=0.0,
-        note="it does reach more than the ResNet50 that was not retrained, 76.2 %",
+        note="it does beat the ResNet50 that was not retrained, at 76.2 %",
     ),
 )
 """what the text reads off its tables on the way to a claim, without being one"""

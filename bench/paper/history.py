@@ -10,16 +10,16 @@ TRAINING_CHANGES = (
     f"from 0 to 0.25, dropout from 0.1 to 0, warm-up from 3 to 5 epochs ([70ffcf2]({COMMITS}70ffcf2)). The same day "
     f"they listed 81.5 % for T2T-ViT-14 ([7da89bf]({COMMITS}7da89bf)). Warm-up grew to 10 epochs on 2021-05-09 "
     f"([45ea8ef]({COMMITS}45ea8ef)), after these numbers. (The defaults of learning rate and batch size changed, "
-    "too, but the README's command for T2T-ViT-14 gives both, and they stayed the same.)"
+    "too, but the README's command for T2T-ViT-14 sets both, to values that did not change.)"
 )
 
 INFERENCE = (
-    "This is an inference: the authors may have retrained the CNNs and found the same accuracies to the digit. The "
-    "paper does not say."
+    "This is an inference: the authors may also have retrained the CNNs and reached identical accuracies. The paper "
+    "does not say."
 )
 
 EXPERIMENT = (
-    "Training would tell. T2T-ViT-14 and ResNet50 can each be trained by today's recipe, as for the rows of Table 3, "
-    "and by the recipe as it was before 2021-03-02 (`t2t_medium_january` and `cnn_t2t_january` in "
+    "Training would settle it. T2T-ViT-14 and ResNet50 can each be trained by today's recipe, as for the rows of "
+    "Table 3, and by the one from before 2021-03-02 (`t2t_medium_january` and `cnn_t2t_january` in "
     "`bench/experiments/recipes.py`). This command shows what the runs would cost:"
 )

@@ -52,7 +52,7 @@ def _of_claim(claim: int, lines: Iterable[_Line], edition: Edition) -> ClaimRuns
     without_recipe: dict[str, None] = {}
     seeds: int | None
     for line in lines:
-        seeds = None if pd.isna(line["seeds_that_decide"]) else int(line["seeds_that_decide"])
+        seeds = None if pd.isna(line["seeds_needed"]) else int(line["seeds_needed"])
         if line["cell"] != "dead_pct" and line["cell"].endswith("_pct"):
             comparisons[_name(line)] = seeds
         for name, spec in _compared(line, edition):

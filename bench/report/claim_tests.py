@@ -33,7 +33,7 @@ _TABLE_UNIT = 0.1
 """largest rounding error of the difference of two printed accuracies, in points"""
 
 MOST_SEEDS = 50
-"""of each network, beyond which ``seeds_that_decide`` looks no further"""
+"""of each network, beyond which ``seeds_needed`` looks no further"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +207,7 @@ def of_claim(judgements: Iterable[Judgement]) -> str:
     return min(statuses, key=STATUSES.index)
 
 
-def seeds_that_decide(comparison: Comparison, printed: Effect) -> int | None:
+def seeds_needed(comparison: Comparison, printed: Effect) -> int | None:
     """Number of seeds of each network that would decide a comparison with probability ``POWER``.
 
     The printed difference is taken to be the true one, and ``SEED_STD_PCT`` the deviation over seeds.

@@ -40,11 +40,11 @@ class Outcome:
         return _verdict(self.p_agrees, self.p_disagrees)
 
     @property
-    def least_visible(self) -> float | None:
-        """The least difference that would have been seen, in points; of "alike", the least margin."""
+    def detectable_difference(self) -> float | None:
+        """The smallest difference that would have been found, in points; of "alike", the smallest margin."""
         if self.effect is None or not self.effect.is_known:
             return None
-        return self.effect.least_visible(alike=self.contest.expects == "alike")
+        return self.effect.detectable_difference(alike=self.contest.expects == "alike")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

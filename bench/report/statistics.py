@@ -92,12 +92,12 @@ class Effect:
 
         return float(stats.t.sf(beyond / self.se_pct, self.df)) if self.is_known else 1.0
 
-    def least_visible(self, level: float = LEVEL, *, alike: bool = False) -> float:
-        """The least difference that a test would have found with probability ``POWER``, in points.
+    def detectable_difference(self, level: float = LEVEL, *, alike: bool = False) -> float:
+        """The smallest difference that a test would have found with probability ``POWER``, in points.
 
         Args:
             level: of the two one-sided tests together.
-            alike: give the least margin instead that equal networks would have been shown to keep.
+            alike: give instead the smallest margin within which equal networks would have been shown to agree.
         """
         if not self.is_known:
             return math.inf

@@ -23,9 +23,7 @@ ARM_COLUMNS = {
 CONTEST_COLUMNS = {
     **dict.fromkeys(("claim", "arm", "against", "of", "expects", "verdict"), "string"),
     "beside": "boolean",
-    **dict.fromkeys(
-        ("difference_pct", "difference_std_err", "df", "low_pct", "high_pct", "least_visible_pct"), "Float64"
-    ),
+    **dict.fromkeys(("difference_pct", "difference_std_err", "df", "low_pct", "high_pct", "detectable_pct"), "Float64"),
     **dict.fromkeys(("seed_variance", "image_variance"), "Float64"),
     "pooled": "boolean",
     **dict.fromkeys(("homogeneity_p", "welch_low_pct", "welch_high_pct"), "Float64"),
@@ -123,7 +121,7 @@ def _contest_line(answer: Answer, outcome: Outcome, together: str) -> dict[str, 
         "df": effect.df,
         "low_pct": low,
         "high_pct": high,
-        "least_visible_pct": outcome.least_visible,
+        "detectable_pct": outcome.detectable_difference,
         "seed_variance": effect.seed_variance,
         "image_variance": effect.image_variance,
         "pooled": effect.pooled,

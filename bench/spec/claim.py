@@ -52,7 +52,7 @@ class Comparison(Pair):
     def name(self) -> str:
         """A name of what is compared, for the reader."""
         own = f"{self.row} against {self.against}"
-        return f"{own}, less {self.less.row} against {self.less.against}" if self.less else own
+        return f"{own}, minus {self.less.row} against {self.less.against}" if self.less else own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -255,7 +255,7 @@ def evaluate_on(
     if stop.signal:
         seen = done.images + len(done.unreadable) if done else 0
         raise Interrupted(stop.signal, f"image {seen:,} of {spec.images:,}")
-    raise EvaluationFailed(f"{weights.path}: torchrun ended with {code}; the cause is above")
+    raise EvaluationFailed(f"{weights.path}: torchrun exited with code {code}; the cause is above")
 
 
 def _main(arguments: Sequence[str]) -> int:

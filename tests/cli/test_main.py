@@ -558,8 +558,8 @@ def test_a_plan_without_a_cluster(run_all, tmp_path, measured_once):
     lines = done.stdout.splitlines()
     assert len(lines) == 5
     assert re.match(r"submit +t2t_vit_14-imagenet-t2t_medium-s42-[0-9a-f]{8} +~119\.5 GPU h +not begun", lines[2])
-    assert re.match(r"an estimate: 25[12] GPU hours for 3 runs \(scaled by MACs from DeiT-B's stated speed", lines[-1])
-    assert re.match(r"options: no slurm\.toml in .*; Slurm cannot be asked: ", lines[-2])
+    assert re.match(r"estimated GPU hours: 25[12] for 3 runs \(scaled by MACs from DeiT-B's stated speed", lines[-1])
+    assert re.match(r"options: no slurm\.toml in .*; Slurm cannot be reached: ", lines[-2])
     plain = run_all("--table", 3, "--only", "t2t_vit_14", *plan, "--json", "--runs", tmp_path)
     (decision,) = json.loads(plain.stdout)["plan"]
     assert (decision["action"], decision["estimated_gpu_hours"]) == ("submit", None)  # nothing is measured there
@@ -591,7 +591,7 @@ def test_ctrl_c_in_training_saves_and_the_same_command_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "run_all.py: interrupted; all is saved, and the same command resumes it"
+    assert err.splitlines()[-1] == "run_all.py: interrupted; everything is saved, and the same command resumes it"
     assert "Traceback" not in err
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0

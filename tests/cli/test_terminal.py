@@ -11,7 +11,7 @@ from bench.results.run_folder import last_checkpoint, last_owner, load_progress,
 from tests.terminal import Terminal
 
 CTRL_C = "\x03"
-INTERRUPTED = "run_all.py: interrupted; all is saved, and the same command resumes it"
+INTERRUPTED = "run_all.py: interrupted; everything is saved, and the same command resumes it"
 
 
 def training(runs, *options, network="tiny ResNet"):
@@ -72,7 +72,7 @@ def test_a_first_step_slower_than_several_heartbeats_and_who_watches_it(tmp_path
         assert load_progress(only(tmp_path), owner).loss is None
         terminal.see(r"loss \d\.|validating")
         terminal.press(CTRL_C)
-        terminal.see("stopping: the runs save themselves first|interrupted;")
+        terminal.see("stopping once the runs have saved themselves|interrupted;")
         assert terminal.end() == 130
         watching.see("interrupted +[012](\\.0)?/2")
         watching.press(CTRL_C)

@@ -202,5 +202,5 @@ def test_a_run_whose_parent_fails_is_not_begun(tmp_path):
     assert done.returncode == 1
     first, second = done.stderr.splitlines()[-2:]
     assert "no sound checkpoint" in first
-    assert second == f"run_all.py: {TUNED.run_id}: not begun: starts from {T2T.run_id}, which is not completed"
+    assert second == f"run_all.py: {TUNED.run_id}: not begun: it starts from {T2T.run_id}, which is not completed"
     assert not (tmp_path / TUNED.run_id).exists()

@@ -32,7 +32,11 @@ def decide(spec, **known):
         ({"record": record("running")}, Action.RESUME, "killed after 2 of 4 epochs"),
         ({"record": record("running", precision="float16")}, Action.RESUME, "killed after 2 of 4 epochs in float16"),
         ({"record": record("failed", error="no data")}, Action.RESUME, "failed after 2 of 4 epochs: no data"),
-        ({"record": record("diverged", error="loss is nan")}, Action.BLOCKED, "diverged: loss is nan; it would again"),
+        (
+            {"record": record("diverged", error="loss is nan")},
+            Action.BLOCKED,
+            "diverged: loss is nan; it would diverge again",
+        ),
         ({"problem": "record.json: edited; restore it"}, Action.BLOCKED, "record.json: edited; restore it"),
         (
             {"problem": "record.json: edited", "is_recoverable": True},

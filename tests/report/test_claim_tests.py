@@ -13,7 +13,7 @@ from bench.report.claim_tests import (
     effect_of,
     judge,
     of_claim,
-    seeds_that_decide,
+    seeds_needed,
 )
 from bench.report.statistics import Effect
 from bench.spec.claim import Comparison, Pair
@@ -196,16 +196,16 @@ def once(difference):
     return effect_of(*(Estimate(mean_pct=m, seeds=1, std_pct=None, images=IMAGES) for m in (80 + difference, 80.0)))
 
 
-def test_the_seeds_that_decide_are_enough_and_one_fewer_is_not():
-    needed = seeds_that_decide(claim(low=0.9, high=0.9), once(0.79))
+def test_the_seeds_needed_are_enough_and_one_fewer_is_not():
+    needed = seeds_needed(claim(low=0.9, high=0.9), once(0.79))
     assert needed == 3
-    assert seeds_that_decide(claim(low=0.9, high=0.9), once(3.0)) == 2
-    assert seeds_that_decide(claim(low=0.1, high=0.1), once(0.1)) is None  # the images alone leave more
-    assert seeds_that_decide(claim(low=-0.2, high=0.2), once(0.0)) is None
-    assert seeds_that_decide(claim(low=-2.0, high=2.0), once(0.0)) == 2
-    assert seeds_that_decide(claim(high=0.0), once(-3.0)) == 2
+    assert seeds_needed(claim(low=0.9, high=0.9), once(3.0)) == 2
+    assert seeds_needed(claim(low=0.1, high=0.1), once(0.1)) is None  # the images alone leave more
+    assert seeds_needed(claim(low=-0.2, high=0.2), once(0.0)) is None
+    assert seeds_needed(claim(low=-2.0, high=2.0), once(0.0)) == 2
+    assert seeds_needed(claim(high=0.0), once(-3.0)) == 2
     four = claim(low=0.0, less=Pair(table=3, row="c", against="d"))  # accuracies, and so twice the variance over seeds
-    assert (seeds_that_decide(claim(low=0.0), once(0.79)), seeds_that_decide(four, once(0.79))) == (3, 4)
+    assert (seeds_needed(claim(low=0.0), once(0.79)), seeds_needed(four, once(0.79))) == (3, 4)
     found = {
         seeds: sum(
             judge(claim(low=0.0), own.difference_pct, own).status == "holds"

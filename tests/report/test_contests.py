@@ -89,7 +89,7 @@ def test_a_claim_of_which_a_part_is_untested_is_untested_unless_another_part_dis
     )
     assert [each.verdict for each in (nothing, missing, single, against)] == [UNTESTED, UNTESTED, AGREES, DISAGREES]
     assert missing.outcomes[1].effect is None
-    assert missing.outcomes[1].least_visible is None
+    assert missing.outcomes[1].detectable_difference is None
 
 
 def test_single_seeds_give_no_verdict_but_that_of_their_weights():

@@ -436,8 +436,8 @@ def follow_cost(reports):
         hours[run_id] = epochs * images * 3 * macs / 13.3e12 / 3600
         assert float(line["gpu_hours_per_run"]) == pytest.approx(hours[run_id])
         assert shows(cells["GPU hours a run"], hours[run_id])
-        count = line["seeds_that_decide"]
-        assert shows(cells["seeds that decide"], count)
+        count = line["seeds_needed"]
+        assert shows(cells["seeds needed"], count)
         own = seeds.setdefault(line["claim"], {})
         own[run_id] = int(count or 0)
         assert (line["gpu_hours"] is None) == (count is None)
@@ -451,13 +451,13 @@ def follow_cost(reports):
     for cells in each:
         own = seeds[cells[""]]
         accuracies = [
-            line["seeds_that_decide"]
+            line["seeds_needed"]
             for line in claims
             if line["claim"] == cells[""] and line["cell"].endswith("_pct") and line["cell"] != "dead_pct"
         ]
         counts = sorted({int(count) for count in accuracies if count})
-        assert cells["comparisons decided"] in (f"{len(list(filter(None, accuracies)))} of {len(accuracies)}", "-")
-        assert shows(cells["seeds that decide"], *counts)
+        assert cells["decidable comparisons"] in (f"{len(list(filter(None, accuracies)))} of {len(accuracies)}", "-")
+        assert shows(cells["seeds needed"], *counts)
         assert cells["runs"] == str(len(own))
         assert shows(cells["GPU hours, one seed"], sum(hours[run_id] for run_id in own))
         is_decided = bool(accuracies) and all(accuracies)

@@ -82,11 +82,11 @@ def test_equal_networks_are_found_alike_and_those_at_the_margin_are_not(equal):
     assert sum(shown) / STUDIES > 0.5
 
 
-def test_the_least_visible_difference_is_seen_four_times_in_five(equal):
-    typical = np.median([effect.least_visible() for effect in equal])
+def test_the_detectable_difference_is_found_four_times_in_five(equal):
+    typical = np.median([effect.detectable_difference() for effect in equal])
     found = [compare(h[0], h[1], h[2:]) for h in studies(7, arms=10, shift=typical / 100)]
     assert sum(effect.p_above(0) <= LEVEL / 2 for effect in found) / STUDIES == pytest.approx(0.8, abs=0.05)
-    assert found[0].least_visible() < found[0].least_visible(alike=True)
+    assert found[0].detectable_difference() < found[0].detectable_difference(alike=True)
 
 
 def test_the_variance_is_what_repeated_studies_show():

@@ -247,4 +247,4 @@ def test_a_chosen_learning_rate_at_the_edge_of_what_was_tried_is_said(tmp_path, 
     for each in [*SMALL.grid.points(), *(Point(lr=2.5e-4, weight_decay=decay) for decay in (0.05, 0.2))]:
         save(tmp_path, SMALL.grid_run("ViT", each), held_out_raw_last_top1_pct=20.0 - 1000 * each.lr)
     text = study_markdown(read_study(SMALL, tmp_path), pictures=[])
-    assert f"{sentence} ViT (lowest: 0.00025): a further one might be better." in text
+    assert f"{sentence} ViT (lowest: 0.00025): one beyond it might be better." in text

@@ -152,8 +152,12 @@ def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measureme
 
     index = index_of({})
     assert "\n- not used: `resnet50-224px.json: it was edited`" in index
-    assert "12 printed accuracies, 0 can be compared with networks trained here, a further 1 with released" in index
-    assert "and a further 0, of 0 networks, with published predictions of the same weights" in index
+    held = (
+        "By the printed numbers, 6 hold, 1 fails, 3 are too close to tell and 1 is untested; by ours, 11 are untested"
+    )
+    assert f"- **Claims.** The text makes 11. {held}.\n" in index
+    assert "Of 12 printed, 0 can be compared with networks trained here, 1 more with released weights" in index
+    assert "and 0 more, of 0 networks, with published predictions of the same weights" in index
     assert "For 17 released files of weights, 10 of them the authors' own, others report accuracies" in index
     assert "Beyond the paper" not in index
     beside = index_of({"transfer.md": "Transfer"})

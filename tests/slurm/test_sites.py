@@ -108,7 +108,7 @@ def test_a_job_that_cannot_be_told_apart_is_unsure_and_never_doubled(cluster, ru
     with monkeypatch.context() as patch:
         wrap(tmp_path, patch, squeue="echo the queue is hidden here", sbatch='exec "$REAL" "$@"')
         line = refused(run_all, cluster, *RESNET, *CLOSED, code=1)
-        assert "squeue on this machine does not print what it is asked for, but 'the queue is hidden here'" in line
+        assert "squeue on this machine printed 'the queue is hidden here' instead of the requested fields" in line
     assert len(list(cluster.runs.glob("jobs/*/submission.json"))) == 1
 
 
@@ -173,7 +173,7 @@ def test_out_of_memory_is_said_and_may_be_retried_with_more(cluster, run_all, tm
     (one,) = cluster.submit(*command)["submitted"]
     (run_id,) = one["runs"].values()
     line = cluster.wait_for("failed", run_id)[run_id]
-    assert re.search(r"out of memory: .*asked for mem_gb=0.2, used [\d.]+ [MG]B; .*--retry-mem 1.5", line["why"])
+    assert re.search(r"out of memory: .*requested mem_gb=0.2, used [\d.]+ [MG]B; .*--retry-mem 1.5", line["why"])
     with monkeypatch.context() as patch:  # the queue has forgotten it, and there is no accounting
         gone = 'echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1'
         wrap(tmp_path, patch, squeue=gone, sacct='echo "sacct: error: Unable to connect to database" >&2; exit 1')
@@ -200,7 +200,7 @@ def test_a_job_of_another_user_says_whose_it_is(cluster, run_all, tmp_path, monk
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (["time=10", "signal_delay_s=600"], "signal_delay_s=600 is as long as the time limit of 10 minutes"),
+        (["time=10", "signal_delay_s=600"], "signal_delay_s=600 is not shorter than the time limit of 10 minutes"),
         (["gpus_per_node=4", "tasks_per_node=2"], "tasks_per_node=2 with 4 GPUs per node"),
         (["gres=gpu:a100:4", "tasks_per_node=2"], "tasks_per_node=2 with 4 GPUs per node"),
         (["gpus_per_node=a100:2", "gres=gpu:1"], "both ask for GPUs"),
@@ -223,7 +223,7 @@ def test_limits_of_a_qos_take_what_fits_and_leave_the_rest(cluster, run_all):
     assert set(first["left"].values()) == {"MaxSubmitJobs=30 of QOS few"}
     again = run_all(*cluster.smoke, "--run", "slurm", *few)
     assert again.returncode == 0
-    assert "10 runs are left (MaxSubmitJobs=30 of QOS few); run the same command again" in again.stderr
+    assert "10 runs are not submitted yet (MaxSubmitJobs=30 of QOS few); run the same command again" in again.stderr
     assert all(run_id in again.stderr for run_id in first["left"])
     assert run_all("cancel", *[f"seed={n}" for n in range(4)], "--yes", "--runs", cluster.runs).returncode == 0
     more = cluster.submit(*few)
@@ -263,11 +263,11 @@ def test_a_sweep_can_be_read_before_and_after_it_is_submitted(cluster, run_all, 
     lines = dry.stdout.splitlines()
     assert [re.search(r"lr=\S+", line)[0] for line in lines[:4]] == ["lr=1e-3", "lr=1e-3", "lr=3e-3", "lr=3e-3"]
     assert "options: no slurm.toml in " in dry.stdout
-    array = "array of 4: partition closed, time limit 10 min, 1 node with 2 GPUs, gres=gpu:2; Slurm would take it"
+    array = "array of 4: partition closed, time limit 10 min, 1 node with 2 GPUs, gres=gpu:2; Slurm would accept it"
     assert array in lines
     much = run_all(*cluster.smoke, *RESNET, "--run", "slurm", "--dry-run", *sweep[:-1], "gres=gpu:8", "--json")
     assert much.returncode == 2
-    assert "a node of partition 'closed' has 4 GPUs, and gres=gpu:8 was asked for" in much.stderr
+    assert "a node of partition 'closed' has 4 GPUs, but gres=gpu:8 was requested" in much.stderr
     assert json.loads(much.stdout)["refusals"]
 
     done = run_all(*cluster.smoke, *RESNET, "--run", "slurm", *sweep)
@@ -294,7 +294,7 @@ def test_a_sweep_can_be_read_before_and_after_it_is_submitted(cluster, run_all, 
 
     other = run_all(*cluster.smoke, *RESNET, "--run", "slurm", "--sweep", "lr=1e-3,5e-3", *sweep[2:])
     assert other.returncode == 0, other.stderr
-    (line,) = [line for line in other.stderr.splitlines() if "that this command does not ask for" in line]
+    (line,) = [line for line in other.stderr.splitlines() if "not part of this command" in line]
     assert line.startswith("run_all.py: 2 runs of these networks are in the queue")
     command = line.partition("python run_all.py ")[2].split()
     assert run_all(*command, "--yes").returncode == 0
@@ -339,11 +339,11 @@ def test_a_large_run_without_a_gpu_has_to_be_confirmed(cluster, run_all):
     command = ("--table", "3", "--only", "t2t_vit_14", "--runs", cluster.runs, "--run", "slurm", "--data-on-nodes")
     done = run_all(*command, *CLOSED)
     assert done.returncode == 2
-    (line,) = [line for line in done.stderr.splitlines() if "asks for no GPU" in line]
+    (line,) = [line for line in done.stderr.splitlines() if "requests no GPU" in line]
     assert "add --slurm gpus_per_node=N, or confirm with gpus_per_node=0" in line
     assert not list(cluster.runs.glob("jobs/*/submission.json"))
     dry = run_all(*command, *CLOSED, "--dry-run", "--gpu", "a100")
-    assert "these runs ask for no GPU; submitting them will have to be confirmed" in dry.stdout
+    assert "these runs request no GPU; submitting them will need confirmation" in dry.stdout
     assert re.search(r"^submit +t2t_vit_14-\S+ +~[\d.]+ GPU h +not begun$", dry.stdout, re.MULTILINE)
     assert "by peak speed on A100" in dry.stdout
     done = run_all(*command, *CLOSED, "gpus_per_node=0", "--json")

@@ -224,7 +224,7 @@ def test_what_was_submitted_before_an_error_is_kept(cluster, run_all, tmp_path):
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "no partition 'nowhere'" in line
-    kept = re.search(r"submitted before that, and kept: (\d+)$", line)[1]
+    kept = re.search(r"submitted before this error, and still in the queue: (\d+)$", line)[1]
     assert cluster.ask("squeue", "-h", "-j", kept, "-o", "%T").strip() == "PENDING"
     (tmp_path / "slurm.toml").write_text('partition = "closed"\n')
     done = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True)

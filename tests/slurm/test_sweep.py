@@ -28,7 +28,7 @@ def test_a_sweep_from_its_plan_to_its_cost(cluster, run_all):
     first = json.loads(command(whole, *closed).stdout)
     assert sum(len(job["runs"]) for job in first["submitted"]) == 30
     assert set(first["left"].values()) <= {"MaxSubmitJobs=30 of QOS sweeps"} | {
-        reason for reason in first["left"].values() if reason.endswith("which is left")
+        reason for reason in first["left"].values() if reason.endswith("which is not submitted yet")
     }
     assert counts() == {"queued": 30}
 

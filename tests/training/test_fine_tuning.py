@@ -223,7 +223,7 @@ def test_the_plan_has_the_files_rows_and_says_which_are_left_out(run_all, t2t_vi
         "t2t_vit_14-cifar10-cifar_transfer",
         "t2t_vit_14-cifar100-cifar_transfer",
     ]
-    assert "not fine-tuned: ViT-S/16, T2T-ViT-19: no file of --weights fits" in done.stderr
+    assert "not fine-tuned, since no file of --weights fits: ViT-S/16, T2T-ViT-19" in done.stderr
     own = run_all("--table", 5, *PLAN, "--runs", tmp_path, "--json")
     assert not set(plan) & {line["run_id"] for line in json.loads(own.stdout)["plan"]}
 
@@ -255,7 +255,7 @@ def test_recipes_by_name_and_never_mixed(run_all, tmp_path):
         (["--table", "5", "--weights", "{text}"], "text.pth: not a"),
         (
             ["--table", "5", "--weights", "{seven}"],
-            "not of vit_s_16, t2t_vit_14, t2t_vit_19, which are fine-tuned; they",
+            "fits none of vit_s_16, t2t_vit_14, t2t_vit_19, which are fine-tuned; it",
         ),
         (
             ["--table", "5", "--weights", "{fourteen}", "{fourteen}"],

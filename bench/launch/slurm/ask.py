@@ -108,7 +108,7 @@ def rows(printed: str, columns: int, command: str) -> list[list[str]]:
     lines = [fields for fields in lines if len(fields) == columns]
     if not lines:
         first = next(iter(printed.splitlines()), "")
-        raise Unreachable(f"{command} on this machine does not print what it is asked for, but {first[:80]!r}")
+        raise Unreachable(f"{command} on this machine printed {first[:80]!r} instead of the requested fields")
     return lines[1:]
 
 

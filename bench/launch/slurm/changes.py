@@ -102,8 +102,8 @@ def _difference(
         if key not in UPDATES:
             raise RequestError(
                 f"{key}={after[key]}: {specs[0].run_id} waits as job {submission.task(specs[0].run_id)} with "
-                f"{key}={before.get(key, 'nothing')}, which cannot be changed in the queue; run_all.py cancel it and "
-                "run the command again, or leave out the change"
+                f"{key}={before.get(key, 'nothing')}, which cannot be changed in the queue; cancel it with run_all.py "
+                f"cancel {specs[0].run_id} and run the command again, or leave out the change"
             )
     return changed
 
@@ -124,8 +124,8 @@ def _shares(alive: Mapping[str, Submission], max_parallel: int) -> dict[str, int
     if len(alive) > max_parallel:
         jobs = ", ".join(submission.job for submission in alive.values())
         raise RequestError(
-            f"--max-parallel {max_parallel}: jobs {jobs} are in the queue already, and each may run; cancel some of "
-            f"them, or choose at least {len(alive)}"
+            f"--max-parallel {max_parallel}: jobs {jobs} are already in the queue and may run at the same time; cancel "
+            f"some of them, or choose at least {len(alive)}"
         )
     total = sum(len(submission.runs) for submission in alive.values())
     spare = max_parallel - len(alive)
@@ -150,7 +150,7 @@ def apply(runs: Path, found: Sequence[Change]) -> Iterator[Change]:
                 ask("scontrol", "update", f"JobId={submission.job}", f"ArrayTaskThrottle={change.at_once}")
         except Refused as error:
             raise RequestError(
-                f"{change}: Slurm refuses the change: {error}; cancel the job, or leave it out"
+                f"{change}: Slurm refuses the change: {error}; cancel the job, or leave out the change"
             ) from None
         now = {key: after for key, (_, after) in change.options.items()}
         at_once = change.at_once or submission.at_once

@@ -137,8 +137,8 @@ class SlurmRequest:
             )
         if self.signal_delay_s is not None and self.time is not None and self.signal_delay_s >= 60 * self.time:
             raise RequestError(
-                f"signal_delay_s={self.signal_delay_s} is as long as the time limit of {self.time} minutes, or longer: "
-                f"the warning would come as the job begins; choose less than {60 * self.time}, or more time"
+                f"signal_delay_s={self.signal_delay_s} is not shorter than the time limit of {self.time} minutes: the "
+                f"warning would come as the job begins; choose less than {60 * self.time}, or more time"
             )
 
     @property

@@ -306,15 +306,17 @@ def explained(said: str, request: SlurmRequest, cluster: slurm.Cluster) -> Reque
         return RequestError(f"no partition {partition!r} on {cluster.name} (choose from {names})")
     most = cluster.gpus.get(partition, 0)
     if request.gpus_on_each_node > most:
-        remedy = f"ask for at most {most} with gpus_per_node=" if most else "choose a partition with GPUs"
+        remedy = f"request at most {most} with gpus_per_node=" if most else "choose a partition with GPUs"
         return RequestError(
-            f"a node of partition {partition!r} has {most} GPUs, and {_asked_gpus(request)} was asked for; {remedy}"
+            f"a node of partition {partition!r} has {most} GPUs, but {_asked_gpus(request)} was requested; {remedy}"
         )
     if "policy" in said.lower() or "SubmitJob" in said:
-        return RequestError(f"Slurm refused: {said}; submit fewer runs at a time with --max-submit N, or ask for less")
+        return RequestError(f"Slurm refused: {said}; submit fewer runs at a time with --max-submit N, or request less")
     if "node configuration" in said.lower():
         asked = " ".join(f"{key}={value}" for key, value in request.options().items())
-        return RequestError(f"no node of partition {partition!r} can give {asked}: {said}; ask for less with --slurm")
+        return RequestError(
+            f"no node of partition {partition!r} can provide {asked}: {said}; request less with --slurm"
+        )
     return RequestError(f"Slurm refused: {said}; docs/slurm.md explains the options")
 
 

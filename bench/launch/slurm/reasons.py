@@ -10,7 +10,7 @@ _NEVER = {
     r"BadConstraints|NodeConfig.*|.*node configuration is not available.*": "no node has what it asks for",
     r"(Assoc|QOS)MaxWall\w*": "it asks for more time than its account or QOS allows one job",
     r"(Assoc|QOS)Max\w+Per(Job|Node)\w*": "it asks for more than its account or QOS allows one job",
-    r"QOSMin\w+": "it asks for less than its QOS takes",
+    r"QOSMin\w+": "it asks for less than its QOS requires",
     r"Invalid(Account|QOS)|(QOS|Account|Association(Job)?)NotAllowed": "its account or QOS may not be used here",
     r"DeadLine": "its deadline cannot be met any more",
 }

@@ -156,7 +156,7 @@ def planning(folder: Path) -> Iterator[None]:
         while not _locked(lock):
             if time.monotonic() > deadline:
                 raise RequestError(
-                    f"another command has been submitting runs of {str(folder.parent)!r} for {PATIENCE_S} s; give this "
+                    f"another command has been submitting runs of {str(folder.parent)!r} for {PATIENCE_S} s; run this "
                     "one again when it is done"
                 )
             time.sleep(0.1)

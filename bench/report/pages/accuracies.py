@@ -127,7 +127,7 @@ def _notes(line: Mapping[Any, Any]) -> Iterator[str]:
 
 RECORDED = (
     "Others published the class that these weights predict for each of the 50,000 validation images; the accuracies "
-    "were worked out here from their files. *ReaL* is the accuracy on the labels as reassessed by Beyer et al. (arXiv "
+    "were computed here from their files. *ReaL* is the accuracy on the labels as reassessed by Beyer et al. (arXiv "
     "2006.07159), over the images that have any. The sha256 of the source is the one stated for the published file; "
     "the other one was computed here over the predictions (int16, little-endian, in the order of the image files)."
 )
@@ -172,8 +172,8 @@ def reported(inputs: TableInputs) -> list[str]:
         return []
     lines = [f"- {escape(name)}: {', '.join(map(_cited, cited))}" for name, cited in rows.items()]
     text = (
-        "Top-1 in % of the row's released weights, as others report it, or of weights that they retrained themselves. "
-        "These are citations: none was measured here, and none fills a cell."
+        "Top-1 in % as others report it, of the row's released weights or of networks that they *retrained* "
+        "themselves. These are citations: none was measured here, and none fills a cell."
     )
     return ["\n\n".join(["## Reported elsewhere", text, "\n".join(lines)])]
 

@@ -1,6 +1,7 @@
 """The paper's claims, checked against the printed numbers and our measurements."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from bench.paper.claims import CLAIMS, PREMISES
 from bench.paper.editions import ICCV
 from bench.report.claim_tests import (
     FAILS,
+    HOLDS,
     MOST_SEEDS,
     SEED_STD_PCT,
     TOO_CLOSE,
@@ -24,14 +26,14 @@ from bench.report.claim_tests import (
     is_margin,
     judge,
     of_claim,
-    seeds_that_decide,
+    seeds_needed,
 )
 from bench.report.evidence import link
 from bench.report.pages.history import history_section
 from bench.report.pages.misprints import between_tables, other_ranges, printed_changes, wrong_premises
 from bench.report.statistics import LEVEL, POWER, Effect
 from bench.report.study_frames import ClaimVerdict
-from bench.report.text import DASH, STANDARD_ERROR, escape, pipe
+from bench.report.text import DASH, STANDARD_ERROR, escape, listed, pipe
 from bench.results.dead_channels import DeadChannels as Counts
 from bench.spec.claim import Claim, Comparison, DeadChannels, Pair
 from bench.spec.contents import DATASETS
@@ -54,9 +56,9 @@ _COLUMNS = {
     **dict.fromkeys(("row", "against", "less", "less_against", "comparison", "cell", "of", "claimed"), "string"),
     **dict.fromkeys(("published", "published_std_err", "published_p_fails"), "Float64"),
     "published_status": "string",
-    **dict.fromkeys(("ours", "ours_std_err", "ours_low", "ours_high", "ours_p_fails", "ours_least_visible"), "Float64"),
+    **dict.fromkeys(("ours", "ours_std_err", "ours_low", "ours_high", "ours_p_fails", "ours_detectable"), "Float64"),
     **dict.fromkeys(("ours_status", "ours_from", "ours_images", "note", "study_verdict", "study_page"), "string"),
-    "seeds_that_decide": "Int64",
+    "seeds_needed": "Int64",
 }
 """of the CSV: a line a comparison"""
 
@@ -137,7 +139,7 @@ def _line(one: Comparison, frame: pd.DataFrame, paired: PairedEffects) -> dict[s
         "published_p_fails": printed.p_fails,
         "ours_status": ours.status,
         "ours_p_fails": ours.p_fails,
-        "seeds_that_decide": found.published_effect and seeds_that_decide(one, found.published_effect),
+        "seeds_needed": found.published_effect and seeds_needed(one, found.published_effect),
     }
     if effect is None or not effect.is_known:
         return line
@@ -155,7 +157,7 @@ def _errors(effect: Effect, *, alike: bool) -> dict[str, object]:
         "ours_std_err": effect.se_pct,
         "ours_low": low,
         "ours_high": high,
-        "ours_least_visible": effect.least_visible(alike=alike),
+        "ours_detectable": effect.detectable_difference(alike=alike),
     }
 
 
@@ -327,11 +329,30 @@ def claims_overview(claims: Sequence[Claim], frame: pd.DataFrame) -> str:
             "": [str(claim.number) for claim in claims],
             "Claim": [escape(claim.text) for claim in claims],
             "by printed numbers": [_verdict(frame, claim.number, "published") for claim in claims],
-            "by ours": [_verdict(frame, claim.number, "ours") for claim in claims],
+            "by our numbers": [_verdict(frame, claim.number, "ours") for claim in claims],
             "in the study": [_in_study(frame, claim.number) for claim in claims],
         }
     )
-    return pipe(shown, text=("", "Claim", "by printed numbers", "by ours", "in the study"))
+    return pipe(shown, text=("", "Claim", "by printed numbers", "by our numbers", "in the study"))
+
+
+def claims_in_words(claims: Sequence[Claim], frame: pd.DataFrame) -> str:
+    """Counts of claims by status: "By the printed numbers, 6 hold and 1 fails; by ours, 7 are untested"."""
+
+    def counted(whose: str) -> str:
+        found = Counter(status(frame, claim.number, whose) for claim in claims)
+        return listed([f"{n} {_STATUS_WORDS[one][n > 1]}" for one in _STATUS_WORDS if (n := found[one])])
+
+    return f"By the printed numbers, {counted('published')}; by ours, {counted('ours')}"
+
+
+_STATUS_WORDS = {
+    HOLDS: ("holds", "hold"),
+    FAILS: ("fails", "fail"),
+    TOO_CLOSE: (f"is {TOO_CLOSE}", f"are {TOO_CLOSE}"),
+    UNTESTED: (f"is {UNTESTED}", f"are {UNTESTED}"),
+}
+"""of one claim, and of several"""
 
 
 def _in_study(frame: pd.DataFrame, claim: int) -> str:
@@ -367,58 +388,62 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
             "Claim": frame["claim"].map(str),
             "Comparison": frame["comparison"].map(escape),
             "Table": ["[Figure 2](figure_2.md)" if pd.isna(n) else f"[{n}](table_{n}.md)" for n in frame["table"]],
-            "of": [DASH if pd.isna(cell) else _WORDS[cell] for cell in frame["cell"]],
+            "quantity": [DASH if pd.isna(cell) else _WORDS[cell] for cell in frame["cell"]],
             "claimed": frame["claimed"].fillna(DASH),
             "printed": [figure_text(line, "published", 1) for line in lines],
             "by printed numbers": frame["published_status"],
             "ours": [figure_text(line, "ours", 2) for line in lines],
             "95 % interval": [_interval(line) for line in lines],
-            "least visible": [_points(line["ours_least_visible"]) for line in lines],
-            "by ours": frame["ours_status"],
-            "seeds that decide": [_seeds(line) for line in lines],
+            "detectable": [_points(line["ours_detectable"]) for line in lines],
+            "by our numbers": frame["ours_status"],
+            "seeds needed": [_seeds(line) for line in lines],
         }
     )
     against = shown[frame["published_status"] == "fails"]
     contradictions = [
-        f"- Claim {line['Claim']}: {line['Comparison']} (Table {line['Table']}), {line['of']}: the text says "
+        f"- Claim {line['Claim']}: {line['Comparison']} (Table {line['Table']}), {line['quantity']}: the text says "
         f"{line['claimed']}, the printed numbers give {line['printed']}{'' if pd.isna(note) else f'; {note}'}."
         for line, note in zip(against.to_dict("records"), frame.loc[against.index, "note"], strict=True)
     ]
     sections = [
         "# The paper's claims",
-        f"Each claim of the text, checked against the numbers printed in the {edition.name} edition and against ours.",
+        f"Each claim in the paper's text, checked against the numbers printed in the {edition.name} edition and "
+        "against ours.",
         claims_overview(claims, frame),
-        "**By printed numbers** checks the paper against itself: whether its tables support its text. It is no "
-        "evidence that the numbers can be reproduced; **by ours** is.",
-        f"All tests are one-sided, at {50 * LEVEL:g} %. A claimed threshold *holds* if a test finds the difference "
-        "beyond it, and *fails* if one finds it short of it. A claimed value, or a range without zero, *holds* if the "
-        "direction of the difference is certain and the value is not contradicted, and *fails* if either is refuted. "
-        "*Little* holds only if two tests place the difference inside the stated range, so a wide interval never "
-        "holds. Everything else is *too close to tell*. *Untested* means that a number is missing. A claim holds if "
-        "each of its comparisons does, and fails if one of them fails after Holm's correction for their number.",
-        f"± is the {STANDARD_ERROR}; that of a difference has two parts. The seeds: an accuracy trained once, as each "
-        f"printed one, is taken to vary by {SEED_STD_PCT} points (standard deviation) from seed to seed. MMPretrain's "
-        "three retrained T2T-ViTs differ from the authors' by as much ([reported elsewhere](table_3.md"
-        "#reported-elsewhere)); the variation of several seeds is their own, with t quantiles. A comparison with a "
-        "printed number also contains the variation of the runs behind it. The images: paired where predictions of "
-        "both networks are kept, else as if the two had been tested on independent images, which is larger.",
-        "*Least visible* is the difference that a test would have found with a probability of "
-        f"{100 * POWER:.0f} %. *Seeds that decide* is the number of seeds of each network with which the printed "
-        f"difference would be found as often; {DASH}: more than {MOST_SEEDS}, since the images alone leave too much "
-        "open. [Another page](cost.md) has their cost. Networks trained here are never compared with released weights.",
-        "*In the study*, small networks trained alike stand for those of the claim. The direction of the difference "
-        "*agrees* with the paper's, *disagrees*, or the study *cannot tell*. *Not yet* means that seeds or arms are "
-        f"still to be trained, and {DASH} that nothing has been trained for this claim. The study fills no cell of the "
-        "tables.",
+        "**By printed numbers** tells whether the paper's own tables support its text, and nothing about whether those "
+        "numbers can be reproduced; **by our numbers** does.",
+        f"All tests are one-sided, at {50 * LEVEL:g} %. A threshold *holds* if the difference is significantly "
+        "beyond it, and *fails* if it is significantly short of it. A value, or a range without zero, *holds* if the "
+        "difference has the claimed sign, significantly, and does not contradict the value; it *fails* if the sign is "
+        "significantly the opposite, or the value is contradicted. *Little* holds only if the difference is "
+        "significantly inside the stated range, never if its interval is wider than that. Everything else is *too "
+        "close to tell*. *Untested* means that a number is missing. A claim holds if all its comparisons do, and fails "
+        "if one fails after Holm's correction for their number.",
+        f"± is the {STANDARD_ERROR}; that of a difference has two parts. *Seeds*: for an accuracy trained once, such "
+        f"as each printed one, the standard deviation between seeds is taken to be {SEED_STD_PCT} points, as the "
+        "differences of MMPretrain's three retrained T2T-ViTs from the authors' suggest ([reported elsewhere]("
+        "table_3.md#reported-elsewhere)); for several seeds it is estimated from them, with t quantiles. A "
+        "test against a printed value also includes the seeds behind that value. *Images*: paired where the "
+        "predictions of both networks are kept; otherwise as if the two had been tested on independent images, which "
+        "gives a larger error.",
+        "*Detectable* is the smallest difference that a test would have found with a probability of "
+        f"{100 * POWER:.0f} %. *Seeds needed* is the number of seeds of each network with which the printed difference "
+        f"would be found as often ({DASH}: more than {MOST_SEEDS}, or no accuracies are compared); [another page]"
+        "(cost.md) has their cost. Networks trained here are never compared with released weights.",
+        "*In the study*, small networks, trained alike, stand in for those of the claim "
+        "([protocol](../docs/study.md)). The direction of the difference *agrees* with the paper's, *disagrees*, or "
+        f"the study *cannot tell*. *Not yet* means that some networks or seeds have not been trained, and {DASH} that "
+        "none have. The study fills no cell of the tables.",
         "Dead channels are counted over all layers, on each of 256 evenly spaced test images; [Figure 2](figure_2.md) "
-        "defines *dead*. The share is the mean over the images; ± is the error of these weights alone, since "
-        "nothing is known of other seeds. Features of a ResNet follow a ReLU and can be exactly zero; those of a ViT "
-        "are sums along skip connections and almost never are.",
+        "defines *dead*. The share is the mean over the images; ± covers the images, but not other seeds, of which "
+        "nothing is known. Features of a ResNet follow a ReLU and can be exactly zero; those of a ViT are sums along "
+        "skip connections and almost never are.",
         *_disagreements(contradictions, edition),
         *([history_section()] if edition == ICCV else []),
         "## Comparisons",
-        pipe(shown, text=("Comparison", "Table", "of", "by printed numbers", "by ours")),
-        "Differences are in points, M or G; ratios are in %. The same data as CSV: [claims.csv](claims.csv).",
+        pipe(shown, text=("Comparison", "Table", "quantity", "by printed numbers", "by our numbers")),
+        "Differences are in points, or in M for params; ratios are in %. The same data as CSV: [claims.csv]("
+        "claims.csv).",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -442,7 +467,7 @@ def _points(value: float) -> str:
 
 
 def _seeds(line: Mapping[Any, Any]) -> str:
-    return DASH if pd.isna(line["seeds_that_decide"]) else str(line["seeds_that_decide"])
+    return DASH if pd.isna(line["seeds_needed"]) else str(line["seeds_needed"])
 
 
 def figure_text(line: Mapping[Any, Any], whose: str, digits: int) -> str:

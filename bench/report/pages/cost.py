@@ -21,7 +21,7 @@ COLUMNS = {
     "network": "string",
     "img_size": "Int64",
     **dict.fromkeys(("dataset", "recipe", "run_id"), "string"),
-    "seeds_that_decide": "Int64",
+    "seeds_needed": "Int64",
     **dict.fromkeys(("gpu_hours_per_run", "gpu_hours"), "Float64"),
     **dict.fromkeys(("speed_from", "measured_in"), "string"),
 }
@@ -54,7 +54,7 @@ def _line(claim: int, spec: RunSpec, seeds: int | None, found: Estimate | None) 
         "dataset": spec.dataset,
         "recipe": spec.recipe.name,
         "run_id": spec.run_id,
-        "seeds_that_decide": seeds,
+        "seeds_needed": seeds,
         "gpu_hours_per_run": found.gpu_hours if found else None,
         "gpu_hours": seeds * found.gpu_hours if found and seeds else None,
         "speed_from": found.basis if found else None,
@@ -71,21 +71,21 @@ def cost_markdown(claims: Sequence[Claim], inputs: CostInputs, frame: pd.DataFra
     """
     sections = [
         "# What deciding the claims would cost",
-        "GPU hours of the runs behind the accuracies that each claim of the paper compares, trained by their recipes "
-        "from the first epoch to the last. *Seeds that decide* is the number of seeds of each network with which a "
-        f"test would find the printed difference with a probability of {100 * POWER:.0f} %, as on the page about "
-        "[the claims](claims.md). Of the comparisons that a run is in, the one that needs most seeds counts. Nothing "
-        "is taken off for runs that are trained already; the [index](README.md#what-is-missing) has the cost of what "
-        "is missing.",
+        "The GPU hours of training, by their recipes, all networks whose accuracies a claim of the paper compares. "
+        "*Seeds needed* is the number of seeds of each network with which a test would find the printed difference "
+        f"with a probability of {100 * POWER:.0f} %, as on the page about [the claims](claims.md). If a network is in "
+        "several comparisons, the one that needs most seeds counts. Runs that are trained already are counted, too; "
+        "the [index](README.md#what-is-missing) has the cost of what is missing.",
         pipe(_by_claim(claims, inputs), text=("Claim",)),
         "*One seed* is the cost of training each network once, which says nothing about how much seeds differ. Claims "
-        "share runs; *all* counts each run once, with the most seeds that a claim needs.",
-        "\n".join(f"- {line}" for line in _open(inputs.claims)),
+        "share runs; *all* counts each run once, with the most seeds that any claim needs.",
+        *_undecided(inputs.claims),
+        *_not_by_seeds(inputs.claims),
         _basis(frame),
         "## On other GPUs",
         pipe(_by_gpu(inputs), text=("GPU",)),
-        "All claims together, as in the last line above. Where no speed was measured, hours are scaled by the peak "
-        "speed of dense products in half precision that NVIDIA's data sheets state; training reaches a part of it.",
+        "For all claims together, as in the last row above. Where no speed was measured, hours are scaled by the peak "
+        "dense half-precision throughput in NVIDIA's data sheets, of which training reaches only a part.",
         "## Runs",
         pipe(_runs(frame), text=("Network", "data set", "recipe", "speed")),
         "The same data as CSV: [cost.csv](cost.csv).",
@@ -103,8 +103,8 @@ def _by_claim(claims: Sequence[Claim], inputs: CostInputs) -> pd.DataFrame:
             {
                 "": str(one.claim),
                 "Claim": texts[one.claim],
-                "comparisons decided": f"{len(seeds)} of {len(one.comparisons)}" if one.comparisons else DASH,
-                "seeds that decide": _range(seeds),
+                "decidable comparisons": f"{len(seeds)} of {len(one.comparisons)}" if one.comparisons else DASH,
+                "seeds needed": _range(seeds),
                 "runs": str(len(one.runs)),
                 "GPU hours, one seed": _hours(dict.fromkeys(one.runs, 1), priced),
                 "GPU hours": _hours(_together([one]), priced) if one.is_decided else DASH,
@@ -115,9 +115,9 @@ def _by_claim(claims: Sequence[Claim], inputs: CostInputs) -> pd.DataFrame:
     lines.append(
         {
             "": "all",
-            "Claim": f"GPU hours are of the {len(decided)} that seeds decide{numbers}",
-            "comparisons decided": DASH,
-            "seeds that decide": _range(list(_together(decided).values())),
+            "Claim": f"GPU hours: only the {len(decided)} that seeds can decide{numbers}",
+            "decidable comparisons": DASH,
+            "seeds needed": _range(list(_together(decided).values())),
             "runs": str(len(together)),
             "GPU hours, one seed": _hours(dict.fromkeys(together, 1), priced),
             "GPU hours": _hours(_together(decided), priced),
@@ -148,14 +148,20 @@ def _hours(seeds: Mapping[RunSpec, int], priced: _Priced) -> str:
     return gpu_hours(sum(known)) if found and len(known) == len(found) else DASH
 
 
-def _open(claims: Iterable[ClaimRuns]) -> Iterator[str]:
-    """A line on each claim that no number of seeds decides, with the reason."""
+def _undecided(claims: Iterable[ClaimRuns]) -> list[str]:
+    """The comparisons that no number of seeds decides, by claim."""
+    stuck = {one.claim: [escape(name) for name, seeds in one.comparisons.items() if seeds is None] for one in claims}
+    lines = [f"- Claim {claim}: {'; '.join(names)}." for claim, names in stuck.items() if names]
+    why = (
+        f"These comparisons would need more than {MOST_SEEDS} seeds, because the error from the images alone is too "
+        "large or the printed difference is at the claim's bound:"
+    )
+    return [why, "\n".join(lines)] if lines else []
+
+
+def _not_by_seeds(claims: Iterable[ClaimRuns]) -> Iterator[str]:
+    """A sentence on each claim that lacks a recipe, or compares no accuracies."""
     for one in claims:
-        if stuck := [escape(name) for name, seeds in one.comparisons.items() if seeds is None]:
-            yield (
-                f"Claim {one.claim}: no number of seeds up to {MOST_SEEDS} decides {'; '.join(stuck)}, since the "
-                "images alone leave too much open or the printed difference is at the bound."
-            )
         if one.without_recipe:
             names = listed([escape(name) for name in one.without_recipe])
             yield f"Claim {one.claim}: no recipe is known for the printed top-1 of {names}."
@@ -179,10 +185,7 @@ def _basis(frame: pd.DataFrame) -> str:
     for plain, linked in sources.items():
         text = text.replace(plain, linked)
     mixed = " Sums add up hours of different GPUs." if len(bases) > 1 else ""
-    return (
-        f"{text}{mixed} MACs are not speed: networks with depthwise convolutions, and small ones, take longer than "
-        "their MACs suggest."
-    )
+    return f"{text}{mixed} Networks with depthwise convolutions, and small ones, take longer than their MACs suggest."
 
 
 def _by_gpu(inputs: CostInputs) -> pd.DataFrame:
@@ -209,7 +212,7 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
             "data set": frame["dataset"],
             "recipe": frame["recipe"].map(code),
             "GPU hours a run": frame["gpu_hours_per_run"].map(gpu_hours),
-            "seeds that decide": [DASH if pd.isna(n) else str(n) for n in frame["seeds_that_decide"]],
+            "seeds needed": [DASH if pd.isna(n) else str(n) for n in frame["seeds_needed"]],
             "GPU hours": frame["gpu_hours"].map(gpu_hours),
             "speed": frame["speed_from"].fillna(DASH),
         }
@@ -234,9 +237,9 @@ def _studies(inputs: CostInputs) -> list[str]:
     )
     return [
         "## The study",
-        "What the [small networks](../docs/study.md) cost that stand for the claims at three scales, grids and all "
-        "seeds included. *Images* are trained on, over all epochs. A dash means that not every network was measured "
-        "at that resolution; `python run_all.py study --scale full --run slurm --gpu v100 --data-on-nodes --dry-run` "
-        "measures them, and prices the runs.",
+        "The cost of the [small networks](../docs/study.md) that stand in for those of the claims, at three scales, "
+        "including grids and all seeds. *Images* are those trained on, over all epochs. A dash means that not every "
+        "network has been measured at that resolution; `python run_all.py study --scale full --run slurm --gpu v100 "
+        "--data-on-nodes --dry-run` measures them, and estimates the cost.",
         pipe(shown, text=("Scale", "what", "networks")),
     ]

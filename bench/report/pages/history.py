@@ -27,9 +27,9 @@ def history_section() -> str:
             "## Were the networks trained alike?",
             f"Claim 2 rests on CNNs that the authors retrained by the same scheme (*). Between {ARXIV_V1.name} and "
             f"{ICCV.name}, the accuracy of each T2T-ViT in [Table 3](table_3.md) rose by {min(rises)} to {max(rises)} "
-            "points, while those of the retrained ResNets stayed the same to the digit. The gain over them was "
+            "points, while those of the retrained ResNets did not change at all. The gain over them was "
             f"{min(first)} to {max(first)} points in {ARXIV_V1.name} and is {min(last)} to {max(last)} in {ICCV.name}.",
-            f"{TRAINING_CHANGES} So it is not established that T2T-ViTs and ResNets of the {ICCV.name} edition were "
+            f"{TRAINING_CHANGES} The T2T-ViTs and ResNets of the {ICCV.name} edition may therefore not have been "
             f"trained alike. {INFERENCE}",
             EXPERIMENT,
             command(*"python run_all.py --budget trained_alike --run slurm --seeds 0 1 2 --data DIR --dry-run".split()),

@@ -10,7 +10,7 @@ from bench.paper.reported import REPORTED
 from bench.report.evidence import FOLDER, LISTED_SEEDS, link
 from bench.report.frame import recorded_for
 from bench.report.inputs import IndexInputs, TableInputs
-from bench.report.pages.claims import claims_overview
+from bench.report.pages.claims import claims_in_words, claims_overview
 from bench.report.pages.missing import missing_markdown
 from bench.report.pages.table import VERDICT_MEANINGS, counts_in_words, verdict_counts
 from bench.report.text import escape, pipe, unused
@@ -29,24 +29,30 @@ def index_markdown(inputs: IndexInputs) -> str:
     beside = [f"- {link(escape(title), file)}" for file, title in inputs.apart.items()]
     sections = [
         "# Reports",
-        f"Results for the tables of the T2T-ViT paper, {edition.name} edition ({edition.citation}), written by `python "
-        "run_all.py --all`. A dash means that there is no result here yet.",
-        f"Of {sum(verdicts.values())} params and MACs measured here, {counts_in_words(verdicts)}. (The {total['rows']} "
-        f"rows of the tables show {networks} different networks.) Of {total['printed accuracies']} printed accuracies, "
-        f"{total['trained here']} can be compared with networks trained here, a further {total['evaluated']} with "
-        f"released weights evaluated here, and a further {total['recorded']}, of {_recorded(inputs)} networks, with "
-        f"published predictions of the same weights. For {len(REPORTED)} released files of weights, "
-        f"{_by_authors()} of them the authors' own, others report accuracies; these are cited in the tables "
-        "and fill no cell.",
+        f"Is what the T2T-ViT paper says true? These pages compare the numbers that its {edition.name} edition prints "
+        f"({edition.citation}) with our own. A dash means that there is no result here yet.",
+        "\n".join(
+            [
+                f"- **Claims.** The text makes {len(CLAIMS)}. {claims_in_words(CLAIMS, inputs.claims)}.",
+                f"- **Params and MACs.** Of {sum(verdicts.values())} measured here, {counts_in_words(verdicts)}.",
+                f"- **Accuracies.** Of {total['printed accuracies']} printed, {total['trained here']} can be compared "
+                f"with networks trained here, {total['evaluated']} more with released weights evaluated here, and "
+                f"{total['recorded']} more, of {_recorded(inputs)} networks, with published predictions of the same "
+                f"weights. For {len(REPORTED)} released files of weights, {_by_authors()} of them the authors' own, "
+                "others report accuracies; these are cited in the tables and fill no cell.",
+            ]
+        ),
         "![Figure 1: top-1 on ImageNet against MACs and params](figure_1.png)",
         "## Claims",
         claims_overview(CLAIMS, inputs.claims),
-        "[The page on the claims](claims.md) shows the comparisons behind each verdict, with their numbers and errors. "
-        "[Another page](ideas.md) compares the designs of Tables 6 and 7 with their baselines, and [a third](cost.md) "
-        "says what deciding each claim would cost.",
+        "*By printed numbers*: whether the paper's own tables support its text. *By our numbers*: whether results from "
+        "this repository do. [The page on the claims](claims.md) shows the comparisons behind each verdict, with their "
+        "numbers and errors. [Another](ideas.md) compares the CNN designs of Tables 6 and 7 with their baselines, and "
+        "[a third](cost.md) says what deciding each claim would cost.",
         "## Tables",
         pipe(shown, text=("Table",)),
-        f"{VERDICT_MEANINGS} [How multiply-adds are counted](counting.md) compares the conventions.",
+        f"{VERDICT_MEANINGS} The {total['rows']} rows show {networks} different networks. [How multiply-adds are "
+        "counted](counting.md) compares the conventions.",
         "## Standard errors",
         _STANDARD_ERRORS,
         "## Figures",
@@ -65,13 +71,13 @@ def index_markdown(inputs: IndexInputs) -> str:
 _STANDARD_ERRORS = (
     "± is one standard error, on every page: the standard deviation that a number would have if it were determined "
     "many times.\n\n"
-    "- For a mean over n trained seeds: over other seeds, on the same images. It is the sample standard deviation "
-    "between the seeds divided by √n. A single seed has none.\n"
-    "- For the accuracy of released weights, evaluated or recorded: over other images, with the same weights. It is "
-    "√(p (100 - p) / images) for an accuracy of p %.\n"
-    "- For a difference of two accuracies: over both, as the page on [the claims](claims.md) says.\n\n"
+    "- For a mean over n trained seeds: each time with other seeds, on the same images. It is the sample standard "
+    "deviation between the seeds divided by √n. A single seed has none.\n"
+    "- For the accuracy of released weights, evaluated or recorded: each time on other images, with the same weights. "
+    "It is √(p (100 - p) / images) for an accuracy of p %.\n"
+    "- For a difference of two accuracies: both, as the page on [the claims](claims.md) says.\n\n"
     "CSV files have it in columns that end in `std_err`, in points; standard deviations between seeds are in those "
-    "that end in `std`. Bars in pictures say how many standard errors they are."
+    "that end in `std`. Pictures say how many standard errors their bars span."
 )
 
 
@@ -96,10 +102,10 @@ def _evidence(problems: Sequence[str]) -> str:
     """The way from a number to the file behind it, and the files that are not used."""
     text = (
         f"`{FOLDER}/` holds a copy of everything that was measured, trained or evaluated for these reports (at most "
-        f"{LISTED_SEEDS} seeds of a run); `python run_all.py --all --runs reports/{FOLDER}` writes them again from it. "
+        f"{LISTED_SEEDS} seeds of each run); `python run_all.py --all --runs reports/{FOLDER}` rebuilds them from it. "
         "Each page links to the measurement, the runs and the evaluations behind a row, with machine, versions and "
-        "date, and its CSV names their files. Each file carries a checksum of itself; one that does not match its "
-        "checksum is not used, and is listed here. The paper's printed numbers are in `bench/paper/`, by table and "
+        "date, and its CSV names their files. Each file carries its own checksum; one that does not match it is not "
+        "used, and is listed here. The paper's printed numbers are in `bench/paper/`, by table and "
         "edition."
     )
     return "\n\n".join(["## Evidence", text, *unused(problems)])

@@ -19,7 +19,7 @@ def measured(inputs: TableInputs) -> list[str]:
     convention = (
         "MACs are fvcore's count at batch size 1 (linear layers, convolutions, matrix products, norms, pooling), with "
         "fused attention included. *Linear and convolution only* is the convention of some model zoos. *torch's "
-        "counter* (FlopCounterMode, halved) counts no norms and no pooling; it confirms the rest. No counter counts "
+        "counter* (FlopCounterMode, halved) counts no norms and no pooling; it confirms the rest. Neither counts "
         f"these operators: {uncounted(used)}."
     )
     recipes = [

@@ -54,7 +54,7 @@ def wrong_premises(premises: Iterable[Comparison], tables: Mapping[int, Table], 
         if values and values[0] < values[1]:
             row, against = escape(one.row), escape(one.against)
             sentences.append(
-                f"The text says that {one.row.strip('*')} reaches more than {one.against.strip('*')}, but "
+                f"The text says that {one.row.strip('*')} beats {one.against.strip('*')}, but "
                 f"[Table {one.table}](table_{one.table}.md) prints {values[0]} % for {row} and {values[1]} % for "
                 f"{against}; {one.note}."
             )

@@ -74,8 +74,8 @@ def _unevaluated(inputs: TableInputs) -> list[RunSpec]:
 
 def _notes(inputs: IndexInputs, runs: Iterable[RunSpec]) -> Iterable[str]:
     if bases := dict.fromkeys(found.basis for run in runs if (found := inputs.estimates.get(run.run_id))):
-        yield f"GPU hours are estimates: {'; '.join(bases)}. MACs are not speed:"
-        yield "networks with depthwise convolutions take longer than their MACs suggest."
+        yield f"GPU hours are estimates: {'; '.join(bases)}."
+        yield "Networks with depthwise convolutions take longer than their MACs suggest."
     yield "`--run local` instead of `--run slurm` trains on this machine, and `--dry-run` only shows the plan."
     rows = [row for one in inputs.tables for row in one.table.rows_in(one.edition)]
     if stuck := list(dict.fromkeys(escape(row.name) for row in rows if row.run is None)):

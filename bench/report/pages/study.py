@@ -31,25 +31,26 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
     }
     sections = [
         f"# The study: {study.title}",
-        f"Small networks, trained alike, stand for the paper's claims: {recipe.epochs} epochs in {study.precision}, "
-        f"batch {recipe.global_batch}, seeds {', '.join(map(str, study.seeds))}. What is compared, how it is trained "
-        "and how a verdict comes about was fixed before the first run ([protocol](../docs/study.md)). Nothing here "
-        "fills a cell of the paper's tables.",
+        f"Small networks (*arms*), trained alike, stand in for those of the paper's claims: {recipe.epochs} epochs in "
+        f"{study.precision}, batch {recipe.global_batch}, seeds {', '.join(map(str, study.seeds))}. Each claim is "
+        "tested by *contests* between two arms. The [protocol](../docs/study.md) was fixed before the first run. "
+        "Nothing here fills a cell of the paper's tables.",
         _state(results),
         "## What it says of the claims",
         _claims(results),
-        "*Agrees*: the arms differ as the paper has it, beyond chance. *Disagrees*: they differ the other way. *Cannot "
-        f"tell*: neither is sure. {DASH}: too few seeds are trained to say. *All claims together* is what is left when "
-        "the 5 % error rate is that of the whole column.",
+        "*Agrees*: the arms differ significantly in the paper's direction. *Disagrees*: they differ significantly in "
+        f"the opposite direction. *Cannot tell*: neither. {DASH}: too few seeds have been trained. *All claims "
+        "together* is the verdict when the 5 % error rate applies to the whole column.",
         *(f"![{alt['']}]({name}.png)" for suffix in pictures if suffix == ""),
         "## Contests",
         _contests(results),
-        f"Differences are in points of top-1 on the test images, with their 95 % interval. Least visible is the "
-        f"difference that would have been found with a probability of {100 * POWER:.0f} %; for *alike*, the margin "
-        "that equal networks would have been shown to keep. The error of a difference has two parts: the seeds', "
-        f"pooled over the core arms unless Bartlett's test (level {HOMOGENEITY_LEVEL}) finds their variances unlike, "
-        "and the images', paired. Welch's interval, by the two arms' own seeds, assumes less and is wider. A contest "
-        "about dead channels compares their shares, in points, image by image.",
+        "Differences are in points of top-1 on the test images, with their 95 % interval. *Detectable* is the smallest "
+        f"difference that would have been found with a probability of {100 * POWER:.0f} %; for *alike*, the smallest "
+        "margin within which equal networks would have been shown to agree. The error of a difference has two parts: "
+        "that of the seeds, pooled over the core arms unless Bartlett's test (level "
+        f"{HOMOGENEITY_LEVEL}) finds that their variances differ, and that of the images, paired. Welch's interval "
+        "uses the two arms' own seeds alone, assumes less and is wider. A contest about dead channels compares their "
+        "shares, in points, image by image.",
         *_fixed_weights(results),
         "## Arms",
         _arms(results),
@@ -58,8 +59,8 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
         *_grid(results),
         "## What this scale cannot tell",
         _limits(results),
-        f"The same for programs: [{name}.csv]({name}.csv), a line an arm, and [{name}_contests.csv]"
-        f"({name}_contests.csv), a line a contest.",
+        f"The same data as CSV: [{name}.csv]({name}.csv), a line for each arm, and [{name}_contests.csv]"
+        f"({name}_contests.csv), a line for each contest.",
         *unused(results.problems),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -71,7 +72,7 @@ def _state(results: StudyResults) -> str:
     wanted = len(results.study.seeds)
     done = sum(min(wanted, len(one.whole)) for one in core)
     grids = sum(family in results.chosen for family in results.grids)
-    text = f"So far {done} of {wanted * len(core)} runs of the core are trained"
+    text = f"So far {done} of {wanted * len(core)} runs of the core arms are complete"
     text += f", and {grids} of {len(results.grids)} grids" if results.grids else ""
     further = sum(len(one.whole) for one in results.arms if not one.arm.core)
     return f"{text}{f'; {further} runs of further arms' if further else ''}."
@@ -106,7 +107,9 @@ def _contests(results: StudyResults) -> str:
             "Welch's": [
                 _interval(o.welch or (o.effect if o.effect and not o.effect.pooled else None)) for _, o in rows
             ],
-            "least visible": [DASH if o.least_visible is None else f"{o.least_visible:.2f}" for _, o in rows],
+            "detectable": [
+                DASH if o.detectable_difference is None else f"{o.detectable_difference:.2f}" for _, o in rows
+            ],
             "seeds": [DASH if o.effect is None else "/".join(map(str, o.effect.seeds)) for _, o in rows],
             "verdict": [o.verdict for _, o in rows],
         }
@@ -142,7 +145,7 @@ def _fixed_weights(results: StudyResults) -> list[str]:
     if not found:
         return []
     return [
-        "Of one seed each there are only two fixed sets of weights to compare, which says nothing of other seeds. "
+        "With one seed each, only two sets of weights can be compared, which says nothing about other seeds. "
         f"McNemar's test on these weights: {'; '.join(found)}."
     ]
 
@@ -167,7 +170,7 @@ def _arms(results: StudyResults) -> str:
     devices = sorted({device for one in results.begun for device in one.devices})
     where = f" on {escape(', '.join(devices))}" if devices else ""
     return pipe(shown, text=("Arm", "key", "runs")) + (
-        "\n\nTop-1 is of the test images, seen once, after the last epoch: mean over the n seeds ± its "
+        "\n\nTop-1 is on the test images, used once, after the last epoch: mean over the n seeds ± its "
         f"{STANDARD_ERROR}. Images/s is the median speed of training{where}, on a machine that may have had other work."
         + (_DEAD if any(one.dead for one in results.begun) else "")
     )
@@ -175,7 +178,7 @@ def _arms(results: StudyResults) -> str:
 
 _DEAD = (
     " A channel is dead on an image if its largest absolute value is at most 1 % of its layer's root mean square, and "
-    "always dead if that holds for each image that was looked at. Features of CNNs come from a ReLU, which may be zero."
+    "always dead if that holds for every image that was examined. Features of CNNs follow a ReLU and can be zero."
 )
 
 
@@ -241,11 +244,11 @@ def _grid(results: StudyResults) -> list[str]:
     text = (
         f"Each family's learning rate and weight decay come from the same grid, trained for {recipe.epochs} epochs on "
         f"{100 * recipe.train_fraction:.0f} % of the training images with seed {study.grid_seed}, and are chosen on "
-        "the held-out images. A best learning rate at the edge of the grid extends it once."
+        "the held-out images. If the best learning rate is at an edge of the grid, the grid is extended once."
     )
-    tuned = ", ".join(f"{family} on {escape(study.arm(key).name)}" for family, key in study.tuned_on.items())
-    table = [pipe(pd.DataFrame(rows), text=("Family", "", "run"))] if rows else ["Nothing of the grid is trained yet."]
-    return ["## Grid", f"{text} Tuned are {tuned}.", *table, *_at_an_edge(results)]
+    tuned = "; ".join(f"{family} on {escape(study.arm(key).name)}" for family, key in study.tuned_on.items())
+    table = [pipe(pd.DataFrame(rows), text=("Family", "", "run"))] if rows else ["No run of the grid is complete yet."]
+    return ["## Grid", f"{text} Each family is tuned on one arm: {tuned}.", *table, *_at_an_edge(results)]
 
 
 def _at_an_edge(results: StudyResults) -> list[str]:
@@ -258,7 +261,7 @@ def _at_an_edge(results: StudyResults) -> list[str]:
     if not edges:
         return []
     return [
-        f"The chosen learning rate is at the edge of the extended grid for {listed(edges)}: a further one might be "
+        f"The chosen learning rate is at the edge of the extended grid for {listed(edges)}: one beyond it might be "
         "better. The protocol extends a grid only once, for every family alike."
     ]
 
@@ -267,17 +270,17 @@ def _limits(results: StudyResults) -> str:
     study = results.study
     tokens = (study.img_size // 16) ** 2
     lines = [
-        f"- At {study.img_size} px a T2T-ViT has {tokens} final tokens, and 196 at the paper's 224 px: what the T2T "
-        "module gains by modelling the structure around a token may be more, or less, there.",
+        f"- At {study.img_size} px a T2T-ViT has {tokens} final tokens instead of 196 at the paper's 224 px, where the "
+        "T2T module's modelling of local structure may gain more, or less.",
         f"- The networks see each image {study.recipe.epochs} times instead of 310, and most are smaller than the "
-        "paper's. Who learns fastest is not always who ends highest.",
-        "- All but learning rate and weight decay is the same for all, and these are tuned on one network a family; "
-        "mixup, cutmix and RandAugment, which transformers profit from in long training, are off.",
+        "paper's. The network that learns fastest need not end up best.",
+        "- All networks share every setting but learning rate and weight decay, which are tuned on one network of each "
+        "family; mixup, cutmix and RandAugment, which help transformers in long training, are off.",
     ]
     if study.dataset != "imagenet":
         lines.append(
             "- The images are not ImageNet's: a direction that agrees here supports the claim, and one that disagrees "
-            "bounds it; neither reproduces a number."
+            "limits its scope; neither reproduces a number."
         )
     return "\n".join(lines)
 

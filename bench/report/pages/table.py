@@ -174,7 +174,7 @@ def _summary(frame: pd.DataFrame) -> str:
 
 VERDICT_MEANINGS = (
     "*Equal* means that the measured number, rounded or cut off at the last printed digit, gives the printed one; "
-    "*within 1 %* and *differs* are about the relative difference."
+    "*within 1 %* and *differs* refer to the relative difference."
 )
 
 
