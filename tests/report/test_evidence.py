@@ -422,18 +422,35 @@ def follow_counting(reports):
             assert shows(cells[name], value / 1e9), (name, cells)
 
 
+def gpu_speed(reports, model, img_size):
+    """Images per second and GPU of the run of a network at a resolution that was trained on one; None without any."""
+    records = [read(path) for path in sorted((reports / "evidence").glob("*/record.json"))]
+    found = {
+        one["images_per_s"] / max(1, one["world_size"])
+        for one in records
+        if (one["spec"]["model"], one["spec"]["img_size"], one["spec"].get("teacher")) == (model, img_size, None)
+        and one["device"] not in ("", "cpu")
+        and one["images_per_s"]
+    }
+    assert len(found) < 2
+    return found.pop() if found else None
+
+
 def follow_cost(reports):
-    """The cost of the claims: each run from its network's MACs and its images, each sum from the runs."""
+    """The cost of the claims: each run from a GPU's speed or its network's MACs, each sum from the runs."""
     lines, claims = rows_of(reports / "cost.csv"), rows_of(reports / "claims.csv")
     by_claim, by_gpu, runs, studies = tables_of(reports / "cost.md")
     specs = {run.run_id: run for table in TABLES.values() for row in table.rows_in(ICCV) for run in row.runs}
-    hours, seeds = {}, {}
+    hours, seeds, measured_speeds = {}, {}, {}
     for line, cells in zip(lines, runs, strict=True):
         spec, run_id = specs[line["run_id"]], line["run_id"]
         images = {"imagenet": 1_281_167, "cifar10": 50_000, "cifar100": 50_000}[line["dataset"]]
         epochs = spec.recipe.epochs + spec.recipe.cooldown_epochs
         macs = read(reports / line["measured_in"])["macs"]
-        hours[run_id] = epochs * images * 3 * macs / 13.3e12 / 3600
+        measured = gpu_speed(reports, line["network"], int(line["img_size"]))
+        measured_speeds |= {run_id: measured} if measured else {}
+        assert line["speed_from"].startswith("measured on" if measured else "scaled by MACs")
+        hours[run_id] = epochs * images / (measured or 13.3e12 / (3 * macs)) / 3600
         assert float(line["gpu_hours_per_run"]) == pytest.approx(hours[run_id])
         assert shows(cells["GPU hours a run"], hours[run_id])
         count = line["seeds_needed"]
@@ -470,8 +487,9 @@ def follow_cost(reports):
     assert total["runs"] == str(len(hours))
     for cells in by_gpu:
         faster = PEAK_TFLOPS[cells["GPU"].lower()] / 125
-        assert shows(cells["GPU hours, one seed"], sums[0] / faster)
-        assert shows(cells["GPU hours"], sums[1] / faster)
+        for name, many in (("GPU hours, one seed", rest), ("GPU hours", decided)):
+            priced = {run_id: hours[run_id] / (1 if run_id in measured_speeds else faster) for run_id in many}
+            assert shows(cells[name], sum(priced[run_id] * many[run_id] for run_id in many))
     core = studies[0]  # small: 9 arms and 3 seeds, after a grid of 6 points of half the images for each of 4 families
     assert shows(core["runs"], 9 * 3 + 6 * 4)
     assert shows(core["images"], 45_000 * (9 * 3 * 6 + 6 * 4 * 2 / 2))
