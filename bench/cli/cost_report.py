@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from bench.cli.output import write_report
 from bench.cli.parser import Output
 from bench.experiments.scales import FULL, IMAGENET, SMALL
-from bench.measure.collect import Collected, known_measurements
-from bench.measure.cost import STEPS_ALONE, Speeds, estimate, speeds
+from bench.measure.collect import Collected
+from bench.measure.cost import STEPS_ALONE, estimate, speeds
 from bench.measure.study_cost import whole_cost
 from bench.paper.claims import CLAIMS
 from bench.report import evidence_files
@@ -53,9 +53,7 @@ def write_cost(
         gpu: {run_id: estimate(spec, 0, found.measurements, known, gpu) for run_id, spec in specs.items()}
         for gpu in PEAK_TFLOPS
     }
-    inputs = CostInputs(
-        claims=claims, estimates=estimates, measured=found.measurements, studies=_studies(known, output)
-    )
+    inputs = CostInputs(claims=claims, estimates=estimates, measured=found.measurements, studies=_studies())
     are_used = any(speed.basis.endswith(STEPS_ALONE) for speed in known.values())
     if are_used and not step_speeds_path(output.reports / FOLDER).exists():
         evidence_files.keep(output.runs, output.reports, [step_speeds_path(Path())])
@@ -64,16 +62,15 @@ def write_cost(
     return write_report(output.reports, "cost", {"md": text, "csv": frame.to_csv(index=False, lineterminator="\n")})
 
 
-def _studies(known: Speeds, output: Output) -> "list[StudyCost]":
+def _studies() -> "list[StudyCost]":
     """The study at the scales that answer something, with the networks of claims 1 to 5 and with all of them."""
     from bench.report.inputs import StudyCost
 
     found = []
     for study in (SMALL, FULL, IMAGENET):
-        measured, _ = known_measurements(map(study.network, study.arms), output.runs)
         parts = {"of claims 1 to 5": study.core, "all": study.arms}
         for networks, arms in parts.items():
             if arms is study.arms or len(arms) < len(study.arms):
-                cost = whole_cost(study, arms, measured, known)
+                cost = whole_cost(study, arms)
                 found.append(StudyCost(study=study, networks=f"{len(arms)}, {networks}", cost=cost))
     return found

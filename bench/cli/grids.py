@@ -39,7 +39,7 @@ def show_table(table: Table, edition: Edition, frame: "pd.DataFrame", shown: "pd
         print(_ERRORS)
 
 
-_MEANINGS = "equal: the printed number, if ours is rounded or cut off; else the difference in %"
+_MEANINGS = "equal: the printed number, if rounded or cut off; else the difference in %"
 _ERRORS = "±: standard error, of a mean over n seeds or else over the images"
 
 

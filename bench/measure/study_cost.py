@@ -26,7 +26,7 @@ class Cost:
     images: float
     """to be trained on, over all epochs"""
     hours: float | None
-    """of this machine's CPU or of one GPU; None where a speed is not known"""
+    """of this machine's CPU, of one thread or of one GPU; None where a speed is not known"""
     bases: tuple[str, ...]
     """where the speeds come from"""
 
@@ -80,35 +80,47 @@ class Prices:
             measured = record.device == "cpu" and record.images_per_s
             if measured and cost.what(record.spec) == what:
                 return record.images_per_s, "speeds of earlier runs here"
-        alike = [arm.key for arm in self.study.arms if (arm.model, arm.model_args) == (spec.model, spec.model_args)]
-        key = next((key for key in alike if key in IMAGES_PER_S), None)
-        if key is None:
+        speed = a_thread(self.study, spec)
+        if speed is None:
             return None, ""
-        speed = IMAGES_PER_S[key] * self.threads * (PX / spec.img_size) ** 2
-        return speed, f"speeds measured on {CPU}, {self.threads} thread{'s' * (self.threads > 1)} here"
+        basis = f"speeds measured on {CPU}, {self.threads} thread{'s' * (self.threads > 1)} here"
+        return speed * self.threads, basis
 
 
-def whole_cost(study: Study, arms: Sequence[Arm], measured: Mapping[Network, Complexity], known: cost.Speeds) -> Cost:
-    """The cost of a study in GPU hours, from nothing to the last seed, without what an extended grid would add.
+def a_thread(study: Study, spec: RunSpec) -> float | None:
+    """Images per second that a thread of ``CPU`` trains; None for a network whose speed was not measured there.
+
+    The speed at another resolution than ``PX`` is estimated from the number of pixels.
+    """
+    alike = [arm.key for arm in study.arms if (arm.model, arm.model_args) == (spec.model, spec.model_args)]
+    key = next((key for key in alike if key in IMAGES_PER_S), None)
+    return None if key is None else IMAGES_PER_S[key] * (PX / spec.img_size) ** 2
+
+
+def whole_cost(study: Study, arms: Sequence[Arm]) -> Cost:
+    """The cost of a study in hours of one thread of ``CPU``, from nothing to the last seed.
+
+    What an extended grid would add is not in it.
 
     Args:
         study: at a scale.
         arms: of it, with those that others start from.
-        measured: networks, to price by where no speed is known.
-        known: speeds on GPUs.
     """
     grids, points = families(study, arms), study.grid.points() if study.grid else []
     specs = [study.grid_run(family, point) for family in grids for point in points]
     any_point = dict.fromkeys(grids, points[0]) if points else {}  # which one is chosen changes no cost
     specs += [study.final_run(arm, any_point, seed) for seed in study.seeds for arm in arms]
-    found = [cost.estimate(spec, 0, measured, known) for spec in specs]
-    priced = [one for one in found if one]
+    hours = []
+    for spec in specs:
+        trained, evaluated = images(spec)
+        if speed := a_thread(study, spec):
+            hours.append((trained + EVALUATED * evaluated) / speed / 3600)
     return Cost(
         runs=len(specs),
         completed=0,
         images=sum(images(spec)[0] for spec in specs),
-        hours=sum(one.gpu_hours for one in priced) if len(priced) == len(found) else None,
-        bases=tuple(dict.fromkeys(one.basis for one in priced)),
+        hours=sum(hours) if len(hours) == len(specs) else None,
+        bases=(f"speeds measured on {CPU}",),
     )
 
 

@@ -81,7 +81,14 @@ def test_the_index_links_all_and_counts_the_verdicts(measured_once):
     reports = measured_once[2]
     index = (reports / "README.md").read_text()
     links = re.findall(r"\]\(([\w.]+)\)", index)
-    pages = {"counting.md", "claims.md", "ideas.md", "figure_1.png", *(f"figure_{number}.md" for number in FIGURES)}
+    pages = {
+        "counting.md",
+        "claims.md",
+        "cost.md",
+        "ideas.md",
+        "figure_1.png",
+        *(f"figure_{number}.md" for number in FIGURES),
+    }
     assert {f"table_{number}.md" for number in range(1, 10)} | pages == set(links)
     assert all((reports / link).exists() for link in links)
     counts = dict.fromkeys(("equal", "within 1 %", "differs"), 0)
@@ -427,7 +434,7 @@ def test_the_committed_reports_are_what_the_program_writes(measured_once):
         return [re.sub(r"\b20\d\d-\d\d-\d\d", "", line) for line in text.splitlines() if "- Measured 20" not in line]
 
     written = sorted(path for path in measured_once[2].iterdir() if path.suffix in (".md", ".csv"))
-    assert len(written) == 2 * (9 + len(FIGURES)) + 6
+    assert len(written) == 2 * (9 + len(FIGURES)) + 8
     for path in written:
         committed = (ROOT / "reports" / path.name).read_text()
         if path.name == "README.md":  # which links what else lies in the folder

@@ -149,7 +149,7 @@ def _of_outlines(
 _IMG_SIZE = 224
 """unless --img-size or the row that is shown says otherwise"""
 
-_WITHOUT_T2T = ("t2t_vit_14_no_t2t", "t2t_vit_c_14")
+_WITHOUT_T2T = ("t2t_vit_14_no_t2t", "t2t_vit_14_wide_no_t2t", "t2t_vit_c_14")
 _T2T_ROWS = [
     row
     for table in TABLES.values()

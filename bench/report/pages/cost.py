@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.experiments.speeds import CPU, PX
 from bench.measure.cost import STEPS_ALONE, Estimate
 from bench.report.claim_runs import ClaimRuns
 from bench.report.claim_tests import MOST_SEEDS
@@ -231,15 +232,16 @@ def _studies(inputs: CostInputs) -> list[str]:
             "networks": one.networks,
             "runs": str(one.cost.runs),
             "images": f"{one.cost.images:,.0f}",
-            "GPU hours": DASH if one.cost.hours is None else gpu_hours(one.cost.hours),
+            "core hours": DASH if one.cost.hours is None else f"{one.cost.hours:,.0f}",
         }
         for one in inputs.studies
     )
     return [
         "## The study",
         "The cost of the [small networks](../docs/study.md) that stand in for those of the claims, at three scales, "
-        "including grids and all seeds. *Images* are those trained on, over all epochs. A dash means that not every "
-        "network has been measured at that resolution; `python run_all.py study --scale full --run slurm --gpu v100 "
-        "--data-on-nodes --dry-run` measures them, and estimates the cost.",
+        "including grids and all seeds. *Images* are those trained on, over all epochs. *Core hours* are those of one "
+        f"thread of {CPU}, at the speeds measured there at {PX} px, scaled by the number of pixels; a dash means that "
+        "not all networks were measured. GPU hours are not estimated, since none of these networks has been trained on "
+        "a GPU and MACs say little about networks this small.",
         pipe(shown, text=("Scale", "what", "networks")),
     ]
