@@ -103,7 +103,7 @@ def test_the_index_links_all_and_counts_the_verdicts(measured_once):
                     reasons += bool(line[f"{cell}_reason"])
     equal, close, differing = counts.values()
     total = f"{equal} are equal to the printed ones, {close} are within 1 % of them and {differing} differ by more"
-    assert f"Of {sum(counts.values())} params and MACs measured here, {total}." in index
+    assert f"Of {sum(counts.values())} measured here, {total}." in index
     assert "no reason known" not in index
     listed = re.findall(r"\| +(\d+) \| \d", index.partition("## Why cells differ")[2])
     assert sum(map(int, listed)) == reasons == counts["within 1 %"] + counts["differs"]
