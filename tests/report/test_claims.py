@@ -15,9 +15,10 @@ from bench.paper.editions import ARXIV_V1, ICCV
 from bench.paper.released import RELEASED
 from bench.report.claim_tests import SEED_STD_PCT
 from bench.report.frame import table_frame
-from bench.report.pages.claims import Compared, claims_frame, claims_markdown, status
+from bench.report.pages.claims import Compared, claims_frame, claims_markdown, status, study_in_words
 from bench.report.pages.history import history_section
 from bench.report.pages.misprints import between_tables, other_ranges, printed_changes, wrong_premises
+from bench.report.study_frames import ClaimVerdict
 from bench.results.dead_channels import DeadChannels, LayerCounts
 from bench.results.feature_maps import FeatureSource
 from bench.spec.claim import Claim, Comparison, Pair
@@ -181,6 +182,16 @@ def test_the_error_of_dead_channels_is_that_of_the_images():
     text = claims_markdown(CLAIMS[10:], ICCV, claims_frame(CLAIMS[10:], frames(), {"ViT-L/16": vit}))
     cells = r"\[Figure 2\]\(figure_2.md\) \| dead channels \| above 10.0 % .*20.50 % ± 0.65 .*holds"
     assert re.search(r"\| ViT-L/16, trained +\| " + cells, text)
+
+
+def test_the_study_is_told_in_words_by_verdict():
+    verdicts = {2: "disagrees", 4: "agrees", 5: "agrees", 1: "cannot tell", 3: "not yet"}
+    in_study = {number: ClaimVerdict(verdict=verdict, page="study.md") for number, verdict in verdicts.items()}
+    assert study_in_words(claims_frame(CLAIMS, frames(), in_study=in_study)) == (
+        "[The study](study.md) agrees with claims 4 and 5, disagrees with claim 2 and cannot tell about claim 1"
+    )
+    assert study_in_words(claims_frame(CLAIMS, frames(), in_study={3: in_study[3]})) == ""
+    assert study_in_words(claims_frame(CLAIMS, frames())) == ""
 
 
 def test_a_claim_is_as_good_as_its_worst_comparison():

@@ -28,6 +28,7 @@ from bench.report.claim_tests import (
     of_claim,
     seeds_needed,
 )
+from bench.report.contests import AGREES, CANNOT_TELL, DISAGREES
 from bench.report.evidence import link
 from bench.report.pages.history import history_section
 from bench.report.pages.misprints import between_tables, other_ranges, printed_changes, wrong_premises
@@ -345,6 +346,19 @@ def claims_in_words(claims: Sequence[Claim], frame: pd.DataFrame) -> str:
 
     return f"By the printed numbers, {counted('published')}; by ours, {counted('ours')}"
 
+
+def study_in_words(frame: pd.DataFrame) -> str:
+    """The study's verdicts, with the claims of each: "The study agrees with claim 4 and disagrees with claim 2"."""
+    lines = frame.dropna(subset="study_verdict").drop_duplicates("claim")
+    found = []
+    for verdict, words in _STUDY_WORDS.items():
+        numbers = [str(number) for number in lines.loc[lines["study_verdict"] == verdict, "claim"]]
+        if numbers:
+            found.append(f"{words} claim{'s' * (len(numbers) > 1)} {listed(numbers)}")
+    return f"{link('The study', lines['study_page'].iloc[0])} {listed(found)}" if found else ""
+
+
+_STUDY_WORDS = {AGREES: "agrees with", DISAGREES: "disagrees with", CANNOT_TELL: "cannot tell about"}
 
 _STATUS_WORDS = {
     HOLDS: ("holds", "hold"),

@@ -10,7 +10,7 @@ from bench.paper.reported import REPORTED
 from bench.report.evidence import FOLDER, LISTED_SEEDS, link
 from bench.report.frame import recorded_for
 from bench.report.inputs import IndexInputs, TableInputs
-from bench.report.pages.claims import claims_in_words, claims_overview
+from bench.report.pages.claims import claims_in_words, claims_overview, study_in_words
 from bench.report.pages.missing import missing_markdown
 from bench.report.pages.table import VERDICT_MEANINGS, counts_in_words, verdict_counts
 from bench.report.text import escape, pipe, unused
@@ -27,6 +27,7 @@ def index_markdown(inputs: IndexInputs) -> str:
     shown = pd.DataFrame([*lines, {"Table": "all", **total}]).astype(str)
     networks = len(set().union(*(set(zip(f["network"], f["img_size"], strict=True)) for f in frames)))
     beside = [f"- {link(escape(title), file)}" for file, title in inputs.apart.items()]
+    in_study = study_in_words(inputs.claims)
     sections = [
         "# Reports",
         f"Is what the T2T-ViT paper says true? These pages compare the numbers that its {edition.name} edition prints "
@@ -40,6 +41,7 @@ def index_markdown(inputs: IndexInputs) -> str:
                 f"{total['recorded']} more, of {_recorded(inputs)} networks, with published predictions of the same "
                 f"weights. For {len(REPORTED)} released files of weights, {_by_authors()} of them the authors' own, "
                 "others report accuracies; these are cited in the tables and fill no cell.",
+                *([f"- **Small networks.** {in_study}, as far as networks of this scale show."] if in_study else []),
             ]
         ),
         "![Figure 1: top-1 on ImageNet against MACs and params](figure_1.png)",
