@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.report.contests import UNTESTED, Answer, Outcome, family_wise
+from bench.report.evidence import dead_channels_file
 from bench.report.study_results import ArmResult, StudyResults
 
 ARM_COLUMNS = {
@@ -16,7 +17,7 @@ ARM_COLUMNS = {
     **dict.fromkeys(("top1_pct", "top1_std", "top1_std_err"), "Float64"),
     **dict.fromkeys(("held_out_top1_pct", "dead_pct", "always_dead_pct"), "Float64"),
     "images_per_s": "Float64",
-    **dict.fromkeys(("device", "run_ids"), "string"),
+    **dict.fromkeys(("device", "run_ids", "dead_channels_in"), "string"),
 }
 """of the CSV: a line an arm"""
 
@@ -79,6 +80,7 @@ def _arm_line(results: StudyResults, one: ArmResult) -> dict[str, object]:
         "images_per_s": one.images_per_s,
         "device": ", ".join(one.devices) or None,
         "run_ids": " ".join(record.run_id for record in one.records) or None,
+        "dead_channels_in": " ".join(dead_channels_file(counts) for counts in one.dead) or None,
     }
 
 

@@ -191,6 +191,9 @@ def test_dead_channels_are_counted_of_every_final_run(folder, finished):
         of_seeds = [kept_counts(folder, run_id) for run_id in arm["run_ids"].split()]
         channels = [sum(layer["channels"] for layer in each["layers"]) for each in of_seeds]
         dead = [np.sum([layer["dead"] for layer in each["layers"]], axis=0) for each in of_seeds]
+        assert arm["dead_channels_in"].split() == [
+            f"evidence/dead_channels/{run_id}.json" for run_id in arm["run_ids"].split()
+        ]
         assert {len(each["images"]) for each in of_seeds} == {256}
         shares = [100 * d / c for d, c in zip(dead, channels, strict=True)]
         assert float(arm["dead_pct"]) == pytest.approx(np.mean(shares))
