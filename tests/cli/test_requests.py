@@ -32,6 +32,7 @@ OTHER_BASE = {
     ("figure", "--image"): ["2"],
     ("figure", "--weights"): ["2"],
     ("figure", "--data"): ["2"],
+    ("figure", "--download"): ["2", "--data", "data"],
     ("figure", "--edition"): ["1"],
     ("evaluate", "DIR"): ["--table", "3"],
     ("evaluate", "--all"): ["weights"],

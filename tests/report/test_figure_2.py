@@ -420,6 +420,8 @@ def test_a_photograph_of_16_bits_is_scaled_and_one_of_no_known_range_refused(tmp
     [
         (["figure", "1", "--image", "x.png"], ["--image does nothing for figure 1", "choose figure 2 alone"]),
         (["figure", "1", "2", "--weights", "x.pth"], ["--weights does nothing for figure 1"]),
+        (["figure", "1", "--download"], ["--download does nothing for figure 1", "choose figure 2 alone"]),
+        (["figure", "2", "--download"], ["--download does nothing without --data DIR"]),
         (["figure", "2", "--image", "nowhere.png"], ["--image nowhere.png: No such file", "give a photograph"]),
         (["figure", "2", "--image", "README.md"], ["--image README.md: not a whole image"]),
         (["figure", "2", "--image", "tests"], ["--image tests: Is a directory"]),

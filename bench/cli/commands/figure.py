@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.output import finish, tell, texts, write_report
-from bench.cli.parser import Output, Parser, add_output, as_name, as_path, output_of, whole
+from bench.cli.parser import Output, Parser, add_output, as_name, as_path, does_nothing, output_of, whole
 from bench.cli.selection import add_edition, edition_named
 from bench.measure.collect import collect, measure_missing, outline_of, tell_problems
 from bench.measure.dead_channels import count_shown
@@ -59,6 +59,8 @@ class FigureRequest:
     """files and runs of Figure 2; none for the paper's networks, trained as far as they are"""
     data: str | None = None
     """folder of the data sets, to count dead channels over test images as well; None for the photograph alone"""
+    download: bool = False
+    """whether to download a data set of torchvision's that is not there"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,9 @@ def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
     photograph = open_photograph(asked.image)
     found, failures = require_feature_maps(photograph, asked.weights, asked.output.runs)
     if asked.data:
-        failures += count_shown(found, asked.weights, asked.output.runs, Resources(data=asked.data))
+        failures += count_shown(
+            found, asked.weights, asked.output.runs, Resources(data=asked.data, download=asked.download)
+        )
     found = [evidence_files.settled(one, asked.output.reports) for one in found]
     counts, problems = known_dead_channels(found, asked.output.runs)
     tell_problems(problems)
@@ -189,7 +193,7 @@ FIGURES: Mapping[int, Figure] = {
     2: Figure(
         title=FIGURE_TITLES[2],
         draw=_figure_2,
-        options=("image", "weights", "data"),
+        options=("image", "weights", "data", "download"),
     ),
     3: Figure(title=FIGURE_TITLES[3], draw=_figure_3, options=_CHOOSING, choice=_WITH_T2T),
     4: Figure(title=FIGURE_TITLES[4], draw=_figure_4, options=_CHOOSING, choice=_OF_ONE_WIDTH),
@@ -230,6 +234,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="figure 2: also count dead channels over 256 test images, for claim 11; the folder of the data sets",
     )
+    parser.add_argument("--download", action="store_true", help="figure 2, with --data: download what is not there")
     add_edition(parser)
     add_output(parser)
 
@@ -255,6 +260,7 @@ def request(arguments: Sequence[str]) -> FigureRequest:
         image=args.image,
         weights=tuple(args.weights),
         data=os.path.realpath(args.data) if args.data else None,
+        download=args.download,
         output=output_of(args),
     )
     for option in dict.fromkeys(option for figure in FIGURES.values() for option in figure.options):
@@ -265,6 +271,8 @@ def request(arguments: Sequence[str]) -> FigureRequest:
                 f"--{option.replace('_', '-')} does nothing for figure {' and '.join(without)}; leave it out, or "
                 f"choose figure {takers} alone"
             )
+    if asked.download and not asked.data:
+        raise does_nothing("--download", "--data DIR")
     _require_size(asked.img_size)
     for choice in (FIGURES[n].choice for n in asked.numbers):
         if choice:
