@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.measure.feature_maps import DEAD_BELOW, dead_channels, observe
+from bench.measure.feature_sources import run_folder
 from bench.results.dead_channels import DeadChannels, LayerCounts, dead_channels_id
 from bench.results.feature_maps import FeatureMaps, FeatureSource
 from bench.results.files import CorruptFile, require_writable, sha256_of
@@ -82,8 +83,9 @@ def count_shown(shown: Sequence[FeatureMaps], weights: Sequence[Path], runs: Pat
 
     todo = [one for one in shown if one.source.weights and _is_uncounted(runs, dead_channels_id(one.source))]
     files = _files_by_sha256([*weights, *(Path(one.source.run_id) for one in todo if one.source.run_id)], runs)
-    if todo:
-        require_writable(runs, "--runs")
+    if not todo:
+        return []
+    require_writable(runs, "--runs")
     opened: dict[str, Any] = {}
     failures = []
     for number, one in enumerate(todo, start=1):
@@ -108,7 +110,7 @@ def _files_by_sha256(weights: Sequence[Path], runs: Path) -> Mapping[str, Path]:
     """Files of weights, and the last checkpoints of finished runs, by their checksums."""
     found: dict[str, Path] = {}
     for path in weights:
-        folder = next((folder for folder in (path, runs / path) if folder.is_dir()), None)
+        folder = run_folder(path, runs)
         if folder is None:
             if path.exists():
                 found[sha256_of(path)] = path

@@ -213,13 +213,18 @@ def _of_run(run: RunSpec, folder: Path, known: Sequence[FeatureMaps]) -> Feature
     return Missing(source=source, recipe=run.recipe, dataset=run.dataset, path=path)
 
 
+def run_folder(path: Path, runs: Path) -> Path | None:
+    """The run's folder that ``--weights`` names, by its path or by the run's id; None if it names a file."""
+    return next((folder for folder in (path, runs / path) if folder.is_dir()), None)
+
+
 def _given(path: Path, known: Sequence[FeatureMaps], runs: Path) -> FeatureMaps | Missing:
     """The source named by ``--weights``: a file of weights or a finished run.
 
     Raises:
         RequestError: it is neither, or cannot be used.
     """
-    folder = next((folder for folder in (path, runs / path) if folder.is_dir()), None)
+    folder = run_folder(path, runs)
     if folder is None:
         return _of_file(path, known)
     try:

@@ -64,12 +64,12 @@ class Prices:
         record = self.records.get(spec.run_id)
         epochs = spec.recipe.total_epochs
         part = 0.0 if record and record.status == "completed" else 1 - (record.epoch if record else 0) / epochs
-        trained, evaluated = images(spec)
+        trained, _ = images(spec)
         if self.threads is None:
             gpu = cost.estimates([spec], self.measured, self.records.all(), self.gpu, self.steps)[spec.run_id]
             return part * trained, gpu.gpu_hours if gpu else None, gpu.basis if gpu else ""
         speed, basis = self._images_per_s(spec)
-        hours = part * (trained + EVALUATED * evaluated) / speed / 3600 if speed else None
+        hours = part * _hours(spec, speed) if speed else None
         return part * trained, hours if part else 0.0, basis
 
     def _images_per_s(self, spec: RunSpec) -> tuple[float | None, str]:
@@ -97,6 +97,12 @@ def a_thread(study: Study, spec: RunSpec) -> float | None:
     return None if key is None else IMAGES_PER_S[key] * (PX / spec.img_size) ** 2
 
 
+def _hours(spec: RunSpec, images_per_s: float) -> float:
+    """The hours of a whole run, with what it evaluates."""
+    trained, evaluated = images(spec)
+    return (trained + EVALUATED * evaluated) / images_per_s / 3600
+
+
 def whole_cost(study: Study, arms: Sequence[Arm]) -> Cost:
     """The cost of a study in hours of one thread of ``CPU``, from nothing to the last seed.
 
@@ -110,11 +116,7 @@ def whole_cost(study: Study, arms: Sequence[Arm]) -> Cost:
     specs = [study.grid_run(family, point) for family in grids for point in points]
     any_point = dict.fromkeys(grids, points[0]) if points else {}  # which one is chosen changes no cost
     specs += [study.final_run(arm, any_point, seed) for seed in study.seeds for arm in arms]
-    hours = []
-    for spec in specs:
-        trained, evaluated = images(spec)
-        if speed := a_thread(study, spec):
-            hours.append((trained + EVALUATED * evaluated) / speed / 3600)
+    hours = [_hours(spec, speed) for spec in specs if (speed := a_thread(study, spec))]
     return Cost(
         runs=len(specs),
         completed=0,

@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -149,6 +150,18 @@ def _load_all(paths: Iterable[Path], read_one: Callable[[Path], K]) -> tuple[lis
     return found, problems
 
 
+def _load_folder(folder: Path, kind: type[K], path_of: Callable[[K], Path], remedy: str) -> tuple[list[K], list[str]]:
+    """Load a folder as ``_load_all`` does; its files must lie where ``path_of`` puts what they hold."""
+
+    def read_one(path: Path) -> K:
+        found = read(path, kind, remedy=remedy)
+        if path != (own := path_of(found)):
+            raise corrupt(path, f"holds {own.stem}", remedy)
+        return found
+
+    return _load_all(folder.glob("*.json"), read_one)
+
+
 _PARTIAL = ".partial.json"
 
 
@@ -196,14 +209,7 @@ def save_feature_maps(runs: Path, found: FeatureMaps) -> None:
 
 def load_feature_maps(runs: Path) -> tuple[list[FeatureMaps], list[str]]:
     """All that are kept, by file name, and a line on each corrupt file, which counts as none."""
-
-    def read_one(path: Path) -> FeatureMaps:
-        found = read(path, FeatureMaps, remedy=MEASURE_AGAIN)
-        if path != feature_maps_path(runs, found):
-            raise corrupt(path, f"holds {found.feature_maps_id}", MEASURE_AGAIN)
-        return found
-
-    return _load_all((runs / "feature_maps").glob("*.json"), read_one)
+    return _load_folder(runs / "feature_maps", FeatureMaps, partial(feature_maps_path, runs), MEASURE_AGAIN)
 
 
 def dead_channels_path(runs: Path, identifier: str) -> Path:
@@ -244,14 +250,7 @@ def save_recording(runs: Path, found: Recording) -> None:
 
 def load_recordings(runs: Path) -> tuple[list[Recording], list[str]]:
     """All results of published predictions, by file name, and a line on each corrupt file, which counts as none."""
-
-    def read_one(path: Path) -> Recording:
-        found = read(path, Recording, remedy=RECORD_AGAIN)
-        if path != recording_path(runs, found):
-            raise corrupt(path, f"holds {found.recording_id}", RECORD_AGAIN)
-        return found
-
-    return _load_all((runs / "recorded").glob("*.json"), read_one)
+    return _load_folder(runs / "recorded", Recording, partial(recording_path, runs), RECORD_AGAIN)
 
 
 def step_speeds_path(runs: Path) -> Path:
