@@ -23,6 +23,7 @@ from bench.results.run_folder import RunRecords, last_checkpoint, last_checksum
 from bench.results.store import load_dead_channels, save_dead_channels
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec, Weights
+from bench.spec.text import at_words
 
 if TYPE_CHECKING:  # torch takes seconds to import, and counts that are there need none of it
     from torch import Tensor
@@ -130,12 +131,11 @@ def _opened(opened: dict[str, Any], dataset: str, resources: Resources) -> Any:
 
 def _keep(found: DeadChannels, runs: Path, place: str) -> None:
     save_dead_channels(runs, found)
-    print(
+    line = (
         f"{place} {found.dead_channels_id}: {found.dead_pct:.1f} % of {found.channels} channels dead on an image, "
-        f"{found.always_dead_pct:.1f} % on all {len(found.images)}",
-        file=sys.stderr,
-        flush=True,
+        f"{found.always_dead_pct:.1f} % on all {len(found.images)}"
     )
+    print(at_words(line, sys.stderr), file=sys.stderr, flush=True)
 
 
 def _uncounted_run(spec: RunSpec, records: RunRecords) -> RunRecord | None:

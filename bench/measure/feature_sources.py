@@ -22,6 +22,7 @@ from bench.spec.contents import DATASETS
 from bench.spec.errors import RequestError
 from bench.spec.recipe import Recipe
 from bench.spec.run import Network, RunSpec, Weights
+from bench.spec.text import at_words
 
 if TYPE_CHECKING:
     from models.checkpoints import Checkpoint
@@ -151,12 +152,11 @@ def _measured(missing: Missing, photograph: Photograph, runs: Path, place: str) 
     found = measure(missing.source, missing.checkpoint or missing.path, photograph, missing.recipe, missing.dataset)
     save_feature_maps(runs, found)
     network = missing.source.network
-    print(
+    line = (
         f"{place} {network} at {network.img_size} px, {found.weights}: {len(found.layers)} layers, "
-        f"{found.dead_pct:.1f} % of their channels dead",
-        file=sys.stderr,
-        flush=True,
+        f"{found.dead_pct:.1f} % of their channels dead"
     )
+    print(at_words(line, sys.stderr), file=sys.stderr, flush=True)
     return found
 
 
