@@ -9,20 +9,20 @@ says of each array where it comes from: ``{array: {"weights": ..., "source": ...
 """
 
 import datetime
-import gzip
 import hashlib
 import itertools
 import json
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.measure.real_labels import DATASET, VAL_FILE_NAME, RealLabels, read_real_labels, real_hits
 from bench.paper.recorded import PUBLISHED_PREDICTIONS, VAL_LABELS_SHA256
 from bench.results.recorded import RecordedNetwork, RecordedPair, Recording
 from bench.spec.contents import DATASETS
@@ -31,8 +31,7 @@ from bench.spec.regular_files import regular_file
 
 Array = np.ndarray[Any, np.dtype[np.int16]]
 
-_DATASET = "imagenet"
-_N, _CLASSES = DATASETS[_DATASET].val_images, DATASETS[_DATASET].num_classes
+_N, _CLASSES = DATASETS[DATASET].val_images, DATASETS[DATASET].num_classes
 _FORMATS = (".npz", ".npy", ".csv")
 _LABELS = "labels"
 _LARGEST_BYTES = _N * _CLASSES * 8
@@ -67,7 +66,7 @@ def record(path: Path, labels: Path | None, real_labels: Path | None) -> Recordi
         raise RequestError(f"--predictions {path}: holds no labels; give those of the images with --labels FILE")
     if truth.shape[1] != 1:
         raise RequestError(f"labels of {labels or path}: {truth.shape[1]} for each image; give one")
-    right = _Right(labels=truth[:, 0], real=None if real_labels is None else _real_labels(real_labels))
+    right = _Right(labels=truth[:, 0], real=None if real_labels is None else read_real_labels(real_labels))
     sidecar = _sidecar(path, arrays)
     try:
         networks = tuple(_network(name, array, right, sidecar.get(name, {})) for name, array in arrays.items())
@@ -78,7 +77,7 @@ def record(path: Path, labels: Path | None, real_labels: Path | None) -> Recordi
     labels_sha256 = _sha256(right.labels)
     return Recording(
         file=path.name,
-        dataset=_DATASET,
+        dataset=DATASET,
         images=_N,
         labels_sha256=labels_sha256,
         are_official_labels=labels_sha256 == VAL_LABELS_SHA256,
@@ -94,7 +93,7 @@ class _Right:
 
     labels: Array
     """(N,)"""
-    real: Sequence[frozenset[int]] | None
+    real: RealLabels | None
     """the reassessed labels, if they are given"""
 
 
@@ -112,7 +111,7 @@ def _network(name: str, array: Array, right: _Right, stated: Mapping[str, Any]) 
     """
     sha256 = _sha256(array)
     first = array[:, 0]
-    real = right.real
+    hits, images = (None, None) if right.real is None else real_hits(first.tolist(), right.real)
     found = RecordedNetwork(
         name=name,
         weights=stated.get("weights", "") or PUBLISHED_PREDICTIONS.get(sha256, ""),
@@ -123,8 +122,8 @@ def _network(name: str, array: Array, right: _Right, stated: Mapping[str, Any]) 
         images=_N,
         top1_hits=int((first == right.labels).sum()),
         top5_hits=int((array[:, :5] == right.labels[:, None]).any(1).sum()) if array.shape[1] >= 5 else None,
-        real_hits=None if real is None else sum(c in labels for c, labels in zip(first.tolist(), real, strict=True)),
-        real_images=None if real is None else sum(map(bool, real)),
+        real_hits=hits,
+        real_images=images,
     )
     for key, value in zip(_STATED, (found.top1_pct, found.top5_pct, found.real_pct), strict=True):
         if value is not None and isinstance(stated.get(key), int | float) and abs(stated[key] - value) > _STATED_WITHIN:
@@ -200,7 +199,6 @@ def _checked(name: str, array: Any) -> Array:
     return array.astype(np.int16).reshape(_N, -1)
 
 
-_FILE_NAME = re.compile(r"ILSVRC2012_val_(\d{8})(?:\.\w+)?$")
 _WORDNET_ID = re.compile(r"n\d{8}$")
 
 
@@ -214,7 +212,7 @@ def _of_csv(text: str) -> Any:
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
-        named = _FILE_NAME.search(line[0].strip())
+        named = VAL_FILE_NAME.search(line[0].strip())
         if named is None and number == 1:  # its heading
             continue
         if named is None or not 1 <= int(named[1]) <= _N:
@@ -242,33 +240,6 @@ def _class(cell: str, line: int, numbers: dict[str, int]) -> int:
         if cell in numbers:
             return numbers[cell]
     raise ValueError(f"line {line} has {cell[:40]!r}, where a class from 0 to {_CLASSES - 1} or a WordNet id is due")
-
-
-def _real_labels(path: Path) -> list[frozenset[int]]:
-    """The reassessed labels of each image, possibly none.
-
-    Raises:
-        RequestError: the file does not hold a list of classes for each image.
-    """
-    remedy = "give the real.json of google-research/reassessed-imagenet, gzipped or not"
-    try:
-        with regular_file(path) as file:
-            content = file.read()
-        values = json.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
-    except OSError as error:
-        raise RequestError(f"--real-labels {path}: {error.strerror or error}; {remedy}") from error
-    except (ValueError, EOFError, zlib.error, RecursionError) as error:
-        raise RequestError(f"--real-labels {path}: not JSON; {remedy}") from error
-    if not isinstance(values, list) or len(values) != _N:
-        size = f"{len(values):,}" if isinstance(values, list) else "no list of"
-        raise RequestError(f"--real-labels {path}: {size} images, where {_N:,} are needed; {remedy}")
-    for place, classes in enumerate(values):
-        is_list = isinstance(classes, list) and all(type(c) is int and 0 <= c < _CLASSES for c in classes)
-        if not is_list:
-            raise RequestError(f"--real-labels {path}: image {place + 1} has no list of classes; {remedy}")
-    if not any(values):
-        raise RequestError(f"--real-labels {path}: no image has a label; {remedy}")
-    return [frozenset(classes) for classes in values]
 
 
 def _sidecar(path: Path, arrays: Mapping[str, Array]) -> dict[str, Mapping[str, Any]]:

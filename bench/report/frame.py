@@ -56,6 +56,7 @@ COLUMNS = {
     "run_ids": "string",
     "real_pct": "Float64",
     **{f"evaluated_{column}": kind for column, kind in _EVALUATED.items()},
+    "evaluated_real_pct": "Float64",
     **{f"recorded_{column}": kind for column, kind in _RECORDED.items()},
     **dict.fromkeys(("reported_low_pct", "reported_high_pct"), "Float64"),
     "reported_elsewhere": "string",
@@ -107,9 +108,9 @@ def table_frame(table: Table, edition: Edition, found: Collected) -> pd.DataFram
         found: the results. A row without a measurement keeps NA. A run that is unfinished, or that saw other than the
             complete data set, fills no accuracy. An evaluation of the whole validation set fills an accuracy that no
             run fills, and then the row's source is "evaluated" unless a run fills another. Published predictions of
-            the row's weights fill an accuracy that nothing else fills ("recorded"); their accuracy on reassessed labels
-            (ReaL) stands beside it, or beside that of the same weights evaluated here. Accuracies that others reported
-            fill none.
+            the row's weights fill an accuracy that nothing else fills ("recorded"). Accuracy on reassessed labels
+            (ReaL) is that of the evaluation, else that of the published predictions, which are of the same weights.
+            Accuracies that others reported fill none.
 
     Returns:
         A frame with ``COLUMNS``, indexed from 0 in the order of the rows that the edition prints.
@@ -211,6 +212,8 @@ def _evaluated(row: Row, evaluations: Evaluations) -> dict[str, object]:
         values = (found.top1_pct, found.top1_se, found.images, *how)
         line |= {cell.evaluated(name): value for name, value in zip(_EVALUATED, values, strict=True)}
         line |= {cell.accuracy: found.top1_pct, "source": "evaluated"}
+        if found.real_pct is not None:
+            line |= dict.fromkeys(("evaluated_real_pct", "real_pct"), found.real_pct)
     return line
 
 
@@ -302,6 +305,7 @@ def _evaluation(row: Row, found: Evaluation) -> dict[str, object]:
         "top1_pct": found.top1_pct,
         "top1_std_err": found.top1_se,
         "top5_pct": found.top5_pct,
+        "real_pct": found.real_pct,
         "crop_pct": spec.crop_pct,
         "eval_interpolation": spec.eval_interpolation,
         "precision": spec.precision,
@@ -319,7 +323,8 @@ EVALUATION_COLUMNS = {
     "img_size": "Int64",
     **dict.fromkeys(("dataset", "released", "file", "found_by", "sha256", "key"), "string"),
     **dict.fromkeys(("images", "expected_images", "unreadable"), "Int64"),
-    **dict.fromkeys(("top1_pct", "top1_std_err", "top5_pct", "published_top1_pct", "crop_pct"), "Float64"),
+    **dict.fromkeys(("top1_pct", "top1_std_err", "top5_pct", "real_pct"), "Float64"),
+    **dict.fromkeys(("published_top1_pct", "crop_pct"), "Float64"),
     **dict.fromkeys(("published_elsewhere", "eval_interpolation", "precision", "resized"), "string"),
     "fills_a_cell": "boolean",
     **dict.fromkeys(("device", "commit", "evaluated_at", "evidence"), "string"),

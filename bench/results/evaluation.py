@@ -17,6 +17,23 @@ def binomial_variance(pct: float, images: int) -> float:
     return pct * (100 - pct) / images
 
 
+def require_real_counts(name: str, hits: int | None, images: int | None) -> None:
+    """Require counts on ReaL labels that do not contradict each other.
+
+    Raises:
+        ValueError: they do.
+    """
+    if (hits is None) != (images is None) or images == 0 or (hits or 0) > (images or 0):
+        raise ValueError(
+            f"{name} needs hits and images on ReaL labels, or neither, and no more hits than images: {hits} of {images}"
+        )
+
+
+def real_accuracy_pct(hits: int | None, images: int | None) -> float | None:
+    """Accuracy on ReaL labels in %; None where nothing was counted."""
+    return None if hits is None or images is None else 100 * hits / images
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSpec:
     """One evaluation of released weights: everything that changes its result, and nothing else."""
@@ -80,8 +97,13 @@ class Evaluation:
     wall_time_s: Amount
     predictions_sha256: str = ""
     """over the file of what was said of every image so far; empty for an evaluation of before this field"""
+    real_hits: Count | None = None
+    """images whose first class is among their reassessed labels (ReaL); None where no such labels were given"""
+    real_images: Count | None = None
+    """evaluated images that have any reassessed label"""
 
     def __post_init__(self) -> None:
+        require_real_counts(self.file, self.real_hits, self.real_images)
         counts = (self.top1_hits, self.top5_hits, self.images, self.images + len(self.unreadable), self.spec.images)
         if sorted(counts) != list(counts):
             raise ValueError(f"hits and images contradict each other: {counts}")
@@ -103,6 +125,11 @@ class Evaluation:
     def top1_se(self) -> float:
         """Binomial standard error of ``top1_pct``, in points."""
         return binomial_variance(self.top1_pct, self.images) ** 0.5 if self.images else math.nan
+
+    @property
+    def real_pct(self) -> float | None:
+        """Accuracy on the reassessed labels (ReaL), in %, over the images that have any."""
+        return real_accuracy_pct(self.real_hits, self.real_images)
 
     @property
     def expected_images(self) -> int:

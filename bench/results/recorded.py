@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.results.codec import Count
-from bench.results.evaluation import binomial_variance
+from bench.results.evaluation import binomial_variance, real_accuracy_pct, require_real_counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,9 @@ class RecordedNetwork:
     def __post_init__(self) -> None:
         if not self.images or not self.top1_hits <= (self.images if self.top5_hits is None else self.top5_hits):
             raise ValueError(f"hits and images of {self.name} contradict each other")
-        if (self.top5_hits or 0) > self.images or (self.real_hits or 0) > (self.real_images or 0):
+        if (self.top5_hits or 0) > self.images:
             raise ValueError(f"hits and images of {self.name} contradict each other")
-        if (self.real_hits is None) != (self.real_images is None) or self.real_images == 0:
-            raise ValueError(f"{self.name} needs both hits and images on ReaL labels, or neither")
+        require_real_counts(self.name, self.real_hits, self.real_images)
 
     @property
     def top1_pct(self) -> float:
@@ -61,9 +60,7 @@ class RecordedNetwork:
     @property
     def real_pct(self) -> float | None:
         """Accuracy on the reassessed labels (ReaL), in %, over the images that have any."""
-        if self.real_hits is None or self.real_images is None:
-            return None
-        return 100 * self.real_hits / self.real_images
+        return real_accuracy_pct(self.real_hits, self.real_images)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,6 @@ OTHER_BASE = {
     ("evaluate", "--all"): ["weights"],
     ("evaluate", "--predictions"): [],
     ("evaluate", "--labels"): ["--predictions", "predictions.npz"],
-    ("evaluate", "--real-labels"): ["--predictions", "predictions.npz"],
     ("study", "--run"): [],
     ("curves", "RUN"): [],
     ("cancel", "RUN"): [],

@@ -82,6 +82,11 @@ def test_the_accuracy_on_real_labels_stands_beside_that_of_the_same_weights_alon
         shown = comparison(frame.reset_index()).set_index("Model")["ReaL %: ours"]
         assert shown["ResNet50"] == f"{100 * 39_000 / 46_837:.2f} (recorded)"
         assert set(shown.drop("ResNet50")) == {"-"}
+    own = {run.run_id: [evaluation(run, RELEASED[run], hits=0.8, real_hits=40_000, real_images=46_837)]}
+    frame = filled(real, evaluations=own)
+    assert frame.loc["ResNet50", "recorded_real_pct"] == pytest.approx(100 * 39_000 / 46_837)
+    shown = comparison(frame.reset_index()).set_index("Model")["ReaL %: ours"]
+    assert shown["ResNet50"] == f"{100 * 40_000 / 46_837:.2f} (evaluated)"
     trained = dataclasses.replace(collected({}, {run.run_id: over_seeds(run.run_id, 76.0)}), recordings=[real])
     frame = table_frame(TABLES[3], ICCV, trained)
     assert frame["recorded_real_pct"].notna().any()
@@ -190,7 +195,6 @@ def test_predictions_on_other_labels_are_counted_and_fill_nothing(run_all, publi
         (["--predictions", "x.npz", "--precision", "bfloat16"], "--predictions evaluates no weights, so --precision"),
         (["--predictions", "x.npz", "--data", "."], "--predictions evaluates no weights, so --data does nothing"),
         (["--labels", "x.npy", "W", "--all"], "--labels does nothing without --predictions FILE"),
-        (["--real-labels", "x", "W", "--all"], "--real-labels does nothing without --predictions FILE"),
         (["--table", "3"], "evaluate: no weights were given; name their folder, or use --predictions FILE"),
         (["--predictions", "x.npz"], "--predictions x.npz: No such file or directory; give a file of predictions"),
     ],

@@ -16,6 +16,7 @@ from bench.launch.watch import INSIDE, SILENCE_S
 from bench.measure.collect import measure_missing, runs_of
 from bench.paper import TABLES
 from bench.paper.released import RELEASED
+from bench.results.evaluation import Evaluation
 from bench.results.files import require_writable
 from bench.results.store import evaluations_folder, load_evaluation, save_evaluation
 from bench.spec.errors import RequestError
@@ -27,6 +28,7 @@ from bench.training.signals import Interrupted, Stop
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from bench.measure.real_labels import RealLabels
     from bench.training.released_weights import Findings, Found
 
 SAVE_EVERY_S = 10.0
@@ -42,6 +44,8 @@ class EvaluateRequest:
 
     folder: Path
     """that holds the weights"""
+    real_labels: Path | None
+    """to count ImageNet's hits on, too"""
     selection: Selection
     resources: Resources
     output: Output
@@ -66,10 +70,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "network, .npy, or .csv; a .json file of the same name beside it names weights and source",
     )
     group.add_argument("--labels", type=as_path, metavar="FILE", help="the images' labels, unless the .npz holds them")
-    group.add_argument(
-        "--real-labels", type=as_path, metavar="FILE", help="reassessed labels (ReaL): their authors' real.json"
-    )
     group = parser.add_argument_group("evaluation")
+    group.add_argument(
+        "--real-labels",
+        type=as_path,
+        metavar="FILE",
+        help="also count ImageNet's reassessed labels (ReaL): their authors' real.json",
+    )
     add_data(group)
     group.add_argument(
         "--micro-batch", type=whole(1), default=64, metavar="N", help="images per device at once (default: 64)"
@@ -99,9 +106,8 @@ def request(arguments: Sequence[str]) -> EvaluateRequest | PredictionsRequest:
     args = parser.parse_args(arguments)
     if args.predictions:
         return _of_predictions(args, parser)
-    for option in ("labels", "real_labels"):
-        if getattr(args, option):
-            raise does_nothing(f"--{option.replace('_', '-')}", "--predictions FILE")
+    if args.labels:
+        raise does_nothing("--labels", "--predictions FILE")
     if args.folder is None:
         raise RequestError("evaluate: no weights were given; name their folder, or use --predictions FILE")
     if not args.table and not args.all:
@@ -122,7 +128,13 @@ def request(arguments: Sequence[str]) -> EvaluateRequest | PredictionsRequest:
         precision=args.precision,
         save_every_s=SAVE_EVERY_S,
     )
-    return EvaluateRequest(folder=args.folder, selection=selection, resources=resources, output=output_of(args))
+    return EvaluateRequest(
+        folder=args.folder,
+        real_labels=args.real_labels,
+        selection=selection,
+        resources=resources,
+        output=output_of(args),
+    )
 
 
 def _of_predictions(args: argparse.Namespace, parser: argparse.ArgumentParser) -> PredictionsRequest:
@@ -179,9 +191,11 @@ def evaluate_released(wanted: Mapping[RunSpec, Released], asked: EvaluateRequest
         RequestError: nothing of them is there, or no data set to evaluate on.
         KeyboardInterrupt: a signal came; what was evaluated is kept.
     """
+    from bench.measure.real_labels import read_real_labels
     from bench.training.released_weights import find
 
     require_writable(evaluations_folder(asked.output.runs), "--runs")
+    real_labels = read_real_labels(asked.real_labels) if asked.real_labels else None
     findings = find(asked.folder, wanted, RELEASED)
     for line in findings.unwanted:
         complain(f"not evaluated: {line}")
@@ -198,7 +212,7 @@ def evaluate_released(wanted: Mapping[RunSpec, Released], asked: EvaluateRequest
         raise RequestError(missing)
     if missing:
         complain(f"not evaluated: {missing}")
-    return [*findings.failures, *_evaluate_all(found, asked)]
+    return [*findings.failures, *_evaluate_all(found, asked, real_labels)]
 
 
 def _tell_missing(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: Path) -> None:
@@ -234,7 +248,7 @@ def _from_hub(wanted: Mapping[RunSpec, Released], findings: "Findings", folder: 
     )
 
 
-def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest) -> list[str]:
+def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest, real_labels: "RealLabels | None") -> list[str]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -259,12 +273,14 @@ def _evaluate_all(found: "Sequence[Found]", asked: EvaluateRequest) -> list[str]
             place = f"[{i}/{len(todo)}]"
             task = bar.add_task(printable(f"{place} {one.file}"), total=None)
             try:
-                line = _evaluate_one(one, images[one.run.dataset], asked, stop, Told(one.file, bar, task))
+                done, line = _evaluate_one(one, images[one.run.dataset], asked, stop, Told(one.file, bar, task))
+                if real_labels is not None:
+                    line += _count_real_hits(done, real_labels, asked.output.runs)
             except Interrupted as error:
                 raise KeyboardInterrupt(
                     f"{one.file}: interrupted: {error}; the same command continues from there"
                 ) from error
-            except (CheckpointError, EvaluationFailed, Unreadable) as error:
+            except (CheckpointError, EvaluationFailed, Unreadable, UncountedRealHits) as error:
                 failures.append(str(error))
                 continue
             except OSError as error:  # a full disk, a file of weights that is a pipe
@@ -322,8 +338,31 @@ class Told:
             print(f"{INSIDE}{self._file}: {seen:,} of {self._images:,} images", file=sys.stderr, flush=True)
 
 
-def _evaluate_one(one: "Found", images: Any, asked: EvaluateRequest, stop: Stop, told: Told) -> str:
-    """Evaluate a file unless it is done; returns a line with the result."""
+class UncountedRealHits(Exception):
+    """An evaluation whose hits on reassessed labels cannot be counted; one line says why."""
+
+
+def _count_real_hits(done: Evaluation, labels: "RealLabels", runs: Path) -> str:
+    """Keep an evaluation's hits on the reassessed labels beside its others; returns what to add to its line.
+
+    Raises:
+        UncountedRealHits: its images or its predictions do not allow it.
+    """
+    from bench.measure.real_labels import DATASET, with_real_hits
+
+    if done.spec.dataset != DATASET:
+        return ""
+    try:
+        counted = with_real_hits(runs, done, labels)
+    except ValueError as error:
+        raise UncountedRealHits(str(error)) from error
+    if counted != done:
+        save_evaluation(runs, counted)
+    return f", {counted.real_pct:.2f} % on the {counted.real_images:,} with ReaL labels"
+
+
+def _evaluate_one(one: "Found", images: Any, asked: EvaluateRequest, stop: Stop, told: Told) -> tuple[Evaluation, str]:
+    """Evaluate a file unless it is done; returns the evaluation and a line with the result."""
     import torch
 
     from bench.training.evaluation import Job, evaluate_on, load_weights, spec_of
@@ -343,7 +382,7 @@ def _evaluate_one(one: "Found", images: Any, asked: EvaluateRequest, stop: Stop,
         job = Job(spec=spec, weights=weights, images=images, runs=runs, resources=resources)
         done = evaluate_on(max(1, torch.cuda.device_count()), job, stop, told)
     resized = f"; {', '.join(done.resized)} resized to fit" if done.resized else ""
-    return (
+    return done, (
         f"{one.file}: {again}{spec.network} at {spec.network.img_size} px on {spec.dataset}: top-1 "
         f"{done.top1_pct:.2f} ± {done.top1_se:.2f} %, top-5 {done.top5_pct:.2f} % of {done.images:,} images"
         f" (of {done.expected_images:,}){resized}"

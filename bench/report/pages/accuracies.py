@@ -99,6 +99,7 @@ def evaluated(inputs: TableInputs) -> list[str]:
             "printed": frame["published_top1_pct"].map(printed),
             "difference": [DASH if pd.isna(d) else f"{d:+z.2f}" for d in frame["difference_pct"]],
             "top-5 %": frame["top5_pct"].map(percent),
+            **({"ReaL %": frame["real_pct"].map(percent)} if frame["real_pct"].notna().any() else {}),
             "protocol": [
                 f"{line['img_size']} px, crop {line['crop_pct']:g}, {line['eval_interpolation']}, {line['precision']}"
                 for line in lines
@@ -110,7 +111,8 @@ def evaluated(inputs: TableInputs) -> list[str]:
         for line in lines
         for note in _notes(line)
     ]
-    return ["\n\n".join(["## Evaluated here", pipe_rows(shown), EVALUATED, *notes])]
+    text = f"{EVALUATED} {REAL_LABELS}" if "ReaL %" in shown else EVALUATED
+    return ["\n\n".join(["## Evaluated here", pipe_rows(shown), text, *notes])]
 
 
 def _notes(line: Mapping[Any, Any]) -> Iterator[str]:
@@ -125,11 +127,12 @@ def _notes(line: Mapping[Any, Any]) -> Iterator[str]:
         yield f"fills no cell: it covers {line['images']:,} of {line['expected_images']:,} images{failed}"
 
 
+REAL_LABELS = "*ReaL* is the accuracy on reassessed labels (Beyer et al., arXiv 2006.07159) of images that have any."
+
 RECORDED = (
     "Others published the class that these weights predict for each of the 50,000 validation images; the accuracies "
-    "were computed here from their files. *ReaL* is the accuracy on the labels as reassessed by Beyer et al. (arXiv "
-    "2006.07159), over the images that have any. The sha256 of the source is the one stated for the published file; "
-    "the other one was computed here over the predictions (int16, little-endian, in the order of the image files)."
+    f"were computed here from their files. {REAL_LABELS} The sha256 of the source is the one stated for the published "
+    "file; the other was computed here over the predictions (int16, little-endian, in the order of the image files)."
 )
 
 

@@ -87,7 +87,9 @@ def comparison(frame: pd.DataFrame, *, table: pd.DataFrame | None = None) -> pd.
         shown |= {"Top-1 %: paper": frame["published_top1_pct"].map(printed)}
         shown |= {"Top-1 %: ours": _with_recorded(frame, _accuracies(frame, "top1", "seeds", "evaluated"))}
         if whole["real_pct"].notna().any():
-            shown |= {f"{REAL}: ours": [DASH if pd.isna(pct) else f"{pct:.2f} (recorded)" for pct in frame["real_pct"]]}
+            how = frame["evaluated_real_pct"].isna().map({True: "recorded", False: "evaluated"})
+            cells = zip(frame["real_pct"], how, strict=True)
+            shown |= {f"{REAL}: ours": [DASH if pd.isna(pct) else f"{pct:.2f} ({kind})" for pct, kind in cells]}
         if whole["reported_elsewhere"].notna().any():
             shown |= {"Top-1 %: reported elsewhere": _reported_ranges(frame)}
     if whole["baseline"].any():
