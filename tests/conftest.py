@@ -22,12 +22,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 from bench.measure.collect import Collected
 from bench.results.measurement import Complexity
 from bench.spec.run import Network
-from tests.zygote import Zygote
+from tests import zygote
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # A shell that starts the tests in its background has Ctrl-C ignored, by the programs that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+if sys.platform == "linux":
+    zygote.install()
 
 
 def pytest_addoption(parser):
@@ -51,24 +54,16 @@ def pytest_collection_modifyitems(items):
 def run_all():
     """``run_all.py`` in a process of its own; returns the completed process with its text.
 
-    With options for Python, code in the place of ``run_all.py``, or what ``subprocess.run`` takes, in an interpreter of
-    its own, too.
+    With options for Python, or code in the place of ``run_all.py``, in an interpreter of its own, too.
     """
-    zygote = None
 
     def run(*args, python_options=(), code="", timeout=300, **kwargs):
-        nonlocal zygote
         env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
-        if not (python_options or code or kwargs or "HF_HOME" in env):  # which is read as timm is imported
-            zygote = zygote or Zygote()
-            return zygote.run(list(map(str, args)), env, timeout)
         start = ["-c", code] if code else [str(ROOT / "run_all.py")]
         command = [sys.executable, *python_options, *start, *map(str, args)]
         return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, **kwargs)
 
-    yield run
-    if zygote:
-        zygote.close()
+    return run
 
 
 @pytest.fixture(scope="session")

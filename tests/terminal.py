@@ -18,6 +18,7 @@ from types import TracebackType
 import pyte
 
 from tests.conftest import ROOT
+from tests.zygote import take_terminal
 
 ALTERNATE_SCREEN = (1049,)
 
@@ -80,7 +81,7 @@ class Terminal:
             stdout=inner,
             stderr=inner,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+            preexec_fn=take_terminal,
         )
         os.close(inner)
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import signal
+import time
 
 import pytest
 import timm
@@ -157,7 +158,7 @@ def test_a_distilled_run_that_is_killed_ends_with_the_same_bits(teacher, tmp_pat
     assert finish(start(whole, files=teacher[1]))[0] == 0
     process = start(cut, files=teacher[1])
     while process.poll() is None and not checkpoints(cut):
-        pass
+        time.sleep(0.002)
     process.kill()
     finish(process)
     code, err = finish(start(cut, files=teacher[1]))

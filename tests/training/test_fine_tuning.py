@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import time
 
 import numpy as np
 import pandas as pd
@@ -113,7 +114,7 @@ def test_a_run_killed_before_its_last_look_at_the_images_ends_with_the_same_resu
     job.run(whole, resources(), Stop())
     process = start(cut)
     while process.poll() is None and not any("epoch-00002" in path.name for path in checkpoints(cut)):
-        pass
+        time.sleep(0.002)
     process.kill()
     finish(process)
     job.run(cut, resources(), Stop())

@@ -98,7 +98,7 @@ def wait_for_progress(process, folder, seen, *, while_saving=False):
     while process.poll() is None and time.monotonic() < deadline:
         if set(checkpoints(folder)) - seen and (not while_saving or any((folder / "checkpoints").glob(".epoch-*.tmp"))):
             return
-        time.sleep(0.0005)
+        time.sleep(0.001)
     assert process.poll() is not None, "no checkpoint in a minute"
 
 
