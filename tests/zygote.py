@@ -32,7 +32,7 @@ PRELOADED = (
     *("torch", "torch.distributed.run", "torchvision", "timm", "timm.optim", "timm.scheduler", "fvcore.nn"),
     *("pandas", "scipy.stats", "matplotlib.figure", "submitit", "rich.console", "jinja2", "markdown_it", "msgspec"),
 )
-READ_ON_IMPORT = ("HF_", "LD_", "MPL", "OMP_", "PYTHON")
+READ_ON_IMPORT = ("HF_", "LANG", "LC_", "LD_", "MPL", "OMP_", "PYTHON")
 """how the names of variables begin that the interpreter or a library looks at only once"""
 COMMAND_LINE = 8192
 """bytes that a program's command line may take"""
@@ -216,21 +216,21 @@ def _become(state, files):
     if state["before"]:
         state["before"]()
     for number, name in enumerate(("stdin", "stdout", "stderr")):
-        stream = _stream(number, state["unbuffered"])
+        stream = _stream(number, getattr(sys, name), state["unbuffered"])
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.modules["numpy"].random.seed()
 
 
-def _stream(number, unbuffered):
+def _stream(number, like, unbuffered):
     """Standard input, output or error, as the interpreter opens it."""
+    text = {"encoding": like.encoding, "errors": like.errors}
     if not number:
-        return io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))
+        return io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), **text)
     binary = io.FileIO(number, "wb", closefd=False)
-    errors = "backslashreplace" if number == 2 else None
     if unbuffered:
-        return io.TextIOWrapper(binary, errors=errors, write_through=True)
-    return io.TextIOWrapper(io.BufferedWriter(binary), errors=errors, line_buffering=number == 2 or os.isatty(number))
+        return io.TextIOWrapper(binary, write_through=True, **text)
+    return io.TextIOWrapper(io.BufferedWriter(binary), line_buffering=number == 2 or os.isatty(number), **text)
 
 
 def _set_command_line(words):
