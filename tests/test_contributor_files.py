@@ -2,6 +2,10 @@
 
 import fnmatch
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -41,6 +45,39 @@ def test_selections_of_tests_exist():
     named = re.findall(r"\btests/[\w/.-]+", CONTRIBUTING + quick)
     assert named
     assert not [name for name in named if not (ROOT / name).exists()]
+
+
+TESTS = """
+import pytest
+
+def test_plain():
+    pass
+
+@pytest.mark.extended
+def test_extended():
+    pass
+
+@pytest.mark.parametrize("x", [1, pytest.param(2, marks=pytest.mark.extended)])
+def test_both(x):
+    pass
+"""
+
+
+def test_ci_runs_each_test_once(tmp_path):
+    """By the README's command, or by the one that follows it."""
+    commands = re.findall(r"^pip install .* && (pytest.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    commands += re.findall(r"^(pytest.*)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_some.py").write_text(TESTS)
+    collected = []
+    for command in commands:
+        asked = [sys.executable, "-B", "-m", *shlex.split(command), "-n", "0", "--collect-only", "-q"]
+        done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+        collected.append([line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line])
+    assert collected == [["test_plain", "test_both[1]"], ["test_extended", "test_both[2]"]]
 
 
 def test_one_version_everywhere():

@@ -7,7 +7,7 @@ import pytest
 from bench.cli import main
 from tests.cli.test_requests import BASE, OTHER_BASE, actions, words
 
-pytestmark = pytest.mark.generated
+pytestmark = pytest.mark.extended
 
 NUMBERS = [
     "-1",

@@ -31,7 +31,7 @@ from models.checkpoints import load_into, read_checkpoint
 from tests.generated.damage import clutter, cut, damage, flipped, spliced
 from tests.training.test_trainer import resources, spec
 
-pytestmark = pytest.mark.generated
+pytestmark = pytest.mark.extended
 
 RUN = spec("epochs=2")
 CHUNK = 10
