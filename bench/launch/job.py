@@ -248,8 +248,7 @@ def attempt(folder: Path, resources: Resources, stop: "Stop", estimated_gpu_hour
                 raise
             except trainer.Interrupted as error:
                 line = f"{record.run_id}: interrupted: {error}; the same command resumes it"
-                why = RunInterrupted(line, error.signal)
-                _end(owned, record, "interrupted", str(error), raises=why)
+                _end(owned, record, "interrupted", str(error), raises=RunInterrupted(line, error.signal))
             except trainer.Diverged as error:
                 _end(owned, record, "diverged", str(error))
             except (RequestError, trainer.Unreadable, NoSoundCheckpoint) as error:
@@ -329,7 +328,12 @@ def _end(owned: OwnedRun, record: RunRecord, status: str, why: str, raises: Exce
     record.error = told if status in ("failed", "diverged") else ""
     _note(owned, record, status, told, **({"refused": True} if isinstance(raises, RequestError) else {}))
     if status != "completed":
-        raise raises or RunFailed(f"{record.run_id}: {status}: {why}")
+        try:
+            raise raises or RunFailed(f"{record.run_id}: {status}: {why}")
+        finally:
+            # Its traceback has this frame, and in such a cycle it would keep the loading processes, which heed no
+            # signal, until the interpreter ends and waits for them.
+            del raises
 
 
 def _note(owned: OwnedRun, record: RunRecord, what: str, why: str, **more: object) -> None:

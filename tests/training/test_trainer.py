@@ -327,13 +327,21 @@ def test_a_signal_stops_all_processes_saved(tmp_path, monkeypatch, capfd):
         assert owned.newest_sound_checkpoint()[1] == []
 
 
+WITHOUT_GC = """
+import gc, runpy
+gc.disable()
+runpy.run_module("bench.launch.job", run_name="__main__")
+"""
+"""a job in which the collector, which may come to free what is in cycles, does not"""
+
+
 def test_a_signal_to_the_whole_group_takes_no_loader(undisturbed, tmp_path):
-    """As Slurm and timeout send it; the loading processes must outlive the save."""
-    folder = job.prepare(tmp_path, spec())
+    """As Slurm and timeout send it; the loading processes must outlive the save, and end with the run."""
+    folder = job.prepare(tmp_path / "runs", spec())
+    (tmp_path / "job.py").write_text(WITHOUT_GC)
     command = [
         sys.executable,
-        "-m",
-        "bench.launch.job",
+        str(tmp_path / "job.py"),
         str(folder),
         json.dumps(dataclasses.asdict(resources(workers=2))),
     ]
