@@ -32,8 +32,9 @@ PRELOADED = (
     *("torch", "torch.distributed.run", "torchvision", "timm", "timm.optim", "timm.scheduler", "fvcore.nn"),
     *("pandas", "scipy.stats", "matplotlib.figure", "submitit", "rich.console", "jinja2", "markdown_it", "msgspec"),
 )
-READ_ON_IMPORT = ("HF_", "LANG", "LC_", "LD_", "MPL", "OMP_", "PYTHON")
-"""how the names of variables begin that the interpreter or a library looks at only once"""
+READ_ON_IMPORT = ("HF_", "LANG", "LC_", "LD_", "MPL", "PYTHON")
+"""how the names of variables begin that the interpreter or a library looks at only once, but for the number of threads,
+which is one here in any case"""
 COMMAND_LINE = 8192
 """bytes that a program's command line may take"""
 

@@ -17,6 +17,8 @@ NETWORKS = {
     for network in networks(table.rows)
 }
 """of the rows and their candidates, each once whatever its resolution"""
+OF_EACH_KIND = ("t2t_vit_7", "t2t_vit_16_ghost", "vit_s_16", "resnet50", "mobilenetv2_100")
+"""those that are tried wherever the tests run"""
 
 
 def resize(net, side):
@@ -25,7 +27,13 @@ def resize(net, side):
         net.set_input_size((side, side))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+def test_some_of_each_kind_are_there():
+    assert set(OF_EACH_KIND) <= set(NETWORKS)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in OF_EACH_KIND else pytest.param(name, marks=pytest.mark.extended) for name in NETWORKS]
+)
 def test_a_network_trains_saves_and_exports(name):
     torch.manual_seed(0)
     net = create_network(NETWORKS[name], num_classes=10)
