@@ -50,6 +50,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.location[0]), len(LONG)))
 
 
+def mostly_extended(names, *by_default):
+    """Parameters of a test, extended but for some."""
+    assert set(by_default) <= set(names)
+    return [name if name in by_default else pytest.param(name, marks=pytest.mark.extended) for name in names]
+
+
 @pytest.fixture(scope="session")
 def run_all():
     """``run_all.py`` in a process of its own; returns the completed process with its text.

@@ -27,6 +27,7 @@ from models.checkpoints import (
     networks_of,
     read_checkpoint,
 )
+from tests.conftest import mostly_extended
 from tests.models.test_t2t_vit import AUTHORS, authors_weights, tiny
 
 
@@ -40,7 +41,7 @@ def save(path, net, *, key="state_dict_ema", prefix="module.", decoy=True, **bes
     return path
 
 
-@pytest.mark.parametrize("name", [name for name in AUTHORS if "logits" in AUTHORS[name]])
+@pytest.mark.parametrize("name", mostly_extended([n for n in AUTHORS if "logits" in AUTHORS[n]], "t2t_vit_7"))
 def test_a_file_of_the_authors_gives_their_logits(name, tmp_path):
     net = timm.create_model(name)
     net.load_state_dict(authors_weights(net))

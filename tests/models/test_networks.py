@@ -10,6 +10,7 @@ from torch import nn
 from bench.paper import TABLES
 from bench.spec.table import networks
 from bench.training.build import OURS, create_network
+from tests.conftest import mostly_extended
 
 NETWORKS = {
     str(network): dataclasses.replace(network, img_size=224)
@@ -17,8 +18,6 @@ NETWORKS = {
     for network in networks(table.rows)
 }
 """of the rows and their candidates, each once whatever its resolution"""
-OF_EACH_KIND = ("t2t_vit_7", "t2t_vit_16_ghost", "vit_s_16", "resnet50", "mobilenetv2_100")
-"""those that are tried wherever the tests run"""
 
 
 def resize(net, side):
@@ -27,13 +26,10 @@ def resize(net, side):
         net.set_input_size((side, side))
 
 
-def test_some_of_each_kind_are_there():
-    assert set(OF_EACH_KIND) <= set(NETWORKS)
+OF_EACH_KIND = ("t2t_vit_7", "t2t_vit_16_ghost", "vit_s_16", "resnet50", "mobilenetv2_100")
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in OF_EACH_KIND else pytest.param(name, marks=pytest.mark.extended) for name in NETWORKS]
-)
+@pytest.mark.parametrize("name", mostly_extended(NETWORKS, *OF_EACH_KIND))
 def test_a_network_trains_saves_and_exports(name):
     torch.manual_seed(0)
     net = create_network(NETWORKS[name], num_classes=10)

@@ -19,7 +19,7 @@ from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from models import T2TModule, T2TViT
 from models.t2t_vit import sinusoid_positions
 from models.tokens import TokenTransformer
-from tests.conftest import ROOT
+from tests.conftest import ROOT, mostly_extended
 
 AUTHORS = json.loads((ROOT / "tests/golden/authors_code.json").read_text())
 NAMES = list(AUTHORS)
@@ -200,7 +200,9 @@ def test_dense_structure_is_the_papers(name, stages, width, last, ratio):
     assert [info["num_chs"] for info in net.feature_info][-1] == last
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "logits" in AUTHORS[name]])
+@pytest.mark.parametrize(
+    "name", mostly_extended([name for name in NAMES if "logits" in AUTHORS[name]], "t2t_vit_7", "t2t_vit_t_14")
+)
 def test_logits_are_the_authors(name):
     net = timm.create_model(name).eval()
     net.load_state_dict(authors_weights(net), strict=True)

@@ -17,6 +17,7 @@ from bench.report.claim_tests import (
 )
 from bench.report.statistics import Effect
 from bench.spec.claim import Comparison, Pair
+from tests.conftest import mostly_extended
 
 REPEATS = 600
 IMAGES = 50_000
@@ -143,12 +144,13 @@ LIMIT = 0.05 + 3 * math.sqrt(0.05 * 0.95 / REPEATS)
 """5 %, and what the simulation may add by chance"""
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize("seeds", mostly_extended([1, 3], 3))
+@pytest.mark.parametrize("count", mostly_extended([1, 6], 1))
 def test_a_faithful_replication_fails_in_at_most_five_percent(count, seeds):
     assert rate("fails", printed_once(count), seeds=seeds) <= LIMIT
 
 
+@pytest.mark.extended
 def test_without_the_printed_runs_seeds_and_without_correction_it_would_fail_more_often():
     """With images that leave no error, so that the seeds decide."""
     naive = corrected = 0
@@ -166,6 +168,7 @@ def test_without_the_printed_runs_seeds_and_without_correction_it_would_fail_mor
     assert corrected / REPEATS <= LIMIT
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize(
     ("bounds", "truth", "wrong"),

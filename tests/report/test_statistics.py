@@ -48,6 +48,7 @@ def test_equal_networks_are_told_apart_as_often_as_stated(equal):
     assert covered == pytest.approx(1 - rejections(found))
 
 
+@pytest.mark.extended
 def test_one_source_of_chance_alone_would_mislead():
     hits = list(studies(2, arms=2, seeds=10, of_images=0.45))
     of_weights = sum(mcnemar(each[0, 0], each[1, 0]) <= LEVEL for each in hits) / STUDIES
@@ -58,6 +59,7 @@ def test_one_source_of_chance_alone_would_mislead():
     assert rejections([compare(*each, []) for each in hits]) <= LEVEL + tolerance(LEVEL)
 
 
+@pytest.mark.extended
 def test_networks_that_vary_unlike_are_seldom_pooled_and_welchs_comparison_keeps_its_rate():
     hits = list(studies(3, arms=10, of_seeds=(0.15, 0.15, *[0.02] * 8)))
     found = [compare(each[0], each[1], each[2:]) for each in hits]
@@ -68,11 +70,13 @@ def test_networks_that_vary_unlike_are_seldom_pooled_and_welchs_comparison_keeps
     assert rejections(welch) <= LEVEL + tolerance(LEVEL)
 
 
+@pytest.mark.extended
 def test_the_stated_cost_of_pooling_networks_that_vary_twice_as_much():
     found = [compare(each[0], each[1], each[2:]) for each in studies(12, arms=10, of_seeds=(0.06, 0.06, *[0.03] * 8))]
     assert LEVEL < rejections(found) <= 0.15
 
 
+@pytest.mark.extended
 def test_equal_networks_are_found_alike_and_those_at_the_margin_are_not(equal):
     margin = 0.08
     at_margin = [compare(hits[0], hits[1], hits[2:]) for hits in studies(4, arms=10, shift=margin)]
@@ -82,6 +86,7 @@ def test_equal_networks_are_found_alike_and_those_at_the_margin_are_not(equal):
     assert sum(shown) / STUDIES > 0.5
 
 
+@pytest.mark.extended
 def test_the_detectable_difference_is_found_four_times_in_five(equal):
     typical = np.median([effect.detectable_difference() for effect in equal])
     found = [compare(h[0], h[1], h[2:]) for h in studies(7, arms=10, shift=typical / 100)]
@@ -89,6 +94,7 @@ def test_the_detectable_difference_is_found_four_times_in_five(equal):
     assert found[0].detectable_difference() < found[0].detectable_difference(alike=True)
 
 
+@pytest.mark.extended
 def test_the_variance_is_what_repeated_studies_show():
     found = [compare(hits[0], hits[1], hits[2:]) for hits in studies(8, arms=10)]
     observed = np.var([effect.difference_pct for effect in found], ddof=1)
@@ -146,6 +152,7 @@ def test_holm_by_hand():
     assert holm([]) == []
 
 
+@pytest.mark.extended
 def test_holm_keeps_the_family_wise_rate():
     random = np.random.default_rng(11)
     any_rejected = [min(holm(list(random.random(4)))) <= LEVEL for _ in range(STUDIES)]

@@ -152,6 +152,7 @@ def test_distilled_rows_without_a_teacher_are_named(capsys, tmp_path):
     assert "without a teacher: T2T-ViT-7-Distilled, T2T-ViT-12-Distilled; --teacher names" in capsys.readouterr().err
 
 
+@pytest.mark.extended
 def test_a_distilled_run_that_is_killed_ends_with_the_same_bits(teacher, tmp_path):
     spec = student(teacher[0], "epochs=2", "mixup=0.8")
     whole, cut = job.prepare(tmp_path / "whole", spec), job.prepare(tmp_path / "cut", spec)

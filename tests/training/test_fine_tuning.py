@@ -108,6 +108,7 @@ def test_what_is_held_out_is_never_trained_on_and_the_same_for_every_seed():
     assert held[3][1] == images[held.indices[3]][1]
 
 
+@pytest.mark.extended
 def test_a_run_killed_before_its_last_look_at_the_images_ends_with_the_same_result(tmp_path):
     spec = tuned(CIFAR_TRANSFER_CORRECTED)
     whole, cut = job.prepare(tmp_path / "whole", spec), job.prepare(tmp_path / "cut", spec)
