@@ -38,7 +38,8 @@ def pytest_addoption(parser):
 
 
 LONG = ("slurm/test_faults", "test_trainer", "slurm/", "test_evaluation", "test_fine_tuning", "test_distillation")
-LONG += ("test_networks", "cli/test_main", "test_study_runs", "test_local_batch", "test_executors", "test_terminal")
+LONG += ("test_networks", "test_damage", "cli/test_main", "test_evidence", "test_compilation", "test_study_runs")
+LONG += ("test_local_batch", "test_terminal", "test_executors")
 
 
 def pytest_collection_modifyitems(items):
