@@ -37,9 +37,9 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; then read the diff")
 
 
-LONG = ("slurm/test_faults", "test_trainer", "slurm/", "test_evaluation", "test_fine_tuning", "test_distillation")
-LONG += ("test_networks", "test_damage", "cli/test_main", "test_evidence", "test_compilation", "test_study_runs")
-LONG += ("test_local_batch", "test_terminal", "test_executors")
+LONG = ("slurm/test_faults", "test_trainer", "slurm/test_submission", "test_evaluation", "slurm/", "cli/test_main")
+LONG += ("test_fine_tuning", "test_distillation", "test_networks", "test_damage", "test_evidence", "test_compilation")
+LONG += ("test_study_runs", "test_local_batch", "test_terminal", "test_executors")
 
 
 def pytest_collection_modifyitems(items):
