@@ -138,7 +138,8 @@ def _fork(request, streams):
     global _zygote, _process
     if not _zygote:
         _zygote, theirs = socket.socketpair()
-        env = {name: value for name, value in os.environ.items() if not name.startswith(READ_ON_IMPORT)} | _READ
+        env = {name: value for name, value in os.environ.items() if not name.startswith(READ_ON_IMPORT)}
+        env |= _READ | {"OMP_NUM_THREADS": "1"}
         with theirs:
             command = [sys.executable, "-m", "tests.zygote", str(theirs.fileno()), "-" * COMMAND_LINE]
             _process = subprocess.Popen(
