@@ -48,17 +48,19 @@ def report_index(
     from bench.report.html.page import html_page
     from bench.report.inputs import IndexInputs
     from bench.report.pages.claims import claims_frame, claims_markdown
-    from bench.report.pages.ideas import ideas_frame, ideas_markdown, ideas_pictures
+    from bench.report.pages.ideas import ideas_frame, ideas_markdown
     from bench.report.pages.index import index_markdown, total_counts
     from bench.report.pages.missing import untrained
     from bench.report.paired import PairedRuns
+    from bench.report.pictures import Picture
+    from bench.report.remembered import remembered
     from bench.report.study_frames import study_verdicts
 
     counting = write_report(output.reports, "counting", {"md": counting_markdown(found.measurements)})
     by_table = {one.table.number: one.frame for one in inputs}
     drawing = FigureRequest(numbers=tuple(FIGURES), edition=edition, output=output)
     drawn = {f"figure_{number}": figure.draw(drawing, by_table) for number, figure in FIGURES.items()}
-    figures = {name: write_report(output.reports, name, one.contents) for name, one in drawn.items()}
+    figures = {name: write_report(output.reports, name, one.contents, one.picture) for name, one in drawn.items()}
     evidence_files.keep(output.runs, output.reports, (file for one in drawn.values() for file in one.evidence))
     studies = read_begun(output.runs)
     by_study = [paths for study in studies for paths in write_study(study, output.runs, output.reports)]
@@ -77,8 +79,8 @@ def report_index(
         {
             "md": ideas_markdown(edition, changes),
             "csv": changes.to_csv(index=False, lineterminator="\n"),
-            **ideas_pictures(edition, changes),
         },
+        Picture(draw="pages.ideas:ideas_figure", shows=(edition, changes)),
     )
     left = [run for one in inputs for run in untrained(one)]
     steps, unread = known_step_speeds(output)
@@ -96,7 +98,15 @@ def report_index(
         )
     )
     index = write_report(output.reports, "README", {"md": text})
-    page = write_report(output.reports, "index", {"html": html_page(read_reports(output.reports))})
+    files = read_reports(output.reports)
+    html = remembered(
+        output.reports,
+        "index",
+        lambda: {"html": html_page(files).encode()},
+        of=files,
+        libraries=("markdown-it-py", "jinja2", "markupsafe"),
+    )
+    page = write_report(output.reports, "index", html)
     pages = {"counting": counting, "claims": claims, "cost": costs, "ideas": ideas, **figures}
     pages |= {next(iter(paths.values())).stem: paths for paths in by_study} | {"index": index | page}
     if not output.as_json:

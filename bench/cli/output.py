@@ -12,15 +12,23 @@ from bench.spec.text import answer, at_words, complain
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.report.pictures import Picture
 
-def write_report(folder: Path, name: str, contents: Mapping[str, str | bytes]) -> dict[str, Path]:
-    """Write a report's files; returns their paths by suffix."""
-    from bench.results.files import require_inside, write_atomically
 
+def write_report(
+    folder: Path, name: str, contents: Mapping[str, str | bytes], picture: "Picture | None" = None
+) -> dict[str, Path]:
+    """Write a report's files, but none that holds the same already; returns the paths of all, by suffix."""
+    from bench.results.files import require_inside, write_changed
+
+    if picture:
+        from bench.report.pictures import picture_files
+
+        contents = {**contents, **picture_files(folder, name, picture)}
     paths = {suffix: folder / f"{name}.{suffix}" for suffix in contents}
     for suffix, content in contents.items():
         require_inside(folder, paths[suffix])
-        write_atomically(paths[suffix], content)
+        write_changed(paths[suffix], content)
     return paths
 
 

@@ -14,6 +14,7 @@ from bench.results.run_folder import RunRecords
 from bench.results.store import complexity_path, dead_channels_path, feature_maps_path
 
 if TYPE_CHECKING:
+    from bench.report.pictures import Picture
     from bench.report.study_results import StudyResults
 
 
@@ -33,26 +34,39 @@ def read_begun(runs: Path) -> "list[StudyResults]":
 
 def write_study(found: "StudyResults", runs: Path, reports: Path) -> list[dict[str, Path]]:
     """Copy the evidence of a study and write its page; returns the files that were written."""
-    from bench.report.figures.figure_2 import figure_2
-    from bench.report.figures.plots import saved
-    from bench.report.figures.study import study_pictures
     from bench.report.pages.study import study_markdown
     from bench.report.study_frames import arms_frame, contests_frame, study_name
 
     keep_evidence(found, runs, reports)
-    name, pictures = study_name(found), study_pictures(found)
-    if maps := found.features:
-        photograph = open_photograph(None).pixels
-        drawn = figure_2(list(maps.values()), photograph, title=found.study.title, names=list(maps))
-        pictures["_features"] = saved(drawn)
-    contents: dict[str, str | bytes] = {
+    name, pictures = study_name(found), _pictures(found)
+    contents = {
         "md": study_markdown(found, pictures=list(pictures)),
         "csv": arms_frame(found).to_csv(index=False, lineterminator="\n"),
-        **pictures.pop("", {}),
     }
     contests = contests_frame(found).to_csv(index=False, lineterminator="\n")
-    written = [write_report(reports, name, contents), write_report(reports, f"{name}_contests", {"csv": contests})]
-    return written + [write_report(reports, f"{name}{suffix}", each) for suffix, each in pictures.items()]
+    written = [write_report(reports, name, contents, pictures.pop("", None))]
+    written.append(write_report(reports, f"{name}_contests", {"csv": contests}))
+    return written + [write_report(reports, f"{name}{suffix}", {}, each) for suffix, each in pictures.items()]
+
+
+def _pictures(found: "StudyResults") -> "dict[str, Picture]":
+    """Every picture that there is something for, by the end of its name."""
+    from bench.report.pictures import Picture
+
+    drawn = {
+        "": ("effects", found.known_effects),
+        "_curves": ("curves", found.with_curves),
+        "_speed": ("speed", found.with_speeds),
+    }
+    pictures = {
+        suffix: Picture(draw=f"figures.study:{kind}_figure", shows=(found,))
+        for suffix, (kind, something) in drawn.items()
+        if something
+    }
+    if maps := found.features:
+        shows = (list(maps.values()), open_photograph(None).pixels, found.study.title, list(maps))
+        pictures["_features"] = Picture(draw="figures.figure_2:figure_2", shows=shows)
+    return pictures
 
 
 def keep_evidence(found: "StudyResults", runs: Path, reports: Path) -> None:

@@ -83,11 +83,11 @@ def _report_suite(
     suite: Suite, chosen: Chosen, known: RunRecords, output: Output
 ) -> "tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Path]]]":
     """Write the report of a suite's runs; returns a line a run, a line an entry, and the files."""
-    from bench.report.figures.plots import seeds_picture, sweep_picture
     from bench.report.frame import compares_seeds, seeds_frame
     from bench.report.inputs import SuiteInputs
-    from bench.report.pages.curves import curves_pictures
+    from bench.report.pages.curves import curves_picture
     from bench.report.pages.runs import suite_markdown
+    from bench.report.pictures import Picture
 
     records = {entry.spec.run_id: known.of(entry.spec) for entry in suite.entries}
     evidence_files.keep(output.runs, output.reports, evidence_files.of_runs(records.values()))
@@ -103,17 +103,18 @@ def _report_suite(
     )
     frame = inputs.frame()
     by_entry = seeds_frame(frame, suite.sweep)
-    curves = curves_pictures(_curves(shown, records, known))
-    contents: dict[str, str | bytes] = {
+    curves = curves_picture(_curves(shown, records, known))
+    contents = {
         "md": suite_markdown(inputs, has_curves=bool(curves)),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
     }
+    picture = None
     if suite.sweep and by_entry["seeds"].any():
-        contents |= sweep_picture(shown, by_entry)
+        picture = Picture(draw="figures.plots:sweep_figure", shows=(suite.sweep, by_entry))
     elif compares_seeds(by_entry):
-        contents |= seeds_picture(frame, by_entry)
-    written = [write_report(output.reports, suite.name, contents)]
-    written += [write_report(output.reports, f"{suite.name}_curves", curves)] if curves else []
+        picture = Picture(draw="figures.plots:seeds_figure", shows=(frame, by_entry))
+    written = [write_report(output.reports, suite.name, contents, picture)]
+    written += [write_report(output.reports, f"{suite.name}_curves", {}, curves)] if curves else []
     return frame, by_entry, written
 
 

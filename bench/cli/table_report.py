@@ -1,6 +1,7 @@
 """Report the paper's tables: files, terminal or JSON; with all of them the pages beside them and the index."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.grids import show_recipes, show_table
@@ -53,7 +54,7 @@ def report_tables(selection: Selection, output: Output, failures: Sequence[str])
     printed: list[dict[str, object]] = []
     for one in inputs:
         table, frame = one.table, one.frame
-        paths = write_report(output.reports, f"table_{table.number}", _table_contents(one))
+        paths = _write_table(one, output.reports)
         shown = frame[[row in selection.rows for row in table.rows_in(edition)]]
         evaluations = evaluations_frame(table, edition, found.evaluations)
         printed.append(
@@ -81,19 +82,16 @@ def report_tables(selection: Selection, output: Output, failures: Sequence[str])
     return finish(document if output.as_json else None, failures)
 
 
-def _table_contents(inputs: "TableInputs") -> dict[str, str | bytes]:
-    """A table's files by suffix."""
+def _write_table(inputs: "TableInputs", reports: Path) -> dict[str, Path]:
+    """Write a table's files; returns their paths by suffix."""
     from bench.report.pages.table import table_markdown
+    from bench.report.pictures import Picture
 
-    contents: dict[str, str | bytes] = {
-        "md": table_markdown(inputs),
-        "csv": inputs.frame.to_csv(index=False, lineterminator="\n"),
-    }
-    if inputs.table.has_picture:
-        from bench.report.figures.plots import table_picture
-
-        contents |= table_picture(inputs.table, inputs.edition, inputs.frame)
-    return contents
+    table, edition, frame = inputs.table, inputs.edition, inputs.frame
+    contents = {"md": table_markdown(inputs), "csv": frame.to_csv(index=False, lineterminator="\n")}
+    shows = (table.rows_in(edition), edition, frame, f"Table {table.number}: {table.title}")
+    picture = Picture(draw="figures.plots:tradeoff_figure", shows=shows) if table.has_picture else None
+    return write_report(reports, f"table_{table.number}", contents, picture)
 
 
 def _report_recipes(table: RecipeTable, output: Output) -> dict[str, object]:

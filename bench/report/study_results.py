@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.experiments.grid import Point, Tried
-from bench.experiments.study import Arm, Study, chosen, families, tried
+from bench.experiments.study import TOP1, Arm, Study, chosen, families, tried
 from bench.paper.figure_2 import GRACE_HOPPER_SHA256
-from bench.report.contests import Answer, judge
+from bench.report.contests import Answer, Outcome, judge
 from bench.report.frame import Measurements
 from bench.report.statistics import Hits
 from bench.results.dead_channels import DeadChannels
@@ -108,6 +108,26 @@ class StudyResults:
     def is_begun(self) -> bool:
         """Whether there is any run of it."""
         return bool(self.grid_records) or any(one.records for one in self.arms)
+
+    @property
+    def known_effects(self) -> list[tuple[str, Outcome]]:
+        """The contests about accuracy whose effect and interval are known, each with the key of its question."""
+        return [
+            (answer.question.key, outcome)
+            for answer in self.answers
+            for outcome in answer.outcomes
+            if outcome.contest.of == TOP1 and outcome.effect and outcome.effect.is_known
+        ]
+
+    @property
+    def with_curves(self) -> list[ArmResult]:
+        """The core arms that have finished an epoch."""
+        return [one for one in self.arms if one.arm.core and any(m.lines for m in one.metrics.values())]
+
+    @property
+    def with_speeds(self) -> list[ArmResult]:
+        """The core arms whose accuracy on the test images and speed in training are known."""
+        return [one for one in self.arms if one.arm.core and one.mean is not None and one.images_per_s]
 
     @property
     def begun(self) -> list[ArmResult]:

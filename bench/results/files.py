@@ -125,6 +125,15 @@ def write_atomically(path: Path, content: str | bytes, *, flushed: bool = True) 
         raise
 
 
+def write_changed(path: Path, content: str | bytes, *, flushed: bool = True) -> None:
+    """Write the whole file as ``write_atomically`` does, unless a regular file of that content is there already."""
+    content = content.encode() if isinstance(content, str) else content
+    with contextlib.suppress(OSError), open_regular(path, follow=False) as file:  # it is not there, or cannot be read
+        if file.read() == content:
+            return
+    write_atomically(path, content, flushed=flushed)
+
+
 def temporary_beside(path: Path) -> Path:
     """A name for a file that is to become another, in the same folder, which is made.
 

@@ -23,6 +23,7 @@ def other_versions(versions: Mapping[str, str], libraries: Iterable[str]) -> boo
     return any(_installed(name) not in (None, versions.get(name)) for name in libraries)
 
 
+@functools.cache
 def _installed(library: str) -> str | None:
     try:
         return importlib.metadata.version(library)

@@ -1,12 +1,10 @@
 """spec.json, which holds a run's spec in its folder, sources included."""
 
-import contextlib
 from pathlib import Path
 
 from bench.results.codec import Values, plain
-from bench.results.files import read, write_atomically
+from bench.results.files import read, write_changed
 from bench.spec.recipe import YOUNGER_FIELDS
-from bench.spec.regular_files import open_regular
 from bench.spec.run import RunSpec
 
 
@@ -27,11 +25,7 @@ def save_spec(folder: Path, spec: RunSpec) -> None:
     It is not flushed, which would take most of the time of submitting a thousand runs: what a power cut may lose within
     seconds of the command, the same command writes anew.
     """
-    path, text = folder / "spec.json", plain(spec)
-    with contextlib.suppress(OSError), open_regular(path) as file:
-        if file.read() == text.encode():
-            return
-    write_atomically(path, text, flushed=False)  # it is not there, or corrupt, or a source is in other words
+    write_changed(folder / "spec.json", plain(spec), flushed=False)
 
 
 def _with_younger_fields(values: Values) -> Values:

@@ -32,6 +32,7 @@ from bench.report.figures.figure_2 import (
     name_of,
     names_of,
 )
+from bench.report.figures.plots import saved
 from bench.results.codec import sealed
 from bench.results.feature_maps import FeatureSource
 from bench.results.run_folder import RunRecords, load_record
@@ -115,7 +116,8 @@ def test_the_legend_stays_inside_the_figure():
 
 
 def test_files_are_the_same_each_time():
-    first, second = (figure_2_files(some_maps(), PHOTOGRAPH) for _ in range(2))
+    assert figure_2_files(some_maps()) == figure_2_files(some_maps())
+    first, second = (saved(figure_2(some_maps(), PHOTOGRAPH)) for _ in range(2))
     assert first == second
     assert first["png"].startswith(b"\x89PNG")
     assert b"<svg" in first["svg"]
@@ -136,7 +138,7 @@ def test_the_page_has_every_count_and_its_evidence():
     assert "more than 10 times the median" in text
     assert "`photograph.png` (sha256 `22222222`). Each band" in text
     assert f"file sha256 `{'1' * 64}`, under `ema` in it" in text
-    lines = list(csv.DictReader(io.StringIO(str(figure_2_files(found, PHOTOGRAPH)["csv"]))))
+    lines = list(csv.DictReader(io.StringIO(str(figure_2_files(found)["csv"]))))
     assert len(lines) == 14
     assert (lines[6]["network"], lines[6]["layer"], lines[6]["depth"]) == ("t2t_vit_7", "blocks.1", "0.125")
     assert (lines[6]["dead"], lines[6]["dead_pct"], lines[6]["trained"]) == ("100", "10.0", "True")

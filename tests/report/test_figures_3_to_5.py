@@ -17,6 +17,7 @@ from bench.report.figures.diagrams import SMALL
 from bench.report.figures.figure_3 import figure_3, figure_3_files
 from bench.report.figures.figure_4 import figure_4, figure_4_files
 from bench.report.figures.figure_5 import figure_5, figure_5_files
+from bench.report.figures.plots import saved
 from bench.spec.run import Network
 from tests.cli.test_main import one_line, without
 
@@ -170,19 +171,21 @@ def test_figure_5_has_the_numbers_of_what_it_is_drawn_from(outline):
 
 
 @pytest.mark.parametrize(
-    ("write", "models"),
+    ("write", "draw", "models"),
     [
-        (figure_3_files, ["t2t_vit_14"]),
-        (figure_4_files, ["t2t_vit_14"]),
-        (figure_5_files, ["t2t_vit_14", "t2t_vit_16_ghost"]),
+        (figure_3_files, figure_3, ["t2t_vit_14"]),
+        (figure_4_files, figure_4, ["t2t_vit_14"]),
+        (figure_5_files, figure_5, ["t2t_vit_14", "t2t_vit_16_ghost"]),
     ],
 )
-def test_files_and_page(outline, write, models):
+def test_files_and_page(outline, write, draw, models):
     outlines = [outline(model) for model in models]
     files = write(*outlines)
-    assert files == write(*outlines)  # the same bytes each time
-    assert files["png"].startswith(b"\x89PNG")
-    assert b"<svg" in files["svg"]
+    assert files == write(*outlines)
+    pictures = saved(draw(*outlines))
+    assert pictures == saved(draw(*outlines))  # the same bytes each time
+    assert pictures["png"].startswith(b"\x89PNG")
+    assert b"<svg" in pictures["svg"]
     lines = list(csv.DictReader(io.StringIO(files["csv"])))
     number = write.__name__.split("_")[1]
     page = files["md"]

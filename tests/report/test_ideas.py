@@ -6,8 +6,8 @@ import pytest
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.ideas import IDEAS
-from bench.report.figures.plots import BLUE, GREEN, VERMILLION
-from bench.report.pages.ideas import ideas_figure, ideas_frame, ideas_markdown, ideas_pictures
+from bench.report.figures.plots import BLUE, GREEN, VERMILLION, saved
+from bench.report.pages.ideas import ideas_figure, ideas_frame, ideas_markdown
 from tests.report.test_claims import frames
 from tests.report.test_frame import over_seeds
 
@@ -64,8 +64,8 @@ def test_the_page_and_its_pictures_are_the_same_each_time(tmp_path):
     text = ideas_markdown(ICCV, found())
     assert "| Deep and narrow | ViT-DN |".replace(" ", "") in text.replace(" ", "")
     assert r"ResNet50-Ghost\*" in text
-    pictures = ideas_pictures(ICCV, found())
-    assert pictures == ideas_pictures(ICCV, found())
+    pictures, again = (saved(ideas_figure(ICCV, found())) for _ in range(2))
+    assert pictures == again
     assert b"<svg" in pictures["svg"]
     (tmp_path / "a.png").write_bytes(pictures["png"])
     assert matplotlib.image.imread(tmp_path / "a.png").shape[1] == 1520

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from bench.experiments.suites import Entry, Suite
+from bench.experiments.suites import Entry
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
-from bench.report.figures.plots import seeds_figure, sweep_figure, sweep_picture, table_picture, tradeoff_figure
+from bench.report.figures.plots import saved, seeds_figure, sweep_figure, tradeoff_figure
 from bench.report.frame import runs_frame, seeds_frame, table_frame
 from bench.results.store import load_complexity
 from bench.spec.table import Published, Row, networks
@@ -152,8 +152,8 @@ def test_ours_lie_a_little_aside_of_what_was_published(measurements):
 
 def test_png_is_for_print_and_the_same_each_time(measurements):
     frame = table_frame(TABLES[3], ICCV, collected(measurements))
-    pictures = table_picture(TABLES[3], ICCV, frame)
-    assert pictures == table_picture(TABLES[3], ICCV, frame)
+    pictures, again = (saved(tradeoff_figure(TABLES[3].rows_in(ICCV), ICCV, frame, "Table 3")) for _ in range(2))
+    assert pictures == again
     height, width, _ = matplotlib.image.imread(io.BytesIO(pictures["png"])).shape
     assert (width, height) == (1800, 940)
     assert b"pHYs" in pictures["png"]  # 200 dpi, for print
@@ -164,13 +164,12 @@ def test_png_is_for_print_and_the_same_each_time(measurements):
 
 
 def swept(sweep, points):
-    """A suite and its frame over seeds: points by values of the swept fields."""
+    """The swept fields and their frame over seeds: points by values of the fields."""
     entries = tuple(
         Entry(row="T2T-ViT-14", spec=TABLES[3].rows[2].run.with_seed(i), swept=point) for i, point in enumerate(points)
     )
     records = {e.spec.run_id: over_seeds(e.spec.run_id, *points[e.swept]) for e in entries}
-    suite = Suite(name="sweep", about="", entries=entries, sweep=sweep)
-    return suite, seeds_frame(runs_frame(entries, records, sweep), sweep)
+    return sweep, seeds_frame(runs_frame(entries, records, sweep), sweep)
 
 
 def test_one_field_is_a_curve_with_its_error():
@@ -210,15 +209,15 @@ def test_a_third_field_is_a_panel_a_value():
     figure = sweep_figure(*swept(("epochs", "warmup_epochs", "cooldown_epochs"), points))
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ["T2T-ViT-14, cooldown_epochs 5", "T2T-ViT-14, cooldown_epochs 6"]
-    assert sweep_picture(*swept(("epochs",), {(1,): (2.0,)}))["png"][:4] == b"\x89PNG"
+    assert saved(sweep_figure(*swept(("epochs",), {(1,): (2.0,)})))["png"][:4] == b"\x89PNG"
 
 
 def test_a_sweep_chooses_by_the_images_that_are_held_out():
-    suite, _ = swept(("lr",), {(0.01,): (80.0,), (0.02,): (81.0,)})
-    records = {entry.spec.run_id: over_seeds(entry.spec.run_id, 0.0) for entry in suite.entries}
+    entries = [Entry(row="T2T-ViT-14", spec=TABLES[3].rows[2].run.with_seed(i), swept=(0.01 * i,)) for i in (1, 2)]
+    records = {entry.spec.run_id: over_seeds(entry.spec.run_id, 0.0) for entry in entries}
     for held_out, found in zip((90.5, 91.5), records.values(), strict=True):
         found[0].results = {"raw_last_top1_pct": 50.0, "held_out_raw_last_top1_pct": held_out}
-    figure = sweep_figure(suite, seeds_frame(runs_frame(suite.entries, records, ("lr",)), ("lr",)))
+    figure = sweep_figure(("lr",), seeds_frame(runs_frame(entries, records, ("lr",)), ("lr",)))
     (axes,) = figure.axes
     assert axes.lines[0].get_ydata().tolist() == [90.5, 91.5]
     assert axes.get_ylabel() == "top-1 (%) on held-out images, mean ± s.e."

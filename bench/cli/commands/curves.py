@@ -56,15 +56,14 @@ def run(asked: CurvesRequest) -> int:
     Raises:
         RequestError: a name is no run's, or a folder cannot be written.
     """
-    from bench.report.figures.plots import saved
     from bench.report.pages.curves import (
         PICTURES,
         by_name,
         curves_frame,
         curves_markdown,
-        curves_pictures,
+        curves_picture,
         pictured,
-        run_figure,
+        run_picture,
     )
 
     output = asked.output
@@ -76,15 +75,14 @@ def run(asked: CurvesRequest) -> int:
     problems = below(output.runs, damaged.values())
     by_seed = [[curve.record for curve in seeds] for seeds in by_name(curves).values()]
     evidence_files.keep(output.runs, output.reports, evidence_files.of_runs(by_seed))
-    contents: dict[str, str | bytes] = {
+    contents = {
         "md": curves_markdown(curves, waiting, problems),
         "csv": curves_frame(curves).to_csv(index=False, lineterminator="\n"),
-        **curves_pictures(curves),
     }
-    written = {"curves": write_report(output.reports, "curves", contents)}
+    written = {"curves": write_report(output.reports, "curves", contents, curves_picture(curves))}
     for curve in pictured(curves):
         run_id = curve.record.run_id
-        written[run_id] = write_report(output.reports, f"{PICTURES}/{run_id}", saved(run_figure(curve)))
+        written[run_id] = write_report(output.reports, f"{PICTURES}/{run_id}", {}, run_picture(curve))
     if output.as_json:
         lines = [
             {

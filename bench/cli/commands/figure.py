@@ -29,15 +29,18 @@ from bench.spec.table import Edition, Row, networks
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.report.pictures import Picture
+
 Frames = Mapping[int, "pd.DataFrame"]
 """of the paper's tables, by number"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """A figure's files by suffix, the files below the runs that it was made of, and what could not be measured."""
+    """A figure, its page and CSV by suffix, the files below the runs behind it, and what could not be measured."""
 
-    contents: Mapping[str, str | bytes]
+    picture: "Picture"
+    contents: Mapping[str, str]
     evidence: Sequence[Path] = ()
     failures: Sequence[str] = ()
 
@@ -88,6 +91,7 @@ class Figure:
 def _figure_1(asked: FigureRequest, frames: Frames | None) -> Drawn:
     from bench.report.figures.figure_1 import TABLES_SHOWN, figure_1_files
     from bench.report.frame import table_frame
+    from bench.report.pictures import Picture
 
     failures: list[str] = []
     files: list[Path] = []
@@ -98,11 +102,18 @@ def _figure_1(asked: FigureRequest, frames: Frames | None) -> Drawn:
         found = evidence_files.settled_results(found, asked.output.reports)
         files = evidence_files.behind(found)
         frames = {number: table_frame(TABLES[number], asked.edition, found) for number in TABLES_SHOWN}
-    return Drawn(contents=figure_1_files(asked.edition, frames), evidence=files, failures=failures)
+    shows = (asked.edition, {number: frames[number] for number in TABLES_SHOWN})
+    return Drawn(
+        picture=Picture(draw="figures.figure_1:figure_1", shows=shows),
+        contents=figure_1_files(*shows),
+        evidence=files,
+        failures=failures,
+    )
 
 
 def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
     from bench.report.figures.figure_2 import figure_2_files
+    from bench.report.pictures import Picture
 
     photograph = open_photograph(asked.image)
     found, failures = require_feature_maps(photograph, asked.weights, asked.output.runs)
@@ -114,7 +125,8 @@ def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
     counts, problems = known_dead_channels(found, asked.output.runs)
     tell_problems(problems)
     return Drawn(
-        contents=figure_2_files(found, photograph.pixels, counts),
+        picture=Picture(draw="figures.figure_2:figure_2", shows=(found, photograph.pixels)),
+        contents=figure_2_files(found, counts),
         evidence=[
             *(feature_maps_path(Path(), one) for one in found),
             *(dead_channels_path(Path(), one.dead_channels_id) for one in counts.values()),
@@ -126,28 +138,34 @@ def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
 def _figure_3(asked: FigureRequest, _: Frames | None) -> Drawn:
     from bench.report.figures.figure_3 import figure_3_files
 
-    return _of_outlines(figure_3_files, [_shown(asked, _WITH_T2T)], asked)
+    return _of_outlines("figures.figure_3:figure_3", figure_3_files, [_shown(asked, _WITH_T2T)], asked)
 
 
 def _figure_4(asked: FigureRequest, _: Frames | None) -> Drawn:
     from bench.report.figures.figure_4 import figure_4_files
 
-    return _of_outlines(figure_4_files, [_shown(asked, _OF_ONE_WIDTH)], asked)
+    return _of_outlines("figures.figure_4:figure_4", figure_4_files, [_shown(asked, _OF_ONE_WIDTH)], asked)
 
 
 def _figure_5(asked: FigureRequest, _: Frames | None) -> Drawn:
     from bench.report.figures.figure_5 import figure_5_files
 
     pair = [Network(name, img_size=asked.img_size or _IMG_SIZE) for name in ("t2t_vit_14", "t2t_vit_16_ghost")]
-    return _of_outlines(figure_5_files, pair, asked)
+    return _of_outlines("figures.figure_5:figure_5", figure_5_files, pair, asked)
 
 
 def _of_outlines(
-    files: Callable[..., Mapping[str, str | bytes]], shown: Sequence[Network], asked: FigureRequest
+    draw: str, files: Callable[..., Mapping[str, str]], shown: Sequence[Network], asked: FigureRequest
 ) -> Drawn:
+    from bench.report.pictures import Picture
+
     output = asked.output
     outlines = [evidence_files.settled(outline_of(network, output.runs), output.reports) for network in shown]
-    return Drawn(contents=files(*outlines), evidence=[outline_path(Path(), network) for network in shown])
+    return Drawn(
+        picture=Picture(draw=draw, shows=tuple(outlines)),
+        contents=files(*outlines),
+        evidence=[outline_path(Path(), network) for network in shown],
+    )
 
 
 _IMG_SIZE = 224
@@ -301,7 +319,7 @@ def run(asked: FigureRequest) -> int:
     failures: list[str] = []
     for number in asked.numbers:
         drawn = FIGURES[number].draw(asked, None)
-        paths = write_report(output.reports, f"figure_{number}", drawn.contents)
+        paths = write_report(output.reports, f"figure_{number}", drawn.contents, drawn.picture)
         evidence_files.keep(output.runs, output.reports, drawn.evidence)
         failures += drawn.failures
         written.append({"figure": number, "title": FIGURES[number].title, "reports": texts(paths)})

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from bench.paper import TABLES
 from bench.report.evidence import link
-from bench.report.figures.plots import saved, tradeoff_figure
+from bench.report.figures.plots import tradeoff_figure
 from bench.report.pages.table import comparison
 from bench.report.text import DASH, STANDARD_ERROR, escape, pipe
 from bench.spec.table import Edition, Row
@@ -30,8 +30,8 @@ def figure_1(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> Figure:
     return tradeoff_figure(rows, edition, frame, TITLE, log=True)
 
 
-def figure_1_files(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> dict[str, str | bytes]:
-    """The figure, its page and its CSV, by suffix."""
+def figure_1_files(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> dict[str, str]:
+    """The page and its CSV, by suffix."""
     rows, frame = _shown(edition, frames)
     columns = ["model", "network", "img_size", "published_top1_pct", "top1_pct", "top1_std", "top1_std_err", "seeds"]
     columns += ["run_ids", "evaluated_std_err", "evaluated_evidence", "params_m", "macs_g", "measured_in"]
@@ -58,9 +58,7 @@ def figure_1_files(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> dict
         pipe(shown, text=("Curve", "Model", "evidence")),
         "The same data as CSV: [figure_1.csv](figure_1.csv); the picture as SVG: [figure_1.svg](figure_1.svg).",
     ]
-    files: dict[str, str | bytes] = {"md": "\n\n".join(sections) + "\n"}
-    files |= {"csv": numbered.to_csv(index=False, lineterminator="\n")}
-    return files | saved(figure_1(edition, frames))
+    return {"md": "\n\n".join(sections) + "\n", "csv": numbered.to_csv(index=False, lineterminator="\n")}
 
 
 def _shown(edition: Edition, frames: Mapping[int, pd.DataFrame]) -> tuple[list[Row], pd.DataFrame]:

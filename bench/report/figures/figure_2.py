@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from bench.paper import TABLES
 from bench.paper.figure_2 import GRACE_HOPPER_SHA256, SHOWN
 from bench.report.evidence import dead_channels_file, feature_maps_file, link
-from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
+from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from bench.report.text import STANDARD_ERROR, code, escape, pipe
 from bench.results.dead_channels import DeadChannels
 from bench.results.feature_maps import FeatureMaps, LayerMaps
@@ -60,13 +60,11 @@ def names_of(found: Sequence[FeatureMaps]) -> list[str]:
 
 
 def figure_2_files(
-    found: Sequence[FeatureMaps],
-    photograph: "np.ndarray[Any, Any]",
-    counts: Mapping[str, DeadChannels] = MappingProxyType({}),
-) -> dict[str, str | bytes]:
-    """The figure, its page and its CSV, by suffix; arguments as ``figure_2`` and ``figure_2_markdown``."""
+    found: Sequence[FeatureMaps], counts: Mapping[str, DeadChannels] = MappingProxyType({})
+) -> dict[str, str]:
+    """The page and its CSV, by suffix; arguments as ``figure_2_markdown``."""
     csv = figure_2_frame(found).to_csv(index=False, lineterminator="\n")
-    return {"md": figure_2_markdown(found, counts), "csv": csv, **saved(figure_2(found, photograph))}
+    return {"md": figure_2_markdown(found, counts), "csv": csv}
 
 
 def figure_2_frame(found: Sequence[FeatureMaps]) -> pd.DataFrame:
@@ -98,7 +96,6 @@ def figure_2_frame(found: Sequence[FeatureMaps]) -> pd.DataFrame:
 def figure_2(
     found: Sequence[FeatureMaps],
     photograph: "np.ndarray[Any, Any]",
-    *,
     title: str = "Figure 2",
     names: Sequence[str] | None = None,
 ) -> Figure:

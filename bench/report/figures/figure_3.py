@@ -23,7 +23,7 @@ from bench.report.figures.diagrams import (
     tint,
     write,
 )
-from bench.report.figures.plots import BLUE, saved
+from bench.report.figures.plots import BLUE
 from bench.results.measurement import LayerShape, Outline
 
 TITLE = "The Tokens-to-Token process"
@@ -199,8 +199,8 @@ def _reshape(axes: Axes, top: float, layer: LayerShape, split: LayerShape, right
     write(axes, _RIGHT - 0.1, back - 0.1, text, align="right")
 
 
-def figure_3_files(outline: Outline) -> dict[str, str | bytes]:
-    """The page, its CSV and the picture, by suffix."""
+def figure_3_files(outline: Outline) -> dict[str, str]:
+    """The page and its CSV, by suffix."""
     names = ["tokens_to_token", *(f"tokens_to_token.{name}" for step in _STEPS for name in step)]
     frame = layers_frame([outline], names)
     network = outline.network
@@ -218,5 +218,4 @@ def figure_3_files(outline: Outline) -> dict[str, str | bytes]:
     return {
         "md": layers_markdown(LayersPage(number=3, title=TITLE, caption=caption, alt=alt, outlines=[outline]), frame),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
-        **saved(figure_3(outline)),
     }

@@ -27,7 +27,6 @@ from bench.report.figures.diagrams import (
     sizes,
     write,
 )
-from bench.report.figures.plots import saved
 from bench.results.measurement import LayerShape, Outline
 
 TITLE = "The architecture of T2T-ViT"
@@ -208,8 +207,8 @@ def _shares(axes: Axes, outline: Outline) -> None:
         write(axes, place + 0.16, top + 0.36, f"{name} {count:,} ({100 * count / outline.params:.1f} %)", align="left")
 
 
-def figure_4_files(outline: Outline) -> dict[str, str | bytes]:
-    """The page, its CSV and the picture, by suffix."""
+def figure_4_files(outline: Outline) -> dict[str, str]:
+    """The page and its CSV, by suffix."""
     names = [layer.name for layer in outline.layers if "." not in layer.name]
     names += [f"tokens_to_token.{name}" for name in _MODULE] + ["blocks.0"]
     names += [layer.name for layer in outline.layers if layer.name.startswith("blocks.0.")]
@@ -227,5 +226,4 @@ def figure_4_files(outline: Outline) -> dict[str, str | bytes]:
     return {
         "md": layers_markdown(LayersPage(number=4, title=TITLE, caption=caption, alt=alt, outlines=[outline]), frame),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
-        **saved(figure_4(outline)),
     }

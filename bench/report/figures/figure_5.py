@@ -25,7 +25,6 @@ from bench.report.figures.diagrams import (
     sizes,
     write,
 )
-from bench.report.figures.plots import saved
 from bench.results.measurement import LayerShape, Outline
 
 TITLE = "The Ghost block"
@@ -188,8 +187,8 @@ def _parts(outline: Outline) -> list[tuple[str, int, str]]:
     ]
 
 
-def figure_5_files(plain: Outline, ghost: Outline) -> dict[str, str | bytes]:
-    """The page, its CSV and the picture, by suffix.
+def figure_5_files(plain: Outline, ghost: Outline) -> dict[str, str]:
+    """The page and its CSV, by suffix.
 
     Args:
         plain: of a network whose blocks have no Ghost.
@@ -211,5 +210,4 @@ def figure_5_files(plain: Outline, ghost: Outline) -> dict[str, str | bytes]:
             LayersPage(number=5, title=TITLE, caption=caption, alt=alt, outlines=[plain, ghost]), frame
         ),
         "csv": frame.to_csv(index=False, lineterminator="\n"),
-        **saved(figure_5(plain, ghost)),
     }

@@ -16,10 +16,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox, offset_copy
 
-from bench.experiments.suites import Suite
 from bench.report.frame import swept_columns, that_count
 from bench.report.pages.claims import accuracy
-from bench.spec.table import Edition, Row, Table
+from bench.spec.table import Edition, Row
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#9A6700"
 """from Okabe and Ito's palette, which colour-blind readers tell apart; its orange darker, to be read on white"""
@@ -51,16 +50,6 @@ def _styles(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     return {curve: _STYLES.get(curve) or black[curve] for curve in curves}
 
 
-def table_picture(table: Table, edition: Edition, frame: pd.DataFrame) -> dict[str, bytes]:
-    """Top-1 against measured MACs (left) and params (right), one line a curve, as ``saved`` gives it.
-
-    Published accuracies are hollow marks on the line, ours filled ones with two standard errors. A row that is not
-    measured has no mark.
-    """
-    title = f"Table {table.number}: {table.title}"
-    return saved(tradeoff_figure(table.rows_in(edition), edition, frame, title))
-
-
 def saved(figure: Figure) -> dict[str, bytes]:
     """A figure by suffix: PNG at 200 dpi, and SVG."""
     pictures = {}
@@ -90,7 +79,10 @@ _STARRED = "* retrained by the paper's authors with the T2T-ViT scheme"
 def tradeoff_figure(
     rows: Sequence[Row], edition: Edition, frame: pd.DataFrame, title: str, *, log: bool = False
 ) -> Figure:
-    """The figure that ``table_picture`` saves.
+    """Top-1 against measured MACs (left) and params (right), one line a curve.
+
+    Published accuracies are hollow marks on the line, ours filled ones with two standard errors. A row that is not
+    measured has no mark.
 
     Args:
         rows: with their curves and points.
@@ -246,26 +238,21 @@ _PART = {"left": 0.0, "center": 0.5, "right": 1.0, "bottom": 0.0, "top": 1.0}
 """of a text's width or height that lies before its anchor"""
 
 
-def sweep_picture(suite: Suite, by_entry: pd.DataFrame) -> dict[str, bytes]:
-    """Accuracy over the swept fields, as ``saved`` gives it: a curve for one field, a heat map for two.
+def sweep_figure(sweep: Sequence[str], by_entry: pd.DataFrame) -> Figure:
+    """Accuracy over the swept fields: a curve for one field, a heat map for two.
 
     A panel a model, and with more fields one for each combination of their values. The protocol is the paper's: best
     epoch of the averaged weights, or of the raw ones where the recipe averages none; where it holds images out to
     choose by, the last epoch on these. A point that is not trained is left blank.
 
     Args:
-        suite: names the swept fields.
+        sweep: names of the swept fields.
         by_entry: from ``seeds_frame``.
     """
-    return saved(sweep_figure(suite, by_entry))
-
-
-def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
-    """The figure that ``sweep_picture`` saves."""
     frame = by_entry.assign(top1=_first(by_entry, _TO_CHOOSE, "pct"), error=_first(by_entry, _TO_CHOOSE, "std_err"))
     held_out = by_entry["held_out_last_top1_pct"].notna().any()
     what = "top-1 (%) on held-out images" if held_out else "top-1 (%)"
-    fields = swept_columns(suite.sweep)
+    fields = swept_columns(sweep)
     across, *up = fields[:2]
     rest = ["model", *fields[2:]]
     panels = list(frame.groupby(rest, sort=False))
@@ -278,15 +265,15 @@ def sweep_figure(suite: Suite, by_entry: pd.DataFrame) -> Figure:
     shades = Normalize(frame["top1"].min(), frame["top1"].max())  # one scale, so that panels compare
     for axes, (values, panel) in zip(grid.flat, panels, strict=False):
         model, *fixed = values
-        settings = [f"{name} {value}" for name, value in zip(suite.sweep[2:], fixed, strict=True)]
+        settings = [f"{name} {value}" for name, value in zip(sweep[2:], fixed, strict=True)]
         axes.set_title(", ".join([str(model), *settings]), fontsize=10)
-        axes.set_xlabel(suite.sweep[0])
+        axes.set_xlabel(sweep[0])
         if up:
             _heat_map(axes, panel, across, up[0], shades)
         else:
             _sweep_curve(axes, panel, across)
     for axes in grid[:, 0]:
-        axes.set_ylabel(suite.sweep[1] if up else f"{what}, mean ± s.e.")
+        axes.set_ylabel(sweep[1] if up else f"{what}, mean ± s.e.")
     if up:
         bar = figure.colorbar(ScalarMappable(shades, _SHADES), ax=grid, shrink=0.8)
         bar.set_label(what)
@@ -304,8 +291,8 @@ def _first(frame: pd.DataFrame, protocols: Sequence[str], kind: str) -> "pd.Seri
     return columns.bfill(axis=1).iloc[:, 0].astype(float)
 
 
-def seeds_picture(runs: pd.DataFrame, by_entry: pd.DataFrame) -> dict[str, bytes]:
-    """Accuracy after the last epoch by entry, as ``saved`` gives it: mean and standard error, and each seed.
+def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
+    """Accuracy after the last epoch by entry: mean and standard error, and each seed.
 
     The averaged weights', or the raw ones' where the recipe averages none; an entry without a seed is left out.
 
@@ -313,11 +300,6 @@ def seeds_picture(runs: pd.DataFrame, by_entry: pd.DataFrame) -> dict[str, bytes
         runs: from ``runs_frame``.
         by_entry: from ``seeds_frame``.
     """
-    return saved(seeds_figure(runs, by_entry))
-
-
-def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
-    """The figure that ``seeds_picture`` saves."""
     by_entry = by_entry[by_entry["seeds"] > 0]
     names = list(by_entry["model"])
     figure = Figure(figsize=(7.2, 1.1 + 0.6 * len(names)), layout="constrained")

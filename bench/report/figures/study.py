@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.experiments.study import TOP1
 from bench.report.contests import AGREES, CANNOT_TELL, DISAGREES, Outcome
-from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
+from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from bench.report.study_results import ArmResult, StudyResults
 
 _VERDICTS = {AGREES: (BLUE, "o"), DISAGREES: (VERMILLION, "s"), CANNOT_TELL: ("0.45", "D")}
@@ -20,23 +19,10 @@ _DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = "os^Dv"
 
 
-def study_pictures(results: StudyResults) -> dict[str, dict[str, bytes]]:
-    """Every picture that there is something for, by the end of its name, as ``saved`` gives it."""
-    found = {"": effects_figure(results), "_curves": curves_figure(results), "_speed": speed_figure(results)}
-    return {name: saved(figure) for name, figure in found.items() if figure}
-
-
-def effects_figure(results: StudyResults) -> Figure | None:
+def effects_figure(results: StudyResults) -> Figure:
     """Difference and 95 % interval of each contest about accuracy, claim by claim; the paper's side is shaded."""
     names = {one.arm.key: one.arm.name for one in results.arms}
-    rows = [
-        (answer.question.key, outcome)
-        for answer in results.answers
-        for outcome in answer.outcomes
-        if outcome.contest.of == TOP1 and outcome.effect and outcome.effect.is_known
-    ]
-    if not rows:
-        return None
+    rows = results.known_effects
     figure = Figure(figsize=(9, 1.4 + 0.42 * len(rows)), layout="constrained")
     axes = figure.subplots()
     ends = [end for _, outcome in rows if outcome.effect for end in outcome.effect.interval()]
@@ -74,11 +60,9 @@ def _effect(axes: Axes, y: int, outcome: Outcome, limit: float, margin: float) -
     axes.plot(outcome.effect.difference_pct, y, color=color, marker=marker, markerfacecolor=face, markersize=7)
 
 
-def curves_figure(results: StudyResults) -> Figure | None:
+def curves_figure(results: StudyResults) -> Figure:
     """Held-out accuracy and training loss over the epochs, the mean over the seeds of each core arm."""
-    arms = [one for one in results.arms if one.arm.core and any(m.lines for m in one.metrics.values())]
-    if not arms:
-        return None
+    arms = results.with_curves
     figure = Figure(figsize=(9, 5), layout="constrained")
     top1, loss = figure.subplots(1, 2)
     for one in arms:
@@ -100,11 +84,9 @@ def curves_figure(results: StudyResults) -> Figure | None:
     return figure
 
 
-def speed_figure(results: StudyResults) -> Figure | None:
+def speed_figure(results: StudyResults) -> Figure:
     """Accuracy on the test images against measured training speed, with its standard error."""
-    arms = [one for one in results.arms if one.arm.core and one.mean is not None and one.images_per_s]
-    if not arms:
-        return None
+    arms = results.with_speeds
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     for one in arms:

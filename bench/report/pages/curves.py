@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.report.evidence import LISTED_SEEDS, link, record_file
-from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, saved
+from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from bench.report.pictures import Picture
 from bench.report.text import DASH, code, escape, pipe
 from bench.results.event import Event
 from bench.results.record import Metrics, RunRecord
@@ -372,12 +373,17 @@ def pictured(curves: Sequence[Curve]) -> list[Curve]:
     return drawn if 1 < len(drawn) <= PICTURED else []
 
 
-def curves_pictures(curves: Sequence[Curve]) -> dict[str, bytes]:
-    """Draw the comparison of several runs, or the figure of one; empty if no epoch is finished."""
+def curves_picture(curves: Sequence[Curve]) -> Picture | None:
+    """The comparison of several runs, or the figure of one; None if no epoch is finished."""
     drawn = [curve for curve in curves if curve.metrics.lines]
-    if not drawn:
-        return {}
-    return saved(run_figure(drawn[0]) if len(drawn) == 1 else comparison_figure(drawn))
+    if len(drawn) > 1:
+        return Picture(draw="pages.curves:comparison_figure", shows=(drawn,))
+    return run_picture(drawn[0]) if drawn else None
+
+
+def run_picture(curve: Curve) -> Picture:
+    """The figure of a run."""
+    return Picture(draw="pages.curves:run_figure", shows=(curve,))
 
 
 _ABOUT = (

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.figures.plots import BLUE, GREEN, VERMILLION, saved
+from bench.report.figures.plots import BLUE, GREEN, VERMILLION
 from bench.report.pages.claims import compare, figure_text
 from bench.report.text import STANDARD_ERROR, escape, pipe
 from bench.spec.claim import Idea
@@ -72,13 +72,8 @@ def ideas_markdown(edition: Edition, frame: pd.DataFrame) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def ideas_pictures(edition: Edition, frame: pd.DataFrame) -> dict[str, bytes]:
-    """The picture by suffix: PNG at 200 dpi, and SVG."""
-    return saved(ideas_figure(edition, frame))
-
-
 def ideas_figure(edition: Edition, frame: pd.DataFrame) -> Figure:
-    """The figure that ``ideas_pictures`` saves: a line a network, hollow marks printed, filled ones ours."""
+    """The picture: a line a network, hollow marks printed, filled ones ours."""
     places, at = [], 0.0
     for idea, previous in zip(frame["idea"], [None, *frame["idea"][:-1]], strict=True):
         at += 1.0 if idea == previous else 1.9  # room for the heading
