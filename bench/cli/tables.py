@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bench.cli.parser import (
     Output,
@@ -19,22 +20,19 @@ from bench.cli.parser import (
     whole,
 )
 from bench.cli.selection import Selection, add_tables, select
-from bench.cli.suite_report import Chosen, report_suites
-from bench.cli.table_report import report_tables, require_reports
 from bench.experiments.budgets import BUDGETS, FULL_SIZE, SUITES
 from bench.experiments.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
-from bench.experiments.suites import Suite, suites
-from bench.launch.dispatch import Launch, dry_run, require_data, train_here
-from bench.launch.on_slurm import submit_to_slurm
-from bench.launch.teachers import fitting_weights, from_files, named_teacher, require_teachers
-from bench.measure.collect import measure_missing, runs_of
+from bench.experiments.suites import Entry, Suite, grid, require_few_runs, suites
 from bench.paper import RECIPE_TABLES, TABLES
-from bench.results.files import require_writable
 from bench.spec.datasets import NAMES, require_name
 from bench.spec.errors import RequestError, matching
 from bench.spec.run import RunSpec
 from bench.spec.table import Row, networks
 from bench.spec.text import complain
+
+if TYPE_CHECKING:
+    from bench.cli.suite_report import Chosen
+    from bench.launch.dispatch import Launch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ class TablesRequest:
     """of the paper's tables"""
     suites: tuple[Suite, ...]
     """runs that fill none of the paper's cells; if there are any, these are reported, and the tables are not"""
-    chosen: Chosen
+    chosen: "Chosen"
     """of the suites"""
     specs: tuple[RunSpec, ...]
     """runs to train, of every seed"""
@@ -54,7 +52,7 @@ class TablesRequest:
     dry_run: bool
     data_on_nodes: bool
     """whether only the compute nodes see the data"""
-    launch: Launch
+    launch: "Launch"
     output: Output
     notes: tuple[str, ...] = ()
     """lines on rows that are left out"""
@@ -157,6 +155,9 @@ def request(arguments: Sequence[str]) -> TablesRequest:
         _require_fine_tuning(args, selection)
     if is_apart:
         return _of_suites(args, selection)
+    from bench.launch.teachers import fitting_weights, from_files
+    from bench.measure.collect import runs_of
+
     weights, files = fitting_weights(args.weights, selection.tables) if args.weights else ({}, {})
     if args.run and not any(row.run for row in selection.rows):
         raise RequestError(
@@ -166,6 +167,7 @@ def request(arguments: Sequence[str]) -> TablesRequest:
     if args.seeds and not args.run:
         raise does_nothing("--seeds", "--run")
     specs = from_files(selection.rows, weights) if weights else runs_of(selection.rows)
+    require_few_runs(rows=len(specs), seeds=len(args.seeds) or 1)
     return _request(
         args,
         selection=selection,
@@ -177,6 +179,13 @@ def request(arguments: Sequence[str]) -> TablesRequest:
 
 def run(asked: TablesRequest) -> int:
     """Plan, submit, or measure, train and report; returns the exit code."""
+    from bench.cli.suite_report import report_suites
+    from bench.cli.table_report import report_tables, require_reports
+    from bench.launch.dispatch import dry_run, require_data, train_here
+    from bench.launch.on_slurm import submit_to_slurm
+    from bench.measure.collect import measure_missing
+    from bench.results.files import require_writable
+
     for note in asked.notes:
         complain(note)
     if asked.run and not asked.data_on_nodes:
@@ -237,6 +246,9 @@ def _require_rows(args: argparse.Namespace, selection: Selection, *, is_apart: b
 
 def _of_suites(args: argparse.Namespace, selection: Selection) -> TablesRequest:
     """The request for runs that are other ones than the paper's."""
+    from bench.cli.suite_report import Chosen
+    from bench.launch.teachers import fitting_weights, named_teacher, require_teachers
+
     tables = selection.tables if args.table or args.all else ()
     fine_tuned = bool(args.recipe or args.weights)
     learning = [row.name for table in tables for row in table.rows if row.run and row.run.teacher]
@@ -244,16 +256,30 @@ def _of_suites(args: argparse.Namespace, selection: Selection) -> TablesRequest:
         raise RequestError("--teacher: nothing is distilled here; choose --table 2 or 4")
     weights, files = fitting_weights(args.weights, tables) if args.weights else ({}, {})
     teacher, teacher_files = named_teacher(args.teacher) if args.teacher is not None else (None, {})
-    found = suites(
-        tables,
-        budget=args.budget,
-        dataset=args.dataset,
-        settings=args.set,
-        sweep=args.sweep,
-        fine_tuned_by=TRANSFER_RECIPES[args.recipe or CIFAR_TRANSFER.name] if fine_tuned else None,
-        weights=weights,
-        teacher=teacher,
-    )
+
+    def swept(sweep: Sequence[str]) -> list[Suite]:
+        return suites(
+            tables,
+            budget=args.budget,
+            dataset=args.dataset,
+            settings=args.set,
+            sweep=sweep,
+            fine_tuned_by=TRANSFER_RECIPES[args.recipe or CIFAR_TRANSFER.name] if fine_tuned else None,
+            weights=weights,
+            teacher=teacher,
+        )
+
+    def chosen_of(found: Iterable[Suite]) -> list[Entry]:
+        by_name = [
+            ((entry.row, entry.spec.model, *([entry.row.partition(", ")[0]] if fine_tuned else [])), entry)
+            for suite in found
+            for entry in suite.entries
+        ]
+        return matching(by_name, args.only)
+
+    rows = len(chosen_of(swept(())))
+    require_few_runs(rows=rows, combinations=len(grid(args.sweep)[1]), seeds=len(args.seeds) or 1)
+    found = swept(args.sweep)
     notes: list[str] = []
     if args.budget == BUDGETS[0] and not (fine_tuned or teacher):
         notes += _untrained(row for table in tables for row in table.rows)
@@ -261,12 +287,7 @@ def _of_suites(args: argparse.Namespace, selection: Selection) -> TablesRequest:
         notes.append("these runs train from scratch; add --recipe to fine-tune instead")
     if learning and args.budget != BUDGETS[0] and teacher is None:
         notes.append(f"trained without a teacher: {', '.join(learning)}; --teacher names one")
-    by_name = [
-        ((entry.row, entry.spec.model, *([entry.row.partition(", ")[0]] if fine_tuned else [])), entry)
-        for suite in found
-        for entry in suite.entries
-    ]
-    entries = tuple(matching(by_name, args.only))
+    entries = tuple(chosen_of(found))
     require_teachers([entry.spec for entry in entries], teacher_files)
     asked = _request(
         args,
@@ -287,6 +308,8 @@ def _request(
     files: Mapping[str, str],
     notes: Iterable[str],
 ) -> TablesRequest:
+    from bench.cli.suite_report import Chosen
+
     resources = {
         "micro_batch": args.micro_batch or 64,
         "precision": args.precision or "auto",

@@ -43,6 +43,26 @@ class Suite:
 MOST = 10_000
 """combinations in a sweep"""
 
+MOST_RUNS = 100_000
+"""that a command asks for: rows, combinations and seeds multiply, and to plan as many takes half a minute"""
+
+
+def require_few_runs(*, rows: int, combinations: int = 1, seeds: int = 1) -> None:
+    """Check how many runs a command asks for, before they are listed.
+
+    Raises:
+        RequestError: more than ``MOST_RUNS``; says how the number comes about.
+    """
+    if (size := rows * combinations * seeds) > MOST_RUNS:
+        factors = {"combinations of --sweep": combinations, "seeds": seeds}
+        parts = [
+            f"{rows:,} {'row' if rows == 1 else 'rows'}",
+            *(f"{n:,} {what}" for what, n in factors.items() if n > 1),
+        ]
+        raise RequestError(
+            f"{size:,} runs ({' x '.join(parts)}); a command takes at most {MOST_RUNS:,}, so name fewer of them"
+        )
+
 
 def grid(sweep: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Fields, and every combination of their values as ``--set`` takes them.
@@ -93,7 +113,7 @@ def suites(
         teacher: take the runs that learn from a teacher, and give them this one.
 
     Raises:
-        RequestError: a setting or a sweep is not possible.
+        RequestError: a setting or a sweep is not possible, or asks for too many runs.
     """
     fields, points = grid(sweep)
     if "held_out" in fields:
@@ -117,6 +137,7 @@ def suites(
     groups: list[tuple[list[str], Mapping[str, RunSpec]]] = [
         ([f"table_{table.number}"], _specs(table, budget, fine_tuned_by, weights, teacher)) for table in tables
     ] or [([], SUITES[budget])]
+    require_few_runs(rows=sum(len(specs) for _, specs in groups), combinations=len(points))
     found = [
         Suite(
             name=_file_name("_".join([*label, *apart])),

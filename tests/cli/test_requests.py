@@ -156,3 +156,36 @@ def test_an_option_given_again_counts_whole_or_is_refused(capsys):
         request([*base, "--runs", "a", "--runs", "b"])
     with pytest.raises(RequestError, match="lr is given twice"):
         request([*base, "--set", "lr=1e-3", "--set", "lr=2e-3"])
+
+
+HUNDRED = ",".join(f"{n}e-6" for n in range(1, 101))
+TOO_MANY = {
+    "4,000,000 runs (4 rows x 10,000 combinations of --sweep x 100 seeds)": [
+        "--budget", "pilot", "--run", "local", "--seeds", *map(str, range(100)), "--sweep",
+        f"lr={HUNDRED}", f"min_lr={HUNDRED}",
+    ],
+    "108,000 runs (12 rows x 9,000 seeds)": ["--table", "3", "--run", "local", "--seeds", *map(str, range(9000))],
+    "180,000 runs (9 rows x 20,000 seeds)": ["study", "--run", "local", "--seeds", *map(str, range(20_000))],
+    "--sweep: 1,000,000 combinations": [
+        "--budget", "pilot", "--run", "local", "--sweep", *(f"{name}={HUNDRED}" for name in ("lr", "min_lr", "mixup")),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", TOO_MANY)
+def test_too_many_runs_are_refused_with_their_number_before_they_are_listed(size, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.spec.run.RunSpec.with_seed", None)  # which fails where it is called
+    assert main.main([*TOO_MANY[size], "--dry-run"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"run_all.py: {size}; ")
+    assert "at most 10" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_left_out_by_only_do_not_count():
+    request = importlib.import_module(main.TABLES).request
+    asked = request(["--table", "3", "--only", "t2t_vit_14", "--run", "local", "--seeds", *map(str, range(9000))])
+    assert len(asked.specs) == 9000
+    swept = ["--budget", "pilot", "--sweep", "lr=1e-3,2e-3", "--only", "resnet50"]
+    assert len(request([*swept, "--run", "local", "--seeds", *map(str, range(20_000))]).specs) == 40_000

@@ -32,6 +32,14 @@ def test_a_sweep_too_large_is_refused_with_its_size():
         make(TABLES[3], sweep=[f"lr={values}", f"min_lr={values}"])
 
 
+def test_a_sweep_over_too_many_rows_is_refused_before_they_are_listed(monkeypatch):
+    monkeypatch.setattr("bench.experiments.suites._entry", None)  # which fails where it is called
+    values = ",".join(f"{n}e-6" for n in range(1, 101))
+    message = r"120,000 runs \(12 rows x 10,000 combinations of --sweep\); a command takes at most 100,000"
+    with pytest.raises(RequestError, match=message):
+        make(TABLES[3], sweep=[f"lr={values}", f"min_lr={values}"])
+
+
 def test_a_sweep_is_a_grid_for_each_row():
     (suite,) = make(TABLES[3], settings=["epochs=30"], sweep=["lr=5e-4,1e-3", "weight_decay=.03,.05,.1"])
     assert suite.name == "table_3_epochs=30_sweep_lr_weight_decay"

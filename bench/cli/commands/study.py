@@ -15,6 +15,7 @@ from bench.cli.parser import Parser, add_launch, add_output, as_name, launch_of,
 from bench.cli.study_report import read_study, summary, write_study
 from bench.experiments.scales import SECOND_OPINIONS, STUDIES, on
 from bench.experiments.study import Arm, Study, chosen
+from bench.experiments.suites import require_few_runs
 from bench.launch.dispatch import Launch, require_data, train_here
 from bench.launch.on_slurm import submit_to_slurm
 from bench.launch.study_plan import Stage, grids, has_gpu, make_plan, next_stage, stages
@@ -101,10 +102,12 @@ def request(arguments: Sequence[str]) -> StudyRequest:
     require_launch(args, heeded=("data", "download"))  # for dead channels
     found = STUDIES[args.scale]
     found = on(found, args.dataset) if args.dataset else found
+    arms, seeds = _arms(found, args.claims, args.only), tuple(dict.fromkeys(args.seeds or found.seeds))
+    require_few_runs(rows=len(arms), seeds=len(seeds))
     return StudyRequest(
         study=found,
-        arms=_arms(found, args.claims, args.only),
-        seeds=tuple(dict.fromkeys(args.seeds or found.seeds)),
+        arms=arms,
+        seeds=seeds,
         run=args.run or "",
         dry_run=args.dry_run,
         data_on_nodes=args.data_on_nodes,
