@@ -5,13 +5,16 @@ asked for, and what takes long to import where it is used, so that ``--help`` an
 """
 
 import argparse
+import ast
 import difflib
 import importlib
 import io
 import os
 import pkgutil
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 import bench
@@ -114,6 +117,13 @@ def _module(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
+def _help(name: str) -> str:
+    """The ``HELP`` of a command, read from its source where it is a line: to import all commands takes long."""
+    source = Path(commands.__path__[0], f"{name}.py").read_text(encoding="utf-8")
+    line = re.search(r"""^HELP = (".*")$""", source, re.MULTILINE)
+    return str(ast.literal_eval(line[1]) if line else _module(COMMANDS[name]).HELP)
+
+
 def _require_no_old_spelling(arguments: Sequence[str]) -> None:
     for argument in arguments:
         name = argument.partition("=")[0].removeprefix("--")
@@ -124,7 +134,7 @@ def _require_no_old_spelling(arguments: Sequence[str]) -> None:
 def _help_parser() -> Parser:
     """The parser of the tables, with a word on each subcommand."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {_module(module).HELP}" for name, module in COMMANDS.items()]
+    lines = [f"  {name:<{width}}  {_help(name)}" for name in COMMANDS]
     parser = Parser(
         usage="run_all.py [--table N ... | --all | --budget NAME] [options]\n       run_all.py COMMAND [options]",
         description="Measure the networks of the T2T-ViT paper's tables, train what is missing,\n"

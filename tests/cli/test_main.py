@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib
 import io
 import json
 import os
@@ -154,8 +155,14 @@ def test_a_cached_table_imports_no_torch_and_changes_no_byte(measured_once, run_
 def test_help_and_list_import_nothing_slow(run_all, option):
     done = run_all(option, code=IMPORTED)
     assert done.returncode == 0
-    slow = {"torch", "timm", "pandas", "numpy", "matplotlib", "rich", "submitit"}
+    slow = {"torch", "timm", "pandas", "numpy", "matplotlib", "scipy", "rich", "submitit", "msgspec"}
     assert not slow & set(done.stderr.splitlines()[-1].split())
+
+
+def test_help_says_of_each_command_what_its_module_says(run_all):
+    text = run_all("--help").stdout
+    for name, module in bench.cli.main.COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(importlib.import_module(module).HELP)}$", text, re.MULTILINE)
 
 
 def test_help_names_every_option(run_all):

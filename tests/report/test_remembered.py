@@ -1,5 +1,6 @@
 """Pictures and pages are made again if, and only if, their data, the code or a library has changed."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -11,6 +12,9 @@ from bench.cli.output import write_report
 from bench.report import remembered as memory
 from bench.report.pictures import Picture
 from bench.report.remembered import MEMORY, remembered
+from bench.results.store import load_complexity, save_complexity
+from bench.spec.run import Network
+from tests.cli.test_main import IMPORTED
 from tests.conftest import ROOT
 
 
@@ -136,3 +140,28 @@ def test_a_link_in_the_place_of_a_report_is_replaced(tmp_path):
     (tmp_path / "page.md").symlink_to(elsewhere)
     write_report(tmp_path, "page", {"md": "# A page\n"})
     assert not (tmp_path / "page.md").is_symlink()
+
+
+def test_a_changed_measurement_draws_its_picture_and_no_other(run_all, tmp_path):
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    shutil.copytree(ROOT / "reports" / "evidence" / "complexity", runs / "complexity")
+    options = ("--table", 3, 4, "--runs", runs, "--reports", reports)
+    assert run_all(*options).returncode == 0
+
+    def report(**kwargs):
+        """Report again; returns what was written, and what was imported where code is given."""
+        before = {path: path.stat().st_ino for path in reports.iterdir()}
+        done = run_all(*options, **kwargs)
+        assert done.returncode == 0, done.stderr
+        written = {path.name for path in reports.iterdir() if path.stat().st_ino != before.get(path)}
+        return written, done.stderr.splitlines()[-1:]
+
+    written, (imported,) = report(code=IMPORTED)
+    assert not written
+    assert "pandas" in imported.split()
+    assert "matplotlib" not in imported.split()
+    measured = load_complexity(runs, Network("mobilenetv2_100"))
+    save_complexity(runs, dataclasses.replace(measured, params=measured.params + 100_000))
+    assert report()[0] == {MEMORY, "table_4.csv", "table_4.md", "table_4.png", "table_4.svg"}
+    (reports / "table_3.png").write_bytes(b"edited")
+    assert report()[0] == {MEMORY, "table_3.png"}
