@@ -101,7 +101,7 @@ def _report_suite(
         corrupt=_of(entries, known.corrupt, output.runs),
         lost=[*_of(entries, known.lost, output.runs).values()],
     )
-    frame = inputs.frame()
+    frame = inputs.frame
     by_entry = seeds_frame(frame, suite.sweep)
     curves = curves_picture(_curves(shown, records, known))
     contents = {

@@ -46,6 +46,8 @@ class RunState:
     """of a completed run, a line on a file that its record vouches for and that is not there any more"""
     is_recoverable: bool = False
     """whether the run can go on from its checkpoint although its record is corrupt"""
+    owner: Owner | None = None
+    """the last one of its folder"""
     trained_by: str = ""
     """the live process that owns the folder, by pid and host"""
     job: str = ""
@@ -150,6 +152,7 @@ def run_state(runs: Path, run_id: str, queue: Queue) -> RunState:
         record=record,
         problem=problem,
         is_recoverable=is_recoverable,
+        owner=owner,
         trained_by=_alive(owner),
         has_checkpoint=has_checkpoint,
         lost_file=lost_file(folder, record) if record else "",

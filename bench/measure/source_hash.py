@@ -108,6 +108,7 @@ class _Module:
     imports: _Scope
 
 
+@functools.cache
 def _folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)  # of a package at the top, which is not imported for it
     if spec is None or not spec.submodule_search_locations:

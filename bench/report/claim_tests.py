@@ -216,7 +216,7 @@ def seeds_needed(comparison: Comparison, printed: Effect) -> int | None:
         The number, from 2; None where more than ``MOST_SEEDS`` would be needed, as where the error of the images alone
         is too large or the printed difference is at the bound.
     """
-    from scipy import stats
+    from scipy import special
 
     value, low, high = printed.difference_pct, comparison.low, comparison.high
     if is_margin(comparison):
@@ -233,6 +233,6 @@ def seeds_needed(comparison: Comparison, printed: Effect) -> int | None:
         of_seeds = accuracies * SEED_STD_PCT**2 / seeds
         se = math.sqrt(of_seeds + printed.image_variance)
         df = satterthwaite([(of_seeds, accuracies * (seeds - 1)), (printed.image_variance, printed.images - 1)])
-        if (stats.t.ppf(1 - LEVEL / 2, df) + stats.t.ppf(power, df)) * se <= distance:
+        if (special.stdtrit(df, 1 - LEVEL / 2) + special.stdtrit(df, power)) * se <= distance:
             return seeds
     return None

@@ -1,5 +1,6 @@
 """The inputs of pages: one object for each page, so that no function takes its parts one by one."""
 
+import functools
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -58,7 +59,7 @@ class IndexInputs:
         return self.tables[0].edition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, which would leave no room for the cached frame
 class SuiteInputs:
     """A suite of runs that fill no cell of the paper, with their records."""
 
@@ -73,6 +74,7 @@ class SuiteInputs:
     lost: Sequence[str] = ()
     """a line on each file that a completed one of them has lost"""
 
+    @functools.cached_property
     def frame(self) -> pd.DataFrame:
         """The suite's ``runs_frame``."""
         return runs_frame(self.suite.entries, self.records, self.suite.sweep, self.seeds, self.corrupt)

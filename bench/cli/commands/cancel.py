@@ -18,7 +18,6 @@ from bench.launch.slurm import client as slurm
 from bench.launch.slurm.ask import Refused
 from bench.launch.slurm.queue import Queue, look
 from bench.results.files import CorruptFile
-from bench.results.run_folder import last_owner
 from bench.results.spec_file import load_spec
 from bench.spec.errors import RequestError
 from bench.spec.text import complain
@@ -48,7 +47,8 @@ def run(asked: ChosenRuns) -> int:
     processes: dict[str, int] = {}
     out_of_reach = []
     for run_id in ids:
-        found, owner = run_state(asked.runs, run_id, queue), last_owner(asked.runs / run_id)
+        found = run_state(asked.runs, run_id, queue)
+        owner = found.owner
         if found.job_alive:
             jobs[run_id] = found.job
         elif found.trained_by and owner and owner.host == socket.gethostname():

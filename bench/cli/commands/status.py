@@ -21,7 +21,7 @@ from bench.launch.slurm.submissions import Submission
 from bench.results.files import CorruptFile
 from bench.results.progress import Phase, duration
 from bench.results.record import RunRecord
-from bench.results.run_folder import last_owner, load_progress, run_ids
+from bench.results.run_folder import load_progress, run_ids
 from bench.results.spec_file import load_spec
 from bench.results.usage import usage
 from bench.spec.errors import RequestError
@@ -84,7 +84,7 @@ def status(runs: Path, run_id: str, queue: Queue, spec: RunSpec | None) -> Statu
     )
     if record is None:
         return line
-    owner = last_owner(runs / run_id)
+    owner = found.owner
     told = load_progress(runs / run_id, owner) if owner and state is State.RUNNING else None
     used = usage(record)
     speed = (told.images_per_s if told else None) or record.images_per_s

@@ -33,7 +33,7 @@ def suite_markdown(inputs: SuiteInputs, *, has_curves: bool = False) -> str:
         inputs: the suite with its records.
         has_curves: whether a picture of the training curves exists beside the page.
     """
-    suite, frame = inputs.suite, inputs.frame()
+    suite, frame = inputs.suite, inputs.frame
     by_entry = seeds_frame(frame, suite.sweep)
     sections = [f"# {escape(title(suite))}", escape(suite.about)]
     sections += [*_means(suite, by_entry), *list_of_runs(frame, suite.sweep)]
