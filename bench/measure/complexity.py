@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench.measure.source_hash import source_sha256
 from bench.results.measurement import Complexity
 from bench.results.provenance import machine, other_versions, versions_of
+from bench.spec.errors import RequestError
 from bench.spec.run import Network
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a cached table needs none of it
@@ -121,14 +122,20 @@ def measure(network: Network) -> Complexity:
     """Build a network and measure it on this machine.
 
     Raises:
-        RequestError: no such network.
-        CountError: the count would be wrong (see ``count_macs``).
+        RequestError: no such network, or it takes no images of that size.
+        CountError: the count would be wrong (see ``count_macs``), or the network fails on an image of that size.
     """
     import timm
 
+    try:
+        figures = _figures(network)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    except RuntimeError as error:
+        raise CountError(" ".join(str(error).split())) from error
     return Complexity(
         network=network,
-        **_figures(network),
+        **figures,
         versions=versions_of(_LIBRARIES),
         source=timm.model_entrypoint(network.model).__module__.partition(".")[0],
         source_sha256=source_sha256(_figures, network.model),
