@@ -21,6 +21,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from bench.measure.collect import Collected
 from bench.results.measurement import Complexity
+from bench.results.step_speeds import Case, Measured, NetworkSpeed, Setting, Side
 from bench.spec.run import Network
 from tests import zygote
 
@@ -122,6 +123,32 @@ def complexity(model, params, macs, img_size=224):
         machine="Linux x86_64, a processor, 2 cores",
         measured_at="2026-01-02T03:04:05+00:00",
     )
+
+
+def made_up_speeds(*networks, gpu="", rounds=5, versions="2.12.1", batch=8):
+    """Speeds as they would lie in the store, of each network in training, inference and latency, the first fastest."""
+    found = []
+    setting = Setting(
+        machine="Linux, a processor, 2 cores", threads=2, clock="wall", versions={"torch": versions}, gpu=gpu
+    )
+    for place, network in enumerate(networks, start=1):
+        for mode, images in (("train", batch), ("infer", batch), ("infer", 1)):
+            case = Case(
+                model=network.model,
+                model_args=network.model_args,
+                img_size=network.img_size,
+                batch=images,
+                precision="bfloat16",
+                mode=mode,
+                device="cuda" if gpu else "cpu",
+            )
+            seconds = tuple(place * images * (3 if mode == "train" else 1) * (1 + i / 100) / 64 for i in range(rounds))
+            ours = Side(seconds=seconds, saved_bytes=10**8 if mode == "train" else None, peak_bytes=5 * 10**8 + place)
+            measured = Measured(
+                case=case, formulation="fused", macs=10**9, ours=ours, theirs=None, matrix_gflops=400.0, load=0.5
+            )
+            found.append(NetworkSpeed(setting=setting, measured=measured, measured_at="2026-01-02T03:04:05+00:00"))
+    return found
 
 
 def collected(measurements=None, records=None, evaluations=None, problems=()):

@@ -1,5 +1,6 @@
-"""The page on what deciding the claims would cost, with its evidence."""
+"""The page on what deciding the claims would cost."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,14 +8,11 @@ from bench.cli.output import write_report
 from bench.cli.parser import Output
 from bench.experiments.scales import FULL, IMAGENET, SMALL
 from bench.measure.collect import Collected
-from bench.measure.cost import STEPS_ALONE, estimate, speeds
+from bench.measure.cost import estimate, speeds
 from bench.measure.study_cost import whole_cost
 from bench.paper.claims import CLAIMS
-from bench.report import evidence_files
-from bench.report.evidence import FOLDER
 from bench.results.run_folder import RunRecords
-from bench.results.step_speeds import StepSpeeds
-from bench.results.store import load_step_speeds, step_speeds_path
+from bench.results.step_speeds import NetworkSpeed
 from bench.spec.gpus import PEAK_TFLOPS
 
 if TYPE_CHECKING:
@@ -22,26 +20,16 @@ if TYPE_CHECKING:
     from bench.report.inputs import StudyCost
 
 
-def known_step_speeds(output: Output) -> tuple[StepSpeeds | None, list[str]]:
-    """The speeds of training steps beside the reports, where their page is, or else in the folder of runs.
-
-    Returns:
-        The speeds, and a line if their file is corrupt.
-    """
-    kept, problems = load_step_speeds(output.reports / FOLDER)
-    return (kept, problems) if kept or problems else load_step_speeds(output.runs)
-
-
 def write_cost(
-    claims: "list[ClaimRuns]", found: Collected, records: RunRecords, steps: StepSpeeds | None, output: Output
+    claims: "list[ClaimRuns]", found: Collected, records: RunRecords, steps: Sequence[NetworkSpeed], output: Output
 ) -> dict[str, Path]:
-    """Write the page, and copy the evidence behind its speeds; returns the files that were written.
+    """Write the page; returns the files that were written.
 
     Args:
         claims: the runs behind them.
         found: results, whose measurements price the runs.
         records: of all runs, which tell how fast they were.
-        steps: speeds of training steps.
+        steps: speeds of networks, which have a page of their own.
         output: where to.
     """
     from bench.report.inputs import CostInputs
@@ -54,9 +42,6 @@ def write_cost(
         for gpu in PEAK_TFLOPS
     }
     inputs = CostInputs(claims=claims, estimates=estimates, measured=found.measurements, studies=_studies())
-    are_used = any(speed.basis.endswith(STEPS_ALONE) for speed in known.values())
-    if are_used and not step_speeds_path(output.reports / FOLDER).exists():
-        evidence_files.keep(output.runs, output.reports, [step_speeds_path(Path())])
     frame = cost_frame(inputs)
     text = cost_markdown(CLAIMS, inputs, frame)
     return write_report(output.reports, "cost", {"md": text, "csv": frame.to_csv(index=False, lineterminator="\n")})

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.commands.figure import FIGURES, FigureRequest
-from bench.cli.cost_report import known_step_speeds, write_cost
+from bench.cli.cost_report import write_cost
 from bench.cli.output import read_reports, tell, texts, write_report
 from bench.cli.parser import Output
 from bench.cli.selection import Selection
+from bench.cli.speed_report import known_speeds, write_speed
 from bench.cli.study_report import read_begun, write_study
 from bench.cli.suite_report import report_budgets
 from bench.measure import cost
@@ -51,6 +52,7 @@ def report_index(
     from bench.report.pages.ideas import ideas_frame, ideas_markdown
     from bench.report.pages.index import index_markdown, total_counts
     from bench.report.pages.missing import untrained
+    from bench.report.pages.speed import speed_overview
     from bench.report.paired import PairedRuns
     from bench.report.pictures import Picture
     from bench.report.remembered import remembered
@@ -83,9 +85,13 @@ def report_index(
         Picture(draw="pages.ideas:ideas_figure", shows=(edition, changes)),
     )
     left = [run for one in inputs for run in untrained(one)]
-    steps, unread = known_step_speeds(output)
+    steps, unread = known_speeds(output)
     estimates = cost.estimates(left, found.measurements, records.all(), steps=steps)
     costs = write_cost(claim_runs(tried, edition), found, records, steps, output)
+    speed, overview = {}, ""
+    if steps:
+        speed["speed"], shown = write_speed(edition, by_table, found, steps, output)
+        overview = speed_overview(shown)
     text = index_markdown(
         IndexInputs(
             tables=inputs,
@@ -94,6 +100,7 @@ def report_index(
             figures={number: figure.title for number, figure in FIGURES.items()},
             estimates=estimates,
             apart=_apart(output.reports),
+            speed=overview,
             problems=sorted({*found.problems, *below(output.runs, [*records.problems, *unread]), *unused}),
         )
     )
@@ -108,7 +115,7 @@ def report_index(
     )
     page = write_report(output.reports, "index", html)
     pages = {"counting": counting, "claims": claims, "cost": costs, "ideas": ideas, **figures}
-    pages |= {next(iter(paths.values())).stem: paths for paths in by_study} | {"index": index | page}
+    pages |= speed | {next(iter(paths.values())).stem: paths for paths in by_study} | {"index": index | page}
     if not output.as_json:
         for paths in pages.values():
             tell(paths)

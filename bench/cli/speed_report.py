@@ -1,195 +1,127 @@
-"""The page on the speed of training and inference: measures the cases, and writes it with its evidence."""
+"""The speeds of networks: measures what is missing, each case in a process of its own, and writes their page."""
 
-import csv
-import io
-import itertools
-import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
-from importlib.metadata import version
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
-from bench.measure.speed import measure
-from bench.report.evidence import FOLDER, link
-from bench.report.text import code
-from bench.results.files import CorruptFile, read, require_writable, write, write_atomically
-from bench.results.provenance import machine
-from bench.results.run_folder import now
-from bench.results.step_speeds import Case, Measured, StepSpeeds
-from bench.results.store import step_speeds_path
-from bench.spec.errors import RequestError
+from bench.cli.output import finish, plain, tell, texts, write_report
+from bench.cli.parser import Output
+from bench.measure.collect import Collected, collect, known_measurements, measure_missing, tell_problems
+from bench.paper import TABLES
+from bench.paper.editions import EDITIONS
+from bench.report import evidence_files
+from bench.report.evidence import FOLDER
+from bench.results.run_folder import RunRecords, now
+from bench.results.step_speeds import Case, Measured, NetworkSpeed, Setting
+from bench.results.store import complexity_path, load_speeds, save_speed, speed_path
+from bench.spec.table import Edition
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bench.cli.commands.speed import SpeedRequest
 
-_EVIDENCE = step_speeds_path(Path(FOLDER)).as_posix()
 
-
-def report(speeds: StepSpeeds) -> str:
-    """Markdown: what was measured, beside what, and on what."""
-    found, against = speeds.measured, speeds.against
-    versions = ", ".join(f"{name} {number}" for name, number in speeds.versions.items())
-    devices = sorted({speeds.gpu if each.case.device == "cuda" else f"threads: {speeds.threads}" for each in found})
-    loads = [each.load for each in found]
-    rounds = " to ".join(map(str, sorted({f([len(each.ours.seconds) for each in found]) for f in (min, max)})))
-    beside = f", beside {code(against)}" if against else ""
-    lines = [
-        "# Speed of a step",
-        "",
-        f"Images per second in training and inference{beside}: medians of {rounds} rounds"
-        + (", each of which runs both in turn in one process." if against else "."),
-        "",
-        "A training step is forward pass, loss, backward pass, AdamW and averaged weights, without loading and "
-        "augmenting images. Ours is the trainer's (`bench/training/training_step.py`); the other one uses timm's "
-        "averaged weights and an optimizer that loops over the parameters. The ratio is ours over the other, with "
-        "quartiles. *Saved* is the memory that autograd keeps for the backward pass, without parameters. For GFLOP/s, "
-        "a multiply-add counts as two operations and a backward pass as two forward passes. *Share* is relative to the "
-        "fastest product of two large matrices on this machine in the same precision."
-        + (" Seconds are CPU time of one thread, which other programs hardly change." if speeds.clock == "cpu" else ""),
-        "",
-        *_table(found),
-        "",
-        f"- machine: {speeds.machine}; {', '.join(devices)}; load average before the first round: {min(loads):.1f} to "
-        f"{max(loads):.1f}",
-        f"- versions: {versions}",
-        *(f"- matrix product in {name}: {rate:.0f} GFLOP/s" for name, rate in _matrix_rates(found)),
-        "",
-        f"{code(' '.join(['python run_all.py speed', *(['--against', against] if against else [])]))} measures it "
-        "again; its options choose the cases, and `--add` keeps the others. "
-        f"The same data as CSV: [step.csv](step.csv); every round: {link('step.json', _EVIDENCE)}.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _table(found: Sequence[Measured]) -> list[str]:
-    names = ["Network", "px", "Batch", "Precision", "Mode", "Formulation", "Images/s", "Other images/s", "Ratio"]
-    names += ["Saved MB", "Other saved MB", "GFLOP/s", "Share"]
-    lines = [f"| {' | '.join(names)} |", f"|---|---:|---:|---|---|---|{'---:|' * (len(names) - 6)}"]
-    for each in found:
-        case, ours, theirs = each.case, each.ours, each.theirs
-        cells = [case.model, case.img_size, case.batch, case.precision, case.mode, _formulation(each)]
-        cells += [f"{each.images_per_s(ours):.1f}", f"{each.images_per_s(theirs):.1f}" if theirs else "-"]
-        cells += [_spread(each.ratios) if theirs else "-"]
-        cells += [_megabytes(ours.saved_bytes), _megabytes(theirs.saved_bytes if theirs else None)]
-        cells += [f"{each.gflops(ours):.0f}", f"{100 * each.gflops(ours) / each.matrix_gflops:.0f} %"]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return lines
-
-
-def _formulation(each: Measured) -> str:
-    return f"{each.formulation}, compiled" if each.case.compile else each.formulation
-
-
-def _spread(ratios: Sequence[float]) -> str:
-    low, _, high = statistics.quantiles([*ratios, *ratios[:1]] if len(ratios) == 1 else ratios, method="inclusive")
-    return f"{statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})"
-
-
-def _megabytes(count: int | None) -> str:
-    return "-" if count is None else f"{count / 1e6:.0f}"
-
-
-def _matrix_rates(found: Iterable[Measured]) -> list[tuple[str, float]]:
-    rates: dict[str, list[float]] = {}
-    for each in found:
-        rates.setdefault(each.case.precision, []).append(each.matrix_gflops)
-    return [(name, statistics.median(values)) for name, values in rates.items()]
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("torch", "timm")}
-
-
-def _rows(found: Iterable[Measured]) -> str:
-    """CSV with a line a case."""
-    lines = []
-    for each in found:
-        line: dict[str, object] = {**asdict(each.case), "formulation": each.formulation}
-        line |= {"images_per_s": each.images_per_s(each.ours), "saved_bytes": each.ours.saved_bytes}
-        if each.theirs:
-            line |= {
-                "other_images_per_s": each.images_per_s(each.theirs),
-                "other_saved_bytes": each.theirs.saved_bytes,
-                "ratio": statistics.median(each.ratios),
-                "ratio_min": min(each.ratios),
-                "ratio_max": max(each.ratios),
-            }
-        lines.append(line | {"gflops": each.gflops(each.ours), "matrix_gflops": each.matrix_gflops})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, lines[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
-
-
-def report_speed(asked: "SpeedRequest") -> str:
-    """Measure every case, and write the page with its evidence.
-
-    Returns:
-        The page.
+def report_speed(asked: "SpeedRequest") -> int:
+    """Measure the cases that are missing, and write the page of all that are known; returns the exit code.
 
     Raises:
-        RequestError: a case cannot be measured, or the page that it should be added to is of another setting.
+        RequestError: a case cannot be measured as it was requested.
     """
-    device = asked.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RequestError("--device cuda: torch sees no GPU on this machine; choose --device cpu")
-    if asked.clock == "cpu" and (device != "cpu" or torch.get_num_threads() > 1):
-        raise RequestError("--clock cpu measures one thread; set OMP_NUM_THREADS=1 and choose --device cpu")
-    require_writable(asked.reports, "--reports")
-    require_writable(asked.runs, "--runs")
-    path = asked.reports / _EVIDENCE
-    setting = StepSpeeds(
-        against=asked.against,
-        machine=machine(),
-        threads=torch.get_num_threads(),
-        clock=asked.clock,
-        versions=_versions(),
-        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else "",
-    )
-    before = _measured_before(path, setting) if asked.add else ()
-    cases = [
-        Case(
-            model=model,
-            img_size=img_size,
-            batch=batch,
-            precision=precision,
-            mode=mode,
-            device=device,
-            compile=asked.compile,
-        )
-        for model, img_size, batch, precision, mode in itertools.product(
-            asked.models, asked.img_sizes, asked.batches, asked.precisions, asked.modes
-        )
-    ]
-    measured = [measure(case, asked.against, rounds=asked.rounds, clock=asked.clock) for case in cases]
-    found = [*(each for each in before if each.case not in cases), *measured]
-    speeds = replace(setting, measured=tuple(found), measured_at=now())
-    for kept in (step_speeds_path(asked.runs), path):
-        write(kept, speeds)
-    write_atomically(asked.reports / "step.csv", _rows(found))
-    text = report(speeds)
-    write_atomically(asked.reports / "step.md", text)
-    return text
+    from bench.cli.speed_cases import cases_of, setting_of
+    from bench.report.frame import table_frame
+
+    output, edition = asked.output, EDITIONS[0]
+    setting = setting_of(asked)
+    cases = cases_of(asked, setting)
+    failures = measure_missing(asked.networks, output.runs)
+    failures += _measure(asked, setting, cases)
+    speeds, problems = known_speeds(output)
+    tell_problems(problems)
+    if not speeds:
+        return finish({"speeds": [], "reports": {}} if output.as_json else None, failures)
+    rows = [row for table in TABLES.values() for row in table.rows_in(edition)]
+    found = evidence_files.settled_results(collect(rows, RunRecords(output.runs)), output.reports)
+    evidence_files.keep(output.runs, output.reports, evidence_files.behind(found))
+    by_table = {number: table_frame(table, edition, found) for number, table in TABLES.items()}
+    paths, frame = write_speed(edition, by_table, found, speeds, output)
+    if not output.as_json:
+        tell(paths)
+    return finish({"speeds": plain(frame), "reports": texts(paths)} if output.as_json else None, failures)
 
 
-def _measured_before(path: Path, setting: StepSpeeds) -> tuple[Measured, ...]:
-    """The cases of a page that others are to be added to.
+def _measure(asked: "SpeedRequest", setting: Setting, cases: Sequence[Case]) -> list[str]:
+    """Measure and keep the cases that nobody measured in this setting; returns a line for each that failed."""
+    from bench.measure.own_process import Died, in_own_process
+    from bench.measure.speed import measure
 
-    Raises:
-        RequestError: there is none, it is corrupt, or it was measured in another setting.
+    runs = asked.output.runs
+    counted, _ = known_measurements(asked.networks, runs)
+    kept, problems = load_speeds(runs)
+    tell_problems(problems)
+    known = [] if asked.again else [one.measured.case for one in kept if one.setting == setting]
+    todo = [case for case in cases if case.network in counted and case not in known]
+    failures = []
+    for number, case in enumerate(todo, start=1):
+        macs = counted[case.network].macs
+        try:
+            measured = in_own_process(measure, case, rounds=asked.rounds, clock=asked.clock, macs=macs)
+        except Died as error:
+            failures.append(f"{case}: {error}")
+            continue
+        save_speed(runs, NetworkSpeed(setting=setting, measured=measured, measured_at=now()))
+        print(f"[{number}/{len(todo)}] {case}: {_told(measured)}", file=sys.stderr, flush=True)
+    return failures
+
+
+def _told(found: Measured) -> str:
+    """The median with the range over the rounds."""
+    seconds, batch = found.ours.seconds, found.case.batch
+    if found.case.is_latency:
+        median, low, high = (1000 * s for s in (found.ours.median_s, min(seconds), max(seconds)))
+        return f"{median:.1f} ms ({low:.1f} to {high:.1f})"
+    return f"{found.images_per_s(found.ours):.1f} images/s ({batch / max(seconds):.1f} to {batch / min(seconds):.1f})"
+
+
+def known_speeds(output: Output) -> tuple[list[NetworkSpeed], list[str]]:
+    """The speeds beside the reports and in the folder of runs, of either the newer; and a line on each corrupt file."""
+    beside, problems = load_speeds(output.reports / FOLDER)
+    own, others = load_speeds(output.runs)
+    newest: dict[str, NetworkSpeed] = {}
+    for one in sorted([*beside, *own], key=lambda one: one.measured_at):
+        newest[one.speed_id] = one
+    return [newest[name] for name in sorted(newest)], list(dict.fromkeys([*problems, *others]))
+
+
+def write_speed(
+    edition: Edition,
+    by_table: "Mapping[int, pd.DataFrame]",
+    found: Collected,
+    speeds: Sequence[NetworkSpeed],
+    output: Output,
+) -> "tuple[dict[str, Path], pd.DataFrame]":
+    """Write the page, and copy its evidence; returns the files that were written, and what they show.
+
+    Args:
+        edition: whose printed accuracies to show.
+        by_table: from ``table_frame``, by table.
+        found: results behind these.
+        speeds: to show.
+        output: where to.
     """
-    remedy = "leave out --add to start a new page"
-    try:
-        found = read(path, StepSpeeds, remedy=remedy)
-    except FileNotFoundError as error:
-        raise RequestError(f"--add {path}: {error.strerror}; {remedy}") from error
-    except CorruptFile as error:
-        raise RequestError(f"--add {error}") from error
-    names = ("against", "machine", "threads", "clock", "versions", "gpu")
-    if other := [name for name in names if getattr(found, name) != getattr(setting, name)]:
-        raise RequestError(f"--add {path}: measured with different {', '.join(other)}; {remedy}")
-    return found.measured
+    from bench.report.inputs import SpeedInputs
+    from bench.report.pages.speed import speed_files
+    from bench.report.speed_frame import speed_frame
+
+    shown = list(dict.fromkeys(one.measured.case.network for one in speeds))
+    measured = {network: found.measurements[network] for network in shown if network in found.measurements}
+    for folder in (output.runs, output.reports / FOLDER):  # of networks outside the tables
+        others, _ = known_measurements([network for network in shown if network not in measured], folder)
+        measured |= {network: evidence_files.settled(one, output.reports) for network, one in others.items()}
+    own = [one for one in load_speeds(output.runs)[0] if one in speeds]  # not an older one than the evidence has
+    evidence = [complexity_path(Path(), network) for network in measured]
+    evidence_files.keep(output.runs, output.reports, [*evidence, *(speed_path(Path(), one) for one in own)])
+    inputs = SpeedInputs(edition=edition, frames=by_table, measurements=measured, speeds=speeds)
+    frame = speed_frame(inputs)
+    return write_report(output.reports, "speed", speed_files(inputs, frame)), frame

@@ -17,7 +17,7 @@ from bench.measure import cost
 from bench.measure.collect import measure_missing, tell_problems
 from bench.results.fingerprints import DataFolder
 from bench.results.run_folder import RunRecords
-from bench.results.store import load_complexity, load_step_speeds
+from bench.results.store import load_complexity, load_speeds
 from bench.spec.datasets import LAYOUTS, require_folders
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
@@ -185,7 +185,7 @@ def estimated(decisions: Sequence[Decision], launch: Launch) -> Estimates:
                 measured[network] = found
     if not todo:
         return {}
-    steps, problems = load_step_speeds(launch.runs)
+    steps, problems = load_speeds(launch.runs)
     tell_problems(problems)
     return cost.estimates(todo, measured, RunRecords(launch.runs).all(), launch.gpu or "v100", steps)
 

@@ -9,9 +9,11 @@ from bench.experiments.grid import Point
 from bench.experiments.study import Arm, Study, chosen, families, tried
 from bench.measure.collect import known_measurements, measure_missing, tell_problems
 from bench.measure.study_cost import Cost, Prices
+from bench.results.measurement import Complexity
 from bench.results.run_folder import RunRecords
-from bench.results.store import load_step_speeds
-from bench.spec.run import RunSpec
+from bench.results.step_speeds import NetworkSpeed
+from bench.results.store import load_speeds
+from bench.spec.run import Network, RunSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,12 +161,13 @@ def make_plan(study: Study, arms: Sequence[Arm], seeds: Sequence[int], runs: Pat
         gpu: price in hours of this GPU, one of ``PEAK_TFLOPS``; None for hours of this machine's CPU.
     """
     records = RunRecords(runs)
-    measured, steps = {}, None
+    measured: Mapping[Network, Complexity] = {}
+    steps: Sequence[NetworkSpeed] = ()
     if gpu:
         wanted = list(dict.fromkeys(study.network(arm) for arm in arms))
         tell_problems(measure_missing(wanted, runs))
         measured = known_measurements(wanted, runs)[0]
-        steps, problems = load_step_speeds(runs)
+        steps, problems = load_speeds(runs)
         tell_problems(problems)
     threads = None if gpu else int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
     prices = Prices(study=study, records=records, measured=measured, threads=threads, gpu=gpu or "v100", steps=steps)

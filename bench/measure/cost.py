@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.results.measurement import Complexity
 from bench.results.record import RunRecord
-from bench.results.step_speeds import StepSpeeds
+from bench.results.step_speeds import NetworkSpeed
 from bench.spec.contents import DATASETS
 from bench.spec.gpus import PEAK_TFLOPS
 from bench.spec.run import Network, RunSpec
@@ -42,7 +42,7 @@ STEPS_ALONE = "training steps alone"
 """how the basis of an estimate ends whose throughput was measured without loading images"""
 
 
-def speeds(records: Iterable[RunRecord], steps: StepSpeeds | None = None) -> Speeds:
+def speeds(records: Iterable[RunRecord], steps: Sequence[NetworkSpeed] = ()) -> Speeds:
     """Throughput on GPUs: of several runs alike the first's; where there is none, that of training steps alone.
 
     Of several measurements of a network's training step, the fastest counts, out of those that train as runs do: in
@@ -54,18 +54,18 @@ def speeds(records: Iterable[RunRecord], steps: StepSpeeds | None = None) -> Spe
             per_gpu = record.images_per_s / max(1, record.world_size)
             speed = Speed(images_per_s=per_gpu, basis=f"measured on {record.device}")
             found.setdefault(what(record.spec), speed)
-    return _of_steps(steps) | found if steps else found
+    return _of_steps(steps) | found
 
 
-def _of_steps(steps: StepSpeeds) -> dict[str, Speed]:
+def _of_steps(steps: Iterable[NetworkSpeed]) -> dict[str, Speed]:
     found: dict[str, Speed] = {}
-    gpu = steps.gpu or "a GPU"
-    for one in steps.measured:
-        case = one.case
+    for step in steps:
+        one, case = step.measured, step.measured.case
         if (case.device, case.mode, case.compile) != ("cuda", "train", False) or case.precision == "float32":
             continue
-        network = what({"model": case.model, "model_args": [], "img_size": case.img_size})
-        speed = Speed(images_per_s=one.images_per_s(one.ours), basis=f"measured on {gpu}, {STEPS_ALONE}")
+        network = what({"model": case.model, "model_args": case.model_args, "img_size": case.img_size})
+        basis = f"measured on {step.setting.gpu}, {STEPS_ALONE}"
+        speed = Speed(images_per_s=one.images_per_s(one.ours), basis=basis)
         if network not in found or speed.images_per_s > found[network].images_per_s:
             found[network] = speed
     return found
@@ -84,7 +84,7 @@ def estimates(
     measured: Mapping[Network, Complexity],
     newest_first: Sequence[RunRecord],
     gpu: str = "v100",
-    steps: StepSpeeds | None = None,
+    steps: Sequence[NetworkSpeed] = (),
 ) -> dict[str, Estimate | None]:
     """Estimate the rest of each run, by its id.
 

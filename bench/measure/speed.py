@@ -8,8 +8,11 @@ Legend: B images of a batch, S their side in pixels, K classes.
 
 import importlib
 import os
+import resource
+import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -32,30 +35,36 @@ CLASSES = 1000
 WARM_UP = 2
 """calls that are not timed"""
 
+LEAST_ROUNDS, PATIENCE_S = 3, 8.0
+"""Once its rounds have taken so many seconds, a network that is measured alone gets no more than the least number of
+them: ten seconds of a slow network tell as much as of a fast one, and all networks of the paper take a quarter of an
+hour."""
+
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 """seconds that pass, or that this process computes: on one thread, the latter are the same on a machine that is busy"""
 
 
-def measure(case: Case, against: str | None, *, rounds: int, clock: str = "wall") -> Measured:
+def measure(
+    case: Case, against: str | None = None, *, rounds: int, clock: str = "wall", macs: int | None = None
+) -> Measured:
     """Time a case.
 
     Args:
         case: what.
         against: MODULE:FUNCTION that builds the other implementation from the arguments of ``timm.create_model``, and
-            whose network takes the state dict of ours; None to measure ours alone.
-        rounds: each calls both, in turn.
+            whose network takes the state dict of ours; None to measure ours alone, in a process that does nothing
+            else, since the memory at its peak is the whole process's.
+        rounds: each calls both, in turn. A slow network that is alone takes fewer (``PATIENCE_S``).
         clock: one of CLOCKS.
+        macs: multiply-adds of a forward pass over one image, where they are known; else they are counted.
 
     Raises:
         RequestError: no such network, or the other one is missing or does not fit.
     """
     device = torch.device(case.device)
     torch.manual_seed(0)
-    spec = _spec(case)
-    try:
-        networks = {"ours": build_network(spec, CLASSES).to(device)}
-    except ValueError as error:  # an image size that it does not take
-        raise RequestError(str(error)) from error
+    spec, ours = _built(case)
+    networks = {"ours": ours.to(device)}
     if against:
         networks["theirs"] = _counterpart(spec, against, networks["ours"]).to(device)
         use_formulation(networks["theirs"], LITERAL)
@@ -72,18 +81,23 @@ def measure(case: Case, against: str | None, *, rounds: int, clock: str = "wall"
             step = _step(spec.recipe, network, device, case.precision, plain=name == "theirs")
             step.forward = forward
             calls[name] = _training(step, images, labels)
-            calls[name]()  # compiles, if it does, before the forward pass is looked into
+            if case.compile:
+                calls[name]()  # compiles before the forward pass is looked into
             saved[name] = saved_bytes(lambda step=step: step.loss(images, labels), network)  # type: ignore[misc]
         else:
             calls[name] = _inference(forward, images, case.precision)
             saved[name] = None
     load = os.getloadavg()[0]
-    seconds = time_in_turn(calls, rounds=rounds, device=device, clock=CLOCKS[clock])
-    sides = {name: Side(seconds=seconds[name], saved_bytes=saved[name]) for name in networks}
+    patience_s = float("inf") if against else PATIENCE_S
+    seconds = time_in_turn(calls, rounds=rounds, device=device, clock=CLOCKS[clock], patience_s=patience_s)
+    peak = None if against else _peak_bytes(device)
+    sides = {name: Side(seconds=seconds[name], saved_bytes=saved[name], peak_bytes=peak) for name in networks}
+    if macs is None:
+        macs = count_macs(build_network(spec, CLASSES).eval(), torch.zeros(1, *images.shape[1:])).macs
     return Measured(
         case=case,
         formulation=formulation,
-        macs=count_macs(build_network(spec, CLASSES).eval(), torch.zeros(1, *images.shape[1:])).macs,
+        macs=macs,
         ours=sides["ours"],
         theirs=sides.get("theirs"),
         matrix_gflops=matrix_gflops(device, case.precision, clock=CLOCKS[clock]),
@@ -97,16 +111,20 @@ def time_in_turn(
     rounds: int,
     device: torch.device,
     clock: Callable[[], float] = time.perf_counter,
+    patience_s: float = float("inf"),
 ) -> dict[str, tuple[float, ...]]:
     """Seconds of each call in each round; every other round begins with the last.
 
-    Each is called ``WARM_UP`` times before.
+    Each is called ``WARM_UP`` times before. There are fewer rounds, but ``LEAST_ROUNDS``, once they have taken
+    ``patience_s``.
     """
     for call in calls.values():
         for _ in range(WARM_UP):
             call()
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds):
+        if number >= LEAST_ROUNDS and sum(map(sum, seconds.values())) >= patience_s:
+            break
         for name in reversed(list(calls)) if number % 2 else list(calls):
             _finish(device)
             began = clock()
@@ -119,6 +137,14 @@ def time_in_turn(
 def _finish(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def _peak_bytes(device: torch.device) -> int:
+    """Most memory in use at once so far, as ``Side.peak_bytes`` has it."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # macOS counts bytes, Linux KiB
 
 
 def saved_bytes(forward: Callable[[], object], network: nn.Module) -> int:
@@ -139,7 +165,7 @@ def saved_bytes(forward: Callable[[], object], network: nn.Module) -> int:
 
 
 def matrix_gflops(
-    device: torch.device, precision: str, *, seconds: float = 0.5, clock: Callable[[], float] = time.perf_counter
+    device: torch.device, precision: str, *, seconds: float = 0.2, clock: Callable[[], float] = time.perf_counter
 ) -> float:
     """Billions of operations a second in the best of several products of two square matrices."""
     side = 2048 if device.type == "cpu" else 8192
@@ -154,12 +180,22 @@ def matrix_gflops(
     return 2 * side**3 / best / 1e9
 
 
-def _spec(case: Case) -> RunSpec:
-    """The case's network by the scheme of T2T-ViT, by which the paper trains the CNNs beside it too."""
-    recipe = T2T_MEDIUM
-    if case.model.startswith(("alexnet", "vgg", "inception", "densenet")):
-        recipe = changed(recipe, "t2t-bench: these have no residual branch to drop", drop_path=0.0)
-    return imagenet(case.model, recipe, img_size=case.img_size)
+def _built(case: Case) -> tuple[RunSpec, nn.Module]:
+    """The case's network, and its run by the scheme of T2T-ViT, by which the paper trains the CNNs beside it too.
+
+    Raises:
+        RequestError: no such network, or it does not take images of that size.
+    """
+    spec = replace(imagenet(case.model, T2T_MEDIUM, img_size=case.img_size), model_args=case.model_args)
+    try:
+        return spec, build_network(spec, CLASSES)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    except RequestError as error:
+        if not isinstance(error.__cause__, TypeError):
+            raise
+    spec = replace(spec, recipe=changed(T2T_MEDIUM, "t2t-bench: it has no residual branch to drop", drop_path=0.0))
+    return spec, build_network(spec, CLASSES)
 
 
 def _counterpart(spec: RunSpec, against: str, ours: nn.Module) -> nn.Module:

@@ -8,7 +8,7 @@ from bench.experiments.study import Arm, Study, families
 from bench.measure import cost
 from bench.results.measurement import Complexity
 from bench.results.run_folder import RunRecords
-from bench.results.step_speeds import StepSpeeds
+from bench.results.step_speeds import NetworkSpeed
 from bench.spec.contents import DATASETS
 from bench.spec.run import Network, RunSpec
 
@@ -44,7 +44,7 @@ class Prices:
     """that a run has on this machine's CPU; None to price in GPU hours"""
     gpu: str = "v100"
     """one of ``PEAK_TFLOPS``, for networks of which no speed on a GPU was measured"""
-    steps: StepSpeeds | None = None
+    steps: Sequence[NetworkSpeed] = ()
     """speeds of training steps"""
 
     def left(self, specs: Iterable[RunSpec]) -> Cost:

@@ -7,6 +7,7 @@ from bench.results.dead_channels import DeadChannels
 from bench.results.evaluation import Evaluation
 from bench.results.feature_maps import FeatureMaps
 from bench.results.recorded import Recording
+from bench.results.step_speeds import NetworkSpeed
 from bench.results.store import (
     complexity_path,
     dead_channels_path,
@@ -14,6 +15,7 @@ from bench.results.store import (
     feature_maps_path,
     outline_path,
     recording_path,
+    speed_path,
 )
 from bench.spec.run import Network
 
@@ -56,6 +58,11 @@ def dead_channels_file(found: DeadChannels) -> str:
 def recording_file(found: Recording) -> str:
     """The file of accuracies worked out from published predictions."""
     return recording_path(Path(FOLDER), found).as_posix()
+
+
+def speed_file(found: NetworkSpeed) -> str:
+    """The file of a network's speed in one case."""
+    return speed_path(Path(FOLDER), found).as_posix()
 
 
 def link(text: str, file: str) -> str:

@@ -13,6 +13,8 @@ from bench.measure.cost import Estimate
 from bench.measure.study_cost import Cost
 from bench.report.claim_runs import ClaimRuns
 from bench.report.frame import Records, runs_frame, table_frame
+from bench.results.measurement import Complexity
+from bench.results.step_speeds import NetworkSpeed
 from bench.spec.run import Network
 from bench.spec.table import Edition, RecipeTable, Table
 
@@ -52,6 +54,8 @@ class IndexInputs:
     """titles of reports that fill none of the paper's cells, by file"""
     problems: Sequence[str]
     """a line on each file that is not used"""
+    speed: str = ""
+    """what the speeds of the networks say, in words; empty where none were measured"""
 
     @property
     def edition(self) -> Edition:
@@ -101,3 +105,16 @@ class CostInputs:
     measured: Container[Network]
     """networks whose MACs were counted here"""
     studies: Sequence[StudyCost]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedInputs:
+    """The speeds of networks, with the rows of the tables that show their accuracies."""
+
+    edition: Edition
+    """whose printed accuracies are shown"""
+    frames: Mapping[int, pd.DataFrame]
+    """from ``table_frame``, by table"""
+    measurements: Mapping[Network, Complexity]
+    """params and MACs"""
+    speeds: Sequence[NetworkSpeed]

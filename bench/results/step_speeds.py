@@ -1,8 +1,18 @@
-"""Measured speeds of training steps and of inference, as ``run_all.py speed`` keeps them in ``step.json``."""
+"""Measured speeds of training steps and of inference, as ``run_all.py speed`` keeps them.
 
+Each network of the speed page has a file for every case, a ``NetworkSpeed``, in the folder ``speed``; the comparison
+with another implementation is one file, ``step.json``.
+"""
+
+import datetime
+import hashlib
+import json
+import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from bench.spec.run import ModelArgs, Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +29,23 @@ class Case:
     device: str = "cpu"
     compile: bool = False
     """whether ours runs under torch.compile; the other one never does"""
+    model_args: ModelArgs = ()
+    """further arguments of the factory"""
+
+    @property
+    def network(self) -> Network:
+        """The network that is timed, at its resolution."""
+        return Network(self.model, model_args=self.model_args, img_size=self.img_size)
+
+    @property
+    def is_latency(self) -> bool:
+        """Whether it is the time that one image takes, rather than the speed over a batch."""
+        return self.mode == "infer" and self.batch == 1
+
+    def __str__(self) -> str:
+        what = "latency" if self.is_latency else f"{self.mode}, batch {self.batch}"
+        compiled = ", compiled" if self.compile else ""
+        return f"{self.network} at {self.img_size} px, {what}, {self.precision}{compiled}, {self.device}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +56,13 @@ class Side:
     """of a call, in each round"""
     saved_bytes: int | None
     """kept from the forward for the backward pass; None of inference"""
+    peak_bytes: int | None = None
+    """most memory in use at once: on a CPU, the whole process, Python and libraries included; on a GPU, what torch
+    allocated; None beside another implementation, since both are in one process"""
+
+    def __post_init__(self) -> None:
+        if not (self.seconds and min(self.seconds) > 0):
+            raise ValueError(f"seconds are {list(self.seconds)}; each round takes some")
 
     @property
     def median_s(self) -> float:
@@ -85,3 +119,48 @@ class StepSpeeds:
     measured: tuple[Measured, ...] = ()
     measured_at: str = ""
     """UTC, ISO 8601"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """The machine and the software on which speeds were measured."""
+
+    machine: str
+    threads: int
+    clock: str
+    """one of ``bench.measure.speed.CLOCKS``"""
+    versions: Mapping[str, str]
+    gpu: str = ""
+    """name of the GPU; empty for speeds on the CPU"""
+
+    @property
+    def where(self) -> tuple[str, str, int, str]:
+        """The part that it shares with settings that differ in their versions alone."""
+        return self.gpu, self.machine, self.threads, self.clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpeed:
+    """The speed of a network in one case."""
+
+    setting: Setting
+    measured: Measured
+    measured_at: str
+    """UTC, ISO 8601"""
+
+    def __post_init__(self) -> None:
+        if self.measured.theirs:
+            raise ValueError("measured beside another implementation, whose page is another")
+        datetime.datetime.fromisoformat(self.measured_at)
+
+    @property
+    def speed_id(self) -> str:
+        """``<network>-<img_size>px-<mode>-<batch>-<precision>-<device>-<8 hex>``, the hex from the rest.
+
+        Versions are not in it: a measurement with newer ones takes the older one's place.
+        """
+        case = self.measured.case
+        rest = json.dumps([*self.setting.where, case.compile])
+        digest = hashlib.sha256(rest.encode()).hexdigest()[:8]
+        name = re.sub(r"[^\w.=,()-]", "-", str(case.network))
+        return f"{name}-{case.img_size}px-{case.mode}-{case.batch}-{case.precision}-{case.device}-{digest}"

@@ -5,7 +5,7 @@ likewise in ``<runs>/outlines``; evaluations of released weights in ``<runs>/eva
 unfinished ones in ``.partial.json``, each with an ``.npz`` of what it said of every image; feature maps in
 ``<runs>/feature_maps/<feature_maps_id>.json``; counts of dead channels in
 ``<runs>/dead_channels/<dead_channels_id>.json``; results of published predictions in
-``<runs>/recorded/<recording_id>.json``; speeds of training steps in ``<runs>/step.json``.
+``<runs>/recorded/<recording_id>.json``; speeds of networks in ``<runs>/speed/<speed_id>.json``.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from bench.results.feature_maps import FeatureMaps
 from bench.results.files import CorruptFile, corrupt, read, write, write_atomically
 from bench.results.measurement import Complexity, Outline
 from bench.results.recorded import Recording
-from bench.results.step_speeds import StepSpeeds
+from bench.results.step_speeds import NetworkSpeed
 from bench.spec.run import Network
 
 K = TypeVar("K")
@@ -253,16 +253,16 @@ def load_recordings(runs: Path) -> tuple[list[Recording], list[str]]:
     return _load_folder(runs / "recorded", Recording, partial(recording_path, runs), RECORD_AGAIN)
 
 
-def step_speeds_path(runs: Path) -> Path:
-    """The path of the speeds of training steps."""
-    return runs / "step.json"
+def speed_path(runs: Path, found: NetworkSpeed) -> Path:
+    """The path of a network's speed in one case."""
+    return runs / "speed" / f"{found.speed_id}.json"
 
 
-def load_step_speeds(runs: Path) -> tuple[StepSpeeds | None, list[str]]:
-    """The speeds of training steps, None where there are none, and a line if their file is corrupt."""
-    try:
-        return read(step_speeds_path(runs), StepSpeeds, remedy=MEASURE_AGAIN), []
-    except FileNotFoundError:
-        return None, []
-    except CorruptFile as error:
-        return None, [str(error)]
+def save_speed(runs: Path, found: NetworkSpeed) -> None:
+    """Keep a speed, in place of an older one of the same case on the same machine."""
+    write(speed_path(runs, found), found)
+
+
+def load_speeds(runs: Path) -> tuple[list[NetworkSpeed], list[str]]:
+    """All speeds that are kept, by file name, and a line on each corrupt file, which counts as none."""
+    return _load_folder(runs / "speed", NetworkSpeed, partial(speed_path, runs), MEASURE_AGAIN)

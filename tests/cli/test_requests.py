@@ -38,6 +38,7 @@ OTHER_BASE = {
     ("evaluate", "--all"): ["weights"],
     ("evaluate", "--predictions"): [],
     ("evaluate", "--labels"): ["--predictions", "predictions.npz"],
+    ("speed", "--add"): ["--against", "tests.literal_t2t:create"],
     ("study", "--run"): [],
     ("curves", "RUN"): [],
     ("cancel", "RUN"): [],

@@ -13,10 +13,9 @@ from bench.launch.planner import Action, Decision
 from bench.measure.cost import STATED_MACS_PER_S, estimate, estimates, speeds, time_limit
 from bench.measure.study_cost import Prices
 from bench.paper import TABLES
-from bench.results.files import write
 from bench.results.run_folder import RunRecords
-from bench.results.step_speeds import Case, Measured, Side, StepSpeeds
-from bench.results.store import load_step_speeds, step_speeds_path
+from bench.results.step_speeds import Case, Measured, NetworkSpeed, Setting, Side
+from bench.results.store import load_speeds, save_speed, speed_path
 from bench.spec.gpus import PEAK_TFLOPS
 from bench.spec.run import Resources
 from tests.conftest import complexity
@@ -64,14 +63,13 @@ def test_the_stated_speed_is_scaled_to_another_gpu_by_their_peaks():
 def steps(*cases, gpu="an H100"):
     """Speeds of training steps of SPEC's network in batches of 64: for each case, its seconds and what it changes."""
     usual = Case(model=SPEC.model, img_size=224, batch=64, precision="bfloat16", mode="train", device="cuda")
+    setting = Setting(machine="a machine", threads=1, clock="wall", versions={}, gpu=gpu)
     rest = {"formulation": "fused", "macs": 1, "theirs": None, "matrix_gflops": 1.0, "load": 0.0}
     found = [
         Measured(case=dataclasses.replace(usual, **changes), ours=Side(seconds=(s,), saved_bytes=1), **rest)
         for s, changes in cases
     ]
-    return StepSpeeds(
-        against=None, machine="", threads=1, clock="wall", versions={}, gpu=gpu, measured=tuple(found), measured_at=""
-    )
+    return [NetworkSpeed(setting=setting, measured=one, measured_at="2026-11-26T00:00:00+00:00") for one in found]
 
 
 def test_the_speed_of_a_training_step_counts_where_no_run_has_one():
@@ -88,21 +86,29 @@ def test_the_speed_of_a_training_step_counts_where_no_run_has_one():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"device": "cpu"}, {"mode": "infer"}, {"precision": "float32"}, {"compile": True}, {"model": "vit_s_16"}],
+    [
+        {"device": "cpu"},
+        {"mode": "infer"},
+        {"precision": "float32"},
+        {"compile": True},
+        {"model": "vit_s_16"},
+        {"model_args": (("depth", 2),)},
+    ],
 )
 def test_a_step_unlike_those_of_runs_says_nothing_of_their_speed(changes):
     assert estimate(SPEC, 0, {}, speeds([], steps((0.1, changes)))) is None
 
 
 def test_plans_read_the_speeds_that_were_kept(tmp_path):
-    write(step_speeds_path(tmp_path), steps((0.064, {})))
+    (speed,) = steps((0.064, {}))
+    save_speed(tmp_path, speed)
     launch = Launch(runs=tmp_path, resources=Resources(data=""))
     decisions = [Decision(spec=SPEC, action=Action.SUBMIT, reason="")]
     assert estimated(decisions, launch)[SPEC.run_id].gpu_hours == pytest.approx(IMAGES / 1000 / 3600)
-    step_speeds_path(tmp_path).write_text("")
-    found, (problem,) = load_step_speeds(tmp_path)
-    assert found is None
-    assert "step.json: not JSON" in problem
+    speed_path(tmp_path, speed).write_text("")
+    found, (problem,) = load_speeds(tmp_path)
+    assert found == []
+    assert f"{speed.speed_id}.json: not JSON" in problem
     assert estimated(decisions, launch)[SPEC.run_id] is None
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from bench.cli import main
 from bench.experiments.recipes import T2T_MEDIUM
 from bench.measure.complexity import count_macs
-from bench.measure.speed import CLOCKS, WARM_UP, matrix_gflops, measure, saved_bytes, time_in_turn
+from bench.measure.speed import CLOCKS, LEAST_ROUNDS, WARM_UP, matrix_gflops, measure, saved_bytes, time_in_turn
 from bench.results.codec import sealed, unsealed
 from bench.results.step_speeds import Case, Measured, Side
 from bench.spec.errors import RequestError
@@ -49,6 +49,13 @@ def test_calls_take_turns_and_every_other_round_begins_with_the_last():
     assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
 
 
+def test_a_slow_network_that_is_alone_gets_the_least_rounds():
+    rounds = {"rounds": 9, "device": CPU, "clock": iter(range(1000)).__next__}
+    assert len(time_in_turn({"a": list}, **rounds)["a"]) == 9
+    assert len(time_in_turn({"a": list}, patience_s=5.0, **rounds)["a"]) == 5
+    assert len(time_in_turn({"a": list}, patience_s=1.0, **rounds)["a"]) == LEAST_ROUNDS
+
+
 def test_cpu_time_leaves_out_what_others_take():
     calls = {"waits": lambda: time.sleep(0.05)}
     (wall,), (cpu,) = (time_in_turn(calls, rounds=1, device=CPU, clock=clock)["waits"] for clock in CLOCKS.values())
@@ -76,6 +83,7 @@ def test_both_implementations_are_measured():
     assert 0 < found.ours.saved_bytes < found.theirs.saved_bytes
     assert len(found.ratios) == 2
     assert found.matrix_gflops > 0
+    assert found.ours.peak_bytes is found.theirs.peak_bytes is None  # of both together
     inference = measure(case(mode="infer", precision="bfloat16"), LITERAL, rounds=1)
     assert inference.ours.saved_bytes is inference.theirs.saved_bytes is None
 
@@ -85,6 +93,12 @@ def test_a_network_alone_has_no_ratio():
     assert found.formulation == "channels_last"
     assert found.theirs is None
     assert found.ratios == ()
+    assert found.ours.peak_bytes > 1e8
+    assert measure(case(model="test_resnet", mode="infer"), rounds=1, macs=17).macs == 17
+
+
+def test_a_network_without_stochastic_depth_is_trained_without_it():
+    assert measure(case(model="dla34"), rounds=1, macs=1).ours.saved_bytes
 
 
 def test_the_matrix_rate_is_that_of_large_products():
@@ -118,12 +132,14 @@ def folders(path):
 
 
 def test_the_page_follows_from_its_evidence(tmp_path, capsys):
-    assert speed("--models", "t2t_vit_7", *TINY, "--against", LITERAL, *folders(tmp_path)) == 0
-    assert (tmp_path / "runs/step.json").read_text() == (tmp_path / "evidence/step.json").read_text()
+    precisions = ("float32", "bfloat16")
+    asked = ["--models", "t2t_vit_7", "--precision", *precisions, *TINY, "--against", LITERAL]
+    assert speed(*asked, *folders(tmp_path)) == 0
     assert capsys.readouterr().out == (tmp_path / "step.md").read_text()
     lines = follow_step(tmp_path)
-    asked = [(precision, mode) for precision in ("float32", "bfloat16") for mode in ("train", "infer")]
-    assert [(line["precision"], line["mode"]) for line in lines] == asked
+    modes = (("train", "2"), ("infer", "2"), ("infer", "1"))
+    expected = [(precision, *mode) for precision in precisions for mode in modes]
+    assert [(line["precision"], line["mode"], line["batch"]) for line in lines] == expected
 
 
 def test_the_committed_page_follows_from_its_evidence():
@@ -141,20 +157,16 @@ def test_cases_are_added_to_a_page_of_the_same_setting(tmp_path, capsys):
     page, whole = (tmp_path / "step.md").read_text(), path.read_text()
     assert "medians of 2 to 3 rounds" in page
     assert "CPU time" not in page
-    for text, other, message in (
-        (whole, [], "measured with different against; leave out --add"),
-        (sealed(unsealed(whole) | {"threads": 99}), beside, "measured with different threads; leave out --add"),
-        (
-            whole.replace('"infer"', '"train"'),
-            beside,
-            "step.json: its checksum does not hold: it was edited; leave out --add",
-        ),
-        (sealed(unsealed(whole) | {"gpu": "another"}), beside, "measured with different gpu; leave out --add"),
-        (sealed(unsealed(whole) | {"clock": "cpu"}), beside, "measured with different clock; leave out --add"),
-        ("", beside, "step.json: not JSON: Expecting value"),
+    for text, message in (
+        (sealed(unsealed(whole) | {"against": None}), "measured with different against; leave out --add"),
+        (sealed(unsealed(whole) | {"threads": 99}), "measured with different threads; leave out --add"),
+        (whole.replace('"infer"', '"train"'), "step.json: its checksum does not hold: it was edited; leave out --add"),
+        (sealed(unsealed(whole) | {"gpu": "another"}), "measured with different gpu; leave out --add"),
+        (sealed(unsealed(whole) | {"clock": "cpu"}), "measured with different clock; leave out --add"),
+        ("", "step.json: not JSON: Expecting value"),
     ):
         path.write_text(text)
-        assert speed(*infer, *other, "--add") == 2
+        assert speed(*infer, *beside, "--add") == 2
         assert message in capsys.readouterr().err
     assert (tmp_path / "step.md").read_text() == page
 
@@ -187,6 +199,11 @@ def follow_step(reports):
     ("arguments", "message"),
     [
         (["--models", "t2t_vit_77"], "'t2t_vit_77'"),
+        (["--models", "resnet50", "--only", "t2t*"], "--models names networks and --only chooses those of rows"),
+        (["--only", "t2t_vit_77"], "'t2t_vit_77'"),
+        (["--table", "8"], "--table 8: experiment settings, which have no networks; choose from --table 1 2 3"),
+        (["--add"], "--add does nothing without --against"),
+        (["--again", "--against", LITERAL], "--again does nothing with --against"),
         (["--rounds", "0"], "argument --rounds: '0' is not a whole number from 1"),
         (["--batch", "1"], "argument --batch: '1' is not a whole number from 2"),
         (["--img-size", "33"], "divisible by 16"),

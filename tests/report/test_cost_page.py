@@ -1,12 +1,12 @@
 """The page on what deciding the claims would cost: its runs, its seeds, and what it says where nothing decides."""
 
 import dataclasses
-import shutil
 
 import pytest
 
-from bench.cli.cost_report import known_step_speeds, write_cost
+from bench.cli.cost_report import write_cost
 from bench.cli.parser import Output
+from bench.cli.speed_report import known_speeds
 from bench.experiments.scales import IMAGENET, SMALL
 from bench.experiments.speeds import IMAGES_PER_S
 from bench.measure.study_cost import whole_cost
@@ -15,9 +15,8 @@ from bench.paper.claims import CLAIMS
 from bench.paper.editions import ICCV
 from bench.report.claim_runs import claim_runs
 from bench.report.pages.claims import claims_frame
-from bench.results.files import write
 from bench.results.run_folder import RunRecords
-from bench.results.store import step_speeds_path
+from bench.results.store import save_speed, speed_path
 from bench.spec.claim import Claim, Comparison, Pair
 from tests.conftest import collected, complexity
 from tests.measure.test_cost import steps
@@ -43,7 +42,7 @@ def page(tmp_path):
             networks = {run.network for run in RUNS.values()}
             measured = {one: dataclasses.replace(complexity("any", 20_000_000, MACS), network=one) for one in networks}
             found = collected(measured)
-        speeds, _ = known_step_speeds(output)
+        speeds, _ = known_speeds(output)
         write_cost(list(claims), found, RunRecords(tmp_path / "runs"), speeds, output)
         return tables_of(tmp_path / "cost.md"), rows_of(tmp_path / "cost.csv"), (tmp_path / "cost.md").read_text()
 
@@ -126,24 +125,30 @@ def test_what_was_not_measured_has_no_price(page):
     assert "No hours are known" in text
 
 
-def test_the_speed_of_a_step_prices_a_run_and_is_kept_as_evidence(page, tmp_path):
-    kept = step_speeds_path(tmp_path / "evidence")
-    assert not kept.exists()
-    write(step_speeds_path(tmp_path / "runs"), steps((0.064, {})))
+def test_the_speed_of_a_step_prices_a_run(page, tmp_path):
+    (speed,) = steps((0.064, {}))
+    save_speed(tmp_path / "runs", speed)
     (_, _, runs, _), lines, text = page(costs().values())
     fourteen = next(line for line in lines if (line["claim"], line["network"]) == ("1", "t2t_vit_14"))
     assert float(fourteen["gpu_hours_per_run"]) == pytest.approx(310 * 1_281_167 / 1000 / 3600)
     assert {cells["speed"] for cells in runs} == {line["speed_from"] for line in lines}
-    assert "measured on an H100, [training steps alone](evidence/step.json)" in text
+    assert "measured on an H100, [training steps alone](speed.md)" in text
     assert "Sums add up hours of different GPUs." in text
-    assert kept.read_bytes() == step_speeds_path(tmp_path / "runs").read_bytes()
-    again = Output(runs=tmp_path / "none", reports=tmp_path, as_json=True)
-    assert known_step_speeds(again)[0] == steps((0.064, {}))
-    shutil.rmtree(tmp_path / "evidence")
-    kept.parent.mkdir()
-    kept.write_text("{}")
-    found, (problem,) = known_step_speeds(again)
-    assert found is None
+
+
+def test_of_speeds_in_two_folders_the_newer_count(tmp_path):
+    of_days = zip(("20", "21"), steps((2.0, {}), (1.0, {})), strict=True)
+    older, newer = (dataclasses.replace(one, measured_at=f"2026-11-{day}T00:00:00+00:00") for day, one in of_days)
+    output = Output(runs=tmp_path / "runs", reports=tmp_path, as_json=True)
+    save_speed(tmp_path / "runs", older)
+    save_speed(tmp_path / "evidence", newer)
+    assert known_speeds(output) == ([newer], [])
+    save_speed(tmp_path / "runs", newer)
+    save_speed(tmp_path / "evidence", older)
+    assert known_speeds(output) == ([newer], [])
+    speed_path(tmp_path / "evidence", older).write_text("{}")
+    found, (problem,) = known_speeds(output)
+    assert found == [newer]
     assert "its checksum is missing" in problem
 
 

@@ -37,11 +37,11 @@ from bench.report.html.page import html_page
 from bench.report.inputs import table_inputs
 from bench.results.codec import sealed, unsealed
 from bench.results.run_folder import RunRecords
-from bench.results.store import complexity_path, save_complexity, save_evaluation
+from bench.results.store import complexity_path, save_complexity, save_evaluation, save_speed
 from bench.spec.errors import RequestError
 from bench.spec.gpus import PEAK_TFLOPS
 from bench.spec.table import STRUCTURE
-from tests.conftest import ROOT, collected, complexity
+from tests.conftest import ROOT, collected, complexity, made_up_speeds
 from tests.report.test_frame import evaluation, over_seeds, trained
 
 NUMBER = re.compile(r"(?<![\w.-])[-+]?\d[\d,]*(?:\.\d+)?(?!\w)")
@@ -532,6 +532,140 @@ def follow_loading(reports):
     assert found["machine"] in page
 
 
+def expected_speeds(reports, line):
+    """Every number that the CSV of the speed page should hold of a network's speeds and size."""
+    values = {"img_size": int(line["img_size"]), "threads": int(line["threads"]), "batch": line["batch"]}
+    if line["measured_in"]:
+        counts = read(reports / line["measured_in"])
+        values |= {"params_m": counts["params"] / 1e6, "macs_g": counts["macs"] / 1e9}
+    for mode in ("train", "infer", "latency"):
+        if not (file := line[f"{mode}_measured_in"]):
+            continue
+        found = read(reports / file)
+        setting, one = found["setting"], found["measured"]
+        case, ours, seconds = one["case"], one["ours"], one["ours"]["seconds"]
+        arguments = ",".join(f"{name}={value}" for name, value in case["model_args"])
+        assert line["network"] == case["model"] + (f"({arguments})" if arguments else "")
+        assert (case["mode"], str(case["batch"])) == (("infer", "1") if mode == "latency" else (mode, line["batch"]))
+        for name in ("img_size", "precision", "device", "compile"):
+            assert line[name] == str(case[name])
+        for name in ("machine", "threads", "clock", "gpu"):
+            assert (line[name] or "") == str(setting[name])
+        assert all(f"{name} {number}" in line["versions"] for name, number in setting["versions"].items())
+        values |= {f"{mode}_load": one["load"], f"{mode}_rounds": len(seconds)}
+        values |= {f"{mode}_peak_mb": ours["peak_bytes"] / 1e6}
+        if mode == "latency":
+            low, middle, high = quartiles([1000 * s for s in seconds])
+            values |= {"latency_ms": middle, "latency_ms_low": low, "latency_ms_high": high}
+            continue
+        low, _, high = quartiles([case["batch"] / s for s in seconds])
+        rate = case["batch"] / statistics.median(seconds)
+        gflops = rate * one["macs"] * 2 * (3 if mode == "train" else 1) / 1e9
+        values |= {f"{mode}_images_per_s": rate, f"{mode}_images_per_s_low": low, f"{mode}_images_per_s_high": high}
+        values |= {f"{mode}_gflops": gflops, f"{mode}_share_pct": 100 * gflops / one["matrix_gflops"]}
+        values |= {"train_saved_mb": ours["saved_bytes"] / 1e6} if mode == "train" else {}
+    return values
+
+
+def quartiles(values):
+    return statistics.quantiles(values if len(values) > 1 else values * 2, method="inclusive")
+
+
+def unbeaten_rows(lines, mode):
+    """The rows that no other one beats, the fastest first; and how many there are to compare."""
+    best = {}
+    for line in lines:
+        if line["published_top1_pct"] and line[f"{mode}_images_per_s"]:
+            speed, top1 = float(line[f"{mode}_images_per_s"]), float(line["published_top1_pct"])
+            key = line["model"], line["network"]
+            best[key] = max(best.get(key, (0, 0)), (speed, top1))
+    every = list(best.values())
+    front = [key for key, (s, t) in best.items() if not any(a >= s and b >= t and (a, b) != (s, t) for a, b in every)]
+    return sorted((model for model, _ in front), key=lambda m: -max(best[k][0] for k in front if k[0] == m)), len(best)
+
+
+def follow_speed(reports):
+    """The speed page: speeds to the files of their rounds, accuracies to the tables, sentences to the speeds."""
+    lines, page = rows_of(reports / "speed.csv"), (reports / "speed.md").read_text()
+    printed = {
+        (row.name, str(row.network), row.network.img_size): row.printed(ICCV)[0].top1_pct
+        for table in TABLES.values()
+        for row in table.rows_in(ICCV)
+    }
+    for line in lines:
+        expected = expected_speeds(reports, line)
+        if line["model"]:
+            number = line["tables"].split()[-1]
+            if (reports / f"table_{number}.csv").exists():  # of a page that was not written alone
+                origins = [
+                    [one[name] for name in _OF_ORIGIN]
+                    for one in rows_of(reports / f"table_{number}.csv")
+                    if (one["model"], one["network"]) == (line["model"], line["network"])
+                ]
+                assert [line[name] for name in _OF_ORIGIN] in origins
+            top1 = printed[line["model"], line["network"], int(line["img_size"])]
+            assert line["published_top1_pct"] == (None if top1 is None else str(top1))
+        for column, text in line.items():
+            if is_number(text) and column not in _OF_ROWS:
+                assert float(text) == pytest.approx(float(expected[column])), (line["network"], column)
+    cases = {}
+    for line in lines:
+        cases.setdefault(tuple(line[name] for name in (*_CASE, "machine", "gpu", "threads", "clock")), line)
+    tables = tables_of(reports / "speed.md")
+    for kind in ("Training images/s", "Saved MB"):
+        shown = [cells for table in tables if kind in table[0] for cells in table]
+        for cells, line in zip(shown, cases.values(), strict=True):
+            follow_speed_row(cells, line)
+    (accuracies,) = [table for table in tables if "Tables" in table[0]] or [[]]
+    rows = {(line["model"], line["network"], line["img_size"]): line for line in lines if line["model"]}
+    for cells, line in zip(accuracies, rows.values(), strict=True):
+        assert cells["Model"].replace("\\", "") == line["model"]
+        assert shows(cells["Top-1 %: paper"], line["published_top1_pct"])
+        assert shows(cells["Top-1 %: ours"], line["top1_pct"], *([line["top1_std_err"]] if line["top1_pct"] else []))
+        assert cells["Tables"] == ", ".join(f"[{n}](table_{n}.md)" for n in line["tables"].split())
+    for where in dict.fromkeys((line["machine"], line["gpu"], line["threads"], line["clock"]) for line in lines):
+        own = [line for line in lines if (line["machine"], line["gpu"], line["threads"], line["clock"]) == where]
+        for mode, words in (("train", "In training"), ("infer", "In inference")):
+            front, count = unbeaten_rows(own, mode)
+            if count > 1:
+                said = re.search(
+                    rf"{words}, {len(front)} of {count} rows (?:is|are) unbeaten[^:]*: ([^\n]*?)\.(?: In|\n)", page
+                )
+                assert said, (words, len(front), count)
+                assert re.split(r", | and ", said[1].replace("\\", "")) == front
+    return len(lines)
+
+
+_CASE = ("network", "img_size", "device", "precision", "compile", "batch")
+_OF_ORIGIN = ("published_top1_pct", "top1_pct", *_REPORTED)
+_OF_ROWS = ("tables", "top1_std_err", *_OF_ORIGIN)
+
+
+def follow_speed_row(cells, line):
+    """A row of the page's tables of speeds and of memory, on its line of the CSV."""
+    files = {mode: line[f"{mode}_measured_in"] for mode in ("train", "infer", "latency")}
+    rates = {"Training images/s": "train_images_per_s", "Inference images/s": "infer_images_per_s"}
+    single = {"Saved MB": "train_saved_mb", "Params M": "params_m", "MACs G": "macs_g"}
+    single |= {"Training: peak MB": "train_peak_mb", "Inference: peak MB": "infer_peak_mb"}
+    single |= {"One image: peak MB": "latency_peak_mb", "px": "img_size", "Batch": "batch"}
+    for column, cell in cells.items():
+        if column in rates or column == "Latency ms":
+            name = rates.get(column, "latency_ms")
+            assert shows(cell, line[name], line[f"{name}_low"], line[f"{name}_high"]), (line["network"], column, cell)
+        elif column.endswith("GFLOP/s"):
+            mode = {"Training GFLOP/s": "train", "Inference GFLOP/s": "infer"}[column]
+            assert shows(cell, line[f"{mode}_gflops"], line[f"{mode}_share_pct"]), (line["network"], column, cell)
+        elif column in single:
+            assert shows(cell, line[single[column]]), (line["network"], column, cell)
+        elif column == "evidence":
+            speeds = ", ".join(f"[{mode}]({file})" for mode, file in files.items() if file)
+            assert cell in (speeds, f"[counts]({line['measured_in']})", "-")
+        else:
+            text = {"Network": f"`{line['network']}`", "Formulation": line["formulation"]}
+            text["Precision"] = line["precision"] + (", compiled" if line["compile"] == "True" else "")
+            assert cell == text[column], f"nobody follows {column!r}"
+
+
 def follow_suite(reports, name):
     """A budget's report: runs to their records, means to the runs."""
     lines = rows_of(reports / f"{name}.csv")
@@ -579,6 +713,8 @@ def follow_all(reports):
     followed += follow_cost(reports)
     follow_counting(reports)
     follow_figure_1(reports)
+    if (reports / "speed.csv").exists():  # once somebody measured speeds
+        followed += follow_speed(reports)
     return followed
 
 
@@ -703,6 +839,8 @@ def filled(tmp_path_factory, measured_once):
         (rows["T2T-ViT-19"].transfers[0], {"hits": 0.984}),
     ):
         save_evaluation(runs, evaluation(run, RELEASED[run], **kwargs))
+    for speed in made_up_speeds(rows["T2T-ViT-14"].network, rows["ResNet50"].network, rows["T2T-ViT-SE"].network):
+        save_speed(runs, speed)
     return runs
 
 
@@ -710,6 +848,7 @@ def test_every_number_of_reports_with_all_kinds_of_evidence(filled, run_all, tmp
     done = run_all("--all", "--runs", filled, "--reports", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     follow_all(tmp_path)
+    assert "speed.md" in (tmp_path / "README.md").read_text()
     lines = {line["model"]: line for line in rows_of(tmp_path / "table_3.csv")}
     assert {name: lines[name]["source"] for name in ("T2T-ViT-14", "T2T-ViT-19", "ResNet50*")} == {
         "T2T-ViT-14": "trained",

@@ -173,7 +173,32 @@ _SIDES: tuple[_Side, ...] = (
 
 
 def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_dpi: float) -> None:
-    """A label at every mark, each on the side where it covers least."""
+    """A label at every mark."""
+    labels = [
+        (rows[int(str(i))].point, (float(line[x]), float(line["published_top1_pct"])), style["color"])
+        for curve, style in _styles(rows).items()
+        for i, line in _marks(rows, frame, x, curve).iterrows()
+    ]
+    place_labels(axes, labels, figure_dpi)
+
+
+Label = tuple[str, tuple[float, float], str]
+"""text, the place of its mark in data coordinates, and colour"""
+
+
+def place_labels(
+    axes: Axes, labels: Sequence[Label], figure_dpi: float, *, fontsize: float = 8, wanted: int | None = None
+) -> None:
+    """Write labels, each on the side of its mark where it covers least.
+
+    Args:
+        axes: with all its marks, in a figure whose layout is finished.
+        labels: the most important first.
+        figure_dpi: pixels an inch.
+        fontsize: points.
+        wanted: labels that are written whatever they cover; a later one that would cover a mark or another label, or
+            be read as another mark's, is left out. None for all.
+    """
     paths = [line.get_transform().transform_path(line.get_path()) for line in axes.lines]
     radius = 5 * figure_dpi / 72
     marks = [
@@ -184,33 +209,34 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
     centers = np.array([np.add(mark.min, mark.max) / 2 for mark in marks]).reshape(-1, 2)
     inside = axes.bbox.padded(radius)
     placed: list[Bbox] = []
-    for curve, style in _styles(rows).items():
-        for i, line in _marks(rows, frame, x, curve).iterrows():
-            at = float(line[x]), float(line["published_top1_pct"])
-            text = axes.annotate(
-                rows[int(str(i))].point,
-                at,
-                xytext=(0, 0),
-                textcoords="offset points",
-                fontsize=8,
-                color=style["color"],
-                path_effects=[withStroke(linewidth=2, foreground="white")],  # to be read where it crosses a line
-            )
-            size = np.array(text.get_window_extent().size)
-            mark = axes.transData.transform(np.array(at))
-            others = centers[~np.isclose(centers, mark, atol=1).all(axis=1)]
-            boxes = [_beside(mark, size, side, figure_dpi) for side in _SIDES]
-            covered = [
-                10 * (box.count_overlaps(placed) + box.count_overlaps(marks))
-                + 10 * (not (inside.containsx(box.x0) and inside.containsx(box.x1)))
-                + 6 * _nearer_another(box, mark, others, figure_dpi)
-                + 2 * sum(path.intersects_bbox(box, filled=False) for path in paths)
-                for box in boxes
-            ]
-            best = covered.index(min(covered))
-            placed.append(boxes[best])
-            offset, ha, va = _SIDES[best]
-            text.set(position=offset, ha=ha, va=va)
+    for number, (words, at, color) in enumerate(labels):
+        text = axes.annotate(
+            words,
+            at,
+            xytext=(0, 0),
+            textcoords="offset points",
+            fontsize=fontsize,
+            color=color,
+            path_effects=[withStroke(linewidth=2, foreground="white")],  # to be read where it crosses a line
+        )
+        size = np.array(text.get_window_extent().size)
+        mark = axes.transData.transform(np.array(at))
+        others = centers[~np.isclose(centers, mark, atol=1).all(axis=1)]
+        boxes = [_beside(mark, size, side, figure_dpi) for side in _SIDES]
+        covered = [
+            10 * (box.count_overlaps(placed) + box.count_overlaps(marks))
+            + 10 * (not (inside.containsx(box.x0) and inside.containsx(box.x1)))
+            + 6 * _nearer_another(box, mark, others, figure_dpi)
+            + 2 * sum(path.intersects_bbox(box, filled=False) for path in paths)
+            for box in boxes
+        ]
+        if wanted is not None and number >= wanted and min(covered) >= 6:
+            text.remove()
+            continue
+        best = covered.index(min(covered))
+        placed.append(boxes[best])
+        offset, ha, va = _SIDES[best]
+        text.set(position=offset, ha=ha, va=va)
 
 
 def _nearer_another(box: Bbox, mark: _Points, others: _Points, dpi: float) -> bool:

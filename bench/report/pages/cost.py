@@ -1,7 +1,6 @@
 """The page on what it costs to decide the claims: the runs that each needs, their seeds, and GPU hours."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -9,11 +8,10 @@ from bench.experiments.speeds import CPU, PX
 from bench.measure.cost import STEPS_ALONE, Estimate
 from bench.report.claim_runs import ClaimRuns
 from bench.report.claim_tests import MOST_SEEDS
-from bench.report.evidence import FOLDER, link, measurement_file
+from bench.report.evidence import link, measurement_file
 from bench.report.inputs import CostInputs
 from bench.report.statistics import POWER
 from bench.report.text import DASH, code, escape, gpu_hours, listed, pipe
-from bench.results.store import step_speeds_path
 from bench.spec.claim import Claim
 from bench.spec.run import RunSpec
 
@@ -177,7 +175,7 @@ def _basis(frame: pd.DataFrame) -> str:
     """A paragraph on where the speeds come from."""
     sources = {
         "DeiT-B's stated speed": "DeiT-B's [stated speed](https://arxiv.org/abs/2012.12877)",
-        STEPS_ALONE: link(STEPS_ALONE, step_speeds_path(Path(FOLDER)).as_posix()),
+        STEPS_ALONE: link(STEPS_ALONE, "speed.md"),
     }
     bases = list(frame["speed_from"].dropna().unique())
     if not bases:
