@@ -9,7 +9,6 @@ kernels a batch on a GPU. torchvision's resize takes one box a call, so random r
 
 import hashlib
 import math
-import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,8 +25,7 @@ from torchvision import transforms
 
 from bench.spec.recipe import Recipe
 from bench.training import data
-
-Pages = np.ndarray[Any, np.dtype[np.float32]]
+from bench.training.buffers import Buffers
 
 DATASETS = ("cifar10", "cifar100")
 """small enough for a GPU's memory: 150 MB"""
@@ -278,25 +276,6 @@ class Loader:
         torch.matmul(weights[:, None], levels, out=out)
         if self.views.interpolation != "bilinear":  # the weights of which overshoot nothing
             torch.clamp(out, self.shift, self.shift + 255 * self.scale, out=out)
-
-
-class Buffers:
-    """Memory for batches, used again once nobody holds the batch: fresh pages cost as much as filling them."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.lent: list[tuple[Pages, weakref.ref[Pages]]] = []
-
-    def empty(self, shape: tuple[int, ...]) -> Tensor:
-        """A tensor of any content; on a GPU torch keeps such memory itself."""
-        if self.device.type != "cpu":
-            return torch.empty(shape, device=self.device)
-        free = next((pages for pages, lent in self.lent if lent() is None and pages.shape == shape), None)
-        pages = np.empty(shape, np.float32) if free is None else free
-        view = pages[:]  # the tensor holds it, and so does whatever shares the tensor's memory
-        kept = [(other, lent) for other, lent in self.lent if other is not pages]
-        self.lent = [*kept[-3:], (pages, weakref.ref(view))]
-        return torch.from_numpy(view)
 
 
 def filter_weights(
