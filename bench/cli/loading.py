@@ -79,7 +79,7 @@ def measure(images: Any, *, rounds: int, cores: int) -> list[Round]:
     known = data.KNOWN["cifar10"]
     batches = data.TrainBatches(len(images), lay_out(CIFAR_TRANSFER, 0, 1, BATCH), SEED)
     samples = data.Samples(images, data.train_transform(CIFAR_TRANSFER, IMG_SIZE, known), SEED, training=True)
-    one_by_one = data.train_loader(samples, batches, cores, CPU)
+    one_by_one = data.TrainLoader(samples, batches, cores, CPU)
     pixels = cifar_in_memory.read(images, CPU)
     if isinstance(pixels, str):
         raise RequestError(f"the images cannot be held in memory: {pixels}")

@@ -325,7 +325,7 @@ _FILTERS = {"bilinear": _triangle, "bicubic": _cubic}
 def train_loader(
     pixels: Pixels, batches: data.TrainBatches, recipe: Recipe, img_size: int, known: data.Known
 ) -> Loader:
-    """Load the batches of ``data.train_loader`` from memory, for a recipe without an obstacle."""
+    """Load the batches of ``data.TrainLoader`` from memory, for a recipe without an obstacle."""
     source = _size(pixels)
     resized = _shorter_to(img_size, source) if recipe.crop_padding else (img_size, img_size)
     views = Views(source=source, resized=resized, recipe=recipe, side=img_size, interpolation=recipe.interpolation)

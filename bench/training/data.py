@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import os
 import random
 import signal
 import warnings
@@ -28,9 +29,11 @@ from timm.data import (
     create_dataset,
     create_transform,
 )
+from timm.data.random_erasing import RandomErasing
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import datasets, transforms
+from torchvision.datasets import ImageFolder
 
 from bench.results.evaluation import EvaluationSpec
 from bench.results.feature_maps import FeatureMaps
@@ -43,9 +46,10 @@ from bench.spec.recipe import Recipe
 from bench.spec.run import RunSpec
 from bench.spec.text import one_line, without_folders
 from bench.training import hub_datasets
+from bench.training.augmentation import Augmentation, Crop, Levels, Normalisation, to_image
 from bench.training.distributed import World
 from bench.training.images import AnnotatedImages, ClassFolders, ReaderImages
-from bench.training.pixels import no_warnings, to_rgb
+from bench.training.pixels import no_warnings, open_jpeg, to_rgb
 
 # More loading processes than cores: whoever asked for them is told so once, by ``crowding``, and not by each loader.
 warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -344,28 +348,37 @@ def class_names(images: Any) -> list[str]:
     return list(getattr(images, "classes", None) or getattr(reader, "class_to_idx", None) or [])
 
 
-def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
+def train_transform(recipe: Recipe, img_size: int, known: Known) -> Augmentation:
     """timm's training transform, every value from the recipe; torchvision's where the crop pads.
 
     It erases, unless the recipe erases from mixed images.
     """
+    erases = bool(recipe.random_erasing) and not recipe.erase_after_mixing
+    return Augmentation(
+        transform=_levels_transform(recipe, img_size, known),
+        erasing=RandomErasing(recipe.random_erasing, mode=recipe.random_erasing_mode, device="cpu") if erases else None,
+        side=img_size,
+        mean=known.mean,
+        std=known.std,
+    )
+
+
+def _levels_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
+    """All of it that works on bytes."""
     if recipe.crop_padding:
         return transforms.Compose(
             [
+                to_image,
                 transforms.Resize(img_size, transforms.InterpolationMode(recipe.interpolation)),
                 transforms.RandomCrop(img_size, padding=int(img_size * recipe.crop_padding)),
                 transforms.RandomHorizontalFlip(recipe.hflip),
-                transforms.ToTensor(),
-                transforms.Normalize(known.mean, known.std),
             ]
         )
-    return create_transform(
+    transform = create_transform(
         img_size,
         is_training=True,
         no_aug=False,
         train_crop_mode=None,
-        scale=(recipe.crop_scale_min, recipe.crop_scale_max),
-        ratio=(3 / 4, 4 / 3),
         hflip=recipe.hflip,
         vflip=0.0,
         color_jitter=recipe.color_jitter,
@@ -375,13 +388,11 @@ def train_transform(recipe: Recipe, img_size: int, known: Known) -> Any:
         auto_augment=recipe.auto_augment or None,
         interpolation=recipe.interpolation,
         mean=known.mean,
-        std=known.std,
-        re_prob=0.0 if recipe.erase_after_mixing else recipe.random_erasing,
-        re_mode=recipe.random_erasing_mode,
-        re_count=1,
-        re_num_splits=0,
-        use_prefetcher=False,
+        use_prefetcher=True,
     )
+    scale = recipe.crop_scale_min, recipe.crop_scale_max
+    crop = Crop(img_size, scale=scale, ratio=(3 / 4, 4 / 3), interpolation=recipe.interpolation)
+    return transforms.Compose([crop, *transform.transforms[1:-1]])  # between timm's crop and its making a tensor
 
 
 def eval_transform(protocol: Recipe | EvaluationSpec | FeatureMaps, img_size: int, known: Known) -> Any:
@@ -423,9 +434,9 @@ Key = tuple[int | tuple[int, int], int]
 """of a sample: the epoch, or (epoch, n) where an image comes the nth time more in it; and the image's index"""
 
 
-Sample = tuple[Tensor | None, int, int, list[str]]
-"""an image behind its transform, None if none was found that loads, with its label and its index; and a line on each
-that failed to load"""
+Sample = tuple[Any, int, int, list[str]]
+"""an image behind its transform, in training before it is normalised, None if none was found that loads, with its label
+and its index; and a line on each that failed to load"""
 
 
 class Samples(Dataset[Sample]):
@@ -438,17 +449,23 @@ class Samples(Dataset[Sample]):
         self.images, self.transform, self.seed, self.training = images, transform, seed, training
 
     def __getitem__(self, key: Key) -> Sample:
-        occasion, index = key
+        return self.__getitems__([key])[0]
+
+    def __getitems__(self, keys: Sequence[Key]) -> list[Sample]:
+        """Called by DataLoader; the generators' states, which take as long to keep as to seed, are kept once."""
+        with preserved_generators():
+            return [self._load(*key) for key in keys]
+
+    def _load(self, occasion: int | tuple[int, int], index: int) -> Sample:
         unreadable: list[str] = []
         for _ in range(TRIES if self.training else 1):
-            image, label, problem = read_image(self.images, index)
+            image, label, problem = (read_levels if self.training else read_image)(self.images, index)
             if image is None:
                 unreadable.append(problem)
                 index = (index + 1) % len(self.images)
                 continue
-            with preserved_generators():
-                seed_cpu(self.seed, occasion, index)
-                return self.transform(image), label, index, unreadable
+            seed_cpu(self.seed, occasion, index)
+            return self.transform(image), label, index, unreadable
         return None, -1, -1, unreadable
 
 
@@ -460,6 +477,24 @@ def read_image(images: Any, index: int) -> tuple[Image.Image | None, int, str]:
             return to_rgb(image), label, ""
     except Exception as error:  # whatever a decoder raises: the image is named and counted
         return None, -1, f"{image_name(images, index)}: {type(error).__name__}: {without_folders(one_line(str(error)))}"
+
+
+def read_levels(images: Any, index: int) -> tuple[Image.Image | Tensor | None, int, str]:
+    """As ``read_image``, but a JPEG of a class folder as levels (3, H, W), uint8, decoded at once by torchvision."""
+    path, label = _file_of(images, index)
+    if path.lower().endswith((".jpg", ".jpeg")):
+        with contextlib.suppress(Exception), no_warnings():  # whatever it is, ``read_image`` says so
+            levels = open_jpeg(path)
+            if levels is not None:
+                return levels, label, ""
+    return read_image(images, index)
+
+
+def _file_of(images: Any, index: int) -> tuple[str, int]:
+    """Path and label of an image of class folders, and else an empty path."""
+    if isinstance(images, Part):
+        return _file_of(images.images, images.indices[index])
+    return images.samples[index] if isinstance(images, ImageFolder | AnnotatedImages) else ("", -1)
 
 
 def image_name(images: Any, index: int) -> str:
@@ -481,12 +516,25 @@ def root_of(images: Any) -> Path:
     return Path(getattr(images, "root", None) or images.reader.root)
 
 
+_Loaded = tuple[Levels, Batch]
+"""images before they are normalised, and a batch without images"""
+
+
+def _collate_levels(items: list[Sample]) -> _Loaded:
+    return Levels.stack([image for image, *_ in items if image is not None]), _batch(items, torch.empty(0))
+
+
 def _collate(items: list[Sample]) -> Batch:
-    loaded = [(image, label, index) for image, label, index, _ in items if image is not None]
+    loaded = [image for image, *_ in items if image is not None]
+    return _batch(items, torch.stack(loaded) if loaded else torch.empty(0))
+
+
+def _batch(items: list[Sample], images: Tensor) -> Batch:
+    loaded = [(label, index) for image, label, index, _ in items if image is not None]
     return Batch(
-        images=torch.stack([image for image, _, _ in loaded]) if loaded else torch.empty(0),
-        labels=torch.tensor([label for _, label, _ in loaded], dtype=torch.long),
-        indices=torch.tensor([index for _, _, index in loaded], dtype=torch.long),
+        images=images,
+        labels=torch.tensor([label for label, _ in loaded], dtype=torch.long),
+        indices=torch.tensor([index for _, index in loaded], dtype=torch.long),
         unreadable=[line for *_, lines in items for line in lines],
     )
 
@@ -525,18 +573,33 @@ class TrainBatches(Sampler[list[Key]]):
         return (self.epoch, repeat) if repeat else self.epoch, order[image]
 
 
-def train_loader(samples: Samples, batches: TrainBatches, workers: int, device: torch.device) -> "DataLoader[Batch]":
-    """Loads what ``batches`` says, in its order."""
-    return DataLoader(
-        samples,  # type: ignore[arg-type]  # indexed by (epoch, index)
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=_collate,
-        pin_memory=device.type == "cuda",
-        persistent_workers=workers > 0,
-        generator=torch.Generator(),  # its own, or each epoch would draw from the training's
-        worker_init_fn=_begin_worker,
-    )
+class TrainLoader:
+    """Loads what ``batches`` says, in its order, onto the training device.
+
+    Args:
+        samples: with an augmentation as their transform.
+        batches: of this process.
+        workers: processes that load images; 0 for this one.
+        device: of the batches.
+    """
+
+    def __init__(self, samples: Samples, batches: TrainBatches, workers: int, device: torch.device) -> None:
+        self.loader: DataLoader[_Loaded] = DataLoader(
+            samples,  # type: ignore[arg-type]  # indexed by (epoch, index)
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=_collate_levels,
+            pin_memory=device.type == "cuda",
+            persistent_workers=workers > 0,
+            generator=torch.Generator(),  # its own, or each epoch would draw from the training's
+            worker_init_fn=_begin_worker,
+        )
+        self.normalise = Normalisation(samples.transform.mean, samples.transform.std, device)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for levels, batch in self.loader:
+            batch.images = self.normalise(levels)
+            yield batch
 
 
 def eval_loader(samples: Samples, batch: int, workers: int, here: World) -> "DataLoader[Batch]":
@@ -582,6 +645,8 @@ def eval_batches(size: int, batch: int, rank: int, world_size: int) -> list[list
 
 def _begin_worker(worker: int) -> None:
     torch.set_num_threads(1)
+    # torchvision's libjpeg prints there what it finds odd in an image, among our lines; errors reach us in other ways.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     # A signal to the whole process group must not take the loaders from a run that is about to save itself.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)

@@ -297,7 +297,7 @@ class Training:
             self._note_one_by_one("training", pixels)
         transform = data.train_transform(recipe, spec.img_size, self.known)
         samples = data.Samples(images, transform, spec.seed, training=True)
-        return data.train_loader(samples, self.batches, workers, device)
+        return data.TrainLoader(samples, self.batches, workers, device)
 
     def _eval_loader(self, images: Any, workers: int) -> Iterable[data.Batch]:
         spec, recipe, here, batch = self.spec, self.recipe, self.here, self.resources.micro_batch

@@ -60,7 +60,7 @@ def training(images, recipe, side, *, seed=3, epoch=2, local_batch=16, rank=0, w
         loaders.append(order)
     samples = data.Samples(images, data.train_transform(recipe, side, KNOWN), seed, training=True)
     pixels = cifar_in_memory.read(images, CPU)
-    return list(data.train_loader(samples, loaders[0], 0, CPU)), list(
+    return list(data.TrainLoader(samples, loaders[0], 0, CPU)), list(
         cifar_in_memory.train_loader(pixels, loaders[1], recipe, side, KNOWN)
     )
 
