@@ -77,7 +77,7 @@ class Augmented(NamedTuple):
     """An augmented image before it is normalised."""
 
     levels: np.ndarray[Any, np.dtype[np.uint8]]
-    """(S, S, 3)"""
+    """(3, S, S)"""
     erased: Erased | None
 
 
@@ -101,10 +101,11 @@ class Augmentation:
 
     def __call__(self, image: Image.Image | Tensor) -> Augmented:
         """Augment an image, or levels (3, H, W), uint8; draws from Python's, NumPy's and torch's generators."""
-        levels, canvas = np.asarray(self.transform(image)), _Canvas(self.side)
+        channels = b"".join(channel.tobytes() for channel in self.transform(image).split())
+        canvas = _Canvas(self.side)
         if self.erasing:
             self.erasing(canvas)
-        return Augmented(levels, canvas.erased)
+        return Augmented(np.frombuffer(channels, np.uint8).reshape(3, self.side, self.side), canvas.erased)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +113,7 @@ class Levels:
     """A batch of augmented images on its way to the device."""
 
     levels: Tensor
-    """(B, S, S, 3), uint8"""
+    """(B, 3, S, S), uint8"""
     erased: list[tuple[int, tuple[slice, ...], torch.Size]]
     """image, place in it and shape of each replacement"""
     noise: Tensor
@@ -152,11 +153,11 @@ class Normalisation:
         """The images of a batch, (B, 3, S, S), float32, on the device."""
         if not len(batch.levels):
             return torch.empty(0)
-        levels = batch.levels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        levels = batch.levels.to(self.device, non_blocking=True)
         images = self.buffers.empty(tuple(levels.shape))
         at_once = 1 if self.device.type == "cpu" else len(levels)  # one image stays in a processor's cache
         for part, source in zip(images.split(at_once), levels.split(at_once), strict=True):
-            part.copy_(source).div_(self.white).sub_(self.mean).div_(self.std)
+            torch.div(source, self.white, out=part).sub_(self.mean).div_(self.std)
         noise = batch.noise.to(self.device, non_blocking=True).split([shape.numel() for *_, shape in batch.erased])
         for (row, where, shape), values in zip(batch.erased, noise, strict=False):
             images[row][where] = values.view(shape)

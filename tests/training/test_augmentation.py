@@ -218,11 +218,11 @@ def test_workers_change_no_pixel_of_jpegs(tmp_path, capfd):
 
 def normalised_on(device):
     """Every level in every channel, and a place that is erased."""
-    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16).repeat(3, axis=0)
     noise = torch.arange(24.0).view(3, 2, 4)
     erased = Erased((slice(None), slice(1, 3), slice(4, 8)), noise)
     batch = Levels.stack([Augmented(levels, None), Augmented(levels, erased)])
-    expected = transforms.Normalize(KNOWN.mean, KNOWN.std)(transforms.ToTensor()(levels))
+    expected = transforms.Normalize(KNOWN.mean, KNOWN.std)(transforms.ToTensor()(levels.transpose(1, 2, 0)))
     changed = expected.clone()
     changed[:, 1:3, 4:8] = noise
     found = Normalisation(KNOWN.mean, KNOWN.std, device)(batch).cpu()
@@ -242,7 +242,7 @@ def test_a_gpu_normalises_to_the_same_bits():
 
 def test_a_batch_that_somebody_holds_is_not_written_over():
     normalise = Normalisation(KNOWN.mean, KNOWN.std, CPU)
-    black, white = (Levels.stack([Augmented(np.full((4, 4, 3), n, np.uint8), None)]) for n in (0, 255))
+    black, white = (Levels.stack([Augmented(np.full((3, 4, 4), n, np.uint8), None)]) for n in (0, 255))
     held = normalise(black)
     assert normalise(white).min() > held.max()
 
