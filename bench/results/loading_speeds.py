@@ -1,4 +1,4 @@
-"""How fast training images are loaded: the evidence behind ``loading.md``.
+"""Speeds of loading training images: the evidence behind ``loading.md``.
 
 Times are processor times, user and system, of one process with one thread.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """When and on what something was measured."""
+    """Time, load, machine and versions of a measurement."""
 
     load: float
     """load average before the first round"""
@@ -58,7 +58,7 @@ class PhotographRound:
 
     @property
     def bytes_ratio(self) -> float:
-        """Likewise, of batches of bytes."""
+        """Our speed over timm's, of batches of bytes."""
         return self.ours_bytes / self.timm_bytes
 
 
@@ -74,13 +74,13 @@ class Steps:
 
     @property
     def total(self) -> float:
-        """Of all steps."""
+        """Sum of all steps."""
         return self.decode + self.crop + self.augment + self.finish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What timm's loader and ours do with the same images and random numbers."""
+    """Steps of timm's loader and of ours with the same images and random numbers."""
 
     timm: Steps
     ours: Steps

@@ -480,7 +480,7 @@ def read_image(images: Any, index: int) -> tuple[Image.Image | None, int, str]:
 
 
 def read_levels(images: Any, index: int) -> tuple[Image.Image | Tensor | None, int, str]:
-    """As ``read_image``, but a JPEG of a class folder as levels (3, H, W), uint8, decoded at once by torchvision."""
+    """Read an image as ``read_image`` does, but a JPEG of a class folder as levels (3, H, W), uint8."""
     path, label = _file_of(images, index)
     if path.lower().endswith((".jpg", ".jpeg")):
         with contextlib.suppress(Exception), no_warnings():  # whatever it is, ``read_image`` says so

@@ -20,6 +20,7 @@ def photographs(tmp_path):
     return tmp_path / "photographs"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # timm leaves its files open
 def test_each_case_adds_to_the_page_and_keeps_the_other(photographs, tmp_path, capsys):
     common = ["--rounds", "2", "--images", "64", "--reports", str(tmp_path)]
     loading.main(["photographs", "--data", str(photographs), *common])
