@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import pytest
 
 import bench.cli.index_report
-from bench.cli import main
+from bench.cli import loading, main
 from bench.cli.index_report import report_index
 from bench.cli.output import read_reports, write_report
 from bench.cli.parser import Output
@@ -519,17 +519,52 @@ def follow_figure_1(reports):
 def follow_loading(reports):
     found = read(reports / "evidence/loading.json")
     page = (reports / "loading.md").read_text()
-    (table,) = tables_of(reports / "loading.md")
-    ratios = [one["in_memory"] / one["one_by_one"] for one in found["rounds"]]
-    for cells, one, ratio in zip(table, found["rounds"], ratios, strict=True):
-        slow, fast = (next(cell for name, cell in cells.items() if name.startswith(w)) for w in ("Image", "From"))
-        assert shows(slow, one["one_by_one"])
-        assert shows(fast, one["in_memory"])
-        assert shows(cells["Ratio"], ratio)
-    text = re.search(r"Loading from memory is .*", page)[0]
-    values = (statistics.median(ratios), len(ratios), min(ratios), max(ratios), found["cores"])
-    assert shows(text, *values), text
-    assert found["machine"] in page
+    photographs, steps, cifar = tables_of(reports / "loading.md")
+    first, second = found["photographs"], found["cifar"]
+    ratios = _follow_rounds(photographs, first["rounds"], ("timm", "Ours"), "Ratio")
+    of_bytes = _follow_rounds(photographs, first["rounds"], ("timm, bytes", "Ours, bytes"), "Ratio, bytes")
+    text = re.search(r"Decoding and augmenting .*", page)[0]
+    assert shows(text, *_spread(ratios), *_spread(of_bytes)), text
+    text = re.search(r"These are .* JPEGs.*", page)[0]
+    sizes = (first["files"], first["median_width"], first["median_height"])
+    assert shows(text, *sizes, loading.IMG_SIZE, loading.BATCH, first["images"]), text
+    compared = first["compared"]
+    names = ("decode", "crop", "augment", "finish")
+    for cells, name in zip(steps[:-1], names, strict=True):
+        assert shows(cells["timm (ms an image)"], compared["timm"][name])
+        assert shows(cells["Ours (ms an image)"], compared["ours"][name])
+    theirs, ours = (sum(compared[whose][name] for name in names) for whose in ("timm", "ours"))
+    assert shows(steps[-1]["timm (ms an image)"], theirs)
+    assert shows(steps[-1]["Ours (ms an image)"], ours)
+    text = re.search(r"Decoding and RandAugment .*", page)[0]
+    alike = 100 * (compared["ours"]["decode"] + compared["ours"]["augment"]) / ours
+    differences = (compared["mean_difference"], 255, compared["largest_difference"])
+    reduced = (100 * compared["reducible"], loading.IMG_SIZE, compared["reduced_decode"], compared["timm"]["decode"])
+    assert shows(text, alike, *differences, *reduced), text
+    ratios = _follow_rounds(cifar, second["rounds"], ("Image by image", "From memory"), "Ratio")
+    assert shows(re.search(r"Loading from memory is .*", page)[0], *_spread(ratios))
+    assert all(one["circumstances"]["machine"] in page for one in (first, second))
+
+
+def _follow_rounds(table, rounds, columns, ratio):
+    """Speeds of each round and their ratio; returns the ratios."""
+    keys = {"Ours": "ours", "Ours, bytes": "ours_bytes", "timm, bytes": "timm_bytes", "timm": "timm"} | {
+        "Image by image": "one_by_one",
+        "From memory": "in_memory",
+    }
+    ratios = []
+    for cells, one in zip(table, rounds, strict=True):
+        slow, fast = (one[keys[column]] for column in columns)
+        assert shows(cells[columns[0]], slow)
+        assert shows(cells[columns[1]], fast)
+        assert shows(cells[ratio], fast / slow)
+        ratios.append(fast / slow)
+    return ratios
+
+
+def _spread(ratios):
+    first, _, third = statistics.quantiles(ratios, n=4, method="inclusive")
+    return statistics.median(ratios), len(ratios), first, third
 
 
 def expected_speeds(reports, line):
