@@ -25,8 +25,8 @@ ROOMS = {
 ROOMS["run_all"] = {"cli"}
 ROOMS["__main__"] = set()
 
-INSIDE_FUNCTIONS = {"launch": {"training", "models", "torch", "timm"}}
-"""What it may import inside functions only: a thousand jobs are submitted without torch."""
+INSIDE_FUNCTIONS = {"launch": {"training", "models", "torch", "timm", "tensorboard", "wandb", "mlflow"}}
+"""What it may import inside functions only: a thousand jobs are submitted without torch, and loggers are extras."""
 
 LIBRARIES = {
     "run_all": {"bench"},

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from bench.launch.loggers import LOGGERS, require_loggers
 from bench.spec.errors import RequestError
 from bench.spec.gpus import PEAK_TFLOPS
 from bench.spec.run import Resources
@@ -222,6 +223,15 @@ def add_launch(parser: argparse.ArgumentParser, seeds: str) -> None:
         metavar="FACTOR",
         help="with --run slurm: ask for this many times as much memory, such as 1.5, for runs that ran out of it",
     )
+    group.add_argument(
+        "--log",
+        nargs="+",
+        choices=LOGGERS,
+        default=[],
+        metavar="LOGGER",
+        help=f"with --run: also write every epoch to these ({', '.join(LOGGERS)}), each an extra of t2t-bench; "
+        "docs/training.md says where",
+    )
     add_data(group)
     group.add_argument(
         "--data-on-nodes",
@@ -241,8 +251,8 @@ def require_launch(args: argparse.Namespace, *further: str, heeded: Collection[s
     Raises:
         RequestError: there is one, or the folder of runs has a name in which jobs would be lost.
     """
-    for option in ("max_parallel", "data", "download", "workers", "gpu", *further):
-        if getattr(args, option) not in (None, False) and not args.run and option not in heeded:
+    for option in ("max_parallel", "data", "download", "workers", "gpu", "log", *further):
+        if getattr(args, option) not in (None, False, []) and not args.run and option not in heeded:
             raise does_nothing(f"--{option.replace('_', '-')}", "--run")
     if args.run and "%" in str(args.runs.resolve()):
         raise RequestError(
@@ -265,18 +275,23 @@ def launch_of(args: argparse.Namespace, **resources: Any) -> "Launch":
     Args:
         args: with what ``add_launch`` and ``add_runs`` added.
         resources: further fields of ``Resources``.
+
+    Raises:
+        RequestError: a logger's library is not installed.
     """
     from bench.experiments.budgets import SUITES
     from bench.experiments.scales import STUDIES
     from bench.launch.dispatch import Launch
     from bench.paper import TABLES
 
+    log = tuple(dict.fromkeys(args.log))
+    require_loggers(log)
     trained = [row.network.model for table in TABLES.values() for row in table.rows]
     trained += [run.model for suite in SUITES.values() for run in suite.values()]
     trained += [arm.model for study in STUDIES.values() for arm in study.arms]
     return Launch(
         runs=args.runs,
-        resources=Resources(data=data_folder(args), download=args.download, workers=args.workers, **resources),
+        resources=Resources(data=data_folder(args), download=args.download, workers=args.workers, log=log, **resources),
         max_parallel=args.max_parallel,
         slurm=tuple(args.slurm),
         max_submit=args.max_submit,

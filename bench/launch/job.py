@@ -221,6 +221,7 @@ def attempt(folder: Path, resources: Resources, stop: "Stop", estimated_gpu_hour
     except CorruptFile as error:
         raise RunFailed(str(error)) from error
 
+    from bench.launch.follow import following
     from bench.launch.watch import Lines
     from bench.training import trainer
     from bench.training.distributed import world
@@ -239,7 +240,12 @@ def attempt(folder: Path, resources: Resources, stop: "Stop", estimated_gpu_hour
             elif spec.weights:
                 weights = given_file(spec.weights, resources.files, "--weights")
         previous = last_owner(folder)
-        with _fenced_is_failed(), own(folder, resources.beat_s) as owned, Lines(spec.run_id) as lines:
+        with (
+            _fenced_is_failed(),
+            own(folder, resources.beat_s) as owned,
+            Lines(spec.run_id) as lines,
+            following(owned, resources.log, lines.note),
+        ):
             record = _begin(owned, spec, previous, estimated_gpu_hours)
             try:
                 with failure.noted(folder, trainer.Diverged, trainer.Interrupted, Fenced):

@@ -14,7 +14,7 @@ def settings(specs: Iterable[RunSpec]) -> dict[str, str]:
     """
     groups: dict[tuple[str, str, str], dict[str, dict[str, object]]] = defaultdict(dict)
     for spec in specs:
-        groups[spec.model, spec.dataset, spec.recipe.name][spec.run_id] = _values(spec)
+        groups[spec.model, spec.dataset, spec.recipe.name][spec.run_id] = values_of(spec)
     found = {}
     for group in groups.values():
         names = dict.fromkeys(name for values in group.values() for name in values)
@@ -54,8 +54,8 @@ def number(value: object) -> str:
     return scientific if exact else str(value)
 
 
-def _values(spec: RunSpec) -> dict[str, object]:
-    """All that may differ, by name."""
+def values_of(spec: RunSpec) -> dict[str, object]:
+    """All that may differ but the seed, by name."""
     values = dict(spec.identity())
     recipe, model_args = values.pop("recipe"), values.pop("model_args")
     assert isinstance(recipe, dict)

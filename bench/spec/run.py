@@ -170,6 +170,8 @@ class Resources:
     # Jobs queued before bench.entry hold the values of the fields above by place: a new field goes below.
     compile: bool = False
     """train by torch.compile"""
+    log: tuple[str, ...] = ()
+    """names of the loggers that follow the run"""
 
 
 def imagenet(model: str, recipe: Recipe, *, img_size: int = 224, teacher: Teacher | None = None) -> RunSpec:

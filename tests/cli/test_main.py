@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import bench.cli.main
 import bench.cli.selection
@@ -476,7 +477,7 @@ def smoke(run_all, tmp_path_factory):
     """The smoke budget, trained for real: (finished process, runs, reports)."""
     folder = tmp_path_factory.mktemp("smoke")
     options = ("--budget", "smoke", "--runs", folder / "runs", "--reports", folder / "reports")
-    done = run_all(*options, "--run", "local")
+    done = run_all(*options, "--run", "local", "--log", "tensorboard")
     assert done.returncode == 0, done.stderr
     return done, options
 
@@ -497,6 +498,18 @@ def test_smoke_trains_a_tiny_t2t_vit_and_a_tiny_resnet(smoke):
         assert float(row["raw_last_top1_pct"]) > 25  # of ten classes
     assert "fill none of its cells" in (options[-1] / "smoke.md").read_text()
     assert re.search(r"^tiny T2T-ViT +42 completed +512 ", done.stdout, re.MULTILINE)
+
+
+def test_smoke_is_followed_by_its_logger(smoke):
+    folders = [path.parent for path in smoke[1][3].glob("*/metrics.jsonl")]
+    assert len(folders) == 3
+    for folder in folders:
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        found = EventAccumulator(str(folder / "tensorboard"))
+        found.Reload()
+        assert set(found.Tags()["scalars"]) == {*lines[0]} - {"epoch"} | {"images_per_s"}
+        losses = [(event.step, event.value) for event in found.Scalars("train_loss")]
+        assert losses == [(line["epoch"], pytest.approx(line["train_loss"])) for line in lines]
 
 
 def test_what_is_trained_is_not_trained_again_and_needs_no_torch(smoke, run_all):

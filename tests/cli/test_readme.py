@@ -124,8 +124,10 @@ def options(module):
     return {option for action in parser._actions for option in action.option_strings}
 
 
-OTHERS = {"--version", "--extra-index-url", "--update-golden", "--check", "--stat", "--cite"}
-"""of the program itself, of pip, pytest, ruff and git, and of the subcommand that docs/extending.md adds"""
+OTHERS = {"--version", "--extra-index-url", "--update-golden", "--check", "--stat", "--cite", "--logdir"}
+OTHERS |= {"--backend-store-uri"}
+"""of the program itself, of pip, pytest, ruff, git, TensorBoard and MLflow, and of the subcommand that
+docs/extending.md adds"""
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])

@@ -85,7 +85,7 @@ def done(tmp_path_factory):
         input=json.dumps([program[1:] for program in programs]),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert answer.returncode == 0, answer.stderr
     found = {}
@@ -103,6 +103,7 @@ def test_every_kind_has_a_section():
         "A data set",
         "An arm of the study",
         "A Slurm option",
+        "A logger",
         "A column",
         "A subcommand",
     ]
@@ -138,6 +139,11 @@ def test_an_arm(done):
 def test_a_slurm_option(done):
     (plan,) = done[1]["A Slurm option"]
     assert re.search(r"^submit +test_resnet-", plan, re.MULTILINE)
+
+
+def test_a_logger(done):
+    lines = [line.split(",")[:2] for line in done[1]["A logger"][1].split()]
+    assert [epoch for epoch, name in lines if name == "train_loss"] == ["0", "1", "2", "3"]
 
 
 def test_a_column(done):
