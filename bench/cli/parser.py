@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import reprlib
+import shlex
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from bench.launch.loggers import LOGGERS, require_loggers
 from bench.spec.errors import RequestError
 from bench.spec.gpus import PEAK_TFLOPS
-from bench.spec.run import Resources
+from bench.spec.run import Resources, is_run_id
 
 if TYPE_CHECKING:
     from bench.launch.dispatch import Launch
@@ -45,6 +46,21 @@ class Parser(argparse.ArgumentParser):
         """Raise RequestError."""
         raise RequestError(f"{message}{self._hint(message)}; {self.prog} --help shows the options")
 
+    def command_line(self, args: argparse.Namespace) -> str:
+        """The command that these options make, for a record that others read and that trains the run again.
+
+        A folder is DIR, and a file its name. What says where a run is trained, and not what, is left out: of Slurm's
+        options a setup may even hold a password.
+        """
+        words = ["python", *self.prog.split()]
+        for action in self._actions:
+            value = getattr(args, action.dest, action.default)
+            if value == action.default or action.dest in ("slurm", "runs", "reports", "json", "log"):
+                continue
+            values = value if isinstance(value, list) else [] if action.nargs == 0 else [value]
+            words += [action.option_strings[-1], *(_told(each, action.metavar) for each in values)]
+        return shlex.join(words)
+
     def _hint(self, message: str) -> str:
         if unknown := re.match(r"unrecognized arguments: .*?(-[-\w]+)", message):
             close = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
@@ -53,6 +69,20 @@ class Parser(argparse.ArgumentParser):
         else:
             close = []
         return f"; did you mean {close[0]}?" if close else ""
+
+
+def _told(value: object, metavar: object) -> str:
+    """An option's value without the folders of this machine."""
+    if isinstance(value, Path):
+        return "DIR" if metavar == "DIR" else shared_name(value)
+    name, equals, file = str(value).partition("=")
+    return f"{name}={Path(file).name}" if equals and "/" in file else str(value)
+
+
+def shared_name(path: Path) -> str:
+    """The name of a file, which tells nothing of this machine; of a run's with the run's id."""
+    folder = path.absolute().parent.name
+    return f"{folder}/{path.name}" if is_run_id(folder) else path.name
 
 
 class _StoreOnce(argparse.Action):

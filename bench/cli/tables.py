@@ -17,6 +17,7 @@ from bench.cli.parser import (
     launch_of,
     output_of,
     require_launch,
+    shared_name,
     whole,
 )
 from bench.cli.selection import Selection, add_tables, select
@@ -24,6 +25,7 @@ from bench.experiments.budgets import BUDGETS, FULL_SIZE, SUITES
 from bench.experiments.recipes import CIFAR_TRANSFER, TRANSFER_RECIPES
 from bench.experiments.suites import Entry, Suite, grid, require_few_runs, suites
 from bench.paper import RECIPE_TABLES, TABLES
+from bench.paper.editions import EDITIONS
 from bench.spec.datasets import NAMES, require_name
 from bench.spec.errors import RequestError, matching
 from bench.spec.run import RunSpec
@@ -92,6 +94,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "for a data set of the Hugging Face hub",
     )
     group.add_argument(
+        "--spec",
+        nargs="+",
+        type=as_path,
+        default=[],
+        metavar="FILE",
+        help="train exactly the runs of these spec.json or record.json, such as reports/evidence/RUN/record.json; with "
+        "--seeds, others like them",
+    )
+    group.add_argument(
         "--recipe",
         choices=TRANSFER_RECIPES,
         help="with --table 5: fine-tune by this recipe, the authors' or a corrected one (default: "
@@ -104,13 +115,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="with --table 5: fine-tune these weights, each for the row whose network it fits, instead of those of "
-        "the ImageNet runs trained here",
+        "the ImageNet runs trained here; with --spec: the files that its runs started from",
     )
     group.add_argument(
         "--teacher",
         type=as_name,
         metavar="NAME",
-        help="with --table 2 or 4: distil from another teacher, by timm's name and tag, or as MODEL=FILE",
+        help="with --table 2 or 4: distil from another teacher, by timm's name and tag, or as MODEL=FILE; with --spec: "
+        "the teacher's file",
     )
     add_launch(parser, seeds="42")
     group = parser.add_argument_group("devices")
@@ -145,7 +157,10 @@ def request(arguments: Sequence[str]) -> TablesRequest:
     )
     add_options(parser)
     args = parser.parse_args(arguments)
+    args.command = parser.command_line(args)
     _require_sense(args)
+    if args.spec:
+        return _of_spec_files(args)
     if args.dataset is not None:
         require_name(args.dataset)
     is_apart = _is_apart(args)
@@ -209,11 +224,18 @@ def run(asked: TablesRequest) -> int:
 def _require_sense(args: argparse.Namespace) -> None:
     """Check what can be said of the options without reading anything."""
     require_launch(args, "dry_run", "micro_batch", "precision", "compile")
-    if not args.table and not args.all and args.budget not in SUITES:
+    given = [name for name in _CHOSEN_BY_SPEC if name in getattr(args, "_given", ()) or (name == "all" and args.all)]
+    if args.spec and given:
+        raise RequestError(f"--spec: its files say what is trained; leave out either --spec or --{given[0]}")
+    if not args.table and not args.all and args.budget not in SUITES and not args.spec:
         numbers = ", ".join(map(str, [*TABLES, *RECIPE_TABLES]))
         raise RequestError(
             f"nothing to do; choose --table N (N from {numbers}), --all, or a command; run_all.py --help shows them"
         )
+
+
+_CHOSEN_BY_SPEC = ("table", "all", "only", "edition", "budget", "sweep", "set", "dataset", "recipe")
+"""options that would choose what a spec file says already"""
 
 
 def _is_apart(args: argparse.Namespace) -> bool:
@@ -300,6 +322,33 @@ def _of_suites(args: argparse.Namespace, selection: Selection) -> TablesRequest:
     return dataclasses.replace(asked, suites=tuple(found), chosen=chosen)
 
 
+def _of_spec_files(args: argparse.Namespace) -> TablesRequest:
+    """The request for the runs of spec files."""
+    from bench.cli.spec_files import files_for, repeated_suite, require_weights, specs_in
+    from bench.cli.suite_report import Chosen
+    from bench.launch.teachers import require_teachers
+
+    found = specs_in(args.spec)
+    require_few_runs(rows=len(found), seeds=len(args.seeds) or 1)
+    weights, teachers = files_for(found, args.weights, args.teacher)
+    if args.run:
+        require_weights(found, weights)
+        require_teachers(found, teachers)
+    suite, seeds = repeated_suite(found)
+    names = ["--spec", *(shared_name(path) for path in args.spec)]
+    given = ["--seeds", *map(str, args.seeds)] if args.seeds else []
+    asked = _request(
+        args,
+        selection=Selection(tables=(), recipe_tables=(), rows=(), edition=EDITIONS[0]),
+        specs=_with_seeds(found, args.seeds),
+        files={**weights, **teachers},
+        notes=(),
+    )
+    launch = dataclasses.replace(asked.launch, confirm_cpu=any(spec.dataset == "imagenet" for spec in found))
+    chosen = Chosen(entries=suite.entries, seeds=tuple(args.seeds or seeds), options=(*names, *given))
+    return dataclasses.replace(asked, launch=launch, suites=(suite,), chosen=chosen)
+
+
 def _request(
     args: argparse.Namespace,
     *,
@@ -315,6 +364,7 @@ def _request(
         "precision": args.precision or "auto",
         "compile": args.compile,
         "files": files,
+        "command": args.command,
     }
     return TablesRequest(
         selection=selection,

@@ -159,6 +159,19 @@ def suites(
     return found
 
 
+def repeated(specs: Mapping[str, RunSpec]) -> Suite:
+    """The suite of runs that spec files name.
+
+    Args:
+        specs: by their names in the report, each over all seeds.
+    """
+    return Suite(
+        name=_file_name("_".join(["repeated", *(spec.run_id for spec in specs.values())])),
+        about="Runs trained from their spec files. Those that are the paper's own runs fill its cells, too.",
+        entries=tuple(Entry(row=name, spec=spec) for name, spec in specs.items()),
+    )
+
+
 LONGEST = 120
 """characters of a report's name: with a suffix, and what a temporary file adds, no disk refuses it"""
 

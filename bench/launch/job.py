@@ -246,7 +246,7 @@ def attempt(folder: Path, resources: Resources, stop: "Stop", estimated_gpu_hour
             Lines(spec.run_id) as lines,
             following(owned, resources.log, lines.note),
         ):
-            record = _begin(owned, spec, previous, estimated_gpu_hours)
+            record = _begin(owned, spec, previous, resources.command, estimated_gpu_hours)
             try:
                 with failure.noted(folder, trainer.Diverged, trainer.Interrupted, Fenced):
                     trainer.Training(spec, resources, here, weights, owned, record, lines, stop).train()
@@ -287,7 +287,9 @@ class _Nothing:
     def note(self, text: str) -> None: ...
 
 
-def _begin(owned: OwnedRun, spec: RunSpec, previous: Owner | None, estimated_gpu_hours: float | None) -> RunRecord:
+def _begin(
+    owned: OwnedRun, spec: RunSpec, previous: Owner | None, command: str, estimated_gpu_hours: float | None
+) -> RunRecord:
     try:
         record, is_edited = load_record(owned.folder), False
     except CorruptFile as error:
@@ -304,6 +306,7 @@ def _begin(owned: OwnedRun, spec: RunSpec, previous: Owner | None, estimated_gpu
         record.add(Event(what="edited record", when=now(), note="its checksum did not match"))
     record.run_id, record.spec = spec.run_id, spec.identity()
     record.status, record.error = "running", ""
+    record.command = command or record.command
     record.git = checkout()
     record.versions = versions_of(TRAINING_LIBRARIES)
     failure.forget_others(owned.folder)

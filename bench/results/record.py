@@ -75,6 +75,9 @@ class RunRecord:
     git: Mapping[str, object]
     """commit of the checkout and whether the tree was dirty; empty outside a checkout"""
     versions: Mapping[str, str]
+    command: str = ""
+    """command line of the last attempt, which trains the run again: without folders, files' paths and Slurm's options;
+    empty for a run of before this field"""
     device: str = ""
     """of the last attempt, like the next three"""
     precision: str = ""

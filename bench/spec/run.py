@@ -172,6 +172,8 @@ class Resources:
     """train by torch.compile"""
     log: tuple[str, ...] = ()
     """names of the loggers that follow the run"""
+    command: str = ""
+    """command line that asked for the run, for its record"""
 
 
 def imagenet(model: str, recipe: Recipe, *, img_size: int = 224, teacher: Teacher | None = None) -> RunSpec:

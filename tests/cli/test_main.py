@@ -496,7 +496,9 @@ def test_smoke_trains_a_tiny_t2t_vit_and_a_tiny_resnet(smoke):
     for row in rows.values():
         assert row["status"] == "completed"
         assert float(row["raw_last_top1_pct"]) > 25  # of ten classes
-    assert "fill none of its cells" in (options[-1] / "smoke.md").read_text()
+    page = (options[-1] / "smoke.md").read_text()
+    assert "fill none of its cells" in page
+    assert "Trained by:\n\n```\npython run_all.py --budget smoke --run local\n```" in page
     assert re.search(r"^tiny T2T-ViT +42 completed +512 ", done.stdout, re.MULTILINE)
 
 

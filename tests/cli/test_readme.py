@@ -74,6 +74,7 @@ def folder(tmp_path, monkeypatch):
     for name in ("WEIGHTS", "DIR", "runs"):
         (tmp_path / name).mkdir()
     (tmp_path / "cat.jpg").touch()
+    shutil.copytree(ROOT / "reports/evidence/t2t_vit_7-cifar10-pilot-s42-ed51a216", tmp_path / "reports/evidence/RUN")
     net = timm.create_model("t2t_vit_14")
     for name in ("81.5_T2T_ViT_14.pth.tar", "FILE"):
         torch.save({"state_dict_ema": net.state_dict()}, tmp_path / name)

@@ -8,6 +8,7 @@ import pytest
 from bench.cli import main
 from bench.cli.parser import Parser
 from bench.spec.errors import RequestError
+from tests.conftest import ROOT
 
 MODULES = {"": main.TABLES, **main.COMMANDS}
 
@@ -28,6 +29,7 @@ OTHER_BASE = {
     ("", "--run"): ["--table", "3"],
     ("", "--recipe"): ["--table", "5"],
     ("", "--teacher"): ["--table", "4"],
+    ("", "--spec"): ["--run", "local"],
     ("figure", "N"): [],
     ("figure", "--image"): ["2"],
     ("figure", "--weights"): ["2"],
@@ -60,6 +62,7 @@ VALUES = {
     "--precision": ["float16"],
     "--slurm": ["partition=gpu"],
     "--retry-mem": ["1.5"],
+    "--spec": [str(ROOT / "reports/evidence/t2t_vit_7-cifar10-pilot-s42-ed51a216/spec.json")],
     "--img-size": ["96"],
     "--scale": ["smoke"],
     "--claims": ["6"],
@@ -133,8 +136,6 @@ def test_the_shell_is_told_commands_and_options(run_all):
 
 
 def test_no_function_below_the_command_line_takes_a_namespace():
-    from tests.conftest import ROOT
-
     for path in ROOT.glob("bench/**/*.py"):
         if ROOT / "bench/cli" not in path.parents:
             assert "argparse" not in path.read_text(), path

@@ -111,7 +111,7 @@ def request(arguments: Sequence[str]) -> StudyRequest:
         run=args.run or "",
         dry_run=args.dry_run,
         data_on_nodes=args.data_on_nodes,
-        launch=launch_of(args, precision=found.precision),
+        launch=launch_of(args, precision=found.precision, command=parser.command_line(args)),
         reports=args.reports,
     )
 

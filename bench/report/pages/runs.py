@@ -13,6 +13,7 @@ from bench.report.text import DASH, STANDARD_ERROR, code, command, escape, means
 from bench.results.progress import duration
 from bench.results.record import RunRecord
 from bench.results.usage import usage
+from bench.spec.text import one_line
 
 PROTOCOLS = (
     "*Best EMA* is the paper's protocol: the best epoch of the averaged weights, chosen on the validation set itself. "
@@ -58,8 +59,18 @@ def suite_markdown(inputs: SuiteInputs, *, has_curves: bool = False) -> str:
     sections += used_by(used)
     versions = {", ".join(f"{k} {v}" for k, v in record.versions.items()) for record in used}
     sections += [f"Trained with {escape(text)}." for text in sorted(versions)]
+    sections += _trained_by(used)
     sections.append(f"The same data as CSV: [{suite.name}.csv]({suite.name}.csv).")
     return "\n\n".join(sections) + "\n"
+
+
+def _trained_by(records: Sequence[RunRecord]) -> list[str]:
+    """The commands that trained runs, as far as their records hold them."""
+    commands = dict.fromkeys(one_line(record.command) for record in records if record.command)
+    if not commands:
+        return []
+    about = "`DIR` is the folder of the data sets" if any("DIR" in line for line in commands) else ""
+    return [f"Trained by{f' ({about})' if about else ''}:", "\n".join(["```", *commands, "```"])]
 
 
 def used_by(records: Sequence[RunRecord]) -> list[str]:
