@@ -39,7 +39,7 @@ LIBRARIES = {
     "training": TORCH,
     "measure": TORCH | {"fvcore", "rich", "matplotlib"},
     "launch": {"submitit", "rich", "tabulate"},
-    "report": {"numpy", "pandas", "scipy", "matplotlib", "markdown_it", "jinja2", "markupsafe"},
+    "report": {"numpy", "pandas", "scipy", "msgspec", "matplotlib", "markdown_it", "jinja2", "markupsafe"},
     "cli": TORCH | {"rich", "tabulate", "pandas", "argcomplete"},
 }
 

@@ -18,7 +18,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-import bench
 from bench.results.codec import plain
 from bench.results.files import CorruptFile, read, write_atomically
 from bench.spec.regular_files import open_regular
@@ -116,7 +115,7 @@ def _encodable(value: Any) -> object:
 @functools.cache
 def _code_sha256() -> bytes:
     """A hash of the code that makes reports, of all of it: nobody can tell which line a picture does not depend on."""
-    root = Path(bench.__file__).parent
+    root = Path(__file__).parent.parent
     files = sorted(path for package in _PACKAGES for path in (root / package).rglob("*") if path.suffix in _CODE)
     found = hashlib.sha256()
     for path in files:
