@@ -115,3 +115,8 @@ def listed(names: Sequence[str]) -> str:
 def unused(problems: Sequence[str]) -> list[str]:
     """A section on the files that are not used, if there are any."""
     return ["\n".join(f"- not used: {code(problem)}" for problem in problems)] if problems else []
+
+
+def p_value(p: float) -> str:
+    """A p-value to two digits; a float cannot hold one below 1e-308, and none is 0."""
+    return f"p = {p:.2g}" if p >= 1e-300 else "p < 1e-300"

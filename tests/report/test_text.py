@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from bench.report.evidence import link
-from bench.report.text import code, command, escape, pipe
+from bench.report.text import code, command, escape, p_value, pipe
 
 READER = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
 
@@ -77,3 +77,7 @@ def test_a_command_stays_in_its_block():
 def test_control_characters_are_written_out(write):
     shown = READER.render(write("a\x1b[31m\u202eb\x00"))
     assert r"a\x1b[31m\u202eb\x00" in html.unescape(shown)
+
+
+def test_no_p_value_is_zero():
+    assert [p_value(p) for p in (0.0634, 4e-300, 0.0)] == ["p = 0.063", "p = 4e-300", "p < 1e-300"]

@@ -11,7 +11,7 @@ from bench.report.evidence import feature_maps_file, link, measurement_file, rec
 from bench.report.statistics import HOMOGENEITY_LEVEL, POWER, Effect
 from bench.report.study_frames import arms_frame, study_name
 from bench.report.study_results import ArmResult, StudyResults
-from bench.report.text import DASH, STANDARD_ERROR, code, escape, listed, pipe, unused, with_error
+from bench.report.text import DASH, STANDARD_ERROR, code, escape, listed, p_value, pipe, unused, with_error
 
 
 def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
@@ -137,7 +137,7 @@ def _fixed_weights(results: StudyResults) -> list[str]:
     """McNemar's test, for contests of one seed each: the weights that there are, and not the networks."""
     names = {one.arm.key: one.arm.name for one in results.arms}
     found = [
-        f"{escape(names[o.contest.arm])} against {escape(names[o.contest.against])}: p = {o.weights_p:.2g}"
+        f"{escape(names[o.contest.arm])} against {escape(names[o.contest.against])}: {p_value(o.weights_p)}"
         for answer in results.answers
         for o in answer.outcomes
         if o.effect and not o.effect.is_known and o.weights_p is not None
