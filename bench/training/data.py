@@ -49,7 +49,8 @@ from bench.training import hub_datasets
 from bench.training.augmentation import Augmentation, Crop, Levels, Normalisation, to_image
 from bench.training.distributed import World
 from bench.training.images import AnnotatedImages, ClassFolders, ReaderImages
-from bench.training.pixels import no_warnings, open_jpeg, to_rgb
+from bench.training.jpeg import open_jpeg
+from bench.training.pixels import no_warnings, to_rgb
 
 # More loading processes than cores: whoever asked for them is told so once, by ``crowding``, and not by each loader.
 warnings.filterwarnings("ignore", message="This DataLoader will create")

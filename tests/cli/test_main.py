@@ -407,7 +407,8 @@ def test_a_network_that_cannot_be_counted_fails_alone(monkeypatch, tmp_path, cap
 def test_a_full_disk_is_one_line_and_keeps_the_old_report(measured_once, monkeypatch, tmp_path, capsys):
     arguments = ["--table", "3", "--reports", str(tmp_path), "--runs", str(measured_once[1])]
     assert bench.cli.main.main(arguments) == 0
-    before = (tmp_path / "table_3.md").read_bytes()
+    before = b"an older report, which is to be replaced\n"
+    (tmp_path / "table_3.md").write_bytes(before)
     capsys.readouterr()
 
     def full_disk(fd):

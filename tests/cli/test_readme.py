@@ -174,6 +174,7 @@ WRITTEN = {
     "study.md",
     "jobs",
     "bench/cli/commands/editions.py",
+    "bench/launch/loggers/csv_file.py",
 }
 """by the user, and by the program"""
 

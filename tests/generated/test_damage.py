@@ -131,7 +131,7 @@ def damaged_run(seed, trained, place):
             except NoSoundCheckpoint as error:
                 assert not whole
                 assert_clear(str(error))
-            assert _begin(owned, RUN, None, None).status == "running"
+            assert _begin(owned, RUN, None, "", None).status == "running"
     except (RequestError, OSError) as error:
         assert_clear(str(error))
     after = contents(runs)

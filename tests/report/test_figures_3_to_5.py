@@ -1,6 +1,7 @@
 """Figures 3, 4 and 5: their numbers are the network's, and their words lie beside each other."""
 
 import csv
+import dataclasses
 import io
 import itertools
 import json
@@ -10,7 +11,7 @@ import pytest
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 import bench.cli.main
-from bench.cli.commands.figure import FIGURES, Drawn, Figure
+from bench.cli.commands.figure import FIGURES, Figure
 from bench.measure.outline import read_outline
 from bench.paper import TABLES
 from bench.report.figures.diagrams import SMALL
@@ -277,13 +278,17 @@ def test_another_network_and_resolution(capsys, tmp_path):
 
 
 def test_a_figure_of_which_a_part_failed_is_written_and_said_to_have_failed(capsys, tmp_path, monkeypatch):
-    part = Drawn(contents={"md": "What there is.\n"}, failures=["resnet50 at 224 px: no such operator"])
-    monkeypatch.setitem(FIGURES, 5, Figure(title="The Ghost block", draw=lambda *_: part))
+    failures, whole = ["resnet50 at 224 px: no such operator"], FIGURES[5].draw
+
+    def draw(*arguments):
+        return dataclasses.replace(whole(*arguments), contents={"md": "What there is.\n"}, failures=failures)
+
+    monkeypatch.setitem(FIGURES, 5, Figure(title="The Ghost block", draw=draw))
     code, printed = call(capsys, tmp_path, "figure", "5")
     assert (code, printed.err) == (1, "run_all.py: resnet50 at 224 px: no such operator\n")
     assert (tmp_path / "r/figure_5.md").read_text() == "What there is.\n"
     code, printed = call(capsys, tmp_path, "figure", "5", "--json")
-    assert (code, json.loads(printed.out)["failures"]) == (1, part.failures)
+    assert (code, json.loads(printed.out)["failures"]) == (1, failures)
 
 
 @pytest.mark.parametrize(

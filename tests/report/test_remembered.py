@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import bench
 from bench.cli.output import write_report
 from bench.report import remembered as memory
 from bench.report.pictures import Picture
@@ -113,7 +112,7 @@ def test_another_version_of_a_library_makes_anew(tmp_path, monkeypatch):
 def test_an_edit_of_the_code_behind_reports_makes_anew(tmp_path, monkeypatch, file, is_made):
     copy = tmp_path / "bench"
     shutil.copytree(ROOT / "bench", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(bench, "__file__", str(copy / "__init__.py"))
+    monkeypatch.setattr(memory, "__file__", str(copy / "report/remembered.py"))
     memory._code_sha256.cache_clear()
     try:
         made(tmp_path, 1)

@@ -84,13 +84,13 @@ def test_an_attempt_after_an_edit_says_so_and_measures_anew(tmp_path, monkeypatc
         before = {"epoch": 1, "epoch_images_per_s": [900.0], "wall_time_s": 60.0, "unreadable": ["a.png: no image"]}
         before |= {"predictions_sha256": "1" * 64, "results": {"raw_last_top1_pct": 50.0}, "precision": "bfloat16"}
         owned.save_record(dataclasses.replace(record(), status="interrupted", **before))
-        begun = _begin(owned, run, None, None)
+        begun = _begin(owned, run, None, "", None)
         assert ([event["what"] for event in begun.history], begun.epoch_images_per_s) == (["running"], [900.0])
         path.write_text(path.read_text().replace("900.0", "990.0"))
         with pytest.raises(RequestError, match=r"its checksum does not hold.*; restore it, or remove the run's folder"):
-            _begin(owned, run, None, None)  # there is no checkpoint to make anything anew from
+            _begin(owned, run, None, "", None)  # there is no checkpoint to make anything anew from
         save(owned, 1)
-        begun = _begin(owned, run, None, None)
+        begun = _begin(owned, run, None, "", None)
     assert [event["what"] for event in begun.history] == ["running", "killed", "edited record", "running"]
     made_anew = (begun.epoch_images_per_s, begun.wall_time_s, begun.unreadable, begun.predictions_sha256, begun.results)
     assert made_anew == ([], 0.0, [], "", {})
@@ -103,7 +103,7 @@ def test_an_attempt_does_not_go_on_without_what_its_record_says_of_the_images(tm
         save(owned, 1)
         (tmp_path / "record.json").write_text("{")
         with pytest.raises(RequestError, match=r"record\.json: not JSON: .*; restore it, or remove the run's folder"):
-            _begin(owned, TABLES[3].rows[2].run, None, None)
+            _begin(owned, TABLES[3].rows[2].run, None, "", None)
 
 
 def records_of(runs, **days):

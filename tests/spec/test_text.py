@@ -56,7 +56,7 @@ def test_streams_show_what_is_printed_and_let_commands_through_beneath(capsys):
 @pytest.mark.skipif(not FULL.exists(), reason="Linux has a file that is always full")
 def test_a_full_disk_behind_standard_output_is_a_line():
     with FULL.open("w") as full:
-        command = [sys.executable, "run_all.py", "list"]
+        command = [sys.executable, "-s", "run_all.py", "list"]  # with an option, so in an interpreter of its own
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     assert done.stderr == "run_all.py: standard output: No space left on device; finished measurements are kept\n"

@@ -15,7 +15,8 @@ from bench.experiments.recipes import CIFAR_TRANSFER, T2T_LITE, override
 from bench.spec.batch_layout import lay_out
 from bench.training import data
 from bench.training.augmentation import Augmented, Crop, Erased, Levels, Normalisation
-from bench.training.pixels import open_image, open_jpeg, to_rgb
+from bench.training.jpeg import open_jpeg
+from bench.training.pixels import open_image, to_rgb
 
 CPU = torch.device("cpu")
 KNOWN = data.KNOWN["imagenet"]

@@ -25,7 +25,7 @@ from bench.training import cifar_in_memory, data
 from bench.training.distributed import World
 from bench.training.signals import Stop
 from tests.conftest import ROOT
-from tests.report.test_evidence import follow_loading
+from tests.report.test_evidence import follow_cifar, read, tables_of
 
 CPU = torch.device("cpu")
 KNOWN = data.KNOWN["cifar10"]
@@ -294,19 +294,20 @@ def test_a_run_says_why_images_are_loaded_one_by_one(cifar, tmp_path, capfd):
 
 
 def test_the_benchmark_reports_both_and_their_ratio(tmp_path, capsys):
-    loading.main(["--images", "64", "--rounds", "2", "--cores", "1", "--reports", str(tmp_path)])
+    loading.main(["--images", "64", "--rounds", "2", "--reports", str(tmp_path)])
     text = (tmp_path / "loading.md").read_text()
     assert capsys.readouterr().out == text
     rows = re.findall(r"^\| (\d) \| (\d+) \| (\d+) \| (\d+\.\d\d) \|$", text, re.MULTILINE)
     assert [row[0] for row in rows] == ["1", "2"]
-    follow_loading(tmp_path)
+    (table,) = tables_of(tmp_path / "loading.md")
+    follow_cifar(table, read(tmp_path / "evidence/loading.json")["cifar"], text)
     for _, slow, fast, ratio in rows:
         assert float(ratio) == pytest.approx(int(fast) / int(slow), rel=0.05)
     assert "median of 2 rounds" in text
 
 
 def test_the_benchmark_reads_real_images_too_and_refuses_what_it_cannot(cifar, tmp_path, capsys):
-    loading.main(["--images", "64", "--rounds", "1", "--cores", "1", "--data", str(cifar), "--reports", str(tmp_path)])
+    loading.main(["--images", "64", "--rounds", "2", "--data", str(cifar), "--reports", str(tmp_path)])
     assert "(CIFAR-10)" in (tmp_path / "loading.md").read_text()
     with pytest.raises(SystemExit, match="2"):
         loading.main(["--data", str(tmp_path)])
@@ -314,4 +315,4 @@ def test_the_benchmark_reads_real_images_too_and_refuses_what_it_cannot(cifar, t
     images = Images(64)
     images.arrays = [*images.arrays, np.zeros((20, 30, 3), np.uint8)]
     with pytest.raises(RequestError, match="image 64 is 30 x 20 px"):
-        loading.measure(images, rounds=1, cores=1)
+        loading.measure_cifar(images, rounds=2)

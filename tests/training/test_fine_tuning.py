@@ -84,7 +84,7 @@ def test_held_out_images_choose_and_the_others_are_seen_once(tmp_path):
     spec = tuned(CIFAR_TRANSFER_CORRECTED, "ema_decay=0.5")
     here = trainer.World(rank=0, size=1, device=torch.device("cpu"))
     training = trainer.Training(spec, resources(), here, None, None, None, job._Nothing(), Stop())
-    trained, chosen = (loader.dataset.images.indices for loader in (training.train_loader, training.eval_loader))
+    trained, chosen = (loader.dataset.images.indices for loader in (training.train_loader.loader, training.eval_loader))
     assert (training.batches.size, len(chosen), len({*trained, *chosen})) == (461, 51, 512)
     assert len(training.test_loader.dataset.images) == 256
     network = build_network(spec, 10)

@@ -61,7 +61,7 @@ def test_held_out_images_are_the_same_for_every_fraction():
     assert part.batches.size == pytest.approx(0.3 * 461, abs=5)
     assert part.survey["train_images"] == 512
     again = training("held_out=0.1", "train_fraction=0.3", seed=7)
-    assert again.train_loader.dataset.images.indices == part.train_loader.dataset.images.indices
+    assert again.train_loader.loader.dataset.images.indices == part.train_loader.loader.dataset.images.indices
 
 
 def test_a_run_on_a_fraction_is_another_run_and_says_on_how_many_images(tmp_path):
