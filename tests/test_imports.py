@@ -40,7 +40,7 @@ LIBRARIES = {
     "measure": TORCH | {"fvcore", "rich", "matplotlib"},
     "launch": {"submitit", "rich", "tabulate"},
     "report": {"numpy", "pandas", "scipy", "msgspec", "matplotlib", "markdown_it", "jinja2", "markupsafe"},
-    "cli": TORCH | {"rich", "tabulate", "pandas", "argcomplete"},
+    "cli": TORCH | {"rich", "tabulate", "pandas", "argcomplete", "pyarrow"},
 }
 
 FILES = sorted([*ROOT.glob("bench/**/*.py"), *ROOT.glob("models/**/*.py"), ROOT / "run_all.py"])

@@ -173,6 +173,13 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_to(group: argparse._ActionsContainer, default: str) -> None:
+    """Add the option of a command that exports: the folder of what it writes."""
+    group.add_argument(
+        "--to", type=as_path, default=Path(default), metavar="DIR", help="folder to write to (default: %(default)s)"
+    )
+
+
 def output_of(args: argparse.Namespace) -> Output:
     """Read the options that ``add_output`` added."""
     return Output(runs=args.runs, reports=args.reports, as_json=args.json)

@@ -429,7 +429,7 @@ def runs_frame(
         swept = dict(zip(columns, entry.swept, strict=True))
         name = {"model": entry.row, **swept, "network": entry.spec.model}
         found = {record.run_id: record for record in records.get(entry.spec.run_id, ())}
-        lines += [name | _run(record) for record in found.values()]
+        lines += [name | run_values(record) for record in found.values()]
         for seed in seeds or ([] if found else [entry.spec.seed]):
             spec = entry.spec.with_seed(seed)
             if spec.run_id not in found:
@@ -444,7 +444,8 @@ def swept_columns(sweep: Sequence[str]) -> list[str]:
     return [f"recipe_{name}" for name in sweep]
 
 
-def _run(record: RunRecord) -> dict[str, object]:
+def run_values(record: RunRecord) -> dict[str, object]:
+    """Values of ``RUN_COLUMNS`` that a run's record knows."""
     known = {column: getattr(record, column, None) for column in RUN_COLUMNS} | dict(record.results)
     known |= {name: record.data.get(name) for name in ("train_images", "val_images")}
     known |= {"commit": _commit(record.git), "seed": record.spec.get("seed")}

@@ -53,6 +53,13 @@ def load_complexity(runs: Path, network: Network) -> Complexity | None:
     return _load_measured(complexity_path(runs, network), network, Complexity)
 
 
+def load_complexities(runs: Path) -> tuple[list[Complexity], list[str]]:
+    """All measurements, by file name, and a line on each corrupt file, which counts as none."""
+    return _load_folder(
+        runs / "complexity", Complexity, lambda found: complexity_path(runs, found.network), MEASURE_AGAIN
+    )
+
+
 def outline_path(runs: Path, network: Network) -> Path:
     """The path of a network's outline."""
     return runs / "outlines" / _file_name(network)
@@ -236,6 +243,16 @@ def load_dead_channels(runs: Path, identifier: str) -> DeadChannels | None:
     if found.dead_channels_id != identifier:
         raise corrupt(path, f"holds {found.dead_channels_id}", MEASURE_AGAIN)
     return found
+
+
+def load_all_dead_channels(runs: Path) -> tuple[list[DeadChannels], list[str]]:
+    """All counts of dead channels, by file name, and a line on each corrupt file, which counts as none."""
+    return _load_folder(
+        runs / "dead_channels",
+        DeadChannels,
+        lambda found: dead_channels_path(runs, found.dead_channels_id),
+        MEASURE_AGAIN,
+    )
 
 
 def recording_path(runs: Path, found: Recording) -> Path:

@@ -25,6 +25,7 @@ from bench.report.frame import COLUMNS
 from bench.report.verdict import CLOSE, DIFFERS, EQUAL, VERDICTS
 from bench.spec.datasets import NAMES
 from bench.spec.errors import RequestError
+from tests.cli.test_requests import actions_of
 from tests.conftest import ROOT
 from tests.test_imports import INSIDE_FUNCTIONS, ROOMS
 
@@ -122,10 +123,10 @@ def test_both_commands_of_the_readme_are_one_line_each():
 def options(module):
     parser = Parser()
     importlib.import_module(module).add_options(parser)
-    return {option for action in parser._actions for option in action.option_strings}
+    return {option for _, _, action in actions_of("", parser) for option in action.option_strings}
 
 
-OTHERS = {"--version", "--extra-index-url", "--update-golden", "--check", "--stat", "--cite", "--logdir"}
+OTHERS = {"--help", "--version", "--extra-index-url", "--update-golden", "--check", "--stat", "--cite", "--logdir"}
 OTHERS |= {"--backend-store-uri"}
 """of the program itself, of pip, pytest, ruff, git, TensorBoard and MLflow, and of the subcommand that
 docs/extending.md adds"""

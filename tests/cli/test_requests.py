@@ -80,11 +80,19 @@ def parser_of(command):
     return parser
 
 
+def actions_of(command, parser):
+    """(command, option, action) of each option; the command is followed by a subcommand of its own, if it has any."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from actions_of(f"{command} {name}", below)
+        elif not isinstance(action, argparse._HelpAction):
+            yield command, (action.option_strings or [action.metavar])[-1], action
+
+
 def actions():
     for command in MODULES:
-        for action in parser_of(command)._actions:
-            if not isinstance(action, argparse._HelpAction):
-                yield command, (action.option_strings or [action.metavar])[-1], action
+        yield from actions_of(command, parser_of(command))
 
 
 def words(command, name, action):
@@ -101,10 +109,11 @@ def words(command, name, action):
 def test_every_option_changes_the_request(command, name, action):
     if (command, name) == ("", "--weights"):
         pytest.skip("reads files: tests/training/test_fine_tuning.py gives it some")
-    request = importlib.import_module(MODULES[command]).request
-    base = OTHER_BASE.get((command, name), BASE.get(command, []))
+    command_itself, *form = command.split(" ")
+    request = importlib.import_module(MODULES[command_itself]).request
+    base = [*form, *OTHER_BASE.get((command, name), BASE.get(command, []))]
     given = words(command, name, action)
-    changed = request([*base, *given] if action.option_strings else [*given, *base])
+    changed = request([*base, *given] if action.option_strings else [*form, *given, *base[len(form) :]])
     assert type(changed).__dataclass_params__.frozen
     try:
         plain = request(base)

@@ -1,0 +1,1 @@
+"""The forms of ``run_all.py export``, a module each."""
