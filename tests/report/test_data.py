@@ -1,5 +1,6 @@
 """Results as DataFrames: each value followed to its file, read as plain JSON; names are stable and documented."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,7 +14,8 @@ from bench.paper.editions import ARXIV_V1, ICCV
 from bench.paper.released import RELEASED
 from bench.report.data import LOADED_RUN_COLUMNS
 from bench.report.facts import FACT_COLUMNS, KINDS, METRICS
-from bench.results.store import save_evaluation
+from bench.results.dead_channels import LayerCounts
+from bench.results.store import load_all_dead_channels, save_dead_channels, save_evaluation
 from bench.spec.errors import RequestError
 from tests.conftest import ROOT
 from tests.report.test_frame import evaluation
@@ -24,11 +26,15 @@ GOLDEN = ROOT / "tests/golden/result_names.json"
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The committed evidence and an evaluation of released weights."""
+    """The committed evidence, an evaluation of released weights, and channels some of which are dead."""
     folder = tmp_path_factory.mktemp("data") / "runs"
     shutil.copytree(EVIDENCE, folder)
     run = next(row.run for row in TABLES[3].rows if row.name == "T2T-ViT-19")
-    save_evaluation(folder, evaluation(run, RELEASED[run], hits=0.8193))
+    made = evaluation(run, RELEASED[run], hits=0.8193)
+    save_evaluation(folder, dataclasses.replace(made, real_hits=40_000, real_images=46_837))
+    ((counted,), _) = load_all_dead_channels(folder)
+    layer = LayerCounts(name="blocks.0", channels=64, dead=(2, 5) * 128, always_dead=1)
+    save_dead_channels(folder, dataclasses.replace(counted, layers=(layer, *counted.layers[1:])))
     return folder
 
 
@@ -119,14 +125,21 @@ def test_values_of_other_kinds_are_those_of_their_files(facts, runs):
                 assert values["trainable_params_m"] == found["trainable_params"] / 1e6
                 assert rows["img_size"].iloc[0] == found["network"]["img_size"]
             elif kind == "dead_channels":
-                dead, channels = (sum(layer[name] for layer in found["layers"]) for name in ("always_dead", "channels"))
+                layers, images = found["layers"], len(found["images"])
+                dead, channels = (sum(layer[name] for layer in layers) for name in ("always_dead", "channels"))
                 assert values["always_dead_pct"] == pytest.approx(100 * dead / channels)
+                of_all = sum(sum(layer["dead"]) for layer in layers)
+                assert values["dead_pct"] == pytest.approx(100 * of_all / channels / images)
+                assert set(rows["images"]) == {images}
             else:
                 counts = found
                 if kind == "recorded":
                     (counts,) = (one for one in found["networks"] if one["name"] == model)
-                assert values["top1_pct"] == 100 * counts["top1_hits"] / counts["images"]
-                assert (rows["images"].dropna() <= counts["images"]).all()
+                images = rows.set_index("metric")["images"]
+                of_labels = [("top1", counts["images"], "images"), ("real", counts["real_images"], "real_images")]
+                for name, total, key in of_labels:
+                    assert values[f"{name}_pct"] == 100 * counts[f"{name}_hits"] / total
+                    assert images[f"{name}_pct"] == counts[key]
 
 
 def test_runs_are_a_row_each_with_their_recipes(runs):
