@@ -1,5 +1,6 @@
 """Shared pieces of the tests: the command line as a user runs it, and measurements with fixed values."""
 
+import csv
 import json
 import os
 import pickle
@@ -89,6 +90,27 @@ def measured_once(run_all, tmp_path_factory, worker_id):
     first = subprocess.CompletedProcess(*json.loads(done.read_text()))
     assert first.returncode == 0, first.stderr
     return first, runs, reports
+
+
+class Line(dict):
+    """A line of a CSV file. A column that a table's file leaves out, since none of its rows has a value, is empty."""
+
+    def __init__(self, values, empty=""):
+        super().__init__({name: value or empty for name, value in values.items()})
+        self.empty = empty
+
+    def __missing__(self, name):
+        from bench.report.frame import COLUMNS  # not above: few tests need pandas
+
+        if name not in COLUMNS:
+            raise KeyError(name)
+        return self.empty
+
+
+def lines_of(path, empty=""):
+    """The lines of a CSV file."""
+    with path.open() as file:
+        return [Line(values, empty) for values in csv.DictReader(file)]
 
 
 def names_in_pickle(path):

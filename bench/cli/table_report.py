@@ -84,11 +84,15 @@ def report_tables(selection: Selection, output: Output, failures: Sequence[str])
 
 def _write_table(inputs: "TableInputs", reports: Path) -> dict[str, Path]:
     """Write a table's files; returns their paths by suffix."""
+    from bench.report.frame import without_unused
     from bench.report.pages.table import table_markdown
     from bench.report.pictures import Picture
 
     table, edition, frame = inputs.table, inputs.edition, inputs.frame
-    contents = {"md": table_markdown(inputs), "csv": frame.to_csv(index=False, lineterminator="\n")}
+    contents = {
+        "md": table_markdown(inputs),
+        "csv": without_unused(frame).to_csv(index=False, lineterminator="\n"),
+    }
     shows = (table.rows_in(edition), edition, frame, f"Table {table.number}: {table.title}")
     picture = Picture(draw="figures.plots:tradeoff_figure", shows=shows) if table.has_picture else None
     return write_report(reports, f"table_{table.number}", contents, picture)

@@ -86,9 +86,30 @@ COLUMNS = {
     "measured_on": "string",
     "measured_in": "string",
 }
-"""of a report's CSV, with pandas types that know a missing value from a number; units are in the names, ``std`` and
+"""of a ``table_frame``, with pandas types that know a missing value from a number; units are in the names, ``std`` and
 ``std_err`` are in points, and files of evidence are relative to the report: a trained accuracy's are those of its
 ``run_ids``"""
+
+_WITH_VALUES: Sequence[Sequence[str]] = (
+    ("group",),
+    ("published_top1_pct", "top1_pct"),
+    ("top1_std", "top1_std_err", "top1_last_pct", "seeds", "run_ids"),
+    ("real_pct",),
+    tuple(f"evaluated_{column}" for column in _EVALUATED),
+    ("evaluated_real_pct",),
+    tuple(f"recorded_{column}" for column in _RECORDED),
+    ("reported_low_pct", "reported_high_pct", "reported_elsewhere"),
+    ("baseline", "published_change_pct", "change_pct"),
+    *((f"published_{cell.accuracy}", cell.accuracy) for cell in FINE_TUNED_CELLS),
+    *(tuple(cell.trained(column) for column in _TRAINED if column != "top1_pct") for cell in FINE_TUNED_CELLS),
+    *(tuple(cell.evaluated(column) for column in _EVALUATED) for cell in FINE_TUNED_CELLS),
+    *(
+        (published, *(f"{count}_{column}" for column in ("difference_pct", "verdict", "equal_by", "reason")))
+        for count, published in (("params", "published_params_m"), ("macs", "published_macs_g"))
+    ),
+)
+"""columns of COLUMNS that belong to one kind of result: a CSV has all of them once a row has a value in one, so that it
+shows what there is of a kind and what is missing"""
 
 Records = Mapping[str, Sequence[RunRecord]]
 """of every seed, by the id of the run that a row or an entry names"""
@@ -130,6 +151,18 @@ def table_frame(table: Table, edition: Edition, found: Collected) -> pd.DataFram
     return frame.assign(
         published_change_pct=printed.fillna(_change(frame, "published_top1_pct")), change_pct=_own_change(frame)
     )
+
+
+def without_unused(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out of a ``table_frame`` the columns of kinds of results that none of its rows has; the order stays.
+
+    The structure of the networks is left out where the table prints none of it.
+    """
+    numbers_and_text = frame.select_dtypes(exclude="boolean")  # that no row is the baseline says nothing
+    used = set(numbers_and_text.columns[numbers_and_text.notna().any()])
+    unused = [column for kind in _WITH_VALUES if used.isdisjoint(kind) for column in kind]
+    unprinted = [column for column in STRUCTURE if f"published_{column}" not in used]
+    return frame.drop(columns=[*unused, *unprinted, *(f"published_{column}" for column in unprinted)])
 
 
 def _line(row: Row, edition: Edition, measured: Complexity | None) -> dict[str, object]:

@@ -23,7 +23,7 @@ from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.spec.run import imagenet
 from bench.spec.table import Row, Table
-from tests.conftest import ROOT
+from tests.conftest import ROOT, lines_of
 
 IMPORTED = """
 import runpy, sys
@@ -57,8 +57,7 @@ def test_all_prints_and_writes_every_row_of_every_table(measured_once):
         rows = table.rows_in(ICCV)
         printed = "\n".join(printed_table(first.stdout, number))
         assert all(f"{row.name} " in printed for row in rows)
-        with (reports / f"table_{number}.csv").open() as file:
-            lines = list(csv.DictReader(file))
+        lines = lines_of(reports / f"table_{number}.csv")
         assert [line["model"] for line in lines] == [row.name for row in rows]
         assert all(bool(line["top1_pct"]) == (line["source"] == "recorded") for line in lines)
         markdown = (reports / f"table_{number}.md").read_text()
@@ -97,13 +96,12 @@ def test_the_index_links_all_and_counts_the_verdicts(measured_once):
     counts = dict.fromkeys(("equal", "within 1 %", "differs"), 0)
     reasons = 0
     for number in TABLES:
-        with (reports / f"table_{number}.csv").open() as file:
-            for line in csv.DictReader(file):
-                for cell in ("params", "macs"):
-                    if line[f"{cell}_verdict"]:
-                        counts[line[f"{cell}_verdict"]] += 1
-                    assert bool(line[f"{cell}_reason"]) == (line[f"{cell}_verdict"] in ("within 1 %", "differs"))
-                    reasons += bool(line[f"{cell}_reason"])
+        for line in lines_of(reports / f"table_{number}.csv"):
+            for cell in ("params", "macs"):
+                if line[f"{cell}_verdict"]:
+                    counts[line[f"{cell}_verdict"]] += 1
+                assert bool(line[f"{cell}_reason"]) == (line[f"{cell}_verdict"] in ("within 1 %", "differs"))
+                reasons += bool(line[f"{cell}_reason"])
     equal, close, differing = counts.values()
     total = f"{equal} are equal to the printed ones, {close} are within 1 % of them and {differing} differ by more"
     assert f"Of {sum(counts.values())} measured here, {total}." in index
@@ -113,8 +111,7 @@ def test_the_index_links_all_and_counts_the_verdicts(measured_once):
 
 
 def test_measured_figures_match_the_printed_ones_but_for_the_known_exceptions(measured_once):
-    with (measured_once[2] / "table_3.csv").open() as file:
-        rows = {row["model"]: row for row in csv.DictReader(file)}
+    rows = {row["model"]: row for row in lines_of(measured_once[2] / "table_3.csv")}
     differing = {
         (name, cell) for name, row in rows.items() for cell in ("params", "macs") if row[f"{cell}_verdict"] != "equal"
     }
@@ -238,8 +235,7 @@ def test_only_measures_what_matches_and_keeps_what_was_known(run_all, tmp_path):
     second = run_all("--table", 3, "--only", "t2t_vit_14", *options)
     assert "[1/1] t2t_vit_14" in second.stderr
     assert "ResNet50" not in second.stdout
-    with (reports / "table_3.csv").open() as file:
-        measured = [row["model"] for row in csv.DictReader(file) if row["macs_g"]]
+    measured = [row["model"] for row in lines_of(reports / "table_3.csv") if row["macs_g"]]
     assert measured == ["ResNet50", "ResNet50*", "T2T-ViT-14"]
 
     damaged = runs / "complexity" / "resnet50-224px.json"

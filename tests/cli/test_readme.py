@@ -26,7 +26,7 @@ from bench.report.verdict import CLOSE, DIFFERS, EQUAL, VERDICTS
 from bench.spec.datasets import NAMES
 from bench.spec.errors import RequestError
 from tests.cli.test_requests import actions_of
-from tests.conftest import ROOT
+from tests.conftest import ROOT, lines_of
 from tests.test_imports import INSIDE_FUNCTIONS, ROOMS
 
 PAGES = {
@@ -225,8 +225,7 @@ def test_the_architecture_has_the_rules_of_imports():
 
 def test_the_answer_so_far_is_what_the_reports_say():
     answer = README.partition("## The answer so far")[2].partition("\n## ")[0]
-    csvs = [(ROOT / f"reports/table_{number}.csv").read_text() for number in TABLES]
-    rows = [row for text in csvs for row in csv.DictReader(text.splitlines())]
+    rows = [row for number in TABLES for row in lines_of(ROOT / f"reports/table_{number}.csv")]
     verdicts = [row[f"{cell}_verdict"] for row in rows for cell in ("params", "macs") if row[f"{cell}_verdict"]]
     counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
     how = [row[f"{cell}_equal_by"] for row in rows for cell in ("params", "macs")]

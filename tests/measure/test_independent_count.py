@@ -4,13 +4,12 @@ No network is built here. Norms count 5 operations an element in transformers an
 element of its input: fvcore's rates. N tokens with the prefix, D width.
 """
 
-import csv
-
 import pytest
 from torchvision.models import get_model_weights
 
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
+from tests.conftest import lines_of
 from tests.measure.test_complexity import AUTHORS
 
 PARAMS, MACS = 1e-3, 5e-3
@@ -276,8 +275,7 @@ def rows(measured_once):
     """The measured lines of every table, by table and row."""
     lines = {}
     for number in TABLES:
-        with (measured_once[2] / f"table_{number}.csv").open() as file:
-            lines[number] = list(csv.DictReader(file))
+        lines[number] = lines_of(measured_once[2] / f"table_{number}.csv")
     return lines
 
 

@@ -1,7 +1,5 @@
 """What the reasons for differing cells say, measured again."""
 
-import csv
-
 import pytest
 import torch
 
@@ -14,6 +12,7 @@ from bench.report.verdict import CLOSE, DIFFERS, EQUAL, equal_by, verdict
 from bench.results.store import load_complexity
 from bench.spec.run import Network
 from bench.training.build import create_network
+from tests.conftest import lines_of
 from tests.measure.test_complexity import AUTHORS
 
 IMAGE = torch.zeros(1, 3, 224, 224)
@@ -28,8 +27,7 @@ def why(number, name, cell):
 
 def test_each_differing_cell_has_a_reason_and_no_other_cell_has_one(measured_once):
     for number, table in TABLES.items():
-        with (measured_once[2] / f"table_{number}.csv").open() as file:
-            lines = list(csv.DictReader(file))
+        lines = lines_of(measured_once[2] / f"table_{number}.csv")
         for row, line in zip(table.rows_in(ICCV), lines, strict=True):
             published, _ = row.printed(ICCV)
             differing = {cell for cell in ("params_m", "macs_g") if line[f"{cell[:-2]}_verdict"] in (CLOSE, DIFFERS)}

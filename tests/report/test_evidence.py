@@ -4,7 +4,6 @@ What follows here reads the files of ``reports/evidence/`` as plain JSON and kno
 pages. A column that nobody follows fails.
 """
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -42,7 +41,7 @@ from bench.results.store import complexity_path, save_complexity, save_evaluatio
 from bench.spec.errors import RequestError
 from bench.spec.gpus import PEAK_TFLOPS
 from bench.spec.table import STRUCTURE
-from tests.conftest import ROOT, collected, complexity, made_up_speeds
+from tests.conftest import ROOT, collected, complexity, lines_of, made_up_speeds
 from tests.report.test_frame import evaluation, over_seeds, trained
 
 NUMBER = re.compile(r"(?<![\w.-])[-+]?\d[\d,]*(?:\.\d+)?(?!\w)")
@@ -63,8 +62,7 @@ def tables_of(page):
 
 
 def rows_of(path):
-    with path.open() as file:
-        return [{name: value or None for name, value in line.items()} for line in csv.DictReader(file)]
+    return lines_of(path, empty=None)
 
 
 def shows(cell, *values):
@@ -118,7 +116,9 @@ def expected_line(reports, row, line):
         assert {column: printed.structure.get(column) for column in STRUCTURE} == {
             column: line[f"published_{column}"] for column in STRUCTURE
         }
-        assert {column: found["structure"].get(column) for column in STRUCTURE} == {c: line[c] for c in STRUCTURE}
+        shown = [column for column in STRUCTURE if column in line]
+        assert {column: found["structure"].get(column) for column in shown} == {c: line[c] for c in shown}
+        assert {column for column, text in printed.structure.items() if text} <= set(shown)
         values |= {"params_m": found["params"] / 1e6, "trainable_params_m": found["trainable_params"] / 1e6}
         values |= {f"{name}_g": found[name] / 1e9 for name in ("macs", "linear_macs", "torch_macs")}
         for name, unit in (("params", "m"), ("macs", "g")):

@@ -11,7 +11,7 @@ from bench.measure.collect import collect
 from bench.paper import TABLES
 from bench.paper.editions import ARXIV_V1, ICCV, README
 from bench.paper.released import RELEASED
-from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame
+from bench.report.frame import COLUMNS, runs_frame, seeds_frame, table_frame, without_unused
 from bench.report.inputs import table_inputs
 from bench.report.pages.table import table_markdown
 from bench.results.codec import sealed
@@ -20,7 +20,8 @@ from bench.results.record import RunRecord
 from bench.results.run_folder import RunRecords
 from bench.spec.contents import DATASETS
 from bench.spec.run import Network, Weights
-from tests.conftest import collected
+from bench.spec.table import STRUCTURE, networks
+from tests.conftest import collected, complexity
 
 PROMISED = (
     "model published_top1_pct top1_pct top1_std top1_std_err seeds published_params_m params_m trainable_params_m "
@@ -30,6 +31,42 @@ PROMISED = (
 
 def test_columns_are_those_that_programs_were_promised():
     assert set(PROMISED) <= set(COLUMNS)
+
+
+def test_a_file_has_the_columns_of_the_kinds_of_results_that_its_table_has(measurements):
+    """All of a kind together, or none: one more seed adds no column."""
+    run_id = TABLES[3].rows[2].run.run_id
+    kinds = {"trained": {"top1_std", "top1_std_err", "top1_last_pct", "seeds", "run_ids"}}
+    for kind in ("evaluated", "recorded", "cifar10", "cifar100"):
+        kinds[kind] = {name for name in COLUMNS if re.match(rf"(published_)?{kind}_", name)}
+
+    def columns(number, records):
+        frame = table_frame(TABLES[number], ICCV, collected(measurements, records))
+        shown = without_unused(frame)
+        assert list(shown) == [name for name in COLUMNS if name in shown]
+        without_values = frame.columns.difference([*shown, *STRUCTURE, "baseline"])
+        assert frame[without_values].isna().all(axis=None)
+        return set(shown)
+
+    untrained, trained_once = columns(3, {}), columns(3, {run_id: [trained(run_id)]})
+    assert trained_once - untrained == kinds["trained"]
+    assert set(PROMISED) - kinds["trained"] <= untrained
+    for kind in ("evaluated", "recorded", "cifar10", "cifar100"):
+        assert not kinds[kind] & untrained, kind
+    transfers = columns(5, {})
+    assert {"published_cifar10_pct", "cifar10_pct"} <= transfers
+    assert "cifar10_seeds" not in transfers
+    assert "published_macs_g" not in transfers  # Table 5 prints none
+    assert "macs_g" in transfers
+
+
+def test_a_file_has_the_structure_that_its_table_prints():
+    for number, printed in ((1, {"tokens", "depth", "hidden", "mlp"}), (3, set()), (6, {"depth", "hidden"})):
+        found = {
+            network: complexity(network.model, 1, 1, network.img_size) for network in networks(TABLES[number].rows)
+        }
+        shown = without_unused(table_frame(TABLES[number], ICCV, collected(found)))
+        assert {"tokens", "depth", "hidden", "mlp"} & set(shown) == printed, number
 
 
 def test_a_measured_row(measurements):
