@@ -176,6 +176,9 @@ WRITTEN = {
     "jobs",
     "bench/cli/commands/editions.py",
     "bench/launch/loggers/csv_file.py",
+    "exports",
+    "exports/RUN",
+    "evidence",
 }
 """by the user, and by the program"""
 

@@ -20,6 +20,7 @@ BASE = {
     "curves": ["run"],
     "cancel": ["run"],
     "remove": ["run"],
+    "export hub": ["run"],
 }
 """By command, what most of its options go with."""
 
@@ -45,6 +46,7 @@ OTHER_BASE = {
     ("curves", "RUN"): [],
     ("cancel", "RUN"): [],
     ("remove", "RUN"): [],
+    ("export hub", "RUN"): [],
 }
 """By command and option, what it goes with instead."""
 
