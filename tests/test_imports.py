@@ -36,7 +36,7 @@ LIBRARIES = {
     "results": {"numpy", "msgspec"},
     "experiments": set(),
     "paper": set(),
-    "training": TORCH,
+    "training": TORCH | {"onnx", "onnxruntime"},
     "measure": TORCH | {"fvcore", "rich", "matplotlib"},
     "launch": {"submitit", "rich", "tabulate"},
     "report": {"numpy", "pandas", "scipy", "msgspec", "matplotlib", "markdown_it", "jinja2", "markupsafe"},

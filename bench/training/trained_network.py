@@ -1,8 +1,10 @@
-"""A finished run's network with its final weights, on the CPU and ready for evaluation."""
+"""Networks with trained weights, of a finished run or of a file, on the CPU and ready for evaluation."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import timm
 from torch import nn
 
 from bench.results.files import CorruptFile
@@ -11,9 +13,9 @@ from bench.results.run_folder import TRAIN_ANEW, last_checkpoint, last_checksum,
 from bench.results.spec_file import load_spec
 from bench.spec.contents import DATASETS
 from bench.spec.errors import RequestError
-from bench.spec.run import RunSpec
+from bench.spec.run import Network, RunSpec
 from bench.training.build import create_network
-from models.checkpoints import CheckpointError, load_into, read_checkpoint
+from models.checkpoints import CheckpointError, img_size, load_into, read_checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,3 +78,50 @@ def load_trained(folder: Path) -> TrainedNetwork:
         checkpoint=path.name,
         checkpoint_sha256=last_checksum(folder),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileNetwork:
+    """A network with the weights of a file."""
+
+    source: Network
+    network: nn.Module
+    """in evaluation mode"""
+    sha256: str
+    """of the file"""
+
+
+def load_from_file(model: str, path: Path, pixels: int | None) -> FileNetwork:
+    """Load a network with a file's weights; its head is for as many classes as theirs.
+
+    Args:
+        model: name that timm knows.
+        path: of the file.
+        pixels: side of the images; None for the one that the weights' positions are for, or 224 without positions.
+
+    Raises:
+        RequestError: no such network, or the file cannot be read or fits another.
+    """
+    cfg = timm.get_pretrained_cfg(model) if timm.is_model(model) else None
+    try:
+        checkpoint = read_checkpoint(path)
+        if pixels is None:
+            pixels = img_size(checkpoint) if "pos_embed" in checkpoint.weights else 224
+        source = Network(model, img_size=pixels)
+        classifier = cfg.classifier if cfg else None
+        head = checkpoint.weights.get(f"{classifier[0] if isinstance(classifier, tuple) else classifier}.weight")
+        network = _created(source, {} if head is None else {"num_classes": len(head)})
+        load_into(network, checkpoint)
+    except CheckpointError as error:
+        raise RequestError(str(error)) from error
+    except OSError as error:
+        raise RequestError(f"--weights {path}: {error.strerror}; give a file of weights") from error
+    return FileNetwork(source=source, network=network.eval(), sha256=checkpoint.sha256)
+
+
+def _created(source: Network, classes: dict[str, Any]) -> nn.Module:
+    try:
+        return create_network(source, **classes)
+    except (AssertionError, ValueError) as error:  # as timm's factories raise them
+        reason = " ".join(str(error).split())
+        raise RequestError(f"{source} takes no images of {source.img_size} px: {reason}") from error

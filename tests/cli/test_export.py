@@ -5,11 +5,14 @@ import json
 import re
 import shutil
 
+import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 import timm
 import torch
 import yaml
+from safetensors.torch import save_file
 
 import bench
 from bench.cli import main
@@ -22,6 +25,7 @@ from bench.results.files import write
 from bench.results.run_folder import checkpoints, load_record
 from bench.results.spec_file import load_spec
 from bench.spec.run import Resources, RunSpec
+from bench.training import onnx_file
 from bench.training.build import create_network
 from bench.training.data import KNOWN, eval_transform
 from bench.training.signals import Stop
@@ -186,3 +190,75 @@ def test_a_folder_of_others_and_an_unfinished_run_are_refused(trained, tmp_path,
         assert export("hub", *arguments, "--to", tmp_path / "to") == 2
         assert capsys.readouterr().err.startswith(f"run_all.py: {line}")
     assert [path for path in (tmp_path / "to").rglob("*") if path.is_file()] == [mine]
+
+
+def logits(file, images):
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (found,) = session.run(["logits"], {"images": images.numpy()})
+    return torch.from_numpy(found)
+
+
+@pytest.mark.parametrize("weights", ["ema", "raw"])
+def test_an_onnx_file_computes_what_the_runs_network_does(weights, trained, tmp_path, capsys):
+    runs, ids = trained
+    run_id = ids[weights]
+    assert export("onnx", run_id, "--runs", runs, "--to", tmp_path, "--json") == 0
+    file = tmp_path / f"{run_id}.onnx"
+    told = json.loads(capsys.readouterr().out)
+    assert told["files"] == {"onnx": str(file)}
+    assert told["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert list(tmp_path.iterdir()) == [file]  # weights and all
+    onnx.checker.check_model(file, full_check=True)
+    assert onnx_file.is_own(file)
+    metadata = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
+    checkpoint = checkpoints(runs / run_id)[0]
+    assert (metadata["run_id"], metadata["weights"]) == (run_id, weights)
+    assert metadata["weights_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+
+    network = create_network(load_spec(runs / run_id).network, num_classes=10).eval()
+    network.load_state_dict(final_weights(runs, run_id, weights))
+    for batch in (1, 2, 5):
+        images = torch.randn(batch, 3, 32, 32)
+        with torch.no_grad():
+            torch.testing.assert_close(logits(file, images), network(images), rtol=1e-3, atol=1e-4)
+
+
+def test_an_onnx_file_of_a_network_with_weights_from_a_file(tmp_path):
+    network = timm.create_model("test_vit", num_classes=7).eval()
+    weights = tmp_path / "weights.safetensors"
+    save_file(network.state_dict(), weights)
+    assert export("onnx", "test_vit", "--weights", weights, "--img-size", 160, "--to", tmp_path / "to") == 0
+    (file,) = (tmp_path / "to").iterdir()
+    assert file.name == f"test_vit-160px-{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}.onnx"
+    images = torch.randn(4, 3, 160, 160)
+    with torch.no_grad():
+        torch.testing.assert_close(logits(file, images), network(images), rtol=1e-3, atol=1e-4)
+
+
+def test_an_onnx_file_that_computes_something_else_is_not_kept(trained, tmp_path, monkeypatch, capsys):
+    runs, ids = trained
+    monkeypatch.setattr(onnx_file, "RELATIVE", 0.0)
+    monkeypatch.setattr(onnx_file, "ABSOLUTE", 0.0)
+    assert export("onnx", ids["raw"], "--runs", runs, "--to", tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("run_all.py: the ONNX file computes other logits than the network, and was not kept: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_onnx_file_of_others_and_wrong_requests_are_refused(trained, run_all, tmp_path, capsys):
+    runs, ids = trained
+    mine = tmp_path / f"{ids['raw']}.onnx"
+    mine.write_text("mine")
+    for arguments, line in (
+        ((ids["raw"], "--runs", runs), f"{mine} is no earlier export; move it away"),
+        (("t2t_vit_7", "--runs", runs), f"no run 't2t_vit_7' in '{runs}'; run_all.py status lists them; for a network"),
+        (("t2t_vit_7", "--weights", mine), f"{mine}: "),
+        (("t2t_vit_7", "--weights", tmp_path / "none"), f"--weights {tmp_path}/none: No such file or directory; give"),
+        (("t2t_vit_7", "--img-size", 64), "--img-size does nothing without --weights; a run has the size"),
+    ):
+        assert export("onnx", *arguments, "--to", tmp_path) == 2
+        assert capsys.readouterr().err.startswith(f"run_all.py: {line}")
+    assert mine.read_text() == "mine"
+    done = run_all("export", "onnx", ids["raw"], "--runs", runs, code=without("onnxscript"))
+    assert done.returncode == 2
+    assert done.stderr == ("run_all.py: export onnx needs onnxscript: pip install -c constraints.txt -e '.[onnx]'\n")

@@ -21,6 +21,7 @@ BASE = {
     "cancel": ["run"],
     "remove": ["run"],
     "export hub": ["run"],
+    "export onnx": ["run"],
 }
 """By command, what most of its options go with."""
 
@@ -47,6 +48,8 @@ OTHER_BASE = {
     ("cancel", "RUN"): [],
     ("remove", "RUN"): [],
     ("export hub", "RUN"): [],
+    ("export onnx", "RUN"): [],
+    ("export onnx", "--img-size"): ["t2t_vit_14", "--weights", "file"],
 }
 """By command and option, what it goes with instead."""
 

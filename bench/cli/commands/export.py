@@ -10,7 +10,7 @@ from typing import Any
 from bench.cli import exports
 from bench.cli.parser import Parser
 
-HELP = "export results as CSV and Parquet, or a trained network for timm and the Hugging Face Hub"
+HELP = "export results as CSV and Parquet, or a trained network for timm, the Hugging Face Hub or ONNX"
 
 FORMS = [found.name for found in pkgutil.iter_modules(exports.__path__)]
 """Modules in the folder ``exports``. Each has ``HELP``, ``Request``, ``add_options(parser)``,
