@@ -562,7 +562,7 @@ def test_a_sweep_reports_the_runs_that_there_are_with_a_picture(smoke, run_all):
     [
         (["status", "--cancel", "x"], ["unrecognized arguments: --cancel", "status --help"]),
         (["cancel", "x", "--run", "slurm", "--yes"], ["unrecognized arguments: --run slurm", "did you mean --runs?"]),
-        (["stauts"], ["unknown command 'stauts'", "did you mean 'status'?", "evaluate, figure, list"]),
+        (["stauts"], ["unknown command 'stauts'", "did you mean 'status'?", "evaluate, export, figure, list"]),
         (["--table", "3", "--run", "slrum"], ["did you mean slurm?"]),
         (["--dry-run", "--table", "3"], ["--dry-run does nothing without --run"]),
         (["--table", "3", "--run", "local", "--slurm", "nodes=2"], ["--slurm does nothing without --run slurm"]),
