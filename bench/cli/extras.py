@@ -1,9 +1,9 @@
-"""Packages that only some commands need, and that pip installs by the name of an extra."""
+"""The check that a command's extra is installed."""
 
-import importlib.util
 from collections.abc import Sequence
 
 from bench.spec.errors import RequestError
+from bench.spec.extras import install, missing
 
 
 def require_extra(what: str, extra: str, packages: Sequence[str], instead: str = "") -> None:
@@ -18,6 +18,6 @@ def require_extra(what: str, extra: str, packages: Sequence[str], instead: str =
     Raises:
         RequestError: one is missing; says how to install it.
     """
-    if missing := [package for package in packages if importlib.util.find_spec(package) is None]:
+    if lacking := missing(packages):
         hint = f", {instead}" if instead else ""
-        raise RequestError(f"{what} needs {', '.join(missing)}: pip install -c constraints.txt -e '.[{extra}]'{hint}")
+        raise RequestError(f"{what} needs {', '.join(lacking)}: {install(extra)}{hint}")

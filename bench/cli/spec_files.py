@@ -1,6 +1,6 @@
 """The runs of ``--spec``: those that spec files hold, with the files of weights that they need."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.experiments.suites import Suite, repeated
@@ -28,7 +28,7 @@ def specs_in(paths: Iterable[Path]) -> list[RunSpec]:
             raise RequestError(f"--spec {error.filename or path}: {error.strerror}; give a run's spec.json") from error
         except CorruptFile as error:
             raise RequestError(f"--spec {error}") from error
-        for each in _family([spec]):
+        for each in spec.family:
             require_name(each.dataset)
         found[spec.run_id] = spec
     _require_networks(found.values())
@@ -49,13 +49,9 @@ def _require_networks(specs: Iterable[RunSpec]) -> None:
             )
 
 
-def _family(specs: Iterable[RunSpec]) -> Iterator[RunSpec]:
+def _families(specs: Iterable[RunSpec]) -> list[RunSpec]:
     """The runs, and those that they start from."""
-    for spec in specs:
-        one: RunSpec | None = spec
-        while one is not None:
-            yield one
-            one = one.start_from
+    return [one for spec in specs for one in spec.family]
 
 
 def files_for(
@@ -69,7 +65,7 @@ def files_for(
     Raises:
         RequestError: no run needs a file, or it cannot be read.
     """
-    needed = {spec.weights.sha256: spec.weights for spec in _family(specs) if spec.weights}
+    needed = {spec.weights.sha256: spec.weights for spec in _families(specs) if spec.weights}
     files: dict[str, str] = {}
     for path in weights:
         try:
@@ -83,8 +79,8 @@ def files_for(
     if teacher is None:
         return files, {}
     given, teachers = named_teacher(teacher)
-    if given not in [spec.teacher for spec in _family(specs)]:
-        wanted = ", ".join(dict.fromkeys(str(spec.teacher) for spec in _family(specs) if spec.teacher)) or "nobody"
+    if given not in [spec.teacher for spec in _families(specs)]:
+        wanted = ", ".join(dict.fromkeys(str(spec.teacher) for spec in _families(specs) if spec.teacher)) or "nobody"
         raise RequestError(f"--teacher {teacher}: the runs of --spec learn from {wanted}")
     return files, teachers
 
@@ -95,7 +91,7 @@ def require_weights(specs: Iterable[RunSpec], files: Mapping[str, str]) -> None:
     Raises:
         RequestError: one is not; names it.
     """
-    for spec in _family(specs):
+    for spec in _families(specs):
         if spec.weights:
             given_file(spec.weights, files, "--weights")
 

@@ -114,13 +114,7 @@ def train_here(specs: Sequence[RunSpec], launch: Launch) -> list[str]:
 
 def family(specs: Sequence[RunSpec]) -> list[str]:
     """Ids of the runs and of those that they start from."""
-    ids: dict[str, None] = {}
-    for spec in specs:
-        one: RunSpec | None = spec
-        while one is not None:
-            ids[one.run_id] = None
-            one = one.start_from
-    return list(ids)
+    return list(dict.fromkeys(one.run_id for spec in specs for one in spec.family))
 
 
 def _plan(specs: Sequence[RunSpec], folder: DataFolder, queue: Queue) -> list[Decision]:

@@ -59,7 +59,7 @@ def _of_claim(claim: int, lines: Iterable[_Line], edition: Edition) -> ClaimRuns
             if spec is None:
                 without_recipe[name] = None
                 continue
-            for run in (*_parents(spec), spec):
+            for run in reversed(spec.family):  # what it starts from first
                 runs[run] = max(runs.get(run) or 0, seeds or 0) or None
     return ClaimRuns(claim=claim, runs=runs, comparisons=comparisons, without_recipe=tuple(without_recipe))
 
@@ -80,10 +80,3 @@ def _compared(line: _Line, edition: Edition) -> Iterator[tuple[str, RunSpec | No
         for name in names:
             row = next(row for row in rows if row.name == name)
             yield name, next((run for run in row.runs if row.cell(run).accuracy == line["cell"]), None)
-
-
-def _parents(spec: RunSpec) -> Iterator[RunSpec]:
-    """The runs whose weights it starts from, the first one first."""
-    if spec.start_from:
-        yield from _parents(spec.start_from)
-        yield spec.start_from

@@ -102,6 +102,11 @@ class RunSpec:
         """The teacher's network, if there is one."""
         return Network(self.teacher.model.partition(".")[0], img_size=self.img_size) if self.teacher else None
 
+    @property
+    def family(self) -> "list[RunSpec]":
+        """The run, the one that it starts from, and so on."""
+        return [self, *(self.start_from.family if self.start_from else ())]
+
     def with_seed(self, seed: int) -> "RunSpec":
         """The same with another seed, from its parent on."""
         parent = self.start_from.with_seed(seed) if self.start_from else None

@@ -3,15 +3,13 @@
 The package takes seconds to import and is an extra of this one, so it is imported where it is used.
 """
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bench.spec.datasets import TRAIN_NAMES, VAL_NAMES, first_named
 from bench.spec.errors import RequestError
-
-INSTALL = "pip install -c constraints.txt -e '.[hfds]'"
+from bench.spec.extras import install, missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +51,8 @@ def look_up(name: str, data: str) -> HubDataset:
         RequestError: the package is missing, there is no such data set, it cannot be reached, or it has no column of
             images or of classes.
     """
-    spec = importlib.util.find_spec("datasets")
-    if spec is None or spec.origin is None:  # a folder of that name beside run_all.py has none
-        raise RequestError(f"--dataset {name!r} needs the package datasets, which is not installed: {INSTALL}")
+    if missing(["datasets"]):
+        raise RequestError(f"--dataset {name!r} needs the package datasets, which is not installed: {install('hfds')}")
     import datasets
     import huggingface_hub
 

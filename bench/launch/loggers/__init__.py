@@ -5,7 +5,6 @@ A module has ``LIBRARIES``, the packages that it imports, and a class ``Logger``
 """
 
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Protocol
 
 from bench.launch.labels import values_of
 from bench.spec.errors import RequestError
+from bench.spec.extras import install, missing
 from bench.spec.run import RunSpec
 
 LOGGERS = tuple(found.name for found in pkgutil.iter_modules(__path__))
@@ -76,10 +76,5 @@ def require_loggers(names: Iterable[str]) -> None:
         RequestError: one is not; names the command that installs it.
     """
     for name in names:
-        for library in importlib.import_module(f"{__name__}.{name}").LIBRARIES:
-            found = importlib.util.find_spec(library)
-            if found is None or found.origin is None:  # a folder of that name, such as wandb makes, has none
-                raise RequestError(
-                    f"--log {name} needs the package {library}, which is not installed: "
-                    f"pip install -c constraints.txt -e '.[{name}]'"
-                )
+        for library in missing(importlib.import_module(f"{__name__}.{name}").LIBRARIES):
+            raise RequestError(f"--log {name} needs the package {library}, which is not installed: {install(name)}")
