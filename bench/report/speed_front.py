@@ -1,8 +1,23 @@
-"""Speed against accuracy: the machines, the fastest case of each row, and the rows that no other row beats."""
+"""Speed against accuracy: machines, the fastest case of each row, the rows that no other row beats, and families."""
 
 from collections.abc import Iterator
 
 import pandas as pd
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "T2T-ViT": ("t2t_vit",),
+    "ViT": ("vit",),
+    "DeiT": ("deit",),
+    "ResNet and its kin": ("resnet", "resnext", "senet", "wide_resnet"),
+    "MobileNet": ("mobilenet",),
+    "other CNNs": (),
+}
+"""beginnings of the networks' names; the last family takes whatever is left"""
+
+
+def family(network: str) -> str:
+    """The family of a network."""
+    return next((name for name, starts in FAMILIES.items() if network.startswith(starts)), list(FAMILIES)[-1])
 
 
 def machines(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

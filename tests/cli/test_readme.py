@@ -292,6 +292,20 @@ def test_the_studys_accuracies_are_those_of_its_page():
     ) in re.sub(r"\s+", " ", README)
 
 
+def test_the_unbeaten_rows_are_those_of_the_reports():
+    told = re.search(r"\*\*Speed\.\*\* .+", (ROOT / "reports/README.md").read_text())[0]
+    (train, rows, trained), (infer, _, inferred) = re.findall(r"(\d+) of (\d+) rows [^:]*: (\d+) of T2T-ViT", told)
+    assert (
+        f"{train} of {rows} rows are unbeaten: no other row is both at least as fast and, by the printed numbers, at "
+        f"least as accurate. {trained} of these are T2T-ViTs, from T2T-ViT-7-Distilled to T2T-ViT-14 at 384 px; in "
+        f"inference, {inferred} of {infer} are."
+    ) in re.sub(r"\s+", " ", README)
+    page = (ROOT / "reports/speed.md").read_text()
+    named = [name for name in re.search(r"In training, .*?: (.+?)\.  ?In", page)[1].split(", ") if "T2T" in name]
+    assert named[0] == "T2T-ViT-7-Distilled"
+    assert named[-1].endswith("and T2T-ViT-14 at 384 px")
+
+
 def test_the_cost_of_the_claims_is_what_the_page_says():
     lines = list(csv.DictReader((ROOT / "reports/cost.csv").read_text().splitlines()))
     page = (ROOT / "reports/cost.md").read_text()

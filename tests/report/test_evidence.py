@@ -679,6 +679,14 @@ def follow_speed(reports):
                 )
                 assert said, (words, len(front), count)
                 assert re.split(r", | and ", said[1].replace("\\", "")) == front
+                index = (reports / "README.md").read_text() if (reports / "README.md").exists() else None
+                if index and where == (lines[0]["machine"], lines[0]["gpu"], lines[0]["threads"], lines[0]["clock"]):
+                    counted = re.search(rf"{words}, {len(front)} of {count} rows [^:]*: ([^\n]*?)\.", index)
+                    assert counted, (words, len(front), count)
+                    by_family = dict(part.split(" of ")[::-1] for part in re.split(r", | and (?=\d)", counted[1]))
+                    assert sum(map(int, by_family.values())) == len(front)
+                    for name in ("T2T-ViT", "MobileNet", "DeiT"):
+                        assert int(by_family.get(name, 0)) == sum(model.startswith(name) for model in front)
     return len(lines)
 
 

@@ -9,18 +9,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, Label, place_labels, saved
-from bench.report.speed_front import fastest, machines, unbeaten
+from bench.report.speed_front import family, fastest, machines, unbeaten
 from bench.spec.table import Edition
 
-_FAMILIES: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "T2T-ViT": (("t2t_vit",), {"color": BLUE, "marker": "o"}),
-    "ViT": (("vit",), {"color": GREEN, "marker": "s"}),
-    "DeiT": (("deit",), {"color": PURPLE, "marker": "D"}),
-    "ResNet and its kin": (("resnet", "resnext", "senet", "wide_resnet"), {"color": VERMILLION, "marker": "^"}),
-    "MobileNet": (("mobilenet",), {"color": ORANGE, "marker": "v"}),
-    "other CNNs": ((), {"color": "black", "marker": "X"}),
+_STYLES: dict[str, dict[str, Any]] = {
+    "T2T-ViT": {"color": BLUE, "marker": "o"},
+    "ViT": {"color": GREEN, "marker": "s"},
+    "DeiT": {"color": PURPLE, "marker": "D"},
+    "ResNet and its kin": {"color": VERMILLION, "marker": "^"},
+    "MobileNet": {"color": ORANGE, "marker": "v"},
+    "other CNNs": {"color": "black", "marker": "X"},
 }
-"""beginnings of the networks' names, and how they are marked: the last takes whatever is left"""
+"""how each of ``speed_front.FAMILIES`` is marked"""
 
 _MODES = {"train": "images/s in training", "infer": "images/s in inference"}
 
@@ -55,7 +55,7 @@ def speed_figure(frame: pd.DataFrame, edition: Edition) -> Figure:
         axes.set_title(name, fontsize=9)
         axes.set_xlabel(f"{_MODES[mode]}, measured here")
         axes.set_ylabel("top-1 on ImageNet (%)")
-    families = {family for _, _, marks in found for family in marks["network"].map(_family)}
+    families = {name for _, _, marks in found for name in marks["network"].map(family)}
     kinds = {kind for _, _, marks in found for kind in marks["top1_kind"].dropna()}
     figure.legend(
         handles=_legend(families, kinds, edition), loc="outside lower center", ncols=5, frameon=False, fontsize=8
@@ -69,7 +69,7 @@ def speed_figure(frame: pd.DataFrame, edition: Edition) -> Figure:
             (
                 line["model"],
                 (line[f"{mode}_images_per_s"], line["published_top1_pct"]),
-                _style(line["network"])["color"],
+                _STYLES[family(line["network"])]["color"],
             )
             for line in first.to_dict("records")
         ]
@@ -84,7 +84,7 @@ def _panel(axes: Axes, marks: pd.DataFrame, mode: str) -> None:
         front[speed].astype(float), front["published_top1_pct"].astype(float), color="0.75", linewidth=3, zorder=0
     )
     for line in marks.to_dict("records"):
-        style: dict[str, Any] = {**_style(line["network"]), "linestyle": "", "markersize": 6}
+        style: dict[str, Any] = {**_STYLES[family(line["network"])], "linestyle": "", "markersize": 6}
         at = float(line[speed])
         if not pd.isna(line["reported_low_pct"]):
             ends = [float(line["reported_low_pct"]), float(line["reported_high_pct"])]
@@ -103,9 +103,7 @@ def _panel(axes: Axes, marks: pd.DataFrame, mode: str) -> None:
 
 
 def _legend(families: set[str], kinds: set[str], edition: Edition) -> list[Line2D]:
-    marks = [
-        Line2D([], [], label=name, linestyle="", **style) for name, (_, style) in _FAMILIES.items() if name in families
-    ]
+    marks = [Line2D([], [], label=name, linestyle="", **style) for name, style in _STYLES.items() if name in families]
     grey: dict[str, Any] = {"color": "0.3", "marker": "o", "linestyle": ""}
     marks.append(Line2D([], [], label=f"published, {edition.name}", markerfacecolor="white", **grey))
     if kinds:
@@ -113,12 +111,3 @@ def _legend(families: set[str], kinds: set[str], edition: Edition) -> list[Line2
     marks.append(Line2D([], [], label="reported elsewhere", color="0.3", marker="_", linestyle=""))
     marks.append(Line2D([], [], label="no row is faster and more accurate", color="0.75", linewidth=3))
     return marks
-
-
-def _family(network: str) -> str:
-    *named, rest = _FAMILIES
-    return next((name for name in named if network.startswith(_FAMILIES[name][0])), rest)
-
-
-def _style(network: str) -> dict[str, Any]:
-    return _FAMILIES[_family(network)][1]

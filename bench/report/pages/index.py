@@ -41,11 +41,7 @@ def index_markdown(inputs: IndexInputs) -> str:
                 f"{total['recorded']} more, of {_recorded(inputs)} networks, with published predictions of the same "
                 f"weights. For {len(REPORTED)} released files of weights, {_by_authors()} of them the authors' own, "
                 "others report accuracies; these are cited in the tables and fill no cell.",
-                *(
-                    [f"- **Speed.** {inputs.speed} [The page on speed](speed.md) shows all of them."]
-                    if inputs.speed
-                    else []
-                ),
+                *([f"- **Speed.** {inputs.speed} [The page on speed](speed.md) names them."] if inputs.speed else []),
                 *([f"- **Small networks.** {in_study}, as far as networks of this scale show."] if in_study else []),
             ]
         ),

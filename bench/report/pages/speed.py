@@ -9,7 +9,7 @@ from bench.report.evidence import link
 from bench.report.figures.speed import speed_pictures
 from bench.report.inputs import SpeedInputs
 from bench.report.pages.table import comparison
-from bench.report.speed_front import fastest, machines, unbeaten
+from bench.report.speed_front import family, fastest, machines, unbeaten
 from bench.report.text import DASH, STANDARD_ERROR, code, escape, listed, pipe
 
 
@@ -76,28 +76,37 @@ _CASE = ["network", "img_size", "device", "precision", "compile", "batch"]
 """columns that tell the lines of a machine's networks apart"""
 
 
-def speed_in_words(frame: pd.DataFrame) -> str:
-    """Sentences on the rows of a machine that no other row beats; empty where there is nothing to compare."""
+def speed_in_words(frame: pd.DataFrame, *, names: bool = True) -> str:
+    """Sentences on the rows of a machine that no other row beats; empty where there is nothing to compare.
+
+    Args:
+        frame: of one machine.
+        names: name the rows, from the fastest to the slowest; otherwise count them by family.
+    """
     said: list[str] = []
     for mode, words in (("train", "training"), ("infer", "inference")):
         marks = fastest(frame, mode)
         if len(marks) > 1:
-            names = [escape(name) for name in unbeaten(marks, mode)["model"]]
-            many = f"{len(names)} of {len(marks)} rows {'is' if len(names) == 1 else 'are'} unbeaten"
-            said.append(f"In {words}, {many}{'' if said else _UNBEATEN}: {listed(names)}.")
+            front = unbeaten(marks, mode)
+            which = [escape(name) for name in front["model"]] if names else _by_family(front)
+            many = f"{len(front)} of {len(marks)} rows {'is' if len(front) == 1 else 'are'} unbeaten"
+            meaning = "" if said else f" ({_UNBEATEN}){', from the fastest to the slowest' if names else ''}"
+            said.append(f"In {words}, {many}{meaning}: {listed(which)}.")
     return " ".join(said)
 
 
-_UNBEATEN = (
-    " (no other row is at least as fast, by the medians, and at least as accurate, as printed), from the fastest to "
-    "the slowest"
-)
+_UNBEATEN = "no other row is at least as fast, by the medians, and at least as accurate, as printed"
+
+
+def _by_family(rows: pd.DataFrame) -> list[str]:
+    """The number of rows of each family, the most first."""
+    return [f"{count} of {name}" for name, count in rows["network"].map(family).value_counts(sort=True).items()]
 
 
 def speed_overview(frame: pd.DataFrame) -> str:
-    """The sentences on the first machine, which is named; empty where there is nothing to compare."""
+    """The sentences on the first machine, which is named, with families; empty where there is nothing to compare."""
     for name, lines in machines(frame):
-        if sentence := speed_in_words(lines):
+        if sentence := speed_in_words(lines, names=False):
             return f"Measured on {escape(name)}. {sentence}"
     return ""
 
