@@ -1,10 +1,11 @@
 """Tables on the terminal."""
 
 import io
+import itertools
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.spec.table import Edition, RecipeTable, Table
 from bench.spec.text import beneath, printable
@@ -57,7 +58,10 @@ def show_runs(title: str, frame: "pd.DataFrame", by_entry: "pd.DataFrame", sweep
     if sweep or (by_entry["runs"] > 1).any():
         _print_grid(title, seeds_comparison(by_entry, sweep))
     else:
-        _print_grid(title, runs_comparison(frame, sweep).drop(columns=["where", "run"]))
+        _print_grid(title, runs_comparison(frame, sweep).drop(columns=["where", "run", "starts from"], errors="ignore"))
+
+
+_NAMES = ("Model", "Setting")
 
 
 def _print_grid(title: str, shown: "pd.DataFrame") -> None:
@@ -66,18 +70,60 @@ def _print_grid(title: str, shown: "pd.DataFrame") -> None:
 
     terminal = sys.stdout is not None and sys.stdout.isatty()
     text = io.StringIO()
-    # On a narrow terminal cells fold, so that columns stay columns and no name or number is cut.
     width = shutil.get_terminal_size().columns if terminal else 200
     console = Console(file=text, width=width, force_terminal=terminal, markup=False, emoji=False, highlight=False)
-    grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in map(str, shown.columns):
-        is_text = name in ("Group", "Model", "Setting", "status") or name.startswith("T2T") or name.endswith("verdict")
-        header = name.replace(": ", "\n")
-        is_name = name in ("Model", "Setting")
-        grid.add_column(header, justify="left" if is_text else "right", overflow="fold", no_wrap=is_name)
-    for line in shown.itertuples(index=False):
-        is_off = any(str(cell).endswith(" %") for cell in line)
-        grid.add_row(*map(printable, line), style="yellow" if is_off else None)
     console.print(printable(title), style="bold")
-    console.print(grid)
+    measured = {name: _widths(name, shown[name]) for name in map(str, shown.columns)}
+    for columns in _abreast({name: least for name, (least, _) in measured.items()}, width):
+        grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        spare = width - sum(measured[name][0] + 1 for name in columns)
+        for name in columns:
+            least, most = measured[name]
+            given = max(least, min(most, least + spare))
+            spare -= given - least
+            is_text = name in ("Group", "status", *_NAMES) or name.startswith("T2T") or name.endswith("verdict")
+            justify: Literal["left", "right"] = "left" if is_text else "right"
+            grid.add_column(name.replace(": ", "\n"), justify=justify, overflow="fold", width=given)
+        for line, cells in zip(shown.itertuples(index=False), shown[columns].itertuples(index=False), strict=True):
+            is_off = any(str(cell).endswith(" %") for cell in line)
+            grid.add_row(*map(printable, cells), style="yellow" if is_off else None)
+        console.print(grid)
     print(text.getvalue(), end="", file=beneath(sys.stdout))
+
+
+def _widths(name: str, cells: "pd.Series[Any]") -> tuple[int, int]:
+    """Characters of a column if it is broken at words, and if it is not; some columns are never broken."""
+    from rich.cells import cell_len
+
+    heads, texts = name.split(": "), [printable(cell) for cell in cells]
+    most = max(map(cell_len, heads + texts))
+    if _is_whole(name):
+        return most, most
+    words = [word for text in ([] if len(heads) > 1 else heads) + texts for word in text.split()]
+    return max(map(cell_len, words + (heads if len(heads) > 1 else [])), default=0), most
+
+
+def _is_whole(name: str) -> bool:
+    """Whether the cells of a column stay on one line: names, and differences with their sign for percent."""
+    return name in _NAMES or name.endswith("verdict")
+
+
+def _abreast(least: Mapping[str, int], width: int) -> list[list[str]]:
+    """Divide columns among grids that fit on the terminal, each of which begins with the names.
+
+    What a row says of one quantity ("MACs: paper", "MACs: ours") stays together.
+
+    Args:
+        least: the least width of each column in characters.
+        width: of the terminal.
+    """
+    (name,) = (each for each in least if each in _NAMES)
+    grids: list[list[str]] = [[]]
+    for _, group in itertools.groupby(least, key=lambda column: column.split()[0].rstrip(":")):
+        columns = list(group)
+        beside = [*grids[-1], *columns]
+        if sum(least[each] + 1 for each in {name, *beside}) > width and set(grids[-1]) > {name}:
+            grids.append([name, *columns])
+        else:
+            grids[-1] = beside
+    return grids

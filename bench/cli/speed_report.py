@@ -16,6 +16,7 @@ from bench.results.run_folder import RunRecords, now
 from bench.results.step_speeds import Case, Measured, NetworkSpeed, Setting
 from bench.results.store import complexity_path, load_speeds, save_speed, speed_path
 from bench.spec.table import Edition
+from bench.spec.text import at_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,8 @@ def _measure(asked: "SpeedRequest", setting: Setting, cases: Sequence[Case]) -> 
             failures.append(f"{case}: {error}")
             continue
         save_speed(runs, NetworkSpeed(setting=setting, measured=measured, measured_at=now()))
-        print(f"[{number}/{len(todo)}] {case}: {_told(measured)}", file=sys.stderr, flush=True)
+        told = f"[{number}/{len(todo)}] {case}: {_told(measured)}"
+        print(at_words(told, sys.stderr), file=sys.stderr, flush=True)
     return failures
 
 

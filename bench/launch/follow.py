@@ -189,7 +189,7 @@ class Follower:
         words = one_line(" ".join(str(error).split()))[:300] or type(error).__name__
         if words not in self._said:
             self._said.add(words)
-            self._say(f"  {self._name}: {words}; the run goes on without it")
+            self._say(f"  {self._name}: {words.rstrip('.')}; the run goes on without it")
 
 
 def key_of(record: RunRecord) -> str:

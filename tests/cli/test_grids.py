@@ -1,13 +1,17 @@
-"""Tables on the terminal show what their cells hold."""
+"""Tables on the terminal show what their cells hold, however narrow it is."""
+
+import shutil
 
 import pandas as pd
+import pytest
 
 from bench.cli.grids import _print_grid, show_table
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.report.frame import table_frame
-from tests.conftest import collected
+from tests.conftest import ROOT, collected
 from tests.report.test_frame import over_seeds
+from tests.terminal import Terminal
 
 
 def test_a_cell_is_no_markup_and_commands_no_terminal(capsys):
@@ -28,3 +32,19 @@ def test_the_terminal_says_what_is_after_a_mean(capsys):
         out = capsys.readouterr().out
         assert ("81.10 ± 0.10 (n=2)" in out) == is_said
         assert ("\n±: standard error, of a mean over n seeds or else over the images\n" in out) == is_said
+
+
+@pytest.mark.parametrize(("number", "grids"), [(1, 2), (3, 1), (6, 3)])
+def test_columns_that_do_not_fit_stand_below_and_no_word_is_broken(number, grids, tmp_path):
+    for kept in ("complexity", "recorded"):
+        shutil.copytree(ROOT / "reports/evidence" / kept, tmp_path / "runs" / kept)
+    seen = {}
+    for columns in (80, 200):
+        folders = ("--runs", tmp_path / "runs", "--reports", tmp_path / "reports")
+        with Terminal("--table", number, *folders, columns=columns) as terminal:
+            assert terminal.end() == 0
+            assert not [line for line in terminal.screen.broken if "/reports/" not in line]
+            seen[columns] = terminal.all[terminal.all.index(f"Table {number}:") :].split("\nwrote")[0]
+    heads = [line for line in seen[80].splitlines() if "Model " in line]
+    assert len(heads) == grids
+    assert set(seen[80].split()) == set(seen[200].split())
