@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from bench.results.store import load_complexity, load_speeds
 from bench.spec.datasets import LAYOUTS, require_folders
 from bench.spec.errors import RequestError
 from bench.spec.run import Resources, RunSpec
-from bench.spec.text import complain
+from bench.spec.text import at_words, complain
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +201,7 @@ def dry_run(specs: Sequence[RunSpec], launch: Launch, *, on_slurm: bool) -> int:
         print_plan(decisions, estimates)
         for line in shown.lines():
             print(line)
-        print(costs(estimates))
+        print(at_words(costs(estimates), sys.stdout))
     for line in (f"Slurm's queue is unknown: {queue.silence}" if queue.silence else "", *shown.refusals):
         if line:
             complain(line)

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
@@ -40,7 +41,7 @@ from bench.results.spec_file import load_spec
 from bench.spec.batch_layout import require_equal_shares
 from bench.spec.errors import RequestError
 from bench.spec.run import RunSpec
-from bench.spec.text import answer, complain
+from bench.spec.text import answer, at_words, complain
 
 
 def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
@@ -91,7 +92,8 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
         found = {"plan": plan_json(decisions, estimates), "submitted": jobs, "left": left, "obsolete": gone}
         print(json.dumps({**found, "changed": list(map(str, changed)), "failures": blocked}, indent=2))
     elif submitted:
-        print(f"{costs(estimates)}\nwatch: python run_all.py status{_where(launch.runs)}")
+        print(at_words(costs(estimates), sys.stdout))
+        print(f"watch: python run_all.py status{_where(launch.runs)}")
     elif not changed:
         print("nothing to submit")
     for line in (*_left(left), *_obsolete(gone, launch.runs), *blocked):

@@ -142,3 +142,11 @@ def test_a_refusal_is_broken_at_words(run_all):
     piped = run_all("--table", "three").stderr
     assert piped.count("\n") == 1
     assert " ".join(terminal.now.split()) == piped.strip()
+
+
+@pytest.mark.parametrize("command", [("study",), ("--table", 3, "--run", "local", "--dataset", "synthetic")])
+def test_a_plan_is_broken_at_words(command, tmp_path):
+    with Terminal(*command, "--dry-run", "--runs", tmp_path, "--data", tmp_path) as terminal:
+        assert terminal.end() == 0
+        assert not terminal.screen.broken
+        assert max(map(len, terminal.all.splitlines())) > 70

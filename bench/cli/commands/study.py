@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from bench.measure.feature_sources import open_photograph, require_feature_maps
 from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
 from bench.spec.errors import RequestError, matching, unknown
-from bench.spec.text import complain
+from bench.spec.text import at_words, complain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,11 @@ def run(asked: StudyRequest) -> int:
     if asked.dry_run:
         gpu = asked.launch.gpu or ("v100" if asked.run == "slurm" or has_gpu() else None)
         plan = make_plan(asked.study, asked.arms, asked.seeds, asked.launch.runs, gpu=gpu)
-        print(json.dumps(plan.plain(), indent=2) if asked.launch.as_json else plan.text())
+        if asked.launch.as_json:
+            print(json.dumps(plan.plain(), indent=2))
+        else:
+            for line in plan.text().splitlines():
+                print(at_words(line, sys.stdout))
         return 0
     require_writable(asked.reports, "--reports")
     if asked.run:
