@@ -1,6 +1,7 @@
 """What contributors are told to run exists, in CONTRIBUTING.md as in the workflow and the hooks."""
 
 import fnmatch
+import os
 import re
 import shlex
 import shutil
@@ -34,7 +35,7 @@ def test_the_full_job_runs_what_ci_runs_here_and_the_quick_one_comes_first():
 def test_linter_and_types_run_everywhere(command):
     assert command in steps("quick")
     assert command in CONTRIBUTING
-    assert f"\n{command}\n" in (ROOT / ".ci/run").read_text()
+    assert re.search(rf"^(beside )?{re.escape(command)}$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     entries = [hook["entry"] for repo in HOOKS["repos"] for hook in repo["hooks"] if repo["repo"] == "local"]
     assert any(entry.split()[:2] == command.replace("--check ", "").rstrip(" .").split()[:2] for entry in entries)
 
@@ -63,21 +64,22 @@ def test_both(x):
 """
 
 
-def test_ci_runs_each_test_once(tmp_path):
-    """By the README's command, or by the one that follows it."""
-    commands = re.findall(r"^pip install .* && (pytest.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    commands += re.findall(r"^(pytest.*)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
-    assert len(commands) == 2
+def test_the_readmes_command_leaves_out_the_extended_tests_and_ci_runs_all(tmp_path):
+    """By the same command, with the options of ``.ci/run``."""
+    command = re.search(r"^pip install .* && (pytest.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)[1]
+    options = re.search(r"^export PYTEST_ADDOPTS=(.*)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)[1]
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_some.py").write_text(TESTS)
     collected = []
-    for command in commands:
+    for added in ("", *shlex.split(options, comments=True)):
         asked = [sys.executable, "-B", "-m", *shlex.split(command), "-n", "0", "--collect-only", "-q"]
-        done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True)
+        env = os.environ | {"PYTEST_ADDOPTS": added}
+        done = subprocess.run(asked, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
         collected.append([line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line])
-    assert collected == [["test_plain", "test_both[1]"], ["test_extended", "test_both[2]"]]
+    plain, extended = ["test_plain", "test_both[1]"], ["test_extended", "test_both[2]"]
+    assert [sorted(names) for names in collected] == [sorted(plain), sorted(plain + extended)]
 
 
 def test_one_version_everywhere():
