@@ -70,17 +70,32 @@ class Cluster:
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < deadline, f"no {what} in {seconds} s: {self.logs()}"
-            time.sleep(1)  # each look is a process, which competes with what it waits for
+            time.sleep(0.2)
         return found
 
     def wait_for(self, state, *run_ids, seconds=150):
-        """Until all of the runs are in a state; returns their lines."""
+        """Until all of the runs are in a state; returns their lines.
+
+        The program, which competes with what it waits for, is asked when something has changed, or after a while, since
+        Slurm's accounting changes unseen.
+        """
+        seen, again = None, 0.0
 
         def there():
+            nonlocal seen, again
+            if (now := self._seen()) == seen and time.monotonic() < again:
+                return None
+            seen, again = now, time.monotonic() + 5
             lines = self.status()
             return all(lines[run_id]["state"] == state for run_id in run_ids) and lines
 
         return self.wait(there, f"{state} {run_ids}", seconds)
+
+    def _seen(self):
+        """What the states of runs follow from, without the program: records, owners and the queue."""
+        records = {path: json.loads(path.read_text())["status"] for path in self.runs.glob("*/record.json")}
+        owners = {path: path.read_text() for path in self.runs.glob("*/owner.json")}
+        return records, owners, self.ask("squeue", "-h", "-a", "-t", "all", "-o", "%i %T %r")
 
     def wait_for_epoch(self, run_id, epoch):
         """Until a run has that many epochs behind it."""

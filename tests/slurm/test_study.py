@@ -9,6 +9,8 @@ from bench.experiments.scales import STUDIES
 from bench.experiments.study import chosen, families, tried
 from bench.results.run_folder import RunRecords
 
+pytestmark = pytest.mark.extended
+
 SMOKE = STUDIES["smoke"]
 
 

@@ -3,7 +3,11 @@
 import json
 import re
 
+import pytest
+
 from tests.slurm.test_submission import QUICK
+
+pytestmark = pytest.mark.extended
 
 SEEDS = ("--seeds", "0", "1", "2")
 ONE_GPU = ("qos=sweeps", "time=10", "gres=gpu:1")
