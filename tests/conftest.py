@@ -39,9 +39,10 @@ def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew; then read the diff")
 
 
-LONG = ("slurm/test_faults", "test_trainer", "slurm/test_submission", "test_evaluation", "slurm/", "cli/test_main")
-LONG += ("test_fine_tuning", "test_distillation", "test_networks", "test_damage", "test_evidence", "test_compilation")
-LONG += ("test_study_runs", "test_local_batch", "test_terminal", "test_executors")
+LONG = ("slurm/test_faults", "cli/test_main", "slurm/test_submission", "test_trainer", "test_evaluation")
+LONG += ("test_networks", "test_damage", "slurm/", "test_fine_tuning", "test_distillation", "test_evidence")
+LONG += ("test_compilation", "test_study_runs", "test_local_batch", "test_terminal", "test_executors")
+LONG += ("test_bad_requests", "test_extending", "cli/test_speed")
 
 
 def pytest_collection_modifyitems(items):
@@ -76,20 +77,36 @@ def run_all():
 
 
 @pytest.fixture(scope="session")
-def measured_once(run_all, tmp_path_factory, worker_id):
-    """Every table measured for real, once for all tests and processes: (first run, runs folder, reports folder)."""
+def all_tables(run_all, tmp_path_factory, worker_id):
+    """``--all`` from kinds of committed evidence, once for all tests and processes: (process, runs, reports)."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "measured_once"
-    runs, reports, done = folder / "runs", folder / "reports", folder / "done.json"
-    with FileLock(f"{folder}.lock"):
-        if not done.exists():
-            # What nobody can make here again: the committed evidence is all that there is of it.
-            shutil.copytree(ROOT / "reports" / "evidence" / "recorded", runs / "recorded")
-            first = run_all("--all", "--runs", runs, "--reports", reports, timeout=400)
-            done.write_text(json.dumps([first.args, first.returncode, first.stdout, first.stderr]))
-    first = subprocess.CompletedProcess(*json.loads(done.read_text()))
-    assert first.returncode == 0, first.stderr
-    return first, runs, reports
+
+    def report(name, *kinds):
+        folder = (base if worker_id == "master" else base.parent) / name
+        runs, reports, done = folder / "runs", folder / "reports", folder / "done.json"
+        with FileLock(f"{folder}.lock"):
+            if not done.exists():
+                for kind in kinds:
+                    shutil.copytree(ROOT / "reports" / "evidence" / kind, runs / kind)
+                first = run_all("--all", "--runs", runs, "--reports", reports, timeout=600)
+                done.write_text(json.dumps([first.args, first.returncode, first.stdout, first.stderr]))
+        first = subprocess.CompletedProcess(*json.loads(done.read_text()))
+        assert first.returncode == 0, first.stderr
+        return first, runs, reports
+
+    return report
+
+
+@pytest.fixture(scope="session")
+def measured_once(all_tables):
+    """Every table from the committed measurements; those that no longer hold are repeated."""
+    return all_tables("measured_once", "recorded", "complexity", "feature_maps", "outlines")
+
+
+@pytest.fixture(scope="session")
+def measured_anew(all_tables):
+    """Every table measured for real, which takes minutes. What nobody can make here again is the committed."""
+    return all_tables("measured_anew", "recorded")
 
 
 class Line(dict):
