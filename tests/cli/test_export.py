@@ -29,7 +29,7 @@ from bench.training import onnx_file
 from bench.training.build import create_network
 from bench.training.data import KNOWN, eval_transform
 from bench.training.signals import Stop
-from tests.conftest import ROOT
+from tests.conftest import ROOT, mostly_extended
 
 EVIDENCE = ROOT / "reports/evidence"
 
@@ -198,7 +198,7 @@ def logits(file, images):
     return torch.from_numpy(found)
 
 
-@pytest.mark.parametrize("weights", ["ema", "raw"])
+@pytest.mark.parametrize("weights", mostly_extended(["ema", "raw"], "ema"))
 def test_an_onnx_file_computes_what_the_runs_network_does(weights, trained, tmp_path, capsys):
     runs, ids = trained
     run_id = ids[weights]
@@ -223,6 +223,7 @@ def test_an_onnx_file_computes_what_the_runs_network_does(weights, trained, tmp_
             torch.testing.assert_close(logits(file, images), network(images), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.extended
 def test_an_onnx_file_of_a_network_with_weights_from_a_file(tmp_path):
     network = timm.create_model("test_vit", num_classes=7).eval()
     weights = tmp_path / "weights.safetensors"

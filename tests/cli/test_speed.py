@@ -106,6 +106,7 @@ def test_an_edited_speed_counts_as_none(tmp_path, capsys):
     assert (tmp_path / "evidence/speed" / name).read_bytes() == kept(tmp_path)[name]
 
 
+@pytest.mark.extended
 def test_an_interrupted_command_continues_with_what_is_missing(tmp_path):
     models = ["test_resnet", "test_vit", "test_efficientnet"]
     words = ["speed", "--models", *models, *TINY, "--img-size", "160", "--mode", "infer", "latency"]

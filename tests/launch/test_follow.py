@@ -20,6 +20,7 @@ from bench.launch import follow
 from bench.launch.job import prepare
 from bench.results.record import RunRecord
 from bench.results.run_folder import load_record, own
+from tests.conftest import mostly_extended
 
 SPEC = SUITES["smoke"]["tiny ResNet"]
 
@@ -119,7 +120,7 @@ def has_begun(folder, name):
     return False
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", mostly_extended(READERS, "tensorboard"))
 @pytest.mark.filterwarnings("ignore")  # of the libraries that read
 def test_a_run_that_was_killed_and_resumed_has_every_epoch_once(name, tmp_path):
     folder, notes = begin(tmp_path / "runs"), []

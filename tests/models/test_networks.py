@@ -26,7 +26,7 @@ def resize(net, side):
         net.set_input_size((side, side))
 
 
-OF_EACH_KIND = ("t2t_vit_7", "t2t_vit_16_ghost", "vit_s_16", "resnet50", "mobilenetv2_100")
+OF_EACH_KIND = ("t2t_vit_7", "vit_s_16", "mobilenetv2_100")
 
 
 @pytest.mark.parametrize("name", mostly_extended(NETWORKS, *OF_EACH_KIND))

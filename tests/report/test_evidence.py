@@ -898,6 +898,7 @@ def filled(tmp_path_factory, measured_once):
     return runs
 
 
+@pytest.mark.extended
 def test_every_number_of_reports_with_all_kinds_of_evidence(filled, run_all, tmp_path):
     done = run_all("--all", "--runs", filled, "--reports", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

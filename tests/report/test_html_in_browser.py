@@ -17,9 +17,12 @@ from tests.report.test_html import FILES
 
 # By path, so that selenium fetches none.
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium or chromedriver: apt-get install chromium chromium-driver"
-)
+pytestmark = [
+    pytest.mark.extended,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="no chromium or chromedriver: apt-get install chromium chromium-driver"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

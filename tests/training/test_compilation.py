@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from tests.training.test_trainer import TINY, finish, resources, result, spec, start
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(not shutil.which(os.environ.get("CXX", "g++")), reason="no C++ compiler")
 def test_a_compiled_run_is_the_run(tmp_path):
     """With averaged weights, two backward passes a step, and dropout."""

@@ -169,6 +169,7 @@ def test_a_distilled_run_that_is_killed_ends_with_the_same_bits(teacher, tmp_pat
     assert events.count("teacher") == 1
 
 
+@pytest.mark.extended
 def test_two_processes_have_the_same_teacher(teacher, tmp_path):
     spec = student(teacher[0], "drop_path=0.1", "mixup=0.8")
     one, two = job.prepare(tmp_path / "one", spec), job.prepare(tmp_path / "two", spec)
@@ -281,6 +282,7 @@ def hub(tmp_path, monkeypatch):
     return snapshot / "model.safetensors"
 
 
+@pytest.mark.extended
 def test_a_teacher_of_timms_comes_from_the_hubs_cache(hub, run_all, tmp_path):
     command = ["--table", 4, "--only", "T2T-ViT-7-Distilled", "--budget", "smoke", "--teacher", "test_resnet"]
     where = ["--runs", tmp_path / "runs", "--reports", tmp_path / "reports", "--set", "epochs=1"]

@@ -195,7 +195,7 @@ def test_a_file_is_fine_tuned_by_the_corrected_recipe_and_reported_apart(run_all
     command = ["--table", 5, "--recipe", "cifar_transfer_corrected", "--weights", t2t_vit_14]
     command += ["--set", "epochs=1", "global_batch=4", "--only", "T2T-ViT-14, cifar10"]
     where = ["--runs", tmp_path / "runs", "--reports", tmp_path / "reports"]
-    done = run_all(*command, *where, "--run", "local", "--data", cifar, "--seeds", 0, 1, timeout=300)
+    done = run_all(*command, *where, "--run", "local", "--data", cifar, "--seeds", 1, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "1 of the training images are held out" in done.stderr
     (report,) = (tmp_path / "reports").glob("*.md")
@@ -208,11 +208,11 @@ def test_a_file_is_fine_tuned_by_the_corrected_recipe_and_reported_apart(run_all
     assert "| T2T-ViT-14, cifar10 |" in text
     assert not report.with_suffix(".png").exists()  # one entry compares with nothing
     frame = pd.read_csv(report.with_suffix(".csv")).set_index("run_id")
-    assert list(frame["seed"]) == [0, 1]
+    assert list(frame["seed"]) == [1]
     assert frame[["ema_best_top1_pct", "raw_best_top1_pct"]].isna().all(axis=None)
     assert frame[["raw_last_top1_pct", "held_out_last_top1_pct"]].notna().all(axis=None)
     assert set(frame["starts_from"]) == {f"sha256 {digest}"}
-    again = run_all(*command, *where, "--seeds", 0, 1)
+    again = run_all(*command, *where, "--seeds", 1)
     assert again.returncode == 0, again.stderr
     assert report.read_text() == text
 

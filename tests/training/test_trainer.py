@@ -305,6 +305,7 @@ def test_two_processes_follow_one_and_validate_the_same_images(tmp_path):
         torch.testing.assert_close(b, a, rtol=1e-2, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}")
 
 
+@pytest.mark.extended
 def test_a_signal_stops_all_processes_saved(tmp_path, monkeypatch, capfd):
     monkeypatch.delenv("OMP_NUM_THREADS")  # without which torchrun warns
     folder = job.prepare(tmp_path, spec("epochs=200"))
