@@ -4,11 +4,14 @@ Each is put together from timm's and torchvision's parts. The authors did not re
 those that come closest to the printed params and MACs.
 """
 
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
+import torch
 import torchvision
-from timm.layers import LayerType, get_act_layer, get_norm_layer
+from timm.layers import LayerType, get_act_layer, get_device_dtype, get_norm_layer
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models._features import feature_take_indices
 from timm.models.ghostnet import GhostModule
 from timm.models.inception_v3 import InceptionV3
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -24,19 +27,49 @@ class AlexNet(torchvision.models.AlexNet):  # type: ignore[misc]  # torchvision 
         num_classes: classes of the head; 0 leaves the head out.
         in_chans: image channels.
         drop_rate: dropout ahead of the two hidden linear layers.
+        device: of the weights.
+        dtype: of the weights.
     """
 
-    def __init__(self, num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.5) -> None:
-        super().__init__(dropout=drop_rate)
-        self.num_features = self.head_hidden_size = 4096
-        if in_chans != 3:
-            self.features[0] = nn.Conv2d(in_chans, 64, kernel_size=11, stride=4, padding=2)
-        # Of the maps ahead of each pooling, and of the last, as timm lists them.
-        self.feature_info = [
+    if TYPE_CHECKING:  # torch.jit.script takes no module's type for that of a value
+        features: nn.Sequential
+        avgpool: nn.Module
+        classifier: nn.Sequential
+
+    _ends = (1, 4, 11)
+    """layers whose outputs are the features"""
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        drop_rate: float = 0.5,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        with nullcontext() if device is None else torch.device(device):  # torchvision's takes none
+            super().__init__(dropout=drop_rate)
+            if in_chans != 3:
+                self.features[0] = nn.Conv2d(in_chans, 64, kernel_size=11, stride=4, padding=2)
+        if dtype is not None:
+            self.to(dtype)
+        self.in_chans, self.num_features, self.head_hidden_size = in_chans, 256, 4096
+        # Of the maps ahead of each pooling, as timm lists them.
+        self.feature_info: list[dict[str, Any]] = [
             {"module": f"features.{i}", "num_chs": channels, "reduction": reduction}
-            for i, channels, reduction in ((1, 64, 4), (4, 192, 8), (11, 256, 16))
+            for i, channels, reduction in zip(self._ends, (64, 192, 256), (4, 8, 16), strict=True)
         ]
         self.reset_classifier(num_classes)
+
+    def init_weights(self) -> None:
+        """Draw all weights anew, as after ``to_empty`` on a network of meta tensors."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                layer.reset_parameters()
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Patterns that sort parameters into layers, for layer-wise learning rates."""
+        return {"stem": r"^features\.0", "blocks": r"^features\.(\d+)"}
 
     def get_classifier(self) -> nn.Module:
         """The last linear layer."""
@@ -55,14 +88,67 @@ class AlexNet(torchvision.models.AlexNet):  # type: ignore[misc]  # torchvision 
         if global_pool is not None:
             raise ValueError(f"global_pool {global_pool!r}: AlexNet has no other than its own; leave it out")
         self.num_classes = num_classes
-        like = self.features[0].weight
-        self.classifier[-1] = (
-            nn.Linear(4096, num_classes, device=like.device, dtype=like.dtype) if num_classes else nn.Identity()
-        )
+        here = get_device_dtype(self)
+        head = nn.Linear(self.head_hidden_size, num_classes, **here) if num_classes else nn.Identity()
+        self.classifier[-1] = head.train(self.training)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(B, in_chans, H, W) to (B, 256, h, w)."""
         return self.features(x)
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | list[int] | None = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
+        intermediates_only: bool = False,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Maps ahead of each pooling, as timm's ``features_only=True`` asks for them.
+
+        Many parameters: those of timm's ``forward_intermediates``.
+
+        Args:
+            x: (B, in_chans, H, W).
+            indices: the last n maps if an int, all if None, else those listed.
+            norm: without effect, since there is no norm.
+            stop_early: stop after the last map asked for.
+            output_fmt: "NCHW".
+            intermediates_only: leave out the final features.
+
+        Returns:
+            List of maps, or (final features (B, 256, h, w), list).
+
+        Raises:
+            ValueError: ``output_fmt`` is another.
+        """
+        if output_fmt != "NCHW":
+            raise ValueError(f"unknown output_fmt {output_fmt!r}; choose 'NCHW'")
+        wanted, last = feature_take_indices(len(self._ends), indices)
+        maps = []
+        for i, layer in enumerate(list(self.features)[: self._ends[last] + 1 if stop_early else None]):
+            x = layer(x)
+            if i in self._ends and self._ends.index(i) in wanted:
+                maps.append(x)
+        return maps if intermediates_only else (x, maps)
+
+    def prune_intermediate_layers(
+        self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Drop the layers that the chosen maps do not need; returns the maps that remain wanted.
+
+        The hidden layers go with the head, or with the last convolution: a new head then reads the mean of a map.
+        """
+        wanted, last = feature_take_indices(len(self._ends), indices)
+        whole = last == len(self._ends) - 1
+        if not whole:
+            self.features = nn.Sequential(*list(self.features)[: self._ends[last] + 1])
+        if prune_head or not whole:
+            self.num_features = self.head_hidden_size = self.feature_info[last]["num_chs"]
+            self.avgpool, self.classifier = nn.AdaptiveAvgPool2d(1), nn.Sequential(nn.Identity())
+            self.reset_classifier(0)
+        return wanted
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """(B, 256, h, w) to logits (B, num_classes), or to (B, 4096) with ``pre_logits``."""
@@ -107,7 +193,7 @@ class GhostBottleneck(Bottleneck):
                 "output_stride=32 and cardinality=1"
             )
         self.conv2 = GhostModule(  # type: ignore[assignment]  # it takes a convolution's place
-            conv.in_channels, conv.out_channels, kernel_size=3, stride=conv.stride[0]
+            conv.in_channels, conv.out_channels, kernel_size=3, stride=conv.stride[0], **get_device_dtype(conv)
         )
         self.bn2 = nn.Identity()
 
@@ -124,12 +210,12 @@ class SENet50(ResNet):
         **arguments: Any,
     ) -> None:
         super().__init__(in_chans=in_chans, act_layer=act_layer, norm_layer=norm_layer, **arguments)
-        act, norm = get_act_layer(act_layer), get_norm_layer(norm_layer)
+        act, norm, here = get_act_layer(act_layer), get_norm_layer(norm_layer), get_device_dtype(self)
         layers: list[nn.Module] = []
         for channels, stride in ((in_chans, 2), (64, 1), (64, 1)):
-            conv = nn.Conv2d(channels, 64, 3, stride, 1, bias=False)
+            conv = nn.Conv2d(channels, 64, 3, stride, 1, bias=False, **here)
             nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")  # as timm's ResNet
-            layers += [conv, norm(64), act(inplace=True)]
+            layers += [conv, norm(64, **here), act(inplace=True)]
         self.conv1 = nn.Sequential(*layers[:-2])  # the last norm and activation are the network's bn1 and act1
 
 
@@ -139,7 +225,7 @@ def _cfg(**values: Any) -> dict[str, Any]:
 
 default_cfgs = generate_default_cfgs(
     {
-        "alexnet": _cfg(first_conv="features.0", classifier="classifier.6", pool_size=None),
+        "alexnet": _cfg(first_conv="features.0", classifier="classifier.6", pool_size=(6, 6)),
         "inception_v3_auxiliary": _cfg(
             first_conv="Conv2d_1a_3x3.conv",
             classifier=("fc", "AuxLogits.fc"),

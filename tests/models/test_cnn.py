@@ -14,7 +14,7 @@ SIDE = {"inception_v3_auxiliary": 96}
 @pytest.mark.parametrize("name", NAMES)
 def test_other_channels_and_no_head(name):
     net = timm.create_model(name, in_chans=1, num_classes=0).eval()
-    assert net(torch.randn(2, 1, SIDE.get(name, 64), SIDE.get(name, 64))).shape == (2, net.num_features)
+    assert net(torch.randn(2, 1, SIDE.get(name, 64), SIDE.get(name, 64))).shape == (2, net.head_hidden_size)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,3 +94,38 @@ def test_what_a_ghost_module_has_not_is_refused():
 def test_alexnet_has_no_other_pooling():
     with pytest.raises(ValueError, match="global_pool 'avg': AlexNet"):
         timm.create_model("alexnet").reset_classifier(3, "avg")
+
+
+def test_alexnets_features():
+    net = timm.create_model("alexnet").eval()
+    image = torch.randn(1, 3, 64, 64)
+    final, maps = net.forward_intermediates(image)
+    assert torch.equal(final, net.forward_features(image))
+    for found, end in zip(maps, (2, 5, 12), strict=True):
+        assert torch.equal(found, net.features[:end](image))
+    (last,) = net.forward_intermediates(image, indices=[1], stop_early=True, intermediates_only=True)
+    assert torch.equal(last, maps[1])
+    with pytest.raises(ValueError, match="output_fmt 'NLC'; choose 'NCHW'"):
+        net.forward_intermediates(image, output_fmt="NLC")
+    net.prune_intermediate_layers([1])
+    torch.testing.assert_close(net(image), maps[1].mean((2, 3)))
+    net.reset_classifier(7)
+    assert net(image).shape == (1, 7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_are_on_the_device_and_of_the_type_asked_for(name):
+    net = timm.create_model(name, in_chans=1, device="meta", dtype=torch.bfloat16)
+    entries = net.state_dict().values()
+    assert {(entry.device.type, entry.dtype) for entry in entries if entry.is_floating_point()} == {
+        ("meta", torch.bfloat16)
+    }
+    assert net.in_chans == 1
+
+
+def test_an_alexnet_of_meta_tensors_is_initialized_later():
+    net = timm.create_model("alexnet", device="meta").to_empty(device="cpu")
+    for weight in net.parameters():
+        nn.init.constant_(weight, torch.nan)
+    net.init_weights()
+    assert all(weight.isfinite().all() for weight in net.parameters())
