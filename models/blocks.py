@@ -7,7 +7,7 @@ those of yitu-opensource/T2T-ViT. ResNeXt's design is more heads, and needs no b
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,14 +29,15 @@ class SqueezeExcite(nn.Module):
     Args:
         dim: C.
         reduction: C over the width between the two layers.
+        factory: device and dtype, as torch's layers take them.
     """
 
-    def __init__(self, dim: int, reduction: int = 16) -> None:
+    def __init__(self, dim: int, reduction: int = 16, **factory: Any) -> None:
         super().__init__()
         self.fc = nn.Sequential(
-            nn.Linear(dim, dim // reduction, bias=False),
+            nn.Linear(dim, dim // reduction, bias=False, **factory),
             nn.ReLU(inplace=True),
-            nn.Linear(dim // reduction, dim, bias=False),
+            nn.Linear(dim // reduction, dim, bias=False, **factory),
             nn.Sigmoid(),
         )
 
@@ -55,16 +56,21 @@ class SEAttention(Attention):
 
     def __init__(self, dim: int, *, proj_drop: float = 0.0, **arguments: Any) -> None:
         super().__init__(dim, **arguments)
-        self.se_layer = SqueezeExcite(dim)
+        self.se_layer = SqueezeExcite(dim, **_factory(arguments))
         self.se_drop = nn.Dropout(proj_drop)
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         return self.se_drop(self.se_layer(super().forward(x, attn_mask, is_causal)))
 
 
-def _cheap_operation(dim: int) -> nn.Conv1d:
+def _factory(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Device and dtype among the arguments of a layer of timm's."""
+    return {name: arguments[name] for name in ("device", "dtype") if name in arguments}
+
+
+def _cheap_operation(dim: int, **factory: Any) -> nn.Conv1d:
     """A factor a channel: what the authors kept of the Ghost module's depthwise convolution."""
-    return nn.Conv1d(dim, dim, kernel_size=1, groups=dim, bias=False)
+    return nn.Conv1d(dim, dim, kernel_size=1, groups=dim, bias=False, **factory)
 
 
 def _cheaply(operation: nn.Module, x: Tensor) -> Tensor:
@@ -89,12 +95,13 @@ class GhostAttention(Attention):
             raise ValueError(f"embed_dim {dim}: Ghost attention computes half of it, and takes an even width")
         super().__init__(dim, **arguments)
         del self._modules["qkv"]  # the method below is in its place
-        self.q = nn.Linear(dim, dim // 2, bias=qkv_bias)
-        self.k = nn.Linear(dim, dim // 2, bias=qkv_bias)
-        self.v = nn.Linear(dim, dim // 2, bias=qkv_bias)
-        self.cheap_operation_q = _cheap_operation(dim // 2)
-        self.cheap_operation_k = _cheap_operation(dim // 2)
-        self.cheap_operation_v = _cheap_operation(dim // 2)
+        factory = _factory(arguments)
+        self.q = nn.Linear(dim, dim // 2, bias=qkv_bias, **factory)
+        self.k = nn.Linear(dim, dim // 2, bias=qkv_bias, **factory)
+        self.v = nn.Linear(dim, dim // 2, bias=qkv_bias, **factory)
+        self.cheap_operation_q = _cheap_operation(dim // 2, **factory)
+        self.cheap_operation_k = _cheap_operation(dim // 2, **factory)
+        self.cheap_operation_v = _cheap_operation(dim // 2, **factory)
 
     def qkv(self, x: Tensor) -> Tensor:  # type: ignore[override]  # a layer of timm's Attention, with its output
         """(B, N, C) to (B, N, 3 C): queries, keys and values, of each the cheap half behind the other."""
@@ -146,7 +153,7 @@ class GhostMlp(nn.Module):
         self.act = act_layer()
         self.cheap = [f"cheap_operation{i}" for i in range(2, ratio + 1)]
         for name in self.cheap:
-            self.add_module(name, _cheap_operation(in_features).to(device, dtype))
+            self.add_module(name, _cheap_operation(in_features, device=device, dtype=dtype))
         self.fc2 = nn.Linear(hidden_features, in_features, bias, device, dtype)
         self.drop = nn.Dropout(drop)
 
@@ -240,19 +247,24 @@ class DenseBlock(Block):
 
     def __init__(self, dim: int, *, growth_rate: int, **arguments: Any) -> None:
         super().__init__(dim, **arguments)
-        self.dense_linear = nn.Linear(dim, growth_rate)
+        self.dense_linear = nn.Linear(dim, growth_rate, **_factory(arguments))
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         return torch.cat((x, self.dense_linear(super().forward(x, attn_mask, is_causal))), dim=2)
 
 
 class Transition(nn.Module):
-    """Between two dense stages: (B, N, C) to (B, N, C / 2)."""
+    """Between two dense stages: (B, N, C) to (B, N, C / 2).
 
-    def __init__(self, dim: int) -> None:
+    Args:
+        dim: C.
+        factory: device and dtype, as torch's layers take them.
+    """
+
+    def __init__(self, dim: int, **factory: Any) -> None:
         super().__init__()
         self.act = nn.GELU()
-        self.linear = nn.Linear(dim, dim // 2)
+        self.linear = nn.Linear(dim, dim // 2, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.linear(x))
@@ -335,7 +347,7 @@ def _dense_blocks(
             width += growth_rate
             widths.append(width)
         if stage < len(stages) - 1:
-            entries.append(Transition(width))
+            entries.append(Transition(width, **_factory(arguments)))
             width //= 2
             widths.append(width)
     return nn.Sequential(*entries), widths

@@ -18,7 +18,6 @@ from models.checkpoint_files import CheckpointError, ForeignFile, read_data
 from models.checkpoint_keys import plain_names, weights_in
 from models.fitting_networks import (
     BATCHES,
-    RGB,
     fitting_networks,
     head_parameters,
     image_channels,
@@ -26,8 +25,11 @@ from models.fitting_networks import (
     missing_and_unknown,
     shapes_of,
 )
-from models.t2t_vit import T2TViT, fit_checkpoint, positions_grid
+from models.input_channels import RGB, adapt_soft_split
+from models.positions import positions_grid
+from models.t2t_vit import T2TViT, fit_checkpoint
 from models.tokens import STRIDE
+from models.weights import named_weights
 
 __all__ = [
     "Checkpoint",
@@ -67,7 +69,7 @@ class Fit:
     grid: tuple[int, int] | None = None
     """rows and columns of tokens that a T2T-ViT's table was taken to be of: it does not say"""
     adapted: tuple[str, ...] = ()
-    """first convolutions that were adapted to the network's number of image channels, as timm does"""
+    """weights of first layers that were adapted to the network's number of image channels"""
     left_out: tuple[str, ...] = ()
     """parameters of a head for another number of classes: the network keeps its own, if it has one"""
 
@@ -95,8 +97,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
     """Give a network a file's weights, its positions resized and a head for other classes left out.
 
-    A first convolution for images with 3 channels is adapted to a network for images with other channels, as timm does.
-    The network is as it was after an error.
+    A first layer for images with 3 channels is adapted to a network for images with other channels. The network is as
+    it was after an error.
 
     Args:
         network: of this package or of timm.
@@ -132,7 +134,8 @@ def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
     grid = network.grid_size if isinstance(network, T2TViT) else None
     if isinstance(network, T2TViT) and weights["pos_embed"].shape != own["pos_embed"].shape:
         try:
-            grid, resized = positions_grid(weights["pos_embed"], network), ("pos_embed",)
+            grid = positions_grid(weights["pos_embed"], network.num_prefix_tokens, network.grid_size)
+            resized = ("pos_embed",)
             weights = fit_checkpoint(weights, network)
         except (ValueError, RuntimeError) as error:
             raise CheckpointError(f"{checkpoint.path}: {error}") from error
@@ -142,7 +145,7 @@ def load_into(network: nn.Module, checkpoint: Checkpoint) -> Fit:
                 f"{checkpoint.path}: {name} is {tuple(value.shape)}, {value.dtype}, and this network's is "
                 f"{tuple(own[name].shape)}, {own[name].dtype}; the file fits {_which(checkpoint)}"
             )
-    for name, _ in network.named_parameters():
+    for name, _ in named_weights(network):
         if name not in left_out and not weights[name].to(own[name].dtype).isfinite().all():
             raise CheckpointError(
                 f"{checkpoint.path}: {name} is not finite, as after a training that diverged; give earlier weights"
@@ -158,7 +161,7 @@ def _which(checkpoint: Checkpoint) -> str:
 def _with_channels(
     weights: dict[str, Tensor], network: nn.Module, own: Mapping[str, Tensor], path: str
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Weights whose first convolutions are for as many image channels as the network's, and the names of those adapted.
+    """Weights whose first layers are for as many image channels as the network's, and the names of those adapted.
 
     Raises:
         CheckpointError: the weights are for images with other channels, and cannot be adapted.
@@ -170,6 +173,8 @@ def _with_channels(
         for name in convolutions
         if own[name].ndim == weights[name].ndim == 4 and weights[name].shape[1] == RGB != own[name].shape[1]
     }
+    if isinstance(network, T2TViT):
+        adapted |= adapt_soft_split(weights, network.in_chans)
     of_first = max((own[name].shape[1] for name in convolutions), default=RGB)
     channels = network.in_chans if isinstance(network, T2TViT) else of_first
     shapes, here = shapes_of(weights | adapted), shapes_of(own)

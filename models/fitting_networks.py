@@ -8,14 +8,13 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from models.input_channels import RGB
+
 Shapes = Mapping[str, tuple[int, ...]]
 """by parameter or buffer"""
 
 BATCHES = ".num_batches_tracked"
 """how the name of a norm's counter ends, which files from before torch 0.4.1 have not"""
-
-RGB = 3
-"""channels of the images that every registered network is for"""
 
 
 def fitting_networks(weights: Mapping[str, Tensor], others: Iterable[str] = ()) -> list[str]:

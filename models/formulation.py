@@ -117,7 +117,8 @@ def has_hooks(layer: nn.Module) -> bool:
 
 def autocast_disabled(device_type: str) -> AbstractContextManager[object]:
     """No autocast inside, on any device."""
-    # torch.autocast refuses devices that have none, meta tensors among them.
-    if torch.amp.is_autocast_available(device_type):
+    # torch.autocast refuses devices that have none, meta tensors among them, and a graph of torch.fx, in which the
+    # device is a proxy, records no context.
+    if isinstance(device_type, str) and torch.amp.is_autocast_available(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()

@@ -7,8 +7,10 @@ that the T2T-ViT authors trained (yitu-opensource/T2T-ViT). Parameter names and 
 """
 
 import math
+from typing import Any
 
 import torch
+from timm.layers import register_notrace_module
 from torch import Tensor, nn
 
 from models.formulation import autocast_disabled
@@ -33,8 +35,8 @@ def positive_random_features(x: Tensor, w: Tensor) -> Tensor:
 def performer_attention(q: Tensor, k: Tensor, v: Tensor, w: Tensor, epsilon: float = 1e-8) -> Tensor:
     """y = phi(q) (phi(k)^T v) / (phi(q) sum phi(k) + epsilon): cost linear in N.
 
-    Computes in float32 at least: in half precision the exponentials overflow (they reach e^16) and epsilon
-    is zero, which ends training in NaN.
+    Computes in float32 at least, whatever autocast says: in half precision the exponentials overflow (they reach
+    e^16) and epsilon is zero, which ends training in NaN.
 
     Args:
         q: (B, N, C) queries.
@@ -48,13 +50,19 @@ def performer_attention(q: Tensor, k: Tensor, v: Tensor, w: Tensor, epsilon: flo
     """
     dtype = torch.promote_types(q.dtype, torch.float32)
     q, k, v, w = q.to(dtype), k.to(dtype), v.to(dtype), w.to(dtype)
-    phi_q, phi_k = positive_random_features(q, w), positive_random_features(k, w)  # (B, N, M)
-    # Matrix products rather than einsum: the same arithmetic, and counters read them exactly.
-    numerator = phi_q @ (phi_k.transpose(1, 2) @ v)  # (B, N, M) (B, M, C)
-    denominator = phi_q @ phi_k.sum(dim=1).unsqueeze(-1)  # (B, N, M) (B, M, 1)
-    return numerator / (denominator + epsilon)
+    with autocast_disabled(q.device.type):
+        phi_q, phi_k = positive_random_features(q, w), positive_random_features(k, w)  # (B, N, M)
+        # Matrix products rather than einsum: the same arithmetic, and counters read them exactly.
+        numerator = phi_q @ (phi_k.transpose(1, 2) @ v)  # (B, N, M) (B, M, C)
+        denominator = phi_q @ phi_k.sum(dim=1).unsqueeze(-1)  # (B, N, M) (B, M, 1)
+        return numerator / (denominator + epsilon)
 
 
+torch.fx.wrap("performer_attention")  # one node of a graph, since its precision depends on the type of its arguments
+
+
+# A leaf of the graphs that timm traces, which record no autocast.
+@register_notrace_module
 class TokenPerformer(nn.Module):
     """Performer attention and MLP that also change the token width: (B, N, D) to (B, N, C).
 
@@ -67,25 +75,36 @@ class TokenPerformer(nn.Module):
         token_dim: C, output width.
         feature_ratio: M / C.
         drop_rate: dropout after the projection and after the MLP.
+        factory: device and dtype, as torch's layers take them.
     """
 
-    def __init__(self, dim: int, token_dim: int, feature_ratio: float = 0.5, drop_rate: float = 0.1) -> None:
+    w: Tensor
+
+    def __init__(
+        self, dim: int, token_dim: int, feature_ratio: float = 0.5, drop_rate: float = 0.1, **factory: Any
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim)
-        self.kqv = nn.Linear(dim, 3 * token_dim)
+        self.norm1 = nn.LayerNorm(dim, **factory)
+        self.kqv = nn.Linear(dim, 3 * token_dim, **factory)
         self.dp = nn.Dropout(drop_rate)
-        self.proj = nn.Linear(token_dim, token_dim)
-        self.norm2 = nn.LayerNorm(token_dim)
+        self.proj = nn.Linear(token_dim, token_dim, **factory)
+        self.norm2 = nn.LayerNorm(token_dim, **factory)
         self.mlp = nn.Sequential(
-            nn.Linear(token_dim, token_dim),
+            nn.Linear(token_dim, token_dim, **factory),
             nn.GELU(),
-            nn.Linear(token_dim, token_dim),
+            nn.Linear(token_dim, token_dim, **factory),
             nn.Dropout(drop_rate),
         )
-        num_features = int(token_dim * feature_ratio)
-        # Drawn once and never trained, but part of the state dict: other directions are another network.
-        directions = nn.init.orthogonal_(torch.empty(num_features, token_dim)) * math.sqrt(num_features)
-        self.w = nn.Parameter(directions, requires_grad=False)
+        # Never trained, but part of the state dict: other directions are another network.
+        self.register_buffer("w", torch.empty(int(token_dim * feature_ratio), token_dim, **factory))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the random directions; the layers inside draw their own weights."""
+        num_features, token_dim = self.w.shape
+        dtype = torch.promote_types(self.w.dtype, torch.float32)  # half precision has no orthogonal matrices
+        directions = nn.init.orthogonal_(torch.empty(num_features, token_dim, device=self.w.device, dtype=dtype))
+        self.w.copy_(directions * math.sqrt(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
         with autocast_disabled(x.device.type):

@@ -12,34 +12,26 @@ import logging
 import math
 import operator
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from timm.layers import resample_abs_pos_embed, to_2tuple, trunc_normal_
+from timm.layers import get_device_dtype, to_2tuple, trunc_normal_
 from timm.models import build_model_with_cfg, checkpoint, checkpoint_seq, generate_default_cfgs, register_model
 from timm.models._features import feature_take_indices
+from timm.models._input import update_model_input_size
 from timm.models.vision_transformer import global_pool_nlc
 from torch import Tensor, nn
 
 from models.blocks import Block, create_blocks
 from models.formulation import Formulated, is_plain
+from models.input_channels import adapt_soft_split
+from models.positions import positions_grid, resize_positions, sinusoid_positions
 from models.tokens import STRIDE, create_tokens, grid_size, to_map
 
-__all__ = ["T2TViT", "sinusoid_positions"]
+__all__ = ["T2TViT"]
 
 _logger = logging.getLogger(__name__)
-
-
-def sinusoid_positions(num_positions: int, dim: int) -> Tensor:
-    """Fixed position table: angle p / 10000^(2 (j // 2) / dim), sine on even j, cosine on odd j.
-
-    Returns:
-        (1, num_positions, dim), float32, computed in float64.
-    """
-    j = torch.arange(dim, dtype=torch.float64, device="cpu")
-    p = torch.arange(num_positions, dtype=torch.float64, device="cpu")
-    angle = p[:, None] / torch.pow(10000.0, 2 * (j // 2) / dim)
-    return torch.where(j % 2 == 0, angle.sin(), angle.cos()).float()[None]
 
 
 def _sides(img_size: int | Sequence[int]) -> tuple[int, int]:
@@ -51,11 +43,25 @@ def _sides(img_size: int | Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
+def _image_grid(images: Tensor, in_chans: int) -> tuple[int, int]:
+    """Final tokens per axis of images (B, in_chans, H, W)."""
+    if images.shape[1] != in_chans:
+        raise ValueError(f"{images.shape[1]} image channels: this network was built with in_chans={in_chans}")
+    return grid_size(*images.shape[-2:])
+
+
+# Nodes of a graph of torch.fx, which checks the images that it is given and resizes positions for them.
+torch.fx.wrap("_image_grid")
+torch.fx.wrap("resize_positions")
+
+
 class T2TViT(Formulated):
     """Tokens, then a ViT backbone: T2T-ViT (paper section 3.2) and, with other pieces, every ViT of the paper.
 
     An image of another size than ``img_size``, divisible by 16, is taken as well: its positions are the table resized
     bicubically over the grid.
+
+    Sinusoid positions and the Performers' random directions are buffers: nothing trains or thaws them.
 
     Many parameters: those of timm's VisionTransformer, and the pieces that a network of the paper is made of.
 
@@ -78,10 +84,14 @@ class T2TViT(Formulated):
         drop_rate: dropout after positions, attention projections and MLPs (the authors' meaning of the name).
         attn_drop_rate: dropout on attention weights.
         drop_path_rate: stochastic depth of the last block, rising linearly from 0 at the first.
+        device: of the weights.
+        dtype: of the weights.
 
     Raises:
         ValueError: ``img_size`` is not divisible by 16, or a piece is unknown or does not go with the others.
     """
+
+    pos_embed: Tensor
 
     def __init__(
         self,
@@ -102,19 +112,28 @@ class T2TViT(Formulated):
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.in_chans, self.embed_dim = in_chans, embed_dim
         self.num_prefix_tokens = 2 if distilled else 1
         self.distilled_training = False
         self.grad_checkpointing = False
         self.grid_size = grid_size(*_sides(img_size))
 
-        self.tokens_to_token = create_tokens(tokens_type, in_chans, embed_dim)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
-        self.dist_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if distilled else None
-        num_positions = self.num_prefix_tokens + math.prod(self.grid_size)
-        self.pos_embed = _positions(positions, num_positions, self.cls_token)
+        self.tokens_to_token = create_tokens(tokens_type, in_chans, embed_dim, **factory)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim, **factory))
+        self.dist_token = nn.Parameter(torch.zeros(1, 1, embed_dim, **factory)) if distilled else None
+        table = torch.zeros(1, self.num_prefix_tokens + math.prod(self.grid_size), embed_dim, **factory)
+        if positions == "sinusoid":
+            self.register_buffer("pos_embed", table)
+        elif positions == "learned":
+            self.pos_embed = nn.Parameter(table)
+        else:
+            raise ValueError(f"unknown positions {positions!r}; choose from sinusoid, learned")
+        self._init_positions()
         self.pos_drop = nn.Dropout(drop_rate)
         self.blocks, widths = create_blocks(
             block_type,
@@ -128,22 +147,36 @@ class T2TViT(Formulated):
             proj_drop=drop_rate,
             attn_drop=attn_drop_rate,
             norm_layer=nn.LayerNorm,
+            **factory,
         )
         self.num_features = self.head_hidden_size = widths[-1]
-        self.norm: nn.Module = nn.LayerNorm(self.num_features)
-        self.feature_info = [
+        self.norm: nn.Module = nn.LayerNorm(self.num_features, **factory)
+        self.feature_info: list[dict[str, Any]] = [
             {"module": f"blocks.{i}", "num_chs": width, "reduction": STRIDE} for i, width in enumerate(widths)
         ]
         self.reset_classifier(num_classes, global_pool)
+        self._init_tokens_and_layers(needs_reset=False)
 
+    def init_weights(self) -> None:
+        """Draw all weights anew and compute the fixed positions, as after ``to_empty`` on a network of meta tensors."""
+        self._init_positions()
+        self._init_tokens_and_layers(needs_reset=True)
+
+    def _init_positions(self) -> None:
+        if isinstance(self.pos_embed, nn.Parameter):
+            trunc_normal_(self.pos_embed, std=0.02)
+        else:
+            self.pos_embed.copy_(sinusoid_positions(*self.pos_embed.shape[1:]))
+
+    def _init_tokens_and_layers(self, needs_reset: bool) -> None:
         trunc_normal_(self.cls_token, std=0.02)
         if self.dist_token is not None:
             trunc_normal_(self.dist_token, std=0.02)
-        self.apply(_init_weights)
+        self.apply(partial(_init_layer, needs_reset=needs_reset))
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters that weight decay skips, besides biases and norms."""
-        return {"cls_token", "dist_token", "pos_embed"}
+        return {"cls_token", "dist_token"} | ({"pos_embed"} & self._parameters.keys())
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Patterns that sort parameters into layers, for layer-wise learning rates."""
@@ -189,12 +222,11 @@ class T2TViT(Formulated):
             self.head_dist = self._new_head()
 
     def _new_head(self) -> nn.Module:
-        if self.num_classes == 0:
-            return nn.Identity()
-        here = self.cls_token
-        head = nn.Linear(self.num_features, self.num_classes, device=here.device, dtype=here.dtype)
-        _init_weights(head)
-        return head
+        head: nn.Module = nn.Identity()
+        if self.num_classes:
+            head = nn.Linear(self.num_features, self.num_classes, **get_device_dtype(self))
+            _init_layer(head)
+        return head.train(self.training)
 
     def set_input_size(self, img_size: int | Sequence[int]) -> None:
         """Resize the position table, bicubically, to another resolution.
@@ -202,28 +234,45 @@ class T2TViT(Formulated):
         Raises:
             ValueError: ``img_size`` is not divisible by 16.
         """
-        grid = grid_size(*_sides(img_size))
-        resized = self._positions_for(grid).detach()
-        self.pos_embed = nn.Parameter(resized, requires_grad=self.pos_embed.requires_grad)
+        sides = _sides(img_size)
+        grid = grid_size(*sides)
+        table, resized = self.pos_embed, self._positions_for(grid).detach()
+        learned = isinstance(table, nn.Parameter)
+        self.pos_embed = nn.Parameter(resized, requires_grad=table.requires_grad) if learned else resized
         self.grid_size = grid
+        update_model_input_size(self, sides)
 
     def _tokens(self, x: Tensor) -> Tensor:
         """(B, in_chans, H, W) to (B, P + N, C), the input of the first block."""
-        if x.shape[1] != self.in_chans:
-            raise ValueError(f"{x.shape[1]} image channels: this network was built with in_chans={self.in_chans}")
-        grid = grid_size(*x.shape[-2:])
+        grid = _image_grid(x, self.in_chans)
         prefix = [token.expand(x.shape[0], -1, -1) for token in (self.cls_token, self.dist_token) if token is not None]
         x = torch.cat((*prefix, self.tokens_to_token(x)), dim=1)
         return self.pos_drop(x + self._positions_for(grid))
 
     def _positions_for(self, grid: tuple[int, int]) -> Tensor:
-        return _resize_positions(self.pos_embed, self.num_prefix_tokens, self.grid_size, grid)
+        return resize_positions(self.pos_embed, self.num_prefix_tokens, self.grid_size, grid)
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """(B, in_chans, H, W) to (B, P + N, num_features): prefix and image tokens after the final norm."""
+    def forward_features(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+        """(B, in_chans, H, W) to (B, P + N, num_features): prefix and image tokens after the final norm.
+
+        Args:
+            x: images.
+            attn_mask: of each block's attention, broadcast to (B, heads, P + N, P + N): False, or minus infinity,
+                where a token is not to be read.
+            is_causal: whether each token reads only those up to itself.
+        """
         x = self._tokens(x)
-        x = checkpoint_seq(self.blocks, x) if self.grad_checkpointing else self.blocks(x)
+        if attn_mask is not None or is_causal:
+            for block in self.blocks:
+                x = self._run(block, x, attn_mask, is_causal)
+        else:
+            x = checkpoint_seq(self.blocks, x) if self.grad_checkpointing else self.blocks(x)
         return self.norm(x)
+
+    def _run(self, block: nn.Module, x: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor:
+        masks = isinstance(block, Block) and (attn_mask is not None or is_causal)  # a transition attends to nothing
+        arguments: dict[str, Any] = {"attn_mask": attn_mask, "is_causal": is_causal} if masks else {}
+        return checkpoint(block, x, **arguments) if self.grad_checkpointing else block(x, **arguments)
 
     def forward_intermediates(
         self,
@@ -234,6 +283,9 @@ class T2TViT(Formulated):
         stop_early: bool = False,
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
+        output_dict: bool = False,
+        attn_mask: Tensor | None = None,
+        is_causal: bool = False,
     ) -> Any:
         """Features after chosen blocks, as timm's ``features_only=True`` asks for them.
 
@@ -247,9 +299,14 @@ class T2TViT(Formulated):
             stop_early: stop after the last block asked for.
             output_fmt: "NCHW" for (B, C, h, w) or "NLC" for (B, N, C).
             intermediates_only: leave out the final features.
+            output_dict: return a dictionary.
+            attn_mask: as in ``forward_features``.
+            is_causal: as in ``forward_features``.
 
         Returns:
-            List of features, or (final features (B, P + N, C), list).
+            List of features, or (final features (B, P + N, C), list). As a dictionary the list is
+            ``image_intermediates``, the prefix tokens asked for are ``image_intermediates_prefix``, and the final
+            features ``image_features``.
 
         Raises:
             ValueError: ``output_fmt`` is unknown, or ``norm`` is asked of dense blocks, whose widths differ.
@@ -259,29 +316,70 @@ class T2TViT(Formulated):
         if norm and len({info["num_chs"] for info in self.feature_info}) > 1:
             raise ValueError("norm=True: the final norm fits no feature of dense blocks but the last; leave it out")
         wanted, last = feature_take_indices(len(self.blocks), indices)
-        grid = grid_size(*x.shape[-2:])
+        height, width = _image_grid(x, self.in_chans)
         x = self._tokens(x)
-        intermediates: list[Any] = []
+        features, prefixes = [], []
         for i in range(last + 1 if stop_early else len(self.blocks)):
-            x = checkpoint(self.blocks[i], x) if self.grad_checkpointing else self.blocks[i](x)
+            x = self._run(self.blocks[i], x, attn_mask, is_causal)
             if i not in wanted:
                 continue
             y = self.norm(x) if norm else x
-            prefix, y = y[:, : self.num_prefix_tokens], y[:, self.num_prefix_tokens :]
-            if output_fmt == "NCHW":
-                y = to_map(y, *grid).contiguous()
-            intermediates.append((y, prefix) if return_prefix_tokens else y)
+            prefixes.append(y[:, : self.num_prefix_tokens])
+            y = y[:, self.num_prefix_tokens :]
+            features.append(to_map(y, height, width).contiguous() if output_fmt == "NCHW" else y)
+        if output_dict:
+            found: dict[str, Any] = {"image_intermediates": features}
+            found |= {"image_intermediates_prefix": prefixes} if return_prefix_tokens else {}
+            return found if intermediates_only else found | {"image_features": self.norm(x)}
+        intermediates = list(zip(features, prefixes, strict=True)) if return_prefix_tokens else features
         return intermediates if intermediates_only else (self.norm(x), intermediates)
+
+    def get_intermediate_layers(
+        self,
+        x: Tensor,
+        n: int | Sequence[int] = 1,
+        reshape: bool = False,
+        return_prefix_tokens: bool = False,
+        norm: bool = False,
+        attn_mask: Tensor | None = None,
+    ) -> Any:
+        """Features after chosen blocks, as DINO's code asks for them; ``forward_intermediates`` has all options.
+
+        Many parameters: those of timm's ``get_intermediate_layers``.
+
+        Args:
+            x: (B, in_chans, H, W).
+            n: the last n blocks, or the blocks listed.
+            reshape: (B, C, h, w) instead of (B, N, C).
+            return_prefix_tokens: pair each feature with its (B, P, C) prefix tokens.
+            norm: apply the final norm to each feature.
+            attn_mask: as in ``forward_features``.
+        """
+        return self.forward_intermediates(
+            x,
+            n if isinstance(n, int) else list(n),
+            return_prefix_tokens=return_prefix_tokens,
+            norm=norm,
+            output_fmt="NCHW" if reshape else "NLC",
+            intermediates_only=True,
+            attn_mask=attn_mask,
+        )
 
     def prune_intermediate_layers(
         self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> Sequence[int]:
-        """Drop the layers that the chosen features do not need; returns the blocks that remain wanted."""
+        """Drop the layers that the chosen features do not need; returns the blocks that remain wanted.
+
+        Norm and head go, too, where dense blocks end at another width than theirs.
+        """
         wanted, last = feature_take_indices(len(self.blocks), indices)
         self.blocks = nn.Sequential(*list(self.blocks)[: last + 1])
-        if prune_norm:
+        width = self.feature_info[last]["num_chs"]
+        fits = width == self.num_features
+        self.num_features = self.head_hidden_size = width
+        if prune_norm or not fits:
             self.norm = nn.Identity()
-        if prune_head:
+        if prune_head or not fits:
             self.reset_classifier(0, "")
         return wanted
 
@@ -309,6 +407,7 @@ class T2TViT(Formulated):
         last = self.blocks[-1] if len(self.blocks) else None
         if (
             not self.training
+            or not isinstance(x, Tensor)  # a graph of torch.fx has the same nodes in training as in evaluation
             or self.global_pool != "token"
             or self.grad_checkpointing
             or not isinstance(last, Block)
@@ -322,75 +421,31 @@ class T2TViT(Formulated):
         return self.norm(last(x) if first is None else first)
 
 
-def _init_weights(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def _positions(kind: str, count: int, like: Tensor) -> nn.Parameter:
-    dim = like.shape[-1]
-    if kind == "sinusoid":
-        return nn.Parameter(sinusoid_positions(count, dim).to(like.device), requires_grad=False)
-    if kind == "learned":
-        return nn.Parameter(trunc_normal_(torch.zeros(1, count, dim), std=0.02))
-    raise ValueError(f"unknown positions {kind!r}; choose from sinusoid, learned")
-
-
-def _resize_positions(pos_embed: Tensor, prefix_tokens: int, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
-    if old == new:
-        return pos_embed
-    # Without antialias, which would also change the cubic kernel: the authors interpolate so.
-    return resample_abs_pos_embed(
-        pos_embed, new_size=list(new), old_size=list(old), num_prefix_tokens=prefix_tokens, antialias=False
-    )
-
-
-def positions_grid(positions: Tensor, model: T2TViT) -> tuple[int, int]:
-    """Rows and columns of tokens that a checkpoint's position table is taken to be of.
-
-    Those of a square if their number is a square's, else of the shape of the model's grid: the table does not say.
-
-    Args:
-        positions: (1, P + N, C).
-        model: that it is to be resized for, with P prefix tokens.
-
-    Raises:
-        ValueError: it is no such table, or N is the number of neither.
-    """
-    prefix, (rows, columns) = model.num_prefix_tokens, model.grid_size
-    if positions.ndim != 3 or len(positions) != 1 or positions.shape[1] <= prefix:
-        raise ValueError(
-            f"pos_embed of the checkpoint is {tuple(positions.shape)}, and a table of positions is (1, {prefix} + "
-            "tokens of an image, channels)"
-        )
-    tokens = positions.shape[1] - prefix
-    square, alike = math.isqrt(tokens), math.isqrt(tokens * rows // columns)
-    if square**2 == tokens:
-        return square, square
-    if alike and tokens % alike == 0 and alike * columns == tokens // alike * rows:
-        return alike, tokens // alike
-    nor = "" if rows == columns else f", nor of one like {rows} x {columns}"
-    raise ValueError(
-        f"pos_embed of the checkpoint has {positions.shape[1]} positions, of which {prefix} are this network's prefix "
-        f"tokens: the other {tokens} are of no square grid{nor}; choose the network and img_size that it was trained "
-        "with"
-    )
+def _init_layer(layer: nn.Module, needs_reset: bool = False) -> None:
+    """Draw the weights of a linear layer; with ``needs_reset`` those of any other layer as its constructor does."""
+    if isinstance(layer, nn.Linear):
+        trunc_normal_(layer.weight, std=0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    elif needs_reset and hasattr(layer, "reset_parameters"):
+        layer.reset_parameters()  # type: ignore[operator]
 
 
 def fit_checkpoint(state_dict: dict[str, Tensor], model: T2TViT) -> dict[str, Tensor]:
-    """Resize a checkpoint's position table to the model's grid, where it is of another one.
+    """Adapt a checkpoint to the model's image channels and grid of tokens, where it is for others.
+
+    timm adapts convolutions; here it is the T2T module.
 
     Raises:
         ValueError: as ``positions_grid``.
     """
+    state_dict = {**state_dict, **adapt_soft_split(state_dict, model.in_chans)}
     positions = state_dict.get("pos_embed")
     if positions is None or positions.shape == model.pos_embed.shape:
         return state_dict
-    grid = positions_grid(positions, model)
+    grid = positions_grid(positions, model.num_prefix_tokens, model.grid_size)
     _logger.info("pos_embed is taken to be of %d x %d tokens", *grid)
-    resized = _resize_positions(positions, model.num_prefix_tokens, grid, model.grid_size)
+    resized = resize_positions(positions, model.num_prefix_tokens, grid, model.grid_size)
     return {**state_dict, "pos_embed": resized}
 
 
@@ -400,6 +455,7 @@ def cfg(**values: Any) -> dict[str, Any]:
         "fixed_input_size": True,  # timm's word for: the factory takes img_size
         "crop_pct": 0.9,
         "interpolation": "bicubic",
+        "first_conv": (),  # none begins the T2T module
         "classifier": "head",
         "paper_ids": "arXiv:2101.11986",
         "paper_name": "Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet",

@@ -7,6 +7,8 @@ of yitu-opensource/T2T-ViT.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from timm.layers import PatchEmbed, use_fused_attn
@@ -41,6 +43,9 @@ def grid_size(height: int, width: int) -> tuple[int, int]:
     return height // STRIDE, width // STRIDE
 
 
+torch.fx.wrap("grid_size")  # a graph checks the images that it is given, and not the one that it was traced with
+
+
 def to_map(tokens: Tensor, height: int, width: int) -> Tensor:
     """(B, height width, C) to (B, C, height, width)."""
     return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], height, width)
@@ -54,14 +59,15 @@ class TokenAttention(nn.Module):
     Args:
         dim: input width.
         token_dim: width of queries, keys, values and output.
+        factory: device and dtype, as torch's layers take them.
     """
 
-    def __init__(self, dim: int, token_dim: int) -> None:
+    def __init__(self, dim: int, token_dim: int, **factory: Any) -> None:
         super().__init__()
         self.scale = dim**-0.5
         self.fused_attn = use_fused_attn()
-        self.qkv = nn.Linear(dim, 3 * token_dim, bias=False)
-        self.proj = nn.Linear(token_dim, token_dim)
+        self.qkv = nn.Linear(dim, 3 * token_dim, bias=False, **factory)
+        self.proj = nn.Linear(token_dim, token_dim, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.attend(self.qkv(x))
@@ -82,14 +88,15 @@ class TokenTransformer(nn.Module):
     Args:
         dim: input width.
         token_dim: output width.
+        factory: device and dtype, as torch's layers take them.
     """
 
-    def __init__(self, dim: int, token_dim: int) -> None:
+    def __init__(self, dim: int, token_dim: int, **factory: Any) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim)
-        self.attn = TokenAttention(dim, token_dim)
-        self.norm2 = nn.LayerNorm(token_dim)
-        self.mlp = Mlp(token_dim)
+        self.norm1 = nn.LayerNorm(dim, **factory)
+        self.attn = TokenAttention(dim, token_dim, **factory)
+        self.norm2 = nn.LayerNorm(token_dim, **factory)
+        self.mlp = Mlp(token_dim, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.attn(self.norm1(x))
@@ -110,13 +117,19 @@ class T2TModule(Formulated):
         embed_dim: width of the final tokens.
         tokens_type: "performer" or "transformer", the layer between the splits.
         token_dim: width of the tokens inside the module.
+        factory: device and dtype, as torch's layers take them.
 
     Raises:
         ValueError: the type is unknown, or an image size is not divisible by 16.
     """
 
     def __init__(
-        self, in_chans: int = 3, embed_dim: int = 384, tokens_type: str = "performer", token_dim: int = 64
+        self,
+        in_chans: int = 3,
+        embed_dim: int = 384,
+        tokens_type: str = "performer",
+        token_dim: int = 64,
+        **factory: Any,
     ) -> None:
         super().__init__()
         if tokens_type not in _TOKEN_LAYERS:
@@ -125,9 +138,9 @@ class T2TModule(Formulated):
         self.soft_split0 = nn.Unfold(kernel_size=7, stride=4, padding=2)
         self.soft_split1 = nn.Unfold(kernel_size=3, stride=2, padding=1)
         self.soft_split2 = nn.Unfold(kernel_size=3, stride=2, padding=1)
-        self.attention1 = layer(in_chans * 7 * 7, token_dim)
-        self.attention2 = layer(token_dim * 3 * 3, token_dim)
-        self.project = nn.Linear(token_dim * 3 * 3, embed_dim)
+        self.attention1 = layer(in_chans * 7 * 7, token_dim, **factory)
+        self.attention2 = layer(token_dim * 3 * 3, token_dim, **factory)
+        self.project = nn.Linear(token_dim * 3 * 3, embed_dim, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
@@ -189,36 +202,30 @@ class ConvolutionTokens(nn.Module):
         in_chans: image channels.
         embed_dim: width of the final tokens.
         token_dim: channels between the convolutions.
+        factory: device and dtype, as torch's layers take them.
     """
 
-    def __init__(self, in_chans: int = 3, embed_dim: int = 384, token_dim: int = 64) -> None:
+    def __init__(self, in_chans: int = 3, embed_dim: int = 384, token_dim: int = 64, **factory: Any) -> None:
         super().__init__()
-        self.soft_split0 = nn.Conv2d(in_chans, token_dim, kernel_size=7, stride=4, padding=2)
-        self.soft_split1 = nn.Conv2d(token_dim, token_dim, kernel_size=3, stride=2, padding=1)
-        self.project = nn.Conv2d(token_dim, embed_dim, kernel_size=3, stride=2, padding=1)
+        self.soft_split0 = nn.Conv2d(in_chans, token_dim, kernel_size=7, stride=4, padding=2, **factory)
+        self.soft_split1 = nn.Conv2d(token_dim, token_dim, kernel_size=3, stride=2, padding=1, **factory)
+        self.project = nn.Conv2d(token_dim, embed_dim, kernel_size=3, stride=2, padding=1, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
-        grid_size(*x.shape[-2:])
+        height, width = x.shape[-2:]
+        grid_size(height, width)
         return self.project(self.soft_split1(self.soft_split0(x))).flatten(2).transpose(1, 2)
 
 
-def _patches(in_chans: int, embed_dim: int) -> nn.Module:
-    return PatchEmbed(None, STRIDE, in_chans, embed_dim)
-
-
-def _t2t(tokens_type: str) -> Callable[[int, int], nn.Module]:
-    return lambda in_chans, embed_dim: T2TModule(in_chans, embed_dim, tokens_type)
-
-
-_TOKENS: dict[str, Callable[[int, int], nn.Module]] = {
-    "performer": _t2t("performer"),
-    "transformer": _t2t("transformer"),
+_TOKENS: dict[str, Callable[..., nn.Module]] = {
+    "performer": partial(T2TModule, tokens_type="performer"),
+    "transformer": partial(T2TModule, tokens_type="transformer"),
     "convolution": ConvolutionTokens,
-    "patch": _patches,
+    "patch": partial(PatchEmbed, None, STRIDE),
 }
 
 
-def create_tokens(tokens_type: str, in_chans: int, embed_dim: int) -> nn.Module:
+def create_tokens(tokens_type: str, in_chans: int, embed_dim: int, **factory: Any) -> nn.Module:
     """Create the module that turns (B, in_chans, H, W) into (B, N, embed_dim).
 
     Args:
@@ -226,10 +233,11 @@ def create_tokens(tokens_type: str, in_chans: int, embed_dim: int) -> nn.Module:
             convolutions, "patch" for ViT's embedding of 16 x 16 patches.
         in_chans: image channels.
         embed_dim: width of the tokens.
+        factory: device and dtype, as torch's layers take them.
 
     Raises:
         ValueError: unknown type.
     """
     if tokens_type not in _TOKENS:
         raise ValueError(f"unknown tokens_type {tokens_type!r}; choose from {', '.join(_TOKENS)}")
-    return _TOKENS[tokens_type](in_chans, embed_dim)
+    return _TOKENS[tokens_type](in_chans=in_chans, embed_dim=embed_dim, **factory)

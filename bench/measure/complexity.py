@@ -150,6 +150,7 @@ def _figures(network: Network) -> dict[str, Any]:
 
     from bench.measure.structure import read_structure
     from bench.training.build import create_network
+    from models.weights import count_weights
 
     # One image keeps no second thread busy, and on a loaded machine threads that wait for each other
     # took ten times as long.
@@ -161,7 +162,7 @@ def _figures(network: Network) -> dict[str, Any]:
     finally:
         torch.set_num_threads(threads)
     return {
-        "params": sum(p.numel() for p in built.parameters()),
+        "params": count_weights(built),
         "trainable_params": sum(p.numel() for p in built.parameters() if p.requires_grad),
         "macs": count.macs,
         "linear_macs": count.linear_macs,

@@ -54,15 +54,21 @@ def _figures(network: Network) -> dict[str, Any]:
     import torch
 
     from bench.training.build import create_network
+    from models.weights import count_weights
 
     with torch.device("meta"), torch.inference_mode():
         built = create_network(network).eval()
         layers = _layers_met(built, torch.zeros(1, 3, network.img_size, network.img_size))
-    return {"layers": (*_own_parameters(built), *layers), "params": sum(p.numel() for p in built.parameters())}
+    return {
+        "layers": (*_own_parameters(built), *layers),
+        "params": count_weights(built),
+    }
 
 
 def _own_parameters(built: "nn.Module") -> list[LayerShape]:
-    """Parameters that belong to no layer, such as the class token."""
+    """Parameters that belong to no layer, such as the class token, and the position table."""
+    from models.weights import named_weights
+
     return [
         LayerShape(
             name=name,
@@ -72,7 +78,7 @@ def _own_parameters(built: "nn.Module") -> list[LayerShape]:
             params=parameter.numel(),
             trainable_params=parameter.numel() if parameter.requires_grad else 0,
         )
-        for name, parameter in built.named_parameters(recurse=False)
+        for name, parameter in named_weights(built, recurse=False)
     ]
 
 
@@ -109,12 +115,14 @@ def _is_shown(name: str, layer: "nn.Module") -> bool:
 
 
 def _layer(name: str, layer: "nn.Module", inputs: tuple[int, ...], output: tuple[int, ...]) -> LayerShape:
+    from models.weights import count_weights
+
     return LayerShape(
         name=name,
         kind=type(layer).__name__,
         inputs=inputs,
         output=output,
-        params=sum(p.numel() for p in layer.parameters()),
+        params=count_weights(layer),
         trainable_params=sum(p.numel() for p in layer.parameters() if p.requires_grad),
         settings={
             called: _along_both_axes(getattr(layer, attribute))

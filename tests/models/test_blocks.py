@@ -233,8 +233,8 @@ def test_images_of_other_channels_get_a_clear_error():
     assert tiny(in_chans=1)(torch.zeros(1, 1, 32, 32)).shape == (1, 5)
 
 
-@pytest.mark.parametrize("model", ["t2t_vit_c_14", "t2t_vit_14_no_t2t", "vit_s_16"])
-def test_pretrained_weights_fit_other_channels_where_a_convolution_comes_first(model, tmp_path):
+@pytest.mark.parametrize("model", ["t2t_vit_c_14", "t2t_vit_14_no_t2t", "vit_s_16", "t2t_vit_14", "t2t_vit_t_14"])
+def test_pretrained_weights_fit_other_channels(model, tmp_path):
     args = {"embed_dim": 32, "depth": 2, "num_heads": 2, "img_size": 32, "num_classes": 5}
     saved = timm.create_model(model, **args)
     torch.save(saved.state_dict(), tmp_path / "saved.pth")

@@ -319,6 +319,18 @@ def test_of_two_that_may_be_meant_neither_is_taken(keys, tmp_path):
 # Images of other channels and other grids
 
 
+@pytest.mark.parametrize(("name", "changed"), [("t2t_vit_7", 4), ("t2t_vit_t_14", 3)])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_t2t_module_is_adapted_too(name, changed, channels, tmp_path):
+    small = {"embed_dim": 32, "num_heads": 1, "depth": 1, "img_size": 32}
+    saved, net = timm.create_model(name, **small), timm.create_model(name, **small, in_chans=channels)
+    fit = load_into(net, read_checkpoint(save(tmp_path / "file.pth", saved)))
+    assert len(fit.adapted) == changed
+    assert all(adapted.startswith("tokens_to_token.attention1.") for adapted in fit.adapted)
+    kept = saved.state_dict().keys() - fit.adapted
+    assert all(torch.equal(net.state_dict()[each], saved.state_dict()[each]) for each in kept)
+
+
 @pytest.mark.parametrize("tokens_type", ["patch", "convolution"])
 @pytest.mark.parametrize("channels", [1, 4])
 def test_a_first_convolution_is_adapted_as_timm_does(tokens_type, channels, tmp_path):
@@ -334,7 +346,7 @@ def test_a_first_convolution_is_adapted_as_timm_does(tokens_type, channels, tmp_
 @pytest.mark.parametrize(
     ("name", "there", "here"),
     [
-        *((name, *channels) for name in ("t2t_vit_7", "t2t_vit_t_14") for channels in ((1, 3), (4, 3), (3, 1))),
+        *((name, *channels) for name in ("t2t_vit_7", "t2t_vit_t_14") for channels in ((1, 3), (4, 3), (4, 1))),
         ("resnet18", 1, 3),
         ("resnet18", 4, 3),
     ],

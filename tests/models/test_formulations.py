@@ -194,8 +194,8 @@ def test_training_drifts_no_further_than_from_one_weight_off_by_its_last_bit():
 
 
 def saved_bytes(network, x, autocast):
-    """Bytes that autograd keeps, parameters apart; a storage counts once."""
-    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    """Bytes that autograd keeps, weights apart; a storage counts once."""
+    own = {weight.untyped_storage().data_ptr() for weight in network.state_dict().values()}
     kept = {}
 
     def pack(tensor):
