@@ -42,7 +42,7 @@ def pytest_addoption(parser):
 LONG = ("slurm/test_faults", "cli/test_main", "slurm/test_submission", "test_trainer", "test_evaluation")
 LONG += ("test_networks", "test_damage", "slurm/", "test_fine_tuning", "test_distillation", "test_evidence")
 LONG += ("test_compilation", "test_study_runs", "test_local_batch", "test_terminal", "test_executors")
-LONG += ("test_bad_requests", "test_extending", "cli/test_speed")
+LONG += ("test_bad_requests", "test_extending", "cli/test_speed", "test_timms_own_tests")
 
 
 def pytest_collection_modifyitems(items):
