@@ -82,7 +82,7 @@ def report_index(
             "md": ideas_markdown(edition, changes),
             "csv": changes.to_csv(index=False, lineterminator="\n"),
         },
-        Picture(draw="pages.ideas:ideas_figure", shows=(edition, changes)),
+        Picture(draw="figures.ideas:ideas_figure", shows=(edition, changes)),
     )
     left = [run for one in inputs for run in untrained(one)]
     steps, unread = known_speeds(output)

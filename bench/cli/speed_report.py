@@ -113,7 +113,7 @@ def write_speed(
         output: where to.
     """
     from bench.report.inputs import SpeedInputs
-    from bench.report.pages.speed import speed_files
+    from bench.report.pages.speed import speed_markdown, speed_picture
     from bench.report.speed_frame import speed_frame
 
     shown = list(dict.fromkeys(one.measured.case.network for one in speeds))
@@ -126,4 +126,9 @@ def write_speed(
     evidence_files.keep(output.runs, output.reports, [*evidence, *(speed_path(Path(), one) for one in own)])
     inputs = SpeedInputs(edition=edition, frames=by_table, measurements=measured, speeds=speeds)
     frame = speed_frame(inputs)
-    return write_report(output.reports, "speed", speed_files(inputs, frame)), frame
+    picture = speed_picture(frame, edition)
+    contents = {
+        "md": speed_markdown(inputs, frame, has_picture=picture is not None),
+        "csv": frame.to_csv(index=False, lineterminator="\n"),
+    }
+    return write_report(output.reports, "speed", contents, picture), frame

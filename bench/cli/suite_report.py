@@ -19,8 +19,8 @@ from bench.results.run_folder import RunRecords
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.report.curves import Curve
     from bench.report.frame import Records
-    from bench.report.pages.curves import Curve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ def _of(entries: Sequence[Entry], problems: Mapping[str, str], runs: Path) -> di
 
 def _curves(suite: Suite, records: "Records", known: RunRecords) -> "list[Curve]":
     """The curves of all runs of a suite whose files are intact."""
-    from bench.report.pages.curves import Curve
+    from bench.report.curves import Curve
 
     found = []
     for entry in suite.entries:

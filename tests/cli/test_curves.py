@@ -15,7 +15,9 @@ from bench.cli.main import main
 from bench.experiments.budgets import SUITES
 from bench.experiments.recipes import override
 from bench.launch.job import prepare
-from bench.report.pages.curves import ALONE, Curve, comparison_figure, curves_frame, curves_markdown, run_figure
+from bench.report.curves import Curve, curves_frame
+from bench.report.figures.curves import ALONE, comparison_figure, run_figure
+from bench.report.pages.curves import curves_markdown
 from bench.results.record import Metrics, RunRecord
 from bench.results.run_folder import own
 

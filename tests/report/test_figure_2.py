@@ -25,14 +25,9 @@ from bench.measure.feature_sources import (
     open_photograph,
 )
 from bench.paper.figure_2 import GRACE_HOPPER_SHA256, SHOWN
-from bench.report.figures.figure_2 import (
-    figure_2,
-    figure_2_files,
-    figure_2_markdown,
-    name_of,
-    names_of,
-)
+from bench.report.figures.figure_2 import figure_2
 from bench.report.figures.plots import saved
+from bench.report.pages.figure_2 import figure_2_files, figure_2_markdown, name_of, names_of
 from bench.results.codec import sealed
 from bench.results.feature_maps import FeatureSource
 from bench.results.run_folder import RunRecords, load_record

@@ -15,10 +15,13 @@ from bench.cli.commands.figure import FIGURES, Figure
 from bench.measure.outline import read_outline
 from bench.paper import TABLES
 from bench.report.figures.diagrams import SMALL
-from bench.report.figures.figure_3 import figure_3, figure_3_files
-from bench.report.figures.figure_4 import figure_4, figure_4_files
-from bench.report.figures.figure_5 import figure_5, figure_5_files
+from bench.report.figures.figure_3 import figure_3
+from bench.report.figures.figure_4 import figure_4
+from bench.report.figures.figure_5 import figure_5
 from bench.report.figures.plots import saved
+from bench.report.pages.figure_3 import figure_3_files
+from bench.report.pages.figure_4 import figure_4_files
+from bench.report.pages.figure_5 import figure_5_files
 from bench.spec.run import Network
 from tests.cli.test_main import one_line, without
 

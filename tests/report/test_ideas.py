@@ -6,8 +6,9 @@ import pytest
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.ideas import IDEAS
+from bench.report.figures.ideas import ideas_figure
 from bench.report.figures.plots import BLUE, GREEN, VERMILLION, saved
-from bench.report.pages.ideas import ideas_figure, ideas_frame, ideas_markdown
+from bench.report.pages.ideas import ideas_frame, ideas_markdown
 from tests.report.test_claims import frames
 from tests.report.test_frame import over_seeds
 

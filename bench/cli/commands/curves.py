@@ -19,7 +19,7 @@ from bench.results.spec_file import load_spec
 from bench.spec.run import RunSpec
 
 if TYPE_CHECKING:
-    from bench.report.pages.curves import Curve
+    from bench.report.curves import Curve
 
 
 HELP = "draw training curves of runs, by id, network, state, job or field"
@@ -56,15 +56,8 @@ def run(asked: CurvesRequest) -> int:
     Raises:
         RequestError: a name is no run's, or a folder cannot be written.
     """
-    from bench.report.pages.curves import (
-        PICTURES,
-        by_name,
-        curves_frame,
-        curves_markdown,
-        curves_picture,
-        pictured,
-        run_picture,
-    )
+    from bench.report.curves import by_name, curves_frame
+    from bench.report.pages.curves import PICTURES, curves_markdown, curves_picture, pictured, run_picture
 
     output = asked.output
     ids = sorted(line.run_id for line in look_at(output.runs, asked.patterns).lines)
@@ -105,7 +98,7 @@ def run(asked: CurvesRequest) -> int:
 
 def _load(runs: Path, ids: Sequence[str]) -> "tuple[list[Curve], dict[str, str]]":
     """The curves of the runs that have a finished epoch; and by id a line on each whose files are damaged."""
-    from bench.report.pages.curves import Curve
+    from bench.report.curves import Curve
 
     found, damaged = [], {}
     for run_id in ids:

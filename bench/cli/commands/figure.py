@@ -89,8 +89,8 @@ class Figure:
 
 
 def _figure_1(asked: FigureRequest, frames: Frames | None) -> Drawn:
-    from bench.report.figures.figure_1 import TABLES_SHOWN, figure_1_files
     from bench.report.frame import table_frame
+    from bench.report.pages.figure_1 import TABLES_SHOWN, figure_1_files
     from bench.report.pictures import Picture
 
     failures: list[str] = []
@@ -112,7 +112,7 @@ def _figure_1(asked: FigureRequest, frames: Frames | None) -> Drawn:
 
 
 def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
-    from bench.report.figures.figure_2 import figure_2_files
+    from bench.report.pages.figure_2 import figure_2_files
     from bench.report.pictures import Picture
 
     photograph = open_photograph(asked.image)
@@ -136,19 +136,19 @@ def _figure_2(asked: FigureRequest, _: Frames | None) -> Drawn:
 
 
 def _figure_3(asked: FigureRequest, _: Frames | None) -> Drawn:
-    from bench.report.figures.figure_3 import figure_3_files
+    from bench.report.pages.figure_3 import figure_3_files
 
     return _of_outlines("figures.figure_3:figure_3", figure_3_files, [_shown(asked, _WITH_T2T)], asked)
 
 
 def _figure_4(asked: FigureRequest, _: Frames | None) -> Drawn:
-    from bench.report.figures.figure_4 import figure_4_files
+    from bench.report.pages.figure_4 import figure_4_files
 
     return _of_outlines("figures.figure_4:figure_4", figure_4_files, [_shown(asked, _OF_ONE_WIDTH)], asked)
 
 
 def _figure_5(asked: FigureRequest, _: Frames | None) -> Drawn:
-    from bench.report.figures.figure_5 import figure_5_files
+    from bench.report.pages.figure_5 import figure_5_files
 
     pair = [Network(name, img_size=asked.img_size or _IMG_SIZE) for name in ("t2t_vit_14", "t2t_vit_16_ghost")]
     return _of_outlines("figures.figure_5:figure_5", figure_5_files, pair, asked)

@@ -10,25 +10,20 @@ from bench.report.figures.diagrams import (
     LINEAR,
     NORMAL,
     SOFT_SPLIT,
-    LayersPage,
     arrow,
     bar,
     box,
     canvas,
     kind,
-    layers_frame,
-    layers_markdown,
     params,
-    sizes,
     tint,
     write,
 )
 from bench.report.figures.plots import BLUE
+from bench.report.pages.figure_3 import STEPS
+from bench.report.pages.layers import sizes
 from bench.results.measurement import LayerShape, Outline
 
-TITLE = "The Tokens-to-Token process"
-
-_STEPS = (("soft_split0", "attention1"), ("soft_split1", "attention2"), ("soft_split2", "project"))
 _MAP, _WINDOWS, _TOKENS, _LAYER, _OUT, _RIGHT = 0.9, 2.65, 4.72, 6.22, 7.72, 8.68
 """centres of the columns, and the way back to the left"""
 _SIDE = 1.15
@@ -46,7 +41,7 @@ def figure_3(outline: Outline) -> Figure:
         outline: of a network with a T2T module.
     """
     network = outline.network
-    steps = [tuple(outline[f"tokens_to_token.{name}"] for name in names) for names in _STEPS]
+    steps = [tuple(outline[f"tokens_to_token.{name}"] for name in names) for names in STEPS]
     figure, axes = canvas(
         _TOP + len(steps) * _PITCH + 0.1, f"Figure 3: the T2T process, as in {network} at {network.img_size} px"
     )
@@ -197,25 +192,3 @@ def _reshape(axes: Axes, top: float, layer: LayerShape, split: LayerShape, right
     channels, height, width = split.inputs
     text = f"reshape {sizes(layer.output)} to {sizes((height, width, channels))}"
     write(axes, _RIGHT - 0.1, back - 0.1, text, align="right")
-
-
-def figure_3_files(outline: Outline) -> dict[str, str]:
-    """The page and its CSV, by suffix."""
-    names = ["tokens_to_token", *(f"tokens_to_token.{name}" for step in _STEPS for name in step)]
-    frame = layers_frame([outline], names)
-    network = outline.network
-    tokens, features = outline["tokens_to_token"].output
-    caption = (
-        "Each step reshapes the tokens to a map and cuts the map into overlapping windows, each of which becomes a new "
-        "token. This gives fewer tokens with more features, which the next layer reduces. Three soft splits turn an "
-        f"image of {network.img_size} × {network.img_size} pixels into {tokens} tokens of {features} features. The "
-        "windows are drawn twice: to scale on the map, and enlarged beside it, cell by cell. Grey cells are zero "
-        "padding, and the first two windows have the colours of the first two tokens. The line below them is Eq. 3 of "
-        "the paper, ⌊(h + 2p − k) / (k − s) + 1⌋ with s the overlap. The width of a token matrix is proportional to "
-        "the number of features, its height to the square root of the number of tokens."
-    )
-    alt = f"The T2T process in {network} at {network.img_size} px, in three steps"
-    return {
-        "md": layers_markdown(LayersPage(number=3, title=TITLE, caption=caption, alt=alt, outlines=[outline]), frame),
-        "csv": frame.to_csv(index=False, lineterminator="\n"),
-    }

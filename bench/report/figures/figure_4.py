@@ -13,25 +13,20 @@ from bench.report.figures.diagrams import (
     NORMAL,
     SOFT_SPLIT,
     WIDTH,
-    LayersPage,
     arrow,
     bar,
     box,
     canvas,
     kind,
-    layers_frame,
-    layers_markdown,
     panel,
     params,
     plus,
-    sizes,
     write,
 )
+from bench.report.pages.figure_4 import T2T_MODULE, tokens_in_front
+from bench.report.pages.layers import sizes
 from bench.results.measurement import LayerShape, Outline
 
-TITLE = "The architecture of T2T-ViT"
-
-_MODULE = ("soft_split0", "attention1", "soft_split1", "attention2", "soft_split2", "project")
 _BLOCK = ("norm1", "attn", "norm2", "mlp")
 _FLOW = 3.86
 """height at which the tokens go through the backbone"""
@@ -57,7 +52,7 @@ def _t2t_module(axes: Axes, outline: Outline) -> None:
     write(axes, 0.3, 0.68, "T2T module", size=NORMAL, bold=True, align="left")
     write(axes, 1.25, 0.68, params(module), align="left")
     width, height, gap, top = 1.04, 0.62, 0.18, 1.0
-    layers = [outline[f"tokens_to_token.{name}"] for name in _MODULE]
+    layers = [outline[f"tokens_to_token.{name}"] for name in T2T_MODULE]
     middle = top + height / 2
     for i, layer in enumerate([None, *layers]):
         x = 0.32 + i * (width + gap)
@@ -93,11 +88,6 @@ def _tokens_of(layer: LayerShape) -> tuple[int, ...]:
     return layer.output[::-1] if layer.kind == "Unfold" else layer.output
 
 
-def _prefix(outline: Outline) -> list[LayerShape]:
-    """The class token, and the distillation token where there is one."""
-    return [outline[name] for name in ("cls_token", "dist_token") if name in outline]
-
-
 def _heads(outline: Outline) -> list[LayerShape]:
     return [outline[name] for name in ("head", "head_dist") if name in outline]
 
@@ -130,7 +120,7 @@ def _backbone(axes: Axes, outline: Outline) -> None:
 
 def _sequence(axes: Axes, outline: Outline) -> float:
     """Prefix tokens in front of the T2T module's, and the positions that are added; returns where the sum stands."""
-    prefix, positions, tokens = _prefix(outline), outline["pos_embed"], outline["tokens_to_token"]
+    prefix, positions, tokens = tokens_in_front(outline), outline["pos_embed"], outline["tokens_to_token"]
     count = len(prefix)
     name = "Class token" if count == 1 else "Class, distillation"
     strip, above, height = 1.84, _FLOW - 0.62, 1.24
@@ -186,8 +176,8 @@ def _shares(axes: Axes, outline: Outline) -> None:
     """A bar of all params, to scale."""
     parts = {
         "T2T module": (outline["tokens_to_token"].params, ATTENTION),
-        "class token and positions" if len(_prefix(outline)) == 1 else "two tokens and positions": (
-            sum(p.params for p in (*_prefix(outline), outline["pos_embed"])),
+        "class token and positions" if len(tokens_in_front(outline)) == 1 else "two tokens and positions": (
+            sum(p.params for p in (*tokens_in_front(outline), outline["pos_embed"])),
             GIVEN,
         ),
         "blocks": (outline["blocks"].params, MLP),
@@ -205,25 +195,3 @@ def _shares(axes: Axes, outline: Outline) -> None:
         x += wide
         bar(axes, place, top + 0.31, 0.1, 0.1, color)
         write(axes, place + 0.16, top + 0.36, f"{name} {count:,} ({100 * count / outline.params:.1f} %)", align="left")
-
-
-def figure_4_files(outline: Outline) -> dict[str, str]:
-    """The page and its CSV, by suffix."""
-    names = [layer.name for layer in outline.layers if "." not in layer.name]
-    names += [f"tokens_to_token.{name}" for name in _MODULE] + ["blocks.0"]
-    names += [layer.name for layer in outline.layers if layer.name.startswith("blocks.0.")]
-    frame = layers_frame([outline], names)
-    network = outline.network
-    positions = outline["pos_embed"]
-    tokens, in_front = outline["tokens_to_token"].output[0], len(_prefix(outline))
-    caption = (
-        f"An image of {network.img_size} × {network.img_size} pixels becomes {tokens} tokens ([the T2T process]"
-        f"(figure_3.md)). {'The class token' if in_front == 1 else 'Class and distillation token'} and a table of "
-        f"positions are added, and {positions.output[0]} tokens pass through {len(outline.blocks)} blocks of the same "
-        "shape, of which the first is shown. The number in a norm is its params; the bar is to scale."
-    )
-    alt = f"The architecture of {network}: T2T module, backbone, and where its params are"
-    return {
-        "md": layers_markdown(LayersPage(number=4, title=TITLE, caption=caption, alt=alt, outlines=[outline]), frame),
-        "csv": frame.to_csv(index=False, lineterminator="\n"),
-    }

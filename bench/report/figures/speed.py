@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, Label, place_labels, saved
+from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, Label, place_labels
 from bench.report.speed_front import family, fastest, machines, unbeaten
 from bench.spec.table import Edition
 
@@ -23,13 +23,6 @@ _STYLES: dict[str, dict[str, Any]] = {
 """how each of ``speed_front.FAMILIES`` is marked"""
 
 _MODES = {"train": "images/s in training", "infer": "images/s in inference"}
-
-
-def speed_pictures(frame: pd.DataFrame, edition: Edition) -> dict[str, str | bytes]:
-    """The picture by suffix; none where no row has both a speed and an accuracy."""
-    if all(fastest(frame, mode).empty for mode in _MODES):
-        return {}
-    return dict(saved(speed_figure(frame, edition)))
 
 
 def speed_figure(frame: pd.DataFrame, edition: Edition) -> Figure:

@@ -6,31 +6,37 @@ from typing import Any
 import pandas as pd
 
 from bench.report.evidence import link
-from bench.report.figures.speed import speed_pictures
 from bench.report.inputs import SpeedInputs
 from bench.report.pages.table import comparison
+from bench.report.pictures import Picture
 from bench.report.speed_front import family, fastest, machines, unbeaten
 from bench.report.text import DASH, STANDARD_ERROR, code, escape, listed, pipe
+from bench.spec.table import Edition
 
 
-def speed_files(inputs: SpeedInputs, frame: pd.DataFrame) -> dict[str, str | bytes]:
-    """The page, its CSV and its picture, by suffix.
+def speed_picture(frame: pd.DataFrame, edition: Edition) -> Picture | None:
+    """The picture of the page; None where no row has both a speed and an accuracy.
 
     Args:
-        inputs: the speeds.
         frame: from ``speed_frame``.
+        edition: whose accuracies are printed.
     """
-    files: dict[str, str | bytes] = {"md": speed_markdown(inputs, frame)}
-    files |= {"csv": frame.to_csv(index=False, lineterminator="\n")}
-    return files | speed_pictures(frame, inputs.edition)
+    if all(fastest(frame, mode).empty for mode in ("train", "infer")):
+        return None
+    return Picture(draw="figures.speed:speed_figure", shows=(frame, edition))
 
 
 TITLE = "Speed of the networks"
 
 
-def speed_markdown(inputs: SpeedInputs, frame: pd.DataFrame) -> str:
-    """The page."""
-    has_picture = not fastest(frame).empty
+def speed_markdown(inputs: SpeedInputs, frame: pd.DataFrame, *, has_picture: bool) -> str:
+    """The page.
+
+    Args:
+        inputs: the speeds.
+        frame: from ``speed_frame``.
+        has_picture: whether there is a picture to show.
+    """
     sections = [
         f"# {TITLE}",
         "The throughput of networks in training and in inference, and the time that a single image takes, measured "
