@@ -5,7 +5,7 @@ import itertools
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench.spec.table import Edition, RecipeTable, Table
 from bench.spec.text import beneath, printable
@@ -14,29 +14,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def show_table(table: Table, edition: Edition, frame: "pd.DataFrame", shown: "pd.DataFrame") -> None:
+def show_table(table: Table, edition: Edition, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     """Print rows of a table in aligned columns.
 
     Args:
         table: the paper's table.
         edition: whose numbers are printed beside ours.
-        frame: all rows of the table.
-        shown: those to print.
+        columns: their heads.
+        lines: the cells of each row.
     """
-    from bench.report.pages.table import REAL, comparison
-    from bench.report.text import DASH
-    from bench.report.verdict import EQUAL
-
-    cells = comparison(shown, table=frame)
-    for label in ("Params", "MACs"):
-        if (verdict := f"{label}: verdict") in cells:
-            cells[verdict] = cells[verdict].where(cells[verdict].isin([EQUAL, DASH]), cells[f"{label}: difference"])
-    # The page has the rest: with it Table 3 outgrows a terminal of 80.
-    left_out = [name for name in cells if str(name).startswith(REAL) or str(name).endswith(("elsewhere", "difference"))]
-    cells = cells.drop(columns=left_out)
-    _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", cells)
+    _print_grid(f"Table {table.number}: {table.title} ({edition.name} edition)", columns, lines)
     print(_MEANINGS)
-    if cells.map(lambda cell: "±" in cell).any(axis=None):
+    if any("±" in cell for line in lines for cell in line):
         print(_ERRORS)
 
 
@@ -48,7 +37,7 @@ def show_recipes(table: RecipeTable) -> None:
     """Print the settings in aligned columns."""
     from bench.report.pages.recipes import recipes_comparison
 
-    _print_grid(f"Table {table.number}: {table.title}", recipes_comparison(table))
+    _print_frame(f"Table {table.number}: {table.title}", recipes_comparison(table))
 
 
 def show_runs(title: str, frame: "pd.DataFrame", by_entry: "pd.DataFrame", sweep: Sequence[str]) -> None:
@@ -56,15 +45,22 @@ def show_runs(title: str, frame: "pd.DataFrame", by_entry: "pd.DataFrame", sweep
     from bench.report.pages.runs import runs_comparison, seeds_comparison
 
     if sweep or (by_entry["runs"] > 1).any():
-        _print_grid(title, seeds_comparison(by_entry, sweep))
+        _print_frame(title, seeds_comparison(by_entry, sweep))
     else:
-        _print_grid(title, runs_comparison(frame, sweep).drop(columns=["where", "run", "starts from"], errors="ignore"))
+        left_out = ["where", "run", "starts from"]
+        _print_frame(title, runs_comparison(frame, sweep).drop(columns=left_out, errors="ignore"))
 
 
 _NAMES = ("Model", "Setting")
+_NARROWEST = 10
+"""characters of names that are folded"""
 
 
-def _print_grid(title: str, shown: "pd.DataFrame") -> None:
+def _print_frame(title: str, shown: "pd.DataFrame") -> None:
+    _print_grid(title, [*map(str, shown)], shown.to_numpy().tolist())
+
+
+def _print_grid(title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table as Grid
 
@@ -73,34 +69,36 @@ def _print_grid(title: str, shown: "pd.DataFrame") -> None:
     width = shutil.get_terminal_size().columns if terminal else 200
     console = Console(file=text, width=width, force_terminal=terminal, markup=False, emoji=False, highlight=False)
     console.print(printable(title), style="bold")
-    measured = {name: _widths(name, shown[name]) for name in map(str, shown.columns)}
-    for columns in _abreast({name: least for name, (least, _) in measured.items()}, width):
+    cells = {name: [printable(line[place]) for line in lines] for place, name in enumerate(columns)}
+    widths = {name: _widths(name, texts) for name, texts in cells.items()}
+    off = [any(cell.endswith(" %") for cell in line) for line in lines]
+    for names in _abreast({name: least for name, (least, _) in widths.items()}, width):
         grid = Grid(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-        spare = width - sum(measured[name][0] + 1 for name in columns)
-        for name in columns:
-            least, most = measured[name]
-            given = max(least, min(most, least + spare))
+        spare = width - sum(widths[name][0] + 1 for name in names)
+        for name in names:
+            least, most = widths[name]
+            # Where not even one column fits beside the names, the names are folded.
+            given = min(most, max(least + spare, _NARROWEST)) if spare > 0 or name in _NAMES else least
             spare -= given - least
             is_text = name in ("Group", "status", *_NAMES) or name.startswith("T2T") or name.endswith("verdict")
             justify: Literal["left", "right"] = "left" if is_text else "right"
             grid.add_column(name.replace(": ", "\n"), justify=justify, overflow="fold", width=given)
-        for line, cells in zip(shown.itertuples(index=False), shown[columns].itertuples(index=False), strict=True):
-            is_off = any(str(cell).endswith(" %") for cell in line)
-            grid.add_row(*map(printable, cells), style="yellow" if is_off else None)
+        for row, is_off in zip(zip(*(cells[name] for name in names), strict=True), off, strict=True):
+            grid.add_row(*row, style="yellow" if is_off else None)
         console.print(grid)
     print(text.getvalue(), end="", file=beneath(sys.stdout))
 
 
-def _widths(name: str, cells: "pd.Series[Any]") -> tuple[int, int]:
+def _widths(name: str, texts: Sequence[str]) -> tuple[int, int]:
     """Characters of a column if it is broken at words, and if it is not; some columns are never broken."""
     from rich.cells import cell_len
 
-    heads, texts = name.split(": "), [printable(cell) for cell in cells]
-    most = max(map(cell_len, heads + texts))
+    heads = name.split(": ")
+    most = max(map(cell_len, [*heads, *texts]))
     if _is_whole(name):
         return most, most
-    words = [word for text in ([] if len(heads) > 1 else heads) + texts for word in text.split()]
-    return max(map(cell_len, words + (heads if len(heads) > 1 else [])), default=0), most
+    parts = heads if len(heads) > 1 else name.split()
+    return max(map(cell_len, [*parts, *(word for text in texts for word in text.split())])), most
 
 
 def _is_whole(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.commands.figure import FIGURES, FigureRequest
 from bench.cli.cost_report import write_cost
-from bench.cli.output import read_reports, tell, texts, write_report
+from bench.cli.output import by_suffix, read_reports, tell, texts, write_report
 from bench.cli.parser import Output
 from bench.cli.selection import Selection
 from bench.cli.speed_report import known_speeds, write_speed
@@ -109,11 +109,11 @@ def report_index(
     html = remembered(
         output.reports,
         "index",
-        lambda: {"html": html_page(files).encode()},
+        lambda: {"index.html": html_page(files).encode()},
         of=files,
         libraries=("markdown-it-py", "jinja2", "markupsafe"),
     )
-    page = write_report(output.reports, "index", html)
+    page = by_suffix(output.reports, html)
     pages = {"counting": counting, "claims": claims, "cost": costs, "ideas": ideas, **figures}
     pages |= speed | {next(iter(paths.values())).stem: paths for paths in by_study} | {"index": index | page}
     if not output.as_json:

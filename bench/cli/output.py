@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,6 @@ from bench.spec.errors import RequestError
 from bench.spec.text import answer, at_words, complain
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bench.report.pictures import Picture
 
 
@@ -21,15 +19,21 @@ def write_report(
     """Write a report's files, but none that holds the same already; returns the paths of all, by suffix."""
     from bench.results.files import require_inside, write_changed
 
+    pictures: Iterable[str] = ()
     if picture:
         from bench.report.pictures import picture_files
 
-        contents = {**contents, **picture_files(folder, name, picture)}
+        pictures = picture_files(folder, name, picture)
     paths = {suffix: folder / f"{name}.{suffix}" for suffix in contents}
     for suffix, content in contents.items():
         require_inside(folder, paths[suffix])
         write_changed(paths[suffix], content)
-    return paths
+    return paths | by_suffix(folder, pictures)
+
+
+def by_suffix(folder: Path, files: Iterable[str]) -> dict[str, Path]:
+    """The paths of a report's files in a folder, by suffix."""
+    return {file.rpartition(".")[2]: folder / file for file in files}
 
 
 def read_reports(folder: Path) -> dict[str, bytes]:
@@ -51,11 +55,6 @@ def read_reports(folder: Path) -> dict[str, bytes]:
 def texts(paths: Mapping[str, Path]) -> dict[str, str]:
     """Paths as text, for JSON."""
     return {suffix: str(path) for suffix, path in paths.items()}
-
-
-def plain(frame: "pd.DataFrame") -> list[dict[Hashable, object]]:
-    """Rows for JSON, null where a value is missing."""
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def confirmed(question: str, done: str, *, as_json: bool) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.output import finish, plain, tell, texts, write_report
+from bench.cli.output import finish, tell, texts, write_report
 from bench.cli.parser import Output
 from bench.measure.collect import Collected, collect, known_measurements, measure_missing, tell_problems
 from bench.paper import TABLES
@@ -31,7 +31,7 @@ def report_speed(asked: "SpeedRequest") -> int:
         RequestError: a case cannot be measured as it was requested.
     """
     from bench.cli.speed_cases import cases_of, setting_of
-    from bench.report.frame import table_frame
+    from bench.report.frame import plain_rows, table_frame
 
     output, edition = asked.output, EDITIONS[0]
     setting = setting_of(asked)
@@ -49,7 +49,7 @@ def report_speed(asked: "SpeedRequest") -> int:
     paths, frame = write_speed(edition, by_table, found, speeds, output)
     if not output.as_json:
         tell(paths)
-    return finish({"speeds": plain(frame), "reports": texts(paths)} if output.as_json else None, failures)
+    return finish({"speeds": plain_rows(frame), "reports": texts(paths)} if output.as_json else None, failures)
 
 
 def _measure(asked: "SpeedRequest", setting: Setting, cases: Sequence[Case]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.grids import show_runs
-from bench.cli.output import finish, plain, tell, write_report
+from bench.cli.output import finish, tell, write_report
 from bench.cli.parser import Output
 from bench.experiments.budgets import RESULTS
 from bench.experiments.suites import Entry, Suite, suites
@@ -51,6 +51,7 @@ def report_suites(found: Sequence[Suite], chosen: Chosen, output: Output, failur
     Returns:
         The exit code.
     """
+    from bench.report.frame import plain_rows
     from bench.report.pages.runs import title
 
     known = RunRecords(output.runs)
@@ -58,7 +59,7 @@ def report_suites(found: Sequence[Suite], chosen: Chosen, output: Output, failur
     for suite in found:
         frame, by_entry, written = _report_suite(suite, chosen, known, output)
         if output.as_json:
-            printed.append({"runs": suite.name, "rows": plain(frame), "entries": plain(by_entry)})
+            printed.append({"runs": suite.name, "rows": plain_rows(frame), "entries": plain_rows(by_entry)})
         else:
             show_runs(title(suite), frame, by_entry, suite.sweep)
             for paths in written:

@@ -1,22 +1,17 @@
 """Report the paper's tables: files, terminal or JSON; with all of them the pages beside them and the index."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.cli.grids import show_recipes, show_table
-from bench.cli.index_report import report_index
-from bench.cli.output import finish, plain, tell, texts, write_report
+from bench.cli.output import by_suffix, finish, tell, texts, write_report
 from bench.cli.parser import Output
 from bench.cli.selection import Selection
 from bench.measure.collect import collect
 from bench.report import evidence_files
 from bench.results.files import require_writable
 from bench.results.run_folder import RunRecords
+from bench.spec.extras import missing
 from bench.spec.table import RecipeTable
-
-if TYPE_CHECKING:
-    from bench.report.inputs import TableInputs
 
 
 def require_reports(output: Output) -> None:
@@ -26,8 +21,8 @@ def require_reports(output: Output) -> None:
         ImportError: a library is missing.
         RequestError: their folder cannot be written.
     """
-    import bench.report.frame  # noqa: F401
-
+    if lacking := missing(("numpy", "pandas", "tabulate")):
+        raise ImportError(name=lacking[0])
     require_writable(output.reports, "--reports")
 
 
@@ -42,64 +37,51 @@ def report_tables(selection: Selection, output: Output, failures: Sequence[str])
     Returns:
         The exit code.
     """
-    from bench.report.frame import evaluations_frame
-    from bench.report.inputs import table_inputs
+    from bench.report.tables import table_report
 
     tables, edition = selection.tables, selection.edition
     known = RunRecords(output.runs)
     found = collect([row for table in tables for row in table.rows_in(edition)], known)
     found = evidence_files.settled_results(found, output.reports)
     evidence_files.keep(output.runs, output.reports, evidence_files.behind(found))
-    inputs = [table_inputs(table, edition, found) for table in tables]
     printed: list[dict[str, object]] = []
-    for one in inputs:
-        table, frame = one.table, one.frame
-        paths = _write_table(one, output.reports)
-        shown = frame[[row in selection.rows for row in table.rows_in(edition)]]
-        evaluations = evaluations_frame(table, edition, found.evaluations)
+    for table in tables:
+        rows = table.rows_in(edition)
+        shown = [row in selection.rows for row in rows]
+        files, told = table_report(table, edition, found, shown=shown, reports=output.reports)
+        paths = by_suffix(output.reports, files)
         printed.append(
             {
                 "table": table.number,
                 "title": table.title,
                 "edition": edition.key,
-                "rows": plain(shown),
-                "evaluations": plain(evaluations),
+                "rows": told.rows,
+                "evaluations": told.evaluations,
                 "reports": texts(paths),
             }
         )
         if not output.as_json:
-            show_table(table, edition, frame, shown)
+            show_table(table, edition, told.columns, told.lines)
             tell(paths)
-            if missing := int(frame["macs_g"].isna().sum()):
-                print(f"{missing} of {len(frame)} rows have no measurement in {output.runs} and show dashes")
+            if told.unmeasured:
+                print(f"{told.unmeasured} of {len(rows)} rows have no measurement in {output.runs} and show dashes")
     printed += [_report_recipes(recipe_table, output) for recipe_table in selection.recipe_tables]
     document: dict[str, object] = {"tables": printed}
     failures = list(failures)
     if selection.is_all:
+        from bench.cli.index_report import report_index
+        from bench.report.inputs import table_inputs
+
+        inputs = [table_inputs(table, edition, found) for table in tables]
         pages, unmeasured = report_index(selection, inputs, known, output)
         document |= pages
         failures += unmeasured
     return finish(document if output.as_json else None, failures)
 
 
-def _write_table(inputs: "TableInputs", reports: Path) -> dict[str, Path]:
-    """Write a table's files; returns their paths by suffix."""
-    from bench.report.frame import without_unused
-    from bench.report.pages.table import table_markdown
-    from bench.report.pictures import Picture
-
-    table, edition, frame = inputs.table, inputs.edition, inputs.frame
-    contents = {
-        "md": table_markdown(inputs),
-        "csv": without_unused(frame).to_csv(index=False, lineterminator="\n"),
-    }
-    shows = (table.rows_in(edition), edition, frame, f"Table {table.number}: {table.title}")
-    picture = Picture(draw="figures.plots:tradeoff_figure", shows=shows) if table.has_picture else None
-    return write_report(reports, f"table_{table.number}", contents, picture)
-
-
 def _report_recipes(table: RecipeTable, output: Output) -> dict[str, object]:
     """Write a table of experiment settings; returns what JSON has of it."""
+    from bench.report.frame import plain_rows
     from bench.report.pages.recipes import recipes_frame, recipes_markdown
 
     frame = recipes_frame(table)
@@ -108,4 +90,4 @@ def _report_recipes(table: RecipeTable, output: Output) -> dict[str, object]:
     if not output.as_json:
         show_recipes(table)
         tell(paths)
-    return {"table": table.number, "title": table.title, "settings": plain(frame), "reports": texts(paths)}
+    return {"table": table.number, "title": table.title, "settings": plain_rows(frame), "reports": texts(paths)}

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.paper.released import RELEASED
@@ -57,6 +57,17 @@ def collect(rows: Sequence[Row], records: RunRecords) -> Collected:
         evaluations=evaluations,
         recordings=recordings,
         problems=below(records.runs, problems),
+    )
+
+
+def of_rows(rows: Sequence[Row], found: Collected) -> Collected:
+    """The results of some of the rows that they were collected for; recordings and problems are of all."""
+    shown, runs = set(networks(rows)), {run.run_id for run in runs_of(rows)}
+    return replace(
+        found,
+        measurements={network: one for network, one in found.measurements.items() if network in shown},
+        records={run_id: listed for run_id, listed in found.records.items() if run_id in runs},
+        evaluations={run_id: listed for run_id, listed in found.evaluations.items() if run_id in runs},
     )
 
 

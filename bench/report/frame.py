@@ -1,6 +1,6 @@
 """Rows and measurements joined into one DataFrame: the only source of every table and picture."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 
 import pandas as pd
 
@@ -163,6 +163,11 @@ def without_unused(frame: pd.DataFrame) -> pd.DataFrame:
     unused = [column for kind in _WITH_VALUES if used.isdisjoint(kind) for column in kind]
     unprinted = [column for column in STRUCTURE if f"published_{column}" not in used]
     return frame.drop(columns=[*unused, *unprinted, *(f"published_{column}" for column in unprinted)])
+
+
+def plain_rows(frame: pd.DataFrame) -> list[dict[Hashable, object]]:
+    """Rows for JSON, None where a value is missing."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def _line(row: Row, edition: Edition, measured: Complexity | None) -> dict[str, object]:

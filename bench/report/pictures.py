@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench.report.remembered import remembered
 
-_LIBRARIES = ("matplotlib", "numpy", "pillow")
+LIBRARIES = ("matplotlib", "numpy", "pillow")
+"""which draw"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,20 +23,22 @@ class Picture:
 
 
 def picture_files(folder: Path, name: str, picture: Picture) -> Mapping[str, bytes]:
-    """The PNG and SVG of a picture, by suffix, drawn only if those in the folder of reports show something else.
+    """The PNG and SVG of a picture, by file name, drawn only if those in the folder of reports show something else.
 
     Args:
         folder: the folder of reports.
         name: of the files, without suffix.
         picture: that they show.
     """
-    return remembered(folder, name, partial(_drawn, picture), of=[picture.draw, *picture.shows], libraries=_LIBRARIES)
+    shown = [picture.draw, *picture.shows]
+    return remembered(folder, name, partial(_drawn, name, picture), of=shown, libraries=LIBRARIES)
 
 
-def _drawn(picture: Picture) -> dict[str, bytes]:
+def _drawn(name: str, picture: Picture) -> dict[str, bytes]:
     from matplotlib import style
 
     from bench.report.figures.plots import saved
 
     with style.context("default"):  # whatever a matplotlibrc of the reader's says
-        return saved(pkgutil.resolve_name(f"bench.report.{picture.draw}")(*picture.shows))
+        files = saved(pkgutil.resolve_name(f"bench.report.{picture.draw}")(*picture.shows))
+    return {f"{name}.{suffix}": content for suffix, content in files.items()}

@@ -1,4 +1,4 @@
-"""Files that are made again only if they would come out otherwise: pictures, and the HTML page.
+"""Files that are made again only if they would come out otherwise: tables, pictures, and the HTML page.
 
 Beside them ``.made.json`` remembers a fingerprint of all that each was made from, and the checksums of what was made.
 It is part of no report: without it, or where a file was edited or removed, the file is made again, with the same bytes
@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import pandas as pd
 
 from bench.results.codec import plain
-from bench.results.files import CorruptFile, read, write_atomically
+from bench.results.files import CorruptFile, read, require_inside, write_atomically, write_changed
 from bench.spec.regular_files import open_regular
 
 MEMORY = ".made.json"
@@ -35,36 +33,45 @@ class _Made:
     fingerprint: str
     """of all that the files were made from"""
     sha256: dict[str, str]
-    """of each file, by suffix"""
+    """of each file, by its path in the folder"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Memory:
     made: dict[str, _Made] = field(default_factory=dict)
-    """by path in the folder, without suffix"""
+    """by what was made"""
 
 
 def remembered(
     folder: Path, name: str, make: Callable[[], Mapping[str, bytes]], *, of: object, libraries: Sequence[str]
 ) -> Mapping[str, bytes]:
-    """A report's files by suffix: as they are on disk if making them again would change nothing, and else made anew.
+    """Files of a report: as they are on disk if making them again would change nothing, and else made and written anew.
 
     Args:
         folder: the folder of reports.
-        name: of the files, without suffix, by their path in the folder.
-        make: makes them, from nothing but ``of``.
+        name: of what is made.
+        make: makes the files, from nothing but ``of``; returns their contents by their paths in the folder.
         of: their data: dataclasses, mappings, sequences, DataFrames, arrays, plain values.
         libraries: packages that make them, whose versions count.
+
+    Returns:
+        What ``make`` returned, now or before.
+
+    Raises:
+        RequestError: a link leads from the folder to where a file would be written.
     """
     fingerprint = _fingerprint(of, libraries)
     known = _load(folder).made
     if name in known and known[name].fingerprint == fingerprint:
-        found = {suffix: _content(folder / f"{name}.{suffix}") for suffix in known[name].sha256}
-        if {suffix: _sha256(content) for suffix, content in found.items()} == known[name].sha256:
+        found = {file: _content(folder / file) for file in known[name].sha256}
+        if {file: _sha256(content) for file, content in found.items()} == known[name].sha256:
             return found
     made = make()
-    known = {other: one for other, one in _load(folder).made.items() if _are_there(folder, other, one)}
-    known[name] = _Made(fingerprint=fingerprint, sha256={suffix: _sha256(content) for suffix, content in made.items()})
+    for file, content in made.items():
+        require_inside(folder, folder / file)
+        write_changed(folder / file, content)
+    known = {other: one for other, one in _load(folder).made.items() if _are_there(folder, one)}
+    known[name] = _Made(fingerprint=fingerprint, sha256={file: _sha256(content) for file, content in made.items()})
     write_atomically(folder / MEMORY, plain(_Memory(made=known)), flushed=False)
     return made
 
@@ -76,14 +83,14 @@ def _load(folder: Path) -> _Memory:
         return _Memory()
 
 
-def _are_there(folder: Path, name: str, made: _Made) -> bool:
-    return all((folder / f"{name}.{suffix}").is_file() for suffix in made.sha256)
+def _are_there(folder: Path, made: _Made) -> bool:
+    return all((folder / file).is_file() for file in made.sha256)
 
 
 def _content(path: Path) -> bytes:
-    """The content of a file; empty if it cannot be read."""
+    """The content of a file; empty if it cannot be read, or is a link."""
     try:
-        with open_regular(path) as file:
+        with open_regular(path, follow=False) as file:
             content: bytes = file.read()
     except OSError:
         return b""
@@ -103,6 +110,9 @@ def _fingerprint(of: object, libraries: Sequence[str]) -> str:
 
 def _encodable(value: Any) -> object:
     """A value that msgspec does not know as values that it does."""
+    import numpy as np  # what has no such value needs neither, and is there before they are imported
+    import pandas as pd
+
     if isinstance(value, pd.DataFrame):
         return value.to_csv(na_rep="\0", quoting=csv.QUOTE_NONNUMERIC)
     if isinstance(value, np.ndarray):

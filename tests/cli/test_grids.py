@@ -2,20 +2,20 @@
 
 import shutil
 
-import pandas as pd
 import pytest
 
 from bench.cli.grids import _print_grid, show_table
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.report.frame import table_frame
+from bench.report.pages.table import terminal_cells
 from tests.conftest import ROOT, collected
 from tests.report.test_frame import over_seeds
 from tests.terminal import Terminal
 
 
 def test_a_cell_is_no_markup_and_commands_no_terminal(capsys):
-    _print_grid("Runs of [/title]", pd.DataFrame({"Model": ["[/red] [bold]x :bug: \x1b[31m\u202e"], "n": ["1"]}))
+    _print_grid("Runs of [/title]", ["Model", "n"], [["[/red] [bold]x :bug: \x1b[31m\u202e", "1"]])
     title, _, line = capsys.readouterr().out.splitlines()
     assert title.strip() == "Runs of [/title]"
     assert line.split() == ["[/red]", "[bold]x", ":bug:", r"\x1b[31m\u202e", "1"]
@@ -28,7 +28,8 @@ def test_the_terminal_says_what_is_after_a_mean(capsys):
         (collected(None, {run.run_id: over_seeds(run.run_id, 81.0, 81.2)}), True),
     ):
         frame = table_frame(TABLES[3], ICCV, found)
-        show_table(TABLES[3], ICCV, frame, frame)
+        cells = terminal_cells(frame, table=frame)
+        show_table(TABLES[3], ICCV, list(cells), cells.to_numpy().tolist())
         out = capsys.readouterr().out
         assert ("81.10 ± 0.10 (n=2)" in out) == is_said
         assert ("\n±: standard error, of a mean over n seeds or else over the images\n" in out) == is_said

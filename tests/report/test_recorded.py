@@ -8,13 +8,12 @@ import shutil
 import numpy as np
 import pytest
 
-from bench.cli.grids import show_table
 from bench.paper import TABLES
 from bench.paper.editions import ICCV
 from bench.paper.recorded import PUBLISHED_PREDICTIONS, VAL_LABELS_SHA256, names_of, weights_of
 from bench.paper.released import RELEASED
 from bench.report.frame import table_frame
-from bench.report.pages.table import comparison
+from bench.report.pages.table import comparison, terminal_cells
 from bench.results.recorded import RecordedNetwork, Recording
 from bench.results.store import recording_path, save_recording
 from tests.conftest import ROOT, collected
@@ -94,13 +93,12 @@ def test_the_accuracy_on_real_labels_stands_beside_that_of_the_same_weights_alon
     assert "ReaL %: ours" not in comparison(filled(recording(network("a", "resnet50.tv_in1k", 76.5))).reset_index())
 
 
-def test_the_terminal_has_no_room_for_real_labels(capsys):
+def test_the_terminal_has_no_room_for_real_labels():
     one = network("a", "resnet50.tv_in1k", 76.5, real_hits=39_000, real_images=46_837)
     frame = filled(recording(one)).reset_index()
-    show_table(TABLES[3], ICCV, frame, frame)
-    out = capsys.readouterr().out
-    assert "76.50 ± 0.19 (recorded)" in out
-    assert "ReaL" not in out
+    cells = terminal_cells(frame, table=frame)
+    assert "76.50 ± 0.19 (recorded)" in list(cells["Top-1 %: ours"])
+    assert not any("ReaL" in name for name in cells)
 
 
 def test_a_file_name_of_the_weights_names_them_too():

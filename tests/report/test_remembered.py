@@ -23,11 +23,10 @@ def made(folder, of, content=b"a picture", name="one", libraries=("numpy",)):
 
     def make():
         calls.append(of)
-        return {"txt": content}
+        return {f"{name}.txt": content}
 
     files = remembered(folder, name, make, of=of, libraries=libraries)
-    write_report(folder, name, files)
-    return bool(calls), files["txt"]
+    return bool(calls), files[f"{name}.txt"]
 
 
 def test_what_has_not_changed_is_not_made_again(tmp_path):
@@ -149,18 +148,20 @@ def test_a_changed_measurement_draws_its_picture_and_no_other(run_all, tmp_path)
 
     def report(**kwargs):
         """Report again; returns what was written, and what was imported where code is given."""
-        before = {path: path.stat().st_ino for path in reports.iterdir()}
+        before = {path: path.stat().st_mtime_ns for path in reports.iterdir()}
         done = run_all(*options, **kwargs)
         assert done.returncode == 0, done.stderr
-        written = {path.name for path in reports.iterdir() if path.stat().st_ino != before.get(path)}
+        written = {path.name for path in reports.iterdir() if path.stat().st_mtime_ns != before.get(path)}
         return written, done.stderr.splitlines()[-1:]
 
     written, (imported,) = report(code=IMPORTED)
     assert not written
-    assert "pandas" in imported.split()
-    assert "matplotlib" not in imported.split()
+    assert "rich" in imported.split()
+    assert not {"pandas", "numpy", "matplotlib", "torch"} & set(imported.split())
     measured = load_complexity(runs, Network("mobilenetv2_100"))
     save_complexity(runs, dataclasses.replace(measured, params=measured.params + 100_000))
-    assert report()[0] == {MEMORY, "table_4.csv", "table_4.md", "table_4.png", "table_4.svg"}
+    assert report()[0] == {MEMORY, ".table_4.json", *(f"table_4.{suffix}" for suffix in ("csv", "md", "png", "svg"))}
     (reports / "table_3.png").write_bytes(b"edited")
     assert report()[0] == {MEMORY, "table_3.png"}
+    (reports / "table_3.md").write_text("edited")
+    assert report()[0] == {MEMORY, "table_3.md"}

@@ -110,6 +110,16 @@ def comparison(frame: pd.DataFrame, *, table: pd.DataFrame | None = None) -> pd.
     return pd.DataFrame(shown)
 
 
+def terminal_cells(frame: pd.DataFrame, *, table: pd.DataFrame) -> pd.DataFrame:
+    """The ``comparison`` as a terminal shows it, narrower than the page: with it Table 3 would outgrow 80 columns."""
+    cells = comparison(frame, table=table)
+    for label in ("Params", "MACs"):
+        if (name := f"{label}: verdict") in cells:
+            cells[name] = cells[name].where(cells[name].isin([EQUAL, DASH]), cells[f"{label}: difference"])
+    left_out = [name for name in cells if str(name).startswith(REAL) or str(name).endswith(("elsewhere", "difference"))]
+    return cells.drop(columns=left_out)
+
+
 def _accuracies(frame: pd.DataFrame, name: str, count: str, evaluated: str) -> list[str]:
     """Accuracies with their standard errors: the mean of n seeds that were trained, or that of evaluated weights."""
     errors, finders = frame[f"{evaluated}_std_err"], frame[f"{evaluated}_found_by"]
