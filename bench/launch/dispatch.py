@@ -212,7 +212,7 @@ def print_plan(decisions: Sequence[Decision], estimates: Estimates, most: int | 
     """Print a line for each run: what becomes of it, in what it differs from the others, its cost and the reason."""
     from tabulate import tabulate
 
-    differ = settings(decision.spec for decision in decisions)
+    differ = settings({decision.spec.run_id: decision.spec for decision in decisions})
     rows = []
     for decision in decisions[:most]:
         estimate = estimates.get(decision.spec.run_id)
@@ -242,7 +242,7 @@ def costs(estimates: Estimates) -> str:
 
 def plan_json(decisions: Sequence[Decision], estimates: Estimates) -> list[dict[str, object]]:
     """The same as ``print_plan``, for programs."""
-    differ = settings(decision.spec for decision in decisions)
+    differ = settings({decision.spec.run_id: decision.spec for decision in decisions})
     lines: list[dict[str, object]] = []
     for decision in decisions:
         estimate = estimates.get(decision.spec.run_id)

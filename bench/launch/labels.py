@@ -1,25 +1,29 @@
 """Short labels that tell runs apart, such as the values of a sweep."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.spec.run import RunSpec
 
 
-def settings(specs: Iterable[RunSpec]) -> dict[str, str]:
+def settings(specs: Mapping[str, RunSpec]) -> dict[str, str]:
     """The settings that tell each run from others of its network, data set and recipe, except for the seed.
+
+    Args:
+        specs: of the runs, by run id.
 
     Returns:
         By run id, ``lr=1e-3 weight_decay=0.05`` for example; empty where there is nothing.
     """
     groups: dict[tuple[str, str, str], dict[str, dict[str, object]]] = defaultdict(dict)
-    for spec in specs:
-        groups[spec.model, spec.dataset, spec.recipe.name][spec.run_id] = values_of(spec)
+    for run_id, spec in specs.items():
+        groups[spec.model, spec.dataset, spec.recipe.name][run_id] = values_of(spec)
     found = {}
     for group in groups.values():
-        names = dict.fromkeys(name for values in group.values() for name in values)
         first = next(iter(group.values()))
-        differ = [name for name in names if any(values.get(name) != first.get(name) for values in group.values())]
+        others = [values for values in group.values() if values != first]
+        names = dict.fromkeys(name for values in (first, *others) for name in values)
+        differ = [name for name in names if any(values.get(name) != first.get(name) for values in others)]
         for run_id, values in group.items():
             found[run_id] = " ".join(f"{name}={number(values[name])}" for name in differ if name in values)
     return found
@@ -27,7 +31,7 @@ def settings(specs: Iterable[RunSpec]) -> dict[str, str]:
 
 def labels(specs: Sequence[RunSpec]) -> dict[str, str]:
     """A short name for each run: its network and whatever tells it from the others, by run id."""
-    own = settings(specs)
+    own = settings({spec.run_id: spec for spec in specs})
     datasets, recipes = {spec.dataset for spec in specs}, {spec.recipe.name for spec in specs}
     seeds = {spec.seed for spec in specs}
     return {
@@ -56,7 +60,7 @@ def number(value: object) -> str:
 
 def values_of(spec: RunSpec) -> dict[str, object]:
     """All that may differ but the seed, by name."""
-    values = dict(spec.identity())
+    values = spec.identity()
     recipe, model_args = values.pop("recipe"), values.pop("model_args")
     assert isinstance(recipe, dict)
     assert isinstance(model_args, list)

@@ -20,6 +20,7 @@ from bench.results.feature_maps import FeatureMaps
 from bench.results.files import require_inside, sweep, write_atomically
 from bench.results.measurement import Complexity, Outline
 from bench.results.record import RunRecord
+from bench.results.run_folder import PREDICTIONS
 from bench.results.store import (
     complexity_path,
     evaluation_path,
@@ -30,7 +31,6 @@ from bench.results.store import (
     load_outline,
     load_recordings,
     recording_path,
-    run_predictions_path,
 )
 from bench.spec.regular_files import open_regular
 from bench.spec.text import without_folders
@@ -122,7 +122,7 @@ def _predictions(found: RunRecord | Evaluation) -> list[Path]:
         path = evaluation_predictions_path(here, found.spec, found.predictions_sha256)
         return [path, images_path(here, found.spec.images_sha256)]
     images = found.fingerprint and images_path(here, found.fingerprint.val_sha256)
-    return [run_predictions_path(here, found.run_id), *([images] if images else [])]
+    return [here / found.run_id / PREDICTIONS, *([images] if images else [])]
 
 
 _TOLD = ("error", "note", "unreadable")

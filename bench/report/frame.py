@@ -491,8 +491,8 @@ def run_values(record: RunRecord) -> dict[str, object]:
     known["starts_from"] = record.spec.get("start_from")
     if weights := record.spec.get("weights"):
         known["starts_from"] = f"sha256 {weights}"
-    taught = next((event.note for event in record.events if event.what == "teacher"), None)
-    known["teacher"] = taught if taught is not None else record.spec.get("teacher")
+    taught = record.last("teacher")
+    known["teacher"] = taught.note if taught else record.spec.get("teacher")
     known["evidence"] = record_file(record.run_id)
     known["error"] = one_line(without_folders(record.error))  # as older versions recorded it
     return {column: value for column, value in known.items() if column in RUN_COLUMNS and value not in (None, "")}

@@ -60,9 +60,12 @@ def parse(text: str) -> Values:
         ValueError: it holds none.
     """
     try:
-        values = _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
+        values = msgspec.json.decode(text)
+    except msgspec.DecodeError:  # to be explained; but text that is no Unicode is JSON, and numbers beyond a float are
+        try:
+            values = _DECODER.decode(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not JSON: {error}") from None
     if not isinstance(values, dict):
         raise ValueError("not a JSON object")
     return values
@@ -157,6 +160,9 @@ def _refused_key(table: Values, message: str, values: object, kind: type[object]
         table.update(whole)
 
 
+_CONTAINERS = (dict, list)
+
+
 def _unknown_key(values: Any, found: Any) -> str:
     """A key of the values, or of one inside them, that the type has no field for; empty if there is none."""
     if isinstance(found, tuple):
@@ -164,9 +170,9 @@ def _unknown_key(values: Any, found: Any) -> str:
     fields = getattr(found, "__dataclass_fields__", None)  # is_dataclass takes as long as all the rest
     if not fields:
         return ""
-    if unknown := values.keys() - fields.keys():
-        return str(min(unknown))
+    if not values.keys() <= fields.keys():
+        return str(min(values.keys() - fields.keys()))
     for name, value in values.items():
-        if isinstance(value, dict | list) and (inner := _unknown_key(value, getattr(found, name))):
+        if isinstance(value, _CONTAINERS) and (inner := _unknown_key(value, getattr(found, name))):
             return f"{name}.{inner}"
     return ""

@@ -19,8 +19,8 @@ import numpy as np
 from bench.results.evaluation import Evaluation
 from bench.results.files import read_vouched, write_atomically
 from bench.results.record import RunRecord
-from bench.results.run_folder import TRAIN_ANEW
-from bench.results.store import EVALUATE_AGAIN, evaluation_predictions_path, images_path, run_predictions_path
+from bench.results.run_folder import PREDICTIONS, TRAIN_ANEW
+from bench.results.store import EVALUATE_AGAIN, evaluation_predictions_path, images_path
 from bench.spec.regular_files import open_regular
 
 Classes = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -95,7 +95,7 @@ def load_predictions(runs: Path, found: RunRecord | Evaluation) -> Predictions |
     if not found.predictions_sha256:
         return None
     if isinstance(found, RunRecord):
-        path, remedy = run_predictions_path(runs, found.run_id), TRAIN_ANEW
+        path, remedy = runs / found.run_id / PREDICTIONS, TRAIN_ANEW
     else:
         path, remedy = evaluation_predictions_path(runs, found.spec, found.predictions_sha256), EVALUATE_AGAIN
     arrays = _arrays(path, read_vouched(path, found.predictions_sha256, remedy))

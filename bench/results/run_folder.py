@@ -47,7 +47,6 @@ from bench.results.files import (
 )
 from bench.results.progress import Phase, Progress
 from bench.results.record import Metrics, RunRecord
-from bench.results.store import run_predictions_path
 from bench.spec.errors import RequestError
 from bench.spec.regular_files import open_regular, regular_file
 from bench.spec.run import RunSpec, Weights, is_run_id
@@ -176,11 +175,15 @@ def _sha256_of_lines(lines: Iterable[str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+PREDICTIONS = "predictions.npz"
+"""of a run's last epoch, in its folder"""
+
+
 def lost_file(folder: Path, record: RunRecord) -> str:
     """A line on the first file of a completed run that is no longer what its record vouches for; empty if all are."""
     if record.status != "completed":
         return ""  # its checkpoint restores them
-    metrics, predictions = folder / "metrics.jsonl", run_predictions_path(folder.parent, folder.name)
+    metrics, predictions = folder / "metrics.jsonl", folder / PREDICTIONS
     try:
         if _checksum_of(metrics, record.epoch) != record.metrics_sha256:
             load_metrics(folder, record)
@@ -377,7 +380,7 @@ class OwnedRun:
     def save_predictions(self, record: RunRecord, content: bytes) -> None:
         """Write what the last epoch said of every image, and its checksum into the record, which the caller saves."""
         self.check()
-        write_atomically(run_predictions_path(self.folder.parent, self.folder.name), content)
+        write_atomically(self.folder / PREDICTIONS, content)
         record.predictions_sha256 = hashlib.sha256(content).hexdigest()
 
     def save_checkpoint(self, epoch: int, step: int, content: bytes | memoryview) -> Path:
@@ -547,7 +550,7 @@ def _remove_temporaries(folder: Path) -> None:
 
 def was_saved(folder: Path) -> bool:
     """Whether the run has ever had a checkpoint, and so has begun."""
-    return os.path.lexists(folder / "saved")
+    return os.path.lexists(f"{folder}/saved")
 
 
 def _mark_saved(folder: Path) -> None:

@@ -182,11 +182,6 @@ def evaluation_predictions_path(runs: Path, spec: EvaluationSpec, sha256: str) -
     return evaluations_folder(runs) / f"{spec.evaluation_id}.{sha256[:8]}.npz"
 
 
-def run_predictions_path(runs: Path, run_id: str) -> Path:
-    """The path of the predictions of a run's last epoch."""
-    return runs / run_id / "predictions.npz"
-
-
 def images_path(runs: Path, images_sha256: str) -> Path:
     """The path of the ids and labels of a split's images."""
     return runs / "images" / f"{images_sha256[:16]}.npz"

@@ -1,5 +1,6 @@
 """Recipes: every value by which a network is trained, with its range and its source."""
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -154,8 +155,7 @@ class Recipe:
     from before it is mixed with another"""
 
     def __post_init__(self) -> None:
-        missing = [f.name for f in fields(self) if f.compare and f.name != "name" and f.name not in self.sources]
-        if missing:
+        if missing := [name for name in COUNTED_FIELDS if name != "name" and name not in self.sources]:
             raise ValueError(f"recipe {self.name!r} gives no source for {', '.join(missing)}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
@@ -197,6 +197,9 @@ class Recipe:
         return max(size for size in sizes if size <= self.local_batch)
 
 
+COUNTED_FIELDS = tuple(f.name for f in fields(Recipe) if f.compare)
+"""fields that change the result"""
+
 YOUNGER_FIELDS: dict[str, float | bool] = {
     "crop_padding": 0.0,
     "backbone_lr_scale": 1.0,
@@ -222,6 +225,7 @@ _POLICIES = {
 most that it does not understand"""
 
 
+@functools.cache
 def _require_policy(text: str) -> None:
     """Check a policy of augmentation, such as ``rand-m9-mstd0.5-inc1``.
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
-from bench.spec.recipe import YOUNGER_FIELDS, Recipe
+from bench.spec.recipe import COUNTED_FIELDS, YOUNGER_FIELDS, Recipe
 
 ModelArgs = tuple[tuple[str, int | float | str], ...]
 
@@ -125,10 +125,9 @@ class RunSpec:
 
     def identity(self) -> dict[str, object]:
         """The values that the run id is a hash of, as in JSON."""
-        values = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe) if f.compare}
+        values = {name: getattr(self.recipe, name) for name in COUNTED_FIELDS}
         recipe = {name: value for name, value in values.items() if YOUNGER_FIELDS.get(name) != value}
-        own = [f.name for f in fields(self) if f.name not in ("start_from", "weights", "teacher")]
-        identity = {name: getattr(self, name) for name in own} | {
+        identity = {name: getattr(self, name) for name in _OWN} | {
             "recipe": recipe,
             "model_args": [list(pair) for pair in self.model_args],
         }
@@ -139,6 +138,10 @@ class RunSpec:
             identity["teacher"] = self.teacher.model
             identity |= {"teacher_weights": self.teacher.weights.sha256} if self.teacher.weights else {}
         return identity
+
+
+_OWN = tuple(f.name for f in fields(RunSpec) if f.name not in ("start_from", "weights", "teacher"))
+"""fields that are part of every identity"""
 
 
 def is_run_id(name: str) -> bool:

@@ -15,20 +15,24 @@ def changed(spec, *values):
     return dataclasses.replace(spec, recipe=override(spec.recipe, values))
 
 
+def by_id(specs):
+    return settings({spec.run_id: spec for spec in specs})
+
+
 def test_a_sweep_is_told_apart_by_its_values_and_nothing_else():
     specs = [changed(RESNET, f"lr={lr}", f"auto_augment={policy}") for lr in (".001", "5e-4") for policy in ("", "v0")]
-    assert list(settings(specs).values()) == [
+    assert list(by_id(specs).values()) == [
         "lr=1e-3 auto_augment=",
         "lr=1e-3 auto_augment=v0",
         "lr=5e-4 auto_augment=",
         "lr=5e-4 auto_augment=v0",
     ]
-    assert set(settings([changed(RESNET, "lr=.001")]).values()) == {""}
+    assert set(by_id([changed(RESNET, "lr=.001")]).values()) == {""}
 
 
 def test_seeds_are_alike_also_of_what_they_start_from():
     specs = [TUNED.with_seed(seed) for seed in (1, 2)]
-    assert set(settings(specs).values()) == {""}
+    assert set(by_id(specs).values()) == {""}
     assert list(labels(specs).values()) == ["t2t_vit_7 s1", "t2t_vit_7 s2"]
 
 

@@ -18,6 +18,7 @@ from bench.launch.log import cause_of_death
 from bench.launch.run_state import RunState, State, run_state
 from bench.launch.slurm.queue import Queue, look
 from bench.launch.slurm.submissions import Submission
+from bench.results.event import event_of
 from bench.results.files import CorruptFile
 from bench.results.progress import Phase, duration
 from bench.results.record import RunRecord
@@ -142,7 +143,8 @@ def _node(found: RunState, queue: Queue) -> str:
 
 
 def _log(runs: Path, run_id: str, record: RunRecord | None, submission: Submission | None) -> str:
-    started = next((event for event in reversed(record.events) if event.log), None) if record else None
+    logged = next((values for values in reversed(record.history) if values.get("log")), None) if record else None
+    started = event_of(logged) if logged else None
     if submission and submission.job and (started is None or started.when < submission.created):
         return str(submission.log(runs, run_id))
     log = runs / started.log if started else None
@@ -151,8 +153,6 @@ def _log(runs: Path, run_id: str, record: RunRecord | None, submission: Submissi
 
 def table(lines: Sequence[Status]) -> str:
     """The lines in aligned columns, as programs that read text want them; what is not known is a dash."""
-    from tabulate import tabulate
-
     shown = [cells(line) for line in lines]
     names = [name for name in _COLUMNS if name not in _IF_ANY or any(row[name] not in ("-", "") for row in shown)]
     rows = []
@@ -160,8 +160,17 @@ def table(lines: Sequence[Status]) -> str:
         log = row["log"] if line.state in ("running", "killed", "failed", "diverged") else ""
         row["why, and its log"] = "; ".join(filter(None, [row["why"], log]))
         rows.append([row[name] or "-" for name in names])
-    align = ["right" if name in _NUMBERS else "left" for name in names]
-    return tabulate(rows, headers=names, tablefmt="plain", disable_numparse=True, colalign=align if rows else None)
+    return _aligned(names, rows)
+
+
+def _aligned(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns two spaces apart; tabulate takes as long for them as it takes to read a third of the runs."""
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    lines = (
+        [cell.rjust(width) if name in _NUMBERS else cell.ljust(width) for name, cell, width in columns]
+        for columns in (zip(names, line, widths, strict=True) for line in (names, *rows))
+    )
+    return "\n".join("  ".join(cells).rstrip() for cells in lines)
 
 
 _COST = ("GPU h", "waited", "lost")
@@ -224,7 +233,7 @@ def look_at(runs: Path, patterns: Sequence[str] | None) -> Look:
         raise RequestError(f"no runs in {str(runs)!r}; choose their folder with --runs DIR")
     queue = look(runs, ids)
     specs = {run_id: spec for run_id in ids if (spec := spec_of(runs, run_id))}
-    own = settings(specs.values())
+    own = settings(specs)
     lines = [
         dataclasses.replace(status(runs, run_id, queue, specs.get(run_id)), settings=own.get(run_id, ""))
         for run_id in ids
