@@ -27,7 +27,7 @@ def usage(record: RunRecord) -> Usage:
     """Add up what a run has used; of records that are older than a fact, it is 0 or None."""
     events = record.events
     begins = [(place, event) for place, event in enumerate(events) if event.what == "running"]
-    seconds = sum(_gpus(begin) * _lasted_s(begin, events[place + 1 :]) for place, begin in begins)
+    seconds = sum(gpus * _lasted_s(begin, events[place + 1 :]) for place, begin in begins if (gpus := _gpus(begin)))
     waits = [event.waited_s for _, event in begins if event.waited_s is not None]
     expected = [event.estimated_gpu_hours for _, event in begins if event.estimated_gpu_hours is not None]
     return Usage(

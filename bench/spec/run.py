@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -125,8 +126,8 @@ class RunSpec:
 
     def identity(self) -> dict[str, object]:
         """The values that the run id is a hash of, as in JSON."""
-        values = {name: getattr(self.recipe, name) for name in COUNTED_FIELDS}
-        recipe = {name: value for name, value in values.items() if YOUNGER_FIELDS.get(name) != value}
+        values = zip(COUNTED_FIELDS, _counted_values(self.recipe), strict=True)
+        recipe = {name: value for name, value in values if YOUNGER_FIELDS.get(name) != value}
         identity = {name: getattr(self, name) for name in _OWN} | {
             "recipe": recipe,
             "model_args": [list(pair) for pair in self.model_args],
@@ -139,6 +140,8 @@ class RunSpec:
             identity |= {"teacher_weights": self.teacher.weights.sha256} if self.teacher.weights else {}
         return identity
 
+
+_counted_values = operator.attrgetter(*COUNTED_FIELDS)
 
 _OWN = tuple(f.name for f in fields(RunSpec) if f.name not in ("start_from", "weights", "teacher"))
 """fields that are part of every identity"""
