@@ -361,6 +361,16 @@ def test_the_table_has_a_dash_for_what_is_not_known(folder):
     assert text[2].split() == [PARENT.run_id, "not", "begun", "-/4", "-", "-", "-", "0", "-", "-", "-"]
 
 
+def test_text_is_aligned_to_the_left_and_numbers_to_the_right(folder):
+    runs = folder(OTHER, record(OTHER, "interrupted"))
+    folder(PARENT)
+    head, *rows = table([status_of(runs, spec, NOTHING) for spec in (OTHER, PARENT)]).splitlines()
+    assert [row.index(word) for row, word in zip(rows, ("interrupted", "not begun"), strict=True)] == [
+        head.index("state")
+    ] * 2
+    assert [row.index("/4") + 2 for row in rows] == [head.index("epoch") + 5] * 2
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, "-"), (7, "7 s"), (3599, "59 min"), (7260, "2 h 1 min"), (266_400, "3 d 2 h")]
 )

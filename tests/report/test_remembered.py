@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -144,18 +146,20 @@ def test_a_changed_measurement_draws_its_picture_and_no_other(run_all, tmp_path)
     runs, reports = tmp_path / "runs", tmp_path / "reports"
     shutil.copytree(ROOT / "reports" / "evidence" / "complexity", runs / "complexity")
     options = ("--table", 3, 4, "--runs", runs, "--reports", reports)
-    assert run_all(*options).returncode == 0
+    first = run_all(*options)
+    assert first.returncode == 0, first.stderr
 
     def report(**kwargs):
-        """Report again; returns what was written, and what was imported where code is given."""
+        """Report again; returns what was written, what was printed, and what was imported where code is given."""
         before = {path: path.stat().st_mtime_ns for path in reports.iterdir()}
         done = run_all(*options, **kwargs)
         assert done.returncode == 0, done.stderr
         written = {path.name for path in reports.iterdir() if path.stat().st_mtime_ns != before.get(path)}
-        return written, done.stderr.splitlines()[-1:]
+        return written, done.stdout, done.stderr.splitlines()[-1:]
 
-    written, (imported,) = report(code=IMPORTED)
+    written, printed, (imported,) = report(code=IMPORTED)
     assert not written
+    assert printed == first.stdout
     assert "rich" in imported.split()
     assert not {"pandas", "numpy", "matplotlib", "torch"} & set(imported.split())
     measured = load_complexity(runs, Network("mobilenetv2_100"))
@@ -165,3 +169,17 @@ def test_a_changed_measurement_draws_its_picture_and_no_other(run_all, tmp_path)
     assert report()[0] == {MEMORY, "table_3.png"}
     (reports / "table_3.md").write_text("edited")
     assert report()[0] == {MEMORY, "table_3.md"}
+
+
+def test_no_page_imports_what_draws_its_picture():
+    code = """
+import importlib, pkgutil, sys
+import bench.report, bench.report.pages
+for package in (bench.report, bench.report.pages):
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+assert "bench.report.pages.figure_1" in sys.modules
+assert "matplotlib" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -95,6 +95,13 @@ def test_text_that_is_no_json_object_is_refused(text, problem):
         parse(text)
 
 
+def test_text_is_read_as_the_json_module_reads_it():
+    text = r'{"a": "\ud800", "b": 1e400, "c": 123456789012345678901234567890, "d": -0.0, "e": 1.0, "e": 1}'
+    assert repr(parse(text)) == repr(json.loads(text))
+    sound = text.replace(r"\ud800", "").replace("1e400", "1e300")  # which needs no second reading
+    assert repr(parse(sound)) == repr(json.loads(sound))
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"free": ' * 100_000, "\ufeff{}", '{"name": "a\nb"}', "\0"])
 def test_whatever_a_file_holds_its_error_is_one_line(tmp_path, text):
     path = tmp_path / "a.json"
