@@ -199,17 +199,17 @@ def _checksum_of(path: Path, lines: int | None = None) -> str:
     try:
         found = path.stat()
         return _checksum_at(path, lines, found.st_mtime_ns, found.st_size)
-    except (OSError, ValueError):
+    except OSError:
         return ""
 
 
 @functools.lru_cache(maxsize=100_000)
 def _checksum_at(path: Path, lines: int | None, mtime_ns: int, size: int) -> str:
     """The checksum of a file, read again only if it has changed, since ``status --follow`` asks each second."""
-    if lines is None:
-        return sha256_of(path)
     with open_regular(path) as file:
-        return _sha256_of_lines(file.read().decode().splitlines(keepends=True)[:lines])
+        content = file.read()
+    counted = content if lines is None else b"".join(content.splitlines(keepends=True)[:lines])
+    return hashlib.sha256(counted).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
