@@ -71,7 +71,7 @@ def submit_to_slurm(specs: Sequence[RunSpec], launch: Launch) -> int:
             complain(f"changed: {change}")
         for line in kept(wanted, queue, lambda s: settings.request(s.model)):
             complain(line)
-        differ = differing(wanted)
+        differ = differing({spec.run_id: spec for spec in wanted})
         for array, submission in submit(
             planned,
             runs=launch.runs,
