@@ -61,13 +61,13 @@ def collect(rows: Sequence[Row], records: RunRecords) -> Collected:
 
 
 def of_rows(rows: Sequence[Row], found: Collected) -> Collected:
-    """The results of some of the rows that they were collected for; recordings and problems are of all."""
-    shown, runs = set(networks(rows)), {run.run_id for run in runs_of(rows)}
+    """The results of some of the rows that they were collected for, in their order; other tables' recordings stay."""
+    ids = [run.run_id for run in runs_of(rows)]
     return replace(
         found,
-        measurements={network: one for network, one in found.measurements.items() if network in shown},
-        records={run_id: listed for run_id, listed in found.records.items() if run_id in runs},
-        evaluations={run_id: listed for run_id, listed in found.evaluations.items() if run_id in runs},
+        measurements={one: found.measurements[one] for one in networks(rows) if one in found.measurements},
+        records={run_id: found.records[run_id] for run_id in ids if run_id in found.records},
+        evaluations={run_id: found.evaluations[run_id] for run_id in ids if run_id in found.evaluations},
     )
 
 

@@ -10,9 +10,13 @@ import pandas as pd
 import pytest
 
 from bench.cli.output import write_report
+from bench.measure.collect import collect, of_rows
+from bench.paper import TABLES
+from bench.paper.editions import ICCV
 from bench.report import remembered as memory
 from bench.report.pictures import Picture
 from bench.report.remembered import MEMORY, remembered
+from bench.results.run_folder import RunRecords
 from bench.results.store import load_complexity, save_complexity
 from bench.spec.run import Network
 from tests.cli.test_main import IMPORTED
@@ -169,6 +173,17 @@ def test_a_changed_measurement_draws_its_picture_and_no_other(run_all, tmp_path)
     assert report()[0] == {MEMORY, "table_3.png"}
     (reports / "table_3.md").write_text("edited")
     assert report()[0] == {MEMORY, "table_3.md"}
+
+
+def test_results_of_a_tables_rows_are_the_same_whatever_else_was_collected():
+    evidence = RunRecords(ROOT / "reports" / "evidence")
+    rows = TABLES[3].rows_in(ICCV)
+    alone = collect(rows, evidence)
+    beside = collect([row for table in TABLES.values() for row in table.rows_in(ICCV)], evidence)
+    assert len(alone.measurements) < len(beside.measurements)
+    for name in ("measurements", "records", "evaluations"):
+        own, same = (list(getattr(of_rows(rows, found), name).items()) for found in (alone, beside))
+        assert own == same
 
 
 def test_no_page_imports_what_draws_its_picture():
