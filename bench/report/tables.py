@@ -18,7 +18,7 @@ from bench.spec.table import Edition, Table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Printed:
-    """What a command prints of a table."""
+    """The lines of a table, and what else a command prints of it."""
 
     columns: tuple[str, ...]
     """heads of the columns on a terminal"""
