@@ -49,3 +49,11 @@ def test_columns_that_do_not_fit_stand_below_and_no_word_is_broken(number, grids
     heads = [line for line in seen[80].splitlines() if "Model " in line]
     assert len(heads) == grids
     assert set(seen[80].split()) == set(seen[200].split())
+
+
+def test_a_name_that_leaves_no_room_is_folded(capsys):
+    _print_grid("Runs", ["Model", "seed", "last top-1 %"], [["m" * 230, "1", "54.00 ± 0.50"]])
+    told = capsys.readouterr().out
+    assert told.count("m") in (230, 460)  # once a grid
+    assert {"seed", "1", "54.00", "±", "0.50"} <= set(told.split())
+    assert max(map(len, told.splitlines())) <= 200
