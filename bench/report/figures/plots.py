@@ -5,23 +5,22 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import Bbox, offset_copy
 
+from bench.report.figures.labels import place_labels
 from bench.report.frame import swept_columns, that_count
 from bench.report.pages.claims import accuracy
 from bench.spec.table import Edition, Row
 
-BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#9A6700"
-"""from Okabe and Ito's palette, which colour-blind readers tell apart; its orange darker, to be read on white"""
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072B2", "#C84A00", "#00805D", "#B34F8A", "#9A6700"
+"""from Okabe and Ito's palette, which colour-blind readers tell apart; all but blue darker, to be read on white"""
 
 _STYLES: dict[str, dict[str, Any]] = {
     "T2T-ViT": {"color": BLUE, "marker": "o", "linestyle": "-"},
@@ -108,7 +107,7 @@ def tradeoff_figure(
     figure.legend(
         handles=lines,
         loc="outside lower center",
-        ncols=min(5, len(lines)),
+        ncols=next(n for n in (5, 4, 3) if len(lines) % n != 1 or n == 3),
         handlelength=3,
         frameon=False,
         title=_STARRED if any(row.curve.endswith("*") for row in rows) else None,
@@ -156,22 +155,6 @@ def _marks(rows: Sequence[Row], frame: pd.DataFrame, x: str, curve: str) -> pd.D
     return frame[frame[x].notna() & frame["published_top1_pct"].notna() & on_curve]
 
 
-_Points = np.ndarray[Any, Any]
-_Side = tuple[tuple[float, float], str, str]
-
-_SIDES: tuple[_Side, ...] = (
-    ((5, -4), "left", "top"),
-    ((-3, 6), "right", "bottom"),
-    ((5, 4), "left", "bottom"),
-    ((-5, -4), "right", "top"),
-    ((8, 0), "left", "center"),
-    ((-8, 0), "right", "center"),
-    ((0, 8), "center", "bottom"),
-    ((0, -8), "center", "top"),
-)
-"""places of a label about its mark, the preferred first: offset in points, and what of the text lies there"""
-
-
 def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_dpi: float) -> None:
     """A label at every mark."""
     labels = [
@@ -180,88 +163,6 @@ def _label(axes: Axes, rows: Sequence[Row], frame: pd.DataFrame, x: str, figure_
         for i, line in _marks(rows, frame, x, curve).iterrows()
     ]
     place_labels(axes, labels, figure_dpi)
-
-
-Label = tuple[str, tuple[float, float], str]
-"""text, the place of its mark in data coordinates, and colour"""
-
-
-def place_labels(
-    axes: Axes, labels: Sequence[Label], figure_dpi: float, *, fontsize: float = 8, wanted: int | None = None
-) -> None:
-    """Write labels, each on the side of its mark where it covers least.
-
-    Args:
-        axes: with all its marks, in a figure whose layout is finished.
-        labels: the most important first.
-        figure_dpi: pixels an inch.
-        fontsize: points.
-        wanted: labels that are written whatever they cover; a later one that would cover a mark or another label, or
-            be read as another mark's, is left out. None for all.
-    """
-    paths = [line.get_transform().transform_path(line.get_path()) for line in axes.lines]
-    radius = 5 * figure_dpi / 72
-    marks = [
-        Bbox.from_extents(x_ - radius, y - radius, x_ + radius, y + radius)
-        for line in axes.lines
-        for x_, y in axes.transData.transform(np.column_stack(line.get_data()).astype(float))
-    ]
-    centers = np.array([np.add(mark.min, mark.max) / 2 for mark in marks]).reshape(-1, 2)
-    inside = axes.bbox.padded(radius)
-    placed: list[Bbox] = []
-    for number, (words, at, color) in enumerate(labels):
-        text = axes.annotate(
-            words,
-            at,
-            xytext=(0, 0),
-            textcoords="offset points",
-            fontsize=fontsize,
-            color=color,
-            path_effects=[withStroke(linewidth=2, foreground="white")],  # to be read where it crosses a line
-        )
-        size = np.array(text.get_window_extent().size)
-        mark = axes.transData.transform(np.array(at))
-        others = centers[~np.isclose(centers, mark, atol=1).all(axis=1)]
-        boxes = [_beside(mark, size, side, figure_dpi) for side in _SIDES]
-        covered = [
-            10 * (box.count_overlaps(placed) + box.count_overlaps(marks))
-            + 10 * (not (inside.containsx(box.x0) and inside.containsx(box.x1)))
-            + 6 * _nearer_another(box, mark, others, figure_dpi)
-            + 2 * sum(path.intersects_bbox(box, filled=False) for path in paths)
-            for box in boxes
-        ]
-        if wanted is not None and number >= wanted and min(covered) >= 6:
-            text.remove()
-            continue
-        best = covered.index(min(covered))
-        placed.append(boxes[best])
-        offset, ha, va = _SIDES[best]
-        text.set(position=offset, ha=ha, va=va)
-
-
-def _nearer_another(box: Bbox, mark: _Points, others: _Points, dpi: float) -> bool:
-    """Whether a label would be read as another mark's: that lies about as near to it as its own.
-
-    Args:
-        box: of the label, in pixels.
-        mark: (2,), the label's own.
-        others: (N, 2).
-        dpi: pixels an inch.
-    """
-    beyond = np.maximum(0, np.maximum(box.min - np.vstack([mark, others]), np.vstack([mark, others]) - box.max))
-    own, *rest = np.hypot(*beyond.T)
-    return bool(np.less(rest, own + 4 * dpi / 72).any())
-
-
-def _beside(mark: _Points, size: _Points, side: _Side, dpi: float) -> Bbox:
-    """The box of a text of that size (pixels) on one side of a mark."""
-    offset, ha, va = side
-    corner = mark + np.array(offset) * dpi / 72 - size * [_PART[ha], _PART[va]]
-    return Bbox([corner, corner + size])
-
-
-_PART = {"left": 0.0, "center": 0.5, "right": 1.0, "bottom": 0.0, "top": 1.0}
-"""of a text's width or height that lies before its anchor"""
 
 
 def sweep_figure(sweep: Sequence[str], by_entry: pd.DataFrame) -> Figure:
@@ -331,7 +232,7 @@ def seeds_figure(runs: pd.DataFrame, by_entry: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(7.2, 1.1 + 0.6 * len(names)), layout="constrained")
     axes = figure.subplots()
     completed = that_count(runs)
-    places = [names.index(name) for name in completed["model"]]
+    places = [names.index(name) + 0.2 for name in completed["model"]]  # below the mean, which would hide some
     axes.plot(_first(completed, _TO_REPORT, "pct"), places, "o", color=BLUE, mfc="none", ms=5, label="a seed")
     means, errors = _first(by_entry, _TO_REPORT, "pct"), _first(by_entry, _TO_REPORT, "std_err")
     axes.errorbar(

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION, Label, place_labels
+from bench.report.figures.labels import Label, place_labels
+from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from bench.report.speed_front import family, fastest, machines, unbeaten
 from bench.spec.table import Edition
 
