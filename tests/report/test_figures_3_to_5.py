@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 
+import numpy as np
 import pytest
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
@@ -99,6 +100,31 @@ def test_figure_3_at_224_px_has_the_papers_numbers(outline):
         "⌊(28 + 2·1 − 3) / (3 − 1) + 1⌋ = 14 an axis",
     ]
     assert shown.count("Performer layer") == 2
+
+
+@pytest.mark.parametrize("img_size", [96, 224])
+def test_figure_3_enlarges_what_its_frame_on_the_map_shows(outline, img_size):
+    """Both frames hold the two windows in the same places, and lines join their corners."""
+    (axes,) = figure_3(outline("t2t_vit_14", img_size)).axes
+    shapes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    frames = [shape.get_bbox() for shape in shapes if shape.get_linewidth() == 1]
+    windows = {wide: [s.get_bbox() for s in shapes if s.get_linewidth() == wide] for wide in (0.8, 1.6)}
+    dashed = [line.get_xydata() for line in axes.lines if line.get_linestyle() == "--"]
+    assert len(frames) == len(dashed) == 6
+    for i, (region, enlarged) in enumerate(zip(frames[::2], frames[1::2], strict=True)):
+        for small, large in zip(windows[0.8][2 * i : 2 * i + 2], windows[1.6][2 * i : 2 * i + 2], strict=True):
+            places = [
+                [
+                    part
+                    for x, y in ((box.x0, box.y0), (box.x1, box.y1))
+                    for part in ((x - of.x0) / of.width, (y - of.y0) / of.height)
+                ]
+                for box, of in ((small, region), (large, enlarged))
+            ]
+            assert places[0] == pytest.approx(places[1])
+        for line, side in zip(dashed[2 * i : 2 * i + 2], ("y0", "y1"), strict=True):
+            corners = [(region.x1, getattr(region, side)), (enlarged.x0, getattr(enlarged, side))]
+            assert line == pytest.approx(np.array(corners))
 
 
 def test_figure_3_has_the_numbers_of_what_it_is_drawn_from(outline):

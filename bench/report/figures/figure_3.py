@@ -8,6 +8,7 @@ from bench.report.figures.diagrams import (
     ATTENTION,
     GIVEN,
     LINEAR,
+    LINES,
     NORMAL,
     SOFT_SPLIT,
     arrow,
@@ -72,7 +73,7 @@ def figure_3(outline: Outline) -> Figure:
             _reshape(axes, top, layer, steps[i + 1][0], right)
         else:
             middle = top + _SIDE / 2
-            arrow(axes, (right[1], middle), (right[1] + 0.22, middle))
+            arrow(axes, (right[1] + 0.05, middle), (right[1] + 0.27, middle))
             write(axes, _OUT, top + 1.5, "to the backbone")
     return figure
 
@@ -84,7 +85,7 @@ def _windows_per_axis(split: LayerShape) -> int:
 
 
 def _map(axes: Axes, top: float, split: LayerShape) -> None:
-    """The map and its padding, with the first two windows in place, and the lines that enlarge their corner."""
+    """The map and its padding, with the first two windows in place, and the frame that is enlarged beside it."""
     channels, height, width = split.inputs
     padding, shown = split.settings["padding"], _cells_shown(split)
     left, cell = _MAP - _SIDE / 2, _SIDE / (width + 2 * padding)
@@ -97,9 +98,11 @@ def _map(axes: Axes, top: float, split: LayerShape) -> None:
             axes.plot([x + i * cell] * 2, [y, y + side], color=tint(GIVEN, 0.35), linewidth=0.15)
             axes.plot([x, x + side], [y + i * cell] * 2, color=tint(GIVEN, 0.35), linewidth=0.15)
     _first_windows(axes, left, top, cell, split, linewidth=0.8)
-    for corner, to in ((top, top), (top + shown * cell, top + _SIDE)):
-        line = [left + shown * cell, _WINDOWS - _SIDE / 2], [corner, to]
-        axes.plot(*line, color=GIVEN, linewidth=0.6, linestyle=(0, (4, 2)))
+    region, enlarged = shown * cell, _WINDOWS - _SIDE / 2
+    for at, wide in ((left, region), (enlarged, _SIDE)):
+        axes.add_patch(Rectangle((at, top), wide, wide, facecolor="none", edgecolor=LINES, linewidth=1, zorder=4))
+    for corner, to in ((top, top), (top + region, top + _SIDE)):  # between right and left corners of the two frames
+        axes.plot([left + region, enlarged], [corner, to], color=LINES, linewidth=0.8, linestyle=(0, (4, 2)), zorder=4)
     write(axes, _MAP, top + 1.33, sizes((height, width, channels)), size=NORMAL, bold=True)
 
 

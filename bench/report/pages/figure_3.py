@@ -18,10 +18,11 @@ def figure_3_files(outline: Outline) -> dict[str, str]:
         "Each step reshapes the tokens to a map and cuts the map into overlapping windows, each of which becomes a new "
         "token. This gives fewer tokens with more features, which the next layer reduces. Three soft splits turn an "
         f"image of {network.img_size} × {network.img_size} pixels into {tokens} tokens of {features} features. The "
-        "windows are drawn twice: to scale on the map, and enlarged beside it, cell by cell. Grey cells are zero "
-        "padding, and the first two windows have the colours of the first two tokens. The line below them is Eq. 3 of "
-        "the paper, ⌊(h + 2p − k) / (k − s) + 1⌋ with s the overlap. The width of a token matrix is proportional to "
-        "the number of features, its height to the square root of the number of tokens."
+        "windows are drawn twice: to scale on the map, and enlarged beside it, cell by cell, in the frame that dashed "
+        "lines join to the frame on the map. Grey cells are zero padding, and the first two windows have the colours "
+        "of the first two tokens. The line below them is Eq. 3 of the paper, ⌊(h + 2p − k) / (k − s) + 1⌋ with s the "
+        "overlap. The width of a token matrix is proportional to the number of features, its height to the square root "
+        "of the number of tokens."
     )
     alt = f"The T2T process in {network} at {network.img_size} px, in three steps"
     return {
