@@ -171,6 +171,14 @@ def test_held_out_images_are_said_to_be():
 # Several
 
 
+def test_seeds_of_one_entry_differ_in_colour_mark_and_dashes():
+    figure = comparison_figure([curve("a", seed) for seed in (0, 1, 42)])
+    for axes in figure.axes:
+        for differs in ("color", "marker", "linestyle"):
+            assert len({getattr(line, f"get_{differs}")() for line in axes.lines}) == 3
+    assert labels(figure.legends[0]) == ["a, seed 0", "a, seed 1", "a, seed 42"]
+
+
 def test_a_few_runs_are_a_line_each_and_seeds_share_a_colour():
     figure = comparison_figure([curve("a", 0), curve("b", 0, starts=[(1, 5)]), curve("a", 1, top1=60.0, done=2)])
     raw = figure.axes[3]
@@ -179,7 +187,7 @@ def test_a_few_runs_are_a_line_each_and_seeds_share_a_colour():
     colors = [to_hex(line.get_color()) for line in drawn]
     assert colors[0] == colors[1] != colors[2]
     assert drawn[0].get_linestyle() != drawn[1].get_linestyle()
-    assert drawn[0].get_marker() != drawn[2].get_marker()
+    assert len({line.get_marker() for line in drawn}) == 3
     assert labels(figure.legends[0]) == ["a, seed 0", "a, seed 1, not finished, 2 of 4 epochs", "b", "restart"]
     assert [axes.get_ylabel() for axes in figure.axes] == [
         "training loss",
@@ -195,17 +203,37 @@ def test_a_few_runs_are_a_line_each_and_seeds_share_a_colour():
     within(figure)
 
 
-def test_of_many_runs_seeds_are_a_mean_and_a_range():
-    runs = [curve(name, seed, top1=50.0 + 9 * seed**2) for name in "abc" for seed in range(3)]
-    runs[0] = curve("a", 0, done=2)
+def test_of_many_runs_seeds_are_thin_lines_about_their_mean():
+    seeds = (0, 1, 42)
+    runs = [curve(name, seed, top1=50.0 + i) for name in "abc" for i, seed in enumerate(seeds)]
     assert len(runs) > ALONE
+    figure = comparison_figure(runs)
+    raw = figure.axes[3]
+    assert not raw.collections
+    for entry in range(3):
+        mean, *thin = raw.lines[4 * entry : 4 * entry + 4]
+        assert mean.get_ydata().tolist() == [51, 52, 53, 54]
+        assert [line.get_ydata()[0] for line in thin] == [50, 51, 52]
+        assert len({line.get_linestyle() for line in thin}) == 3
+        assert {line.get_color() for line in thin} == {mean.get_color()}
+        assert all(line.get_linewidth() < mean.get_linewidth() for line in thin)
+    assert labels(figure.legends[0]) == ["a (n=3)", "b (n=3)", "c (n=3)", "seed 0", "seed 1", "seed 42"]
+    handles = figure.legends[0].get_lines()[-3:]
+    assert [line.get_linestyle() for line in handles] == [line.get_linestyle() for line in raw.lines[1:4]]
+    assert figure.get_suptitle() == "Training curves of 9 runs, mean and seeds (thin lines) of each"
+    within(figure)
+
+
+def test_of_too_many_seeds_to_tell_apart_there_is_a_mean_and_a_range():
+    runs = [curve(name, seed, top1=50.0 + 9 * (seed % 3) ** 2) for name in "abc" for seed in range(6)]
+    runs[0] = runs[3] = curve("a", 0, done=2)
     figure = comparison_figure(runs)
     raw = figure.axes[3]
     assert [line.get_ydata().tolist() for line in raw.lines] == [[65, 66, 74.5, 75.5], *[[65, 66, 67, 68]] * 2]
     low, high = (f(raw.collections[1].get_paths()[0].vertices[:, 1]) for f in (min, max))
     assert (low, high) == (50, 89)
-    assert labels(figure.legends[0]) == ["a (n=3), 1 not finished", "b (n=3)", "c (n=3)"]
-    assert figure.get_suptitle() == "Training curves of 9 runs, mean and range over the seeds of each"
+    assert labels(figure.legends[0]) == ["a (n=6), 2 not finished", "b (n=6)", "c (n=6)"]
+    assert figure.get_suptitle() == "Training curves of 18 runs, mean and range of each"
     within(figure)
 
 

@@ -116,9 +116,9 @@ class _Drawn:
 def comparison_figure(curves: Sequence[Curve]) -> Figure:
     """Several runs, over the epochs: losses, top-1 of raw and of averaged weights, learning rate and throughput.
 
-    An entry has a colour and a mark. Up to ``ALONE`` runs are a line each, and seeds of an entry differ in their
-    dashes; of more, an entry is the mean and the range over those of its seeds that reached the epoch. Triangles on the
-    axis are restarts.
+    Up to ``ALONE`` runs are a line each: an entry has a colour, and its seeds differ in marks and dashes, and in colour
+    too if the entry is alone. Of more, an entry is the mean over those of its seeds that reached the epoch, with a thin
+    line for each seed while dashes tell these apart, and their range otherwise. Triangles on the axis are restarts.
 
     Args:
         curves: those without a finished epoch are left out.
@@ -130,7 +130,8 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
     every = pd.concat(frames)
     restarts = any(curve.restarts for curve in curves)
     named = drawn if len(drawn) <= NAMED else []
-    count = len(named) + restarts
+    by_seed = _dashes_of_seeds(curves) if grouped and len(drawn) < len(curves) else {}
+    count = len(named) + restarts + len(by_seed)
     longest = max((len(one.label) for one in named), default=0)
     columns = max(1, min(count, 170 // (longest + 12)))
     rows = -(-count // columns)
@@ -143,7 +144,7 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
             preferred, *others = (frame[column] for column in columns_)
             for other in others:
                 preferred = preferred.fillna(other)
-            _seeds(axes, frame.assign(value=preferred), one.style)
+            _seeds(axes, frame.assign(value=preferred), one.style, by_seed)
             for curve in filter(lambda curve: curve.restarts, one.curves):
                 axes.plot(
                     curve.restarts, [0] * len(curve.restarts), marker="^", ls="", ms=6, mfc="white", label=_RESTART,
@@ -163,6 +164,8 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
     for axes in list(panels.values())[3:]:
         axes.set_xlabel(_EPOCHS, fontsize=9)
     handles = [Line2D([], [], **{"linewidth": 1.4, "markersize": 4, "label": one.label, **one.style}) for one in named]
+    for seed, dashes in by_seed.items():
+        handles.append(Line2D([], [], **{**_THIN, "color": "black", "linestyle": dashes, "label": f"seed {seed}"}))
     if restarts:
         handles.append(Line2D([], [], color="black", marker="^", mfc="white", ls="", ms=6, label="restart"))
     if handles:
@@ -170,7 +173,8 @@ def comparison_figure(curves: Sequence[Curve]) -> Figure:
             handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8, handlelength=3.4
         )
     runs = f"{len(curves)} run{'s' if len(curves) > 1 else ''}"
-    means = ", mean and range over the seeds of each" if grouped and len(drawn) < len(curves) else ""
+    spread = "seeds (thin lines)" if by_seed else "range"
+    means = f", mean and {spread} of each" if grouped and len(drawn) < len(curves) else ""
     notes = [] if named else [f"(no legend: {len(drawn)} lines)"]
     figure.suptitle("\n".join([f"Training curves of {runs}{means}", *notes]), fontsize=11)
     return figure
@@ -214,13 +218,32 @@ def _drawn(curves: Sequence[Curve], grouped: bool) -> list[_Drawn]:
         for k, curve in enumerate(seeds):
             seed = [f"seed {curve.record.spec.get('seed')}"] if len(seeds) > 1 else []
             label = ", ".join([name, *seed, *images, *filter(None, [curve.state])])
-            dashes = {"linestyle": _DASHES[k % len(_DASHES)], "mfc": "white" if k >= len(_DASHES) else style["color"]}
-            found.append(_Drawn(label=label, curves=[curve], style=style | dashes))
+            own = {"linestyle": _DASHES[k % len(_DASHES)], "marker": _MARKERS[len(found) % len(_MARKERS)]}
+            own |= {"color": _COLORS[k % len(_COLORS)]} if len(alike) == 1 else {}
+            found.append(_Drawn(label=label, curves=[curve], style=style | own))
     return found
 
 
-def _seeds(axes: Axes, frame: pd.DataFrame, style: Mapping[str, Any]) -> None:
-    """The mean of a value over the runs of a frame, and their range."""
+def _dashes_of_seeds(curves: Sequence[Curve]) -> dict[object, str]:
+    """Dashes by seed; none if there are too many seeds to tell apart, or too many entries to see them."""
+    seeds = sorted({curve.record.spec.get("seed") for curve in curves}, key=str)
+    are_few = len(seeds) <= len(_DASHES) and len(by_name(curves)) <= _CROWD
+    return dict(zip(seeds, _DASHES, strict=False)) if are_few else {}
+
+
+_THIN: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.7}
+"""a seed beside its mean"""
+
+
+def _seeds(axes: Axes, frame: pd.DataFrame, style: Mapping[str, Any], by_seed: Mapping[object, str]) -> None:
+    """The mean of a value over the runs of a frame, and each of them, or their range.
+
+    Args:
+        axes: of the value.
+        frame: from ``curves_frame``, with the value.
+        style: of the mean.
+        by_seed: dashes of each seed; if empty, the range is drawn.
+    """
     if frame["epoch"].is_unique:  # one run, which needs no mean
         if frame["value"].notna().any():
             _line(axes, frame["epoch"] + 1, frame["value"], style)
@@ -230,6 +253,11 @@ def _seeds(axes: Axes, frame: pd.DataFrame, style: Mapping[str, Any]) -> None:
         return
     epochs = by_epoch["epoch"] + 1
     _line(axes, epochs, by_epoch["mean"], style)
+    for seed, one in frame.groupby("seed") if by_seed else ():
+        thin = {**_THIN, "color": style["color"], "linestyle": by_seed[seed]}
+        axes.plot((one["epoch"] + 1).astype(float), one["value"].astype(float), zorder=1, **thin)
+    if by_seed:
+        return
     axes.fill_between(
         epochs.astype(float), by_epoch["min"].astype(float), by_epoch["max"].astype(float),
         color=style["color"], alpha=0.18, linewidth=0,

@@ -61,17 +61,21 @@ def _effect(axes: Axes, y: int, outcome: Outcome, limit: float, margin: float) -
 
 
 def curves_figure(results: StudyResults) -> Figure:
-    """Held-out accuracy and training loss over the epochs, the mean over the seeds of each core arm."""
+    """Held-out accuracy and training loss over the epochs: the mean over the seeds of each core arm, and each seed."""
     arms = results.with_curves
     figure = Figure(figsize=(9, 5), layout="constrained")
     top1, loss = figure.subplots(1, 2)
     for one in arms:
-        lines = [line for metrics in one.metrics.values() for line in metrics.lines]
-        frame = pd.DataFrame(lines)
-        accuracy = frame["ema_top1_pct"] if "ema_top1_pct" in frame else frame["raw_top1_pct"]
-        for axes, values in ((top1, accuracy), (loss, frame["train_loss"])):
-            by_epoch = values.groupby(frame["epoch"] + 1).mean()
-            axes.plot(by_epoch.index, by_epoch, label=one.arm.name, **_style(arms, one))
+        runs = [metrics.lines for metrics in one.metrics.values() if metrics.lines]
+        frame = pd.DataFrame([{"run": i, **line} for i, lines in enumerate(runs) for line in lines])
+        accuracy = "ema_top1_pct" if "ema_top1_pct" in frame else "raw_top1_pct"
+        label = f"{one.arm.name}, mean of {len(runs)} seeds" if len(runs) > 1 else one.arm.name
+        style = _style(arms, one)
+        for axes, column in ((top1, accuracy), (loss, "train_loss")):
+            by_epoch = frame.groupby("epoch")[column].mean()
+            axes.plot(by_epoch.index + 1, by_epoch, label=label, **style)
+            for _, run in frame.groupby("run") if len(runs) > 1 else ():
+                axes.plot(run["epoch"] + 1, run[column], **{**style, **_SEED})
     held_out = ", held-out images" if results.study.recipe.held_out else ""
     for axes, label in ((top1, f"top-1{held_out} (%)"), (loss, "training loss")):
         axes.set_xlabel("epochs finished")
@@ -79,9 +83,15 @@ def curves_figure(results: StudyResults) -> Figure:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    handles = top1.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3.5)
+    handles, _ = top1.get_legend_handles_labels()
+    if any(len(one.metrics) > 1 for one in arms):
+        handles.append(Line2D([], [], color="black", label="a seed", **{**_SEED, "alpha": 1.0}))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3.5)
     return figure
+
+
+_SEED: dict[str, Any] = {"linewidth": 0.7, "marker": "", "alpha": 0.6, "zorder": 1}
+"""beside the mean of its arm, in its colour and dashes"""
 
 
 def speed_figure(results: StudyResults) -> Figure:
@@ -92,8 +102,10 @@ def speed_figure(results: StudyResults) -> Figure:
     for one in arms:
         style = {**_style(arms, one), "linestyle": ""}
         x, y = one.images_per_s or np.nan, one.mean or np.nan
-        axes.errorbar([x], [y], [one.std_err or 0.0], label=one.arm.name, capsize=3, elinewidth=1.2, **style)
-    axes.set_xlabel("images a second in training, measured in these runs (bars: standard error over the seeds)")
+        error = None if one.std_err is None else [one.std_err]
+        axes.errorbar([x], [y], error, label=one.arm.name, capsize=3, elinewidth=1.2, **style)
+    bars = " (bars: standard error over the seeds)" if any(one.std_err is not None for one in arms) else ""
+    axes.set_xlabel(f"images a second in training, measured in these runs{bars}")
     axes.set_ylabel("top-1 on the test images (%)")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
