@@ -9,10 +9,14 @@ from html.parser import HTMLParser
 from urllib.parse import quote, unquote
 
 import pytest
+from matplotlib.colors import to_hex
 
 from bench.cli.output import read_reports
-from bench.report.html.labels import tone
+from bench.report.figures.diagrams import INK
+from bench.report.figures.plots import BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from bench.report.html.labels import LEGEND, tone
 from bench.report.html.page import html_page
+from bench.report.html.schemes import DARK_PAGE, DARK_TEXT, in_both_schemes, in_the_dark
 from bench.results.codec import sealed
 from tests.conftest import ROOT
 
@@ -145,7 +149,10 @@ def test_every_page_and_picture_is_inside_in_order(page, parsed):
     sections = [name for name in parsed.ids if ":" not in name and not name.endswith((".csv", ".json", ".jsonl"))]
     assert sections == ["README", "claims", "figure_2", "table_9", "table_10", "beside", "evidence/"]
     pictures = [base64.b64decode(source.partition(",")[2]) for source in parsed.sources]
-    assert pictures == [SVG, PNG]  # each once: the drawing in place of its picture, and one that no page shows
+    assert pictures == [
+        in_both_schemes(SVG.decode()).encode(),
+        PNG,
+    ]  # each once: the drawing in place of its picture, and one that no page shows
     assert {"picture:figure_1", "picture:figure_2"} <= set(parsed.ids)
     assert 'width="96" height="48" alt="Figure 1: a picture"' in page
     contents = page.partition("</nav>")[0]
@@ -211,7 +218,7 @@ def test_templates_escape_whatever_they_are_given():
     parsed = Parsed(html)
     assert "<b>" not in html
     identifiers = ["README", nasty, "evidence/", f"evidence/{nasty}.json", f"evidence/{nasty}.jsonl"]
-    assert [name for name in parsed.ids if not name.startswith("README:")] == identifiers
+    assert [name for name in parsed.ids if not re.match("README:|evidence/:", name)] == identifiers
     assert f"#{quote(nasty)}" in [link["href"] for link in parsed.links]
     of_the_pages = 8  # title of the document, contents twice, heading, caption, group of columns, column, cell
     of_the_evidence = 5  # path of each file, checksum, text, and path again of the one that is too large
@@ -282,16 +289,78 @@ def test_verdicts_have_a_label_and_the_last_line_is_the_total(page):
 
 
 def test_evidence_shows_its_checksum(page):
-    metrics, good, edited, large, old = page.split("<details id=")[1:]
+    metrics, good, edited, large, old = page.split('<details class="file" id=')[1:]
     checksum = re.search('"checksum": "(.*?)"', RECORD)[1]
     assert good.startswith('"evidence/a run/record.json"')
-    assert f"<p>checksum <code>{checksum}</code></p><pre>{{" in good
+    assert f'<p>checksum <code>{checksum}</code></p><pre tabindex="0">{{' in good
     assert "label" not in good + metrics
-    assert '<pre>{"epoch": 0}' in unescape(metrics)
+    assert '<pre tabindex="0">{"epoch": 0}' in unescape(metrics)
     assert '<span class="label bad">corrupt</span>' in edited
     assert "bytes, too large for this page; see <code>evidence/large.json</code> in the reports folder" in large
-    assert "<pre>" not in large
+    assert "<pre" not in large
     assert "label" not in old.partition("</details>")[0]
+
+
+def test_evidence_is_grouped_by_kind():
+    paths = [
+        "t2t_vit_7-cifar10-pilot-s1-ca1477ae/record.json",
+        "complexity/resnet50-224px.json",
+        "t2t_vit_7-tiny-imagenet-200-pilot-s0-1d870f22/record.json",
+        "step.json",
+        "t2t_vit_7-cifar10-pilot-s0-1d870f22/record.json",
+        "recorded/predictions-1.json",
+        "complexity/a-224px.json",
+    ]
+    page = html_page({"README.md": b"# Reports\n"} | {f"evidence/{path}": b"{}" for path in paths})
+    groups = page.split('<details class="kind">')[1:]
+    assert [re.search(r"<h3>(.*?)</h3> <small>(.*?)</small>", group).groups() for group in groups] == [
+        ("Params and MACs", "2 files"),
+        ("Published predictions", "1 file"),
+        ("Training runs: cifar10-pilot", "2 files"),
+        ("Training runs: tiny-imagenet-200-pilot", "1 file"),
+        ("Other files", "1 file"),
+    ]
+    assert re.findall('class="file" id="evidence/(.*?)"', groups[2]) == [paths[4], paths[0]]
+
+
+def test_labels_are_explained_once_where_the_first_is(page, parsed):
+    assert page.count('class="legend"') == 1
+    assert '<section id="table_9">' in page.partition('class="legend"')[0]  # the index has a table without labels
+    for each in LEGEND:
+        assert f'<span class="label {each.name}">{each.words[0]}</span> {", ".join(each.words[1:])}: ' in page
+
+
+def luminance(color):
+    """Relative luminance of ``#rrggbb``, as WCAG 2.2 defines it."""
+    channels = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(part * c for part, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("color", [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, INK])
+def test_words_in_pictures_stand_out_on_a_light_page_and_on_a_dark_one(color):
+    color = to_hex(color)
+    for ink, ground in ((color, "#ffffff"), (in_the_dark(color), in_the_dark("#ffffff"))):
+        dark, light = sorted((luminance(ink), luminance(ground)))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_drawings_have_the_colours_of_the_page_in_the_dark():
+    style = (ROOT / "bench/report/html/page.css").read_text().partition("prefers-color-scheme: dark")[2]
+    assert f"--page: {DARK_PAGE};" in style
+    assert f"--text: {DARK_TEXT};" in style
+    assert (in_the_dark("#ffffff"), in_the_dark("#000000")) == (DARK_PAGE, DARK_TEXT)
+
+
+def test_a_drawing_is_itself_on_a_light_page():
+    """With its variables put back, a real drawing is the file in the repository."""
+    svg = (ROOT / "reports/table_3.svg").read_text()
+    both = in_both_schemes(svg)
+    style = re.search("<style>svg{(.*?)}@media screen and [(]prefers-color-scheme:dark[)]{svg{.*?}}</style>", both)
+    colors = dict(entry.split(":") for entry in style[1].split(";"))
+    assert len(colors) >= 5
+    plain = re.sub(r"var[(](--[0-9a-f]{6})[)]", lambda match: colors[match[1]], both.replace(style[0], ""))
+    assert plain == svg
 
 
 def test_evidence_stops_where_the_page_would_be_too_large():

@@ -1,10 +1,12 @@
 """The HTML page in a real browser, headless, from a file as a reader opens it."""
 
+import io
 import json
 import shutil
 import time
 
 import pytest
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -230,11 +232,10 @@ def test_a_link_to_data_saves_the_file(made_up, tmp_path):
     until(lambda: saved.read_bytes() == FILES["table_9.csv"])
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_is_no_wider_than_the_screen(browser, width):
-    screen(browser, width, "light")
+def test_a_wide_table_scrolls_on_its_own_below_its_names(browser):
+    screen(browser, 1280, "light")
     wide, inner = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-    assert wide <= inner == width
+    assert wide <= inner == 1280
     # The names of the rows, and the head above them, stay in view wherever a table is scrolled to.
     scrolled, *left = browser.execute_script("""
         const table = document.querySelector("#table_6 table"), frame = table.parentElement;
@@ -245,6 +246,122 @@ def test_the_page_is_no_wider_than_the_screen(browser, width):
     """)
     assert scrolled > 0
     assert len(set(left)) == 1
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 5, 7])
+def test_a_wide_screen_shows_all_verdicts_of_a_table(browser, number):
+    screen(browser, 1280, "light")
+    verdicts, frame = browser.execute_script(
+        """
+        const table = document.querySelector(arguments[0]);
+        const rights = [...table.querySelectorAll(".label")].map((label) => label.getBoundingClientRect().right);
+        return [rights, table.parentElement.getBoundingClientRect().right];
+        """,
+        f"#table_{number} table",
+    )
+    assert len(verdicts) >= 3
+    assert max(verdicts) <= frame <= 1280
+
+
+# Elements that lie, or whose content lies, outside of a phone's screen: what is folded has no box.
+OUTSIDE = """
+    return [...document.querySelectorAll("body, body *")].filter((element) => {
+        const box = element.getBoundingClientRect();
+        const isSeen = box.width > 1 && box.height > 1 && !element.closest("caption, .skip");
+        const isClipped = getComputedStyle(element).overflowX !== "visible";
+        const isCut = isClipped && element.scrollWidth > element.clientWidth + 1;
+        return isSeen && (box.left < 0 || box.right > innerWidth || isCut);
+    }).map((element) => `${element.closest("section")?.id} ${element.tagName} ${element.className}`);
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_all_without_scrolling_aside(browser, scheme):
+    """Verdicts, pictures and commands are whole, and each cell has its head above it."""
+    screen(browser, 390, scheme)
+    until(lambda: not browser.find_element(By.CSS_SELECTOR, "nav details").get_property("open"))
+    wide, inner = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= inner == 390
+    assert browser.execute_script(OUTSIDE) == []
+    verdicts, commands, pictures = browser.execute_script("""
+        const wide = (element) => element.getBoundingClientRect().width;
+        const sizes = (selector) => [...document.querySelectorAll(selector)].map(wide);
+        return [sizes("td .label"), sizes("td code, pre"), sizes("figure > img")];
+    """)
+    assert min(verdicts) > 0
+    assert len(verdicts) > 100
+    assert len(commands) > 9
+    assert min(pictures) > 300
+    row = table(browser, "table_3").find_element(By.CSS_SELECTOR, "tbody tr")
+    heads = browser.execute_script(
+        """
+        const shown = (cell) => getComputedStyle(cell, "::before").content;
+        return [...arguments[0].cells].filter((cell) => shown(cell) !== "none").map((cell) => JSON.parse(shown(cell)));
+        """,
+        row,
+    )
+    assert heads[0] == "Top-1 %: paper"
+    assert heads[-4:] == ["MACs G: paper", "ours", "difference", "verdict"]
+
+
+def test_a_phone_enlarges_a_picture(browser):
+    screen(browser, 390, "light")
+    figure = browser.find_element(By.CSS_SELECTOR, "figure:has(> img)")
+    picture, button = figure.find_element(By.TAG_NAME, "img"), figure.find_element(By.TAG_NAME, "button")
+    assert picture.size["width"] < 390
+    button.send_keys(Keys.ENTER)
+    assert picture.size["width"] == int(picture.get_attribute("width")) > 800
+    assert button.text == "Fit the screen"
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390  # the picture scrolls alone
+    button.send_keys(Keys.ENTER)
+    assert picture.size["width"] < 390
+    screen(browser, 1280, "light")
+    assert not button.is_displayed()  # where the picture is whole
+
+
+def found(browser):
+    """Paths of the files of evidence that are seen, and what is said about them."""
+    files = [file for file in browser.find_elements(By.CSS_SELECTOR, ".file") if file.is_displayed()]
+    return [file.get_attribute("id") for file in files], browser.find_element(By.CSS_SELECTOR, ".search output").text
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_evidence_is_searched_by_path_and_text(made_up, width):
+    screen(made_up, width, "light")
+    assert found(made_up) == ([], "")  # folded
+    field = made_up.find_element(By.CSS_SELECTOR, ".search input")
+    assert field.accessible_name == "Search the evidence"
+    field.send_keys("RECORD")
+    assert found(made_up) == (["evidence/a run/record.json"], "1 of 5 files")
+    field.clear()
+    field.send_keys("epoch metrics")  # words of its text and of its path
+    assert found(made_up) == (["evidence/a run/metrics.jsonl"], "1 of 5 files")
+    # A link to a file that the search left out shows it.
+    made_up.find_element(By.CSS_SELECTOR, "#README a[href='#evidence/edited.json']").click()
+    edited = made_up.find_element(By.ID, "evidence/edited.json")
+    until(lambda: edited.get_property("open"))
+    assert edited.is_displayed()
+    assert field.get_property("value") == ""
+
+
+def ground(element):
+    """Colour of the left upper corner of what is seen of an element."""
+    picture = Image.open(io.BytesIO(element.screenshot_as_png)).convert("RGB")
+    return picture.getpixel((8, 8))  # beyond rounded corners
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_drawings_follow_the_scheme(made_up, made_up_page, width, tmp_path):
+    drawing = (ROOT / "reports/figure_4.svg").read_bytes()
+    page = tmp_path / "index.html"
+    page.write_text(html_page({"README.md": b"# Reports\n\n![A drawing](figure_4.png)\n", "figure_4.svg": drawing}))
+    for scheme, page_color in (("light", (255, 255, 255)), ("dark", (0x15, 0x18, 0x1C))):
+        screen(made_up, width, scheme)
+        made_up.get(page.as_uri())
+        image = made_up.find_element(By.CSS_SELECTOR, "figure > img")
+        until(lambda: image.get_property("complete"))  # noqa: B023  # it is called at once
+        settled(made_up)
+        assert ground(image) == ground(made_up.find_element(By.TAG_NAME, "h1")) == page_color
 
 
 def test_contents_stand_aside_and_fold_on_a_phone(browser):
@@ -288,7 +405,8 @@ CONTRASTS = """
         }
     };
     return ["body", "nav small", "a", ".good", ".near", ".bad", ".none", ".repeated", "thead button", "code",
-            "nav [aria-current]", "[data-missing]", "main summary"].map((selector) => {
+            "nav [aria-current]", "[data-missing]", "main summary", ".legend", ".kind small", ".search input",
+            ".search output"].map((selector) => {
         const element = document.querySelector(selector);
         const [a, b] = [light(channels(getComputedStyle(element).color)), light(ground(element))];
         return [selector, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
@@ -305,7 +423,6 @@ def test_text_stands_out_in_light_and_dark(browser, scheme):
     style = "getComputedStyle(document.querySelector(arguments[0])).backgroundColor"
     page_ground = browser.execute_script(f"return {style}", "body")
     assert (page_ground == "rgb(255, 255, 255)") == (scheme == "light")
-    assert browser.execute_script(f"return {style}", "img") == "rgb(255, 255, 255)"  # pictures keep theirs
 
 
 def test_without_scripts_it_is_a_plain_page(made_up, made_up_page):

@@ -11,6 +11,7 @@ from markdown_it.token import Token
 
 from bench.report.evidence import FOLDER
 from bench.report.html.reports import EVIDENCE, Page, Reports, stem
+from bench.report.html.schemes import in_both_schemes
 
 _DATA_BYTES = 1_000_000
 """a CSV that is larger is left out"""
@@ -84,8 +85,10 @@ class Links:
             yield from (link, Token("text", "", 0, content=image.content), Token("link_close", link.tag, -1))
             return
         self.inside.add(identifier)
-        is_png = content.startswith(b"\x89PNG")
-        source = _data_uri("image/png" if is_png else "image/svg+xml", content)
+        if content.startswith(b"\x89PNG"):
+            source = _data_uri("image/png", content)
+        else:
+            source = _data_uri("image/svg+xml", in_both_schemes(content.decode(errors="replace")).encode())
         image.attrs = {"id": identifier, "src": source, **_css_pixels(content)}
         yield image
 

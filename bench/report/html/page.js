@@ -1,4 +1,5 @@
-// Tables sort by their heads, links open the evidence that they name, and the contents follow the reader.
+// Tables sort by their heads, pictures are enlarged on a phone, evidence is searched and opened by links to it, and the
+// contents follow the reader.
 // Without it the page is the same one, plain.
 "use strict";
 {
@@ -48,10 +49,52 @@
     link.replaceWith(picture);
   }
 
+  // Where a picture is smaller than it was drawn (page.css shows the button there), it is shown in full, to be scrolled.
+  for (const picture of document.querySelectorAll("figure > img")) {
+    const figure = picture.parentElement;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "zoom";
+    button.textContent = "Full size";
+    const toggle = () => {
+      const isFull = figure.classList.toggle("full");
+      button.textContent = isFull ? "Fit the screen" : "Full size";
+    };
+    button.addEventListener("click", toggle);
+    figure.append(button);
+  }
+
+  // Files of evidence whose path or text has all the words, their kinds opened; without words, all, folded.
+  const search = document.querySelector(".search");
+  const field = search?.querySelector("input");
+  function find() {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let hits = 0;
+    const files = document.querySelectorAll(".file");
+    for (const file of files) {
+      const text = words.length ? file.textContent.toLowerCase() : "";
+      file.hidden = !words.every((word) => text.includes(word));
+      hits += !file.hidden;
+    }
+    for (const kind of document.querySelectorAll(".kind")) {
+      kind.hidden = !kind.querySelector(".file:not([hidden])");
+      kind.open = words.length > 0;
+    }
+    search.querySelector("output").textContent = words.length ? `${hits} of ${files.length} files` : "";
+  }
+  if (search) {
+    search.hidden = false;
+    field.addEventListener("input", find);
+  }
+
   function reveal() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (target?.tagName !== "DETAILS") return;
-    target.open = true;
+    if (!target?.matches(".file")) return;
+    if (target.hidden) {
+      field.value = "";
+      find();
+    }
+    target.open = target.parentElement.open = true;
     target.scrollIntoView();
   }
   addEventListener("hashchange", reveal);

@@ -1,8 +1,9 @@
 """The reports as one HTML page that needs nothing else: pictures, data and evidence inside, no network.
 
 The Markdown is the source, and the page says what it says: a command that writes one table has the other tables only as
-their pages. In the page, tables sort by their heads (``page.js``), a link to evidence opens the file, and a link to a
-CSV saves it. Its policy (``page.html.jinja``) forbids the browser to load anything.
+their pages. In the page, tables sort by their heads (``page.js``) and are cards on a phone (``page.css``), pictures
+follow the reader's colour scheme, a link to evidence opens the file, and a link to a CSV saves it. Its policy
+(``page.html.jinja``) forbids the browser to load anything.
 """
 
 import base64
@@ -13,7 +14,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report.html.evidence import evidence_files
+from bench.report.html.evidence import evidence_groups
+from bench.report.html.labels import LEGEND
 from bench.report.html.reports import EVIDENCE, read
 from bench.report.html.sections import sections
 
@@ -47,7 +49,8 @@ def html_page(files: Mapping[str, bytes]) -> str:
         script_hash=_hash(script),
         sections=sections(reports),
         evidence_id=EVIDENCE,
-        evidence=list(evidence_files(reports.evidence)),
+        evidence=evidence_groups(reports.evidence),
+        tones=LEGEND,
     )
 
 

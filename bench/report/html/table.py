@@ -15,8 +15,14 @@ _NUMBER = re.compile(r"(?:~|above |below )?([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)
 _WORD = 24
 """characters of text that stand on one line, however wide the table"""
 
+_NUMBER_CHARACTERS = 12
+"""characters of a number with its error, beside which there is no room for more"""
+
 _TALL = 20
 """rows of a table that fits on a screen"""
+
+_NARROW, _DENSE = 2, 14
+"""columns of a table that fits on a phone, and of one that fits on a screen"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,8 @@ class BodyCell:
     is_missing: bool
     tone: str | None
     """the class of its label"""
+    heading: str
+    """the head of its column, for where the head is not seen: with the group's name in the first of a group"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +92,21 @@ class Table:
     total: Row | None
     """a last line over all others, which is none of those that are sorted"""
     is_tall: bool
+
+    @property
+    def classes(self) -> str:
+        """How the table makes do with its width.
+
+        A phone shows each row as a card where the columns do not fit beside each other, and a screen shows many
+        columns in smaller type.
+        """
+        columns = sum(len(group.columns) for group in self.groups)
+        return " ".join(name for name, most in (("cards", _NARROW), ("dense", _DENSE)) if columns > most)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether a cell is a verdict or a status."""
+        return any(cell.tone for row in self.rows for cell in row.cells)
 
     @property
     def has_groups(self) -> bool:
@@ -109,6 +132,9 @@ def table(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]], al
     grouped = bool(rows) and columns[0][0] != "" and "" in columns[0]
     texts = (i for i, is_number in enumerate(numeric) if not is_number and not (grouped and i == 0))
     names = next((i for i, cell in enumerate(head) if cell.text == "Model"), next(texts, 0))
+    column_groups = _groups(head, numeric, aligned, names)
+    headings = _headings(column_groups, head)
+    first = {found.columns[0].place for found in column_groups if len(found.columns) > 1}
     body = []
     group = Cell(text="", html=Markup())
     for row in rows:
@@ -116,22 +142,36 @@ def table(caption: str, head: Sequence[Cell], rows: Sequence[Sequence[Cell]], al
         group = row[0] if starts else group
         cells = []
         for i, cell in enumerate(row):
-            classes = "number" if aligned[i] else "" if i == names else "words" if len(cell.text) > _WORD else "word"
+            if aligned[i]:
+                classes = "number long" if len(cell.text) > _NUMBER_CHARACTERS else "number"
+            else:
+                classes = "" if i == names else "words" if len(cell.text) > _WORD else "word"
             if grouped and i == 0:
                 cell, classes = group, "grouping" if starts else "grouping repeated"
-            cells.append(_body_cell(cell, classes, is_name=i == names, is_numeric=numeric[i]))
+            classes = f"{classes} first".strip() if i in first else classes
+            heading = "" if i == names else headings[i]
+            cells.append(_body_cell(cell, classes, heading, is_name=i == names, is_numeric=numeric[i]))
         body.append(Row(cells=cells, starts_group=starts))
     has_total = len(rows) > 1 and rows[-1][names].text == "all"
     return Table(
         caption=caption,
-        groups=_groups(head, numeric, aligned, names),
+        groups=column_groups,
         rows=body[:-1] if has_total else body,
         total=body[-1] if has_total else None,
         is_tall=len(rows) > _TALL,
     )
 
 
-def _body_cell(cell: Cell, classes: str, *, is_name: bool, is_numeric: bool) -> BodyCell:
+def _headings(groups: Sequence[ColumnGroup], head: Sequence[Cell]) -> dict[int, str]:
+    """The words above each cell of a card, by its column: the first of a group has its name too."""
+    return {
+        column.place: head[column.place].text if column is group.columns[0] else str(column.shown)
+        for group in groups
+        for column in group.columns
+    }
+
+
+def _body_cell(cell: Cell, classes: str, heading: str, *, is_name: bool, is_numeric: bool) -> BodyCell:
     return BodyCell(
         html=cell.html,
         is_name=is_name,
@@ -139,6 +179,7 @@ def _body_cell(cell: Cell, classes: str, *, is_name: bool, is_numeric: bool) -> 
         value=_value(cell.text) if is_numeric else None,
         is_missing=_is_missing(cell.text),
         tone=tone(cell.text),
+        heading=heading,
     )
 
 
