@@ -31,6 +31,20 @@ def test_the_full_job_runs_what_ci_runs_here_and_the_quick_one_comes_first():
     assert (ROOT / ".ci/run").stat().st_mode & 0o100
 
 
+def test_the_html_page_is_made_and_offered_but_not_committed():
+    (upload,) = [step for step in WORKFLOW["jobs"]["page"]["steps"] if "upload-artifact" in step.get("uses", "")]
+    page = upload["with"]["path"]
+    assert (ROOT / page).parent == ROOT / "reports"
+    assert upload["with"]["if-no-files-found"] == "error"
+    make = steps("page")[-1]
+    assert make == "python run_all.py --all --runs reports/evidence"
+    assert make in (ROOT / "docs/reports.md").read_text()
+    assert page in (ROOT / "README.md").read_text()
+    assert f"/{page}" in (ROOT / ".gitignore").read_text().splitlines()
+    listed = subprocess.run(["git", "ls-files", page], cwd=ROOT, capture_output=True, text=True)
+    assert listed.stdout == ""
+
+
 @pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy"])
 def test_linter_and_types_run_everywhere(command):
     assert command in steps("quick")
