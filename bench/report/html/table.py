@@ -21,7 +21,7 @@ _NUMBER_CHARACTERS = 12
 _TALL = 20
 """rows of a table that fits on a screen"""
 
-_NARROW, _DENSE = 2, 14
+_NARROW, _DENSE = 2, 12
 """columns of a table that fits on a phone, and of one that fits on a screen"""
 
 
