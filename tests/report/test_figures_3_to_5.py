@@ -107,7 +107,7 @@ def test_figure_3_enlarges_what_its_frame_on_the_map_shows(outline, img_size):
     """Both frames hold the two windows in the same places, and lines join their corners."""
     (axes,) = figure_3(outline("t2t_vit_14", img_size)).axes
     shapes = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    frames = [shape.get_bbox() for shape in shapes if shape.get_linewidth() == 1]
+    frames = [s.get_bbox() for s in shapes if s.get_linewidth() == 1 and s.get_facecolor()[3] == 0]
     windows = {wide: [s.get_bbox() for s in shapes if s.get_linewidth() == wide] for wide in (0.8, 1.6)}
     dashed = [line.get_xydata() for line in axes.lines if line.get_linestyle() == "--"]
     assert len(frames) == len(dashed) == 6

@@ -323,7 +323,8 @@ def test_evidence_is_grouped_by_kind():
     assert re.findall('class="file" id="evidence/(.*?)"', groups[2]) == [paths[4], paths[0]]
 
 
-def test_labels_are_explained_once_where_the_first_is(page, parsed):
+def test_labels_are_explained_once_where_the_first_is():
+    page = html_page(FILES | {"table_10.md": TABLE.encode()})
     assert page.count('class="legend"') == 1
     assert '<section id="table_9">' in page.partition('class="legend"')[0]  # the index has a table without labels
     for each in LEGEND:
