@@ -14,6 +14,7 @@ from bench.paper.editions import ICCV
 from bench.report.evidence import FOLDER
 from bench.report.figures.plots import saved, seeds_figure, sweep_figure, tradeoff_figure
 from bench.report.frame import runs_frame, seeds_frame, table_frame
+from bench.report.html.schemes import in_the_dark
 from bench.results.store import load_complexity
 from bench.spec.table import Published, Row, networks
 from tests.conftest import ROOT, collected, complexity
@@ -200,6 +201,8 @@ def test_two_fields_are_a_heat_map_with_its_figures():
     figure = sweep_figure(*swept(("lr", "weight_decay"), points))
     axes, bar = figure.axes
     assert [text.get_text() for text in axes.texts] == ["81.0\n± 1.0\nn=2", "70.0", "79.0"]  # the fourth is blank
+    # Pixels keep their colours on a dark page, and so must what is written on them.
+    assert all(in_the_dark(text.get_color()) == text.get_color() for text in axes.texts)
     assert (axes.get_xlabel(), axes.get_ylabel(), bar.get_ylabel()) == ("lr", "weight_decay", "top-1 (%)")
     assert [text.get_text() for text in axes.get_yticklabels()] == ["0.03", "0.05"]
 

@@ -16,6 +16,7 @@ from matplotlib.transforms import Bbox, offset_copy
 
 from bench.report.figures.labels import place_labels
 from bench.report.frame import swept_columns, that_count
+from bench.report.html.schemes import ON_DARK_PIXELS, ON_LIGHT_PIXELS
 from bench.report.pages.claims import accuracy
 from bench.spec.table import Edition, Row
 
@@ -284,7 +285,13 @@ def _heat_map(axes: Axes, panel: pd.DataFrame, across: str, up: str, shades: Nor
                 continue
             text = f"{mean:.1f}" if pd.isna(error) else f"{mean:.1f}\n± {error:.1f}\nn={n}"
             axes.text(
-                x, y, text, ha="center", va="center", fontsize=9, color="black" if shades(mean) > 0.5 else "white"
+                x,
+                y,
+                text,
+                ha="center",
+                va="center",
+                fontsize=9,
+                color=ON_LIGHT_PIXELS if shades(mean) > 0.5 else ON_DARK_PIXELS,
             )
     axes.set_xticks(range(len(columns)), [_tick(value) for value in columns])
     axes.set_yticks(range(len(rows)), [_tick(value) for value in rows])

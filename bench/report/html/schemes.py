@@ -6,6 +6,9 @@ import re
 DARK_PAGE, DARK_TEXT = "#15181c", "#e3e6ea"
 """what white and black become in the dark: the colours of page and text in ``page.css``"""
 
+ON_LIGHT_PIXELS, ON_DARK_PIXELS = "#0a0a0a", "#f5f5f5"
+"""what is written on pixels, which keep their colours in the dark, and so do these"""
+
 _DARKEST, _LIGHTEST = 0.1, 0.9
 """lightness in the dark of the lightest and of the darkest colour"""
 
@@ -43,6 +46,8 @@ def in_the_dark(color: str) -> str:
         color: as ``#rrggbb``.
     """
     exact = {"#ffffff": DARK_PAGE, "#000000": DARK_TEXT}
+    if color in (ON_LIGHT_PIXELS, ON_DARK_PIXELS):
+        return color
     if color in exact:
         return exact[color]
     red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
