@@ -139,7 +139,7 @@ def place_labels(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Obstacles:
-    """What labels should not cover, in pixels."""
+    """Marks and lines that labels should not cover, in pixels."""
 
     marks: Sequence[Bbox]
     paths: Sequence[Path]

@@ -95,7 +95,7 @@ class Table:
 
     @property
     def classes(self) -> str:
-        """How the table makes do with its width.
+        """Classes by which the table makes do with its width.
 
         A phone shows each row as a card where the columns do not fit beside each other, and a screen shows many
         columns in smaller type.
