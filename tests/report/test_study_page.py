@@ -19,6 +19,7 @@ from bench.measure.collect import collect
 from bench.paper import TABLES
 from bench.paper.claims import CLAIMS
 from bench.paper.editions import ICCV
+from bench.report.figures.study import curves_figure
 from bench.report.frame import table_frame
 from bench.report.inputs import table_inputs
 from bench.report.pages.claims import claims_frame, claims_markdown
@@ -164,6 +165,21 @@ def test_all_writes_the_page_and_what_it_says_of_the_claims(reports):
     assert in_study(reports / "claims.md") == in_study(reports / "README.md") == expected
     lines = {int(line["claim"]): line for line in rows_of(reports / "claims.csv")}
     assert [lines[claim]["study_verdict"] for claim in (1, 2, 10)] == ["agrees", "disagrees", None]
+
+
+def test_curves_show_each_seed_beside_the_mean_of_its_arm(runs):
+    results = read_study(SMALL, runs)
+    figure = curves_figure(results)
+    for axes in figure.axes:
+        assert len(axes.lines) == 4 * len(TOP1)
+        for at in range(0, len(axes.lines), 4):
+            mean, *seeds = axes.lines[at : at + 4]
+            assert mean.get_ydata() == pytest.approx(np.mean([seed.get_ydata() for seed in seeds], axis=0))
+            assert all(seed.get_linewidth() < mean.get_linewidth() for seed in seeds)
+            assert {seed.get_color() for seed in seeds} == {mean.get_color()}
+    *arms, seed = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert seed == "a seed"
+    assert all(arm.endswith(", mean of 3 seeds") for arm in arms)
 
 
 def test_an_arm_has_its_mean_with_the_standard_error_of_its_seeds(runs, reports):
