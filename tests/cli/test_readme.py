@@ -127,9 +127,10 @@ def options(module):
 
 
 OTHERS = {"--help", "--version", "--extra-index-url", "--update-golden", "--check", "--stat", "--cite", "--logdir"}
-OTHERS |= {"--backend-store-uri"}
-"""of the program itself, of pip, pytest, ruff, git, TensorBoard and MLflow, and of the subcommand that
-docs/extending.md adds"""
+OTHERS |= {"--backend-store-uri", "--rm", "--user", "--build-arg", "--device", "--gpus", "--entrypoint"}
+OTHERS |= {"--nv", "--bind", "--cleanenv", "--containall", "--sandbox"}
+"""of the program itself, of pip, pytest, ruff, git, TensorBoard, MLflow, Podman, Docker and Apptainer, and of the
+subcommand that docs/extending.md adds"""
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
