@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from bench.experiments.budgets import SUITES
 from bench.launch.local import shares
 from bench.launch.slurm.config import SlurmRequest
-from bench.launch.slurm.executor import Turn, arrays, turns
+from bench.launch.slurm.executor import Turn, arrays, script, turns
 from bench.results.run_folder import last_owner, load_record
 from bench.spec.errors import RequestError
 from tests.conftest import ROOT, names_in_pickle
@@ -55,6 +56,31 @@ def test_more_than_slurm_takes_are_split():
     found = arrays(seeds(RESNET, 25), {}, small, 10)
     assert [len(array.specs) for array in found] == [10, 10, 5]
     assert [spec.seed for array in found for spec in array.specs] == list(range(25))
+
+
+def script_with(folder, **options):
+    (array,) = arrays([T2T], {}, lambda _: SlurmRequest(time=60, **options), 9)
+    return script(array, folder, at_once=1)
+
+
+def test_a_job_starts_python_as_it_was_told_to(tmp_path):
+    """In all places, and after the user's command, which may bring what starts it."""
+    python = "apptainer exec --nv 'an image.sif' python"
+    lines = script_with(tmp_path, python=python, setup="module load apptainer", nodes=2).splitlines()
+    (command,) = [line for line in lines if line.startswith("srun ")]
+    assert command.endswith(f" {python} -u -m submitit.core._submit {tmp_path}")
+    assert f"export BENCH_PORT=$({python} -m bench.launch.slurm.free_port)" in lines
+    (check,) = [line for line in lines if line.startswith("command -v apptainer ")]
+    assert lines.index("module load apptainer") < lines.index(check) < lines.index(command)
+    assert not [line for line in lines if sys.executable in line]
+
+
+def test_a_job_whose_node_cannot_start_python_ends_with_a_line(tmp_path):
+    bash = ["bash", "-c", script_with(tmp_path, python="none-such exec image.sif python")]
+    done = subprocess.run(bash, capture_output=True, text=True)
+    assert done.returncode == 127
+    said = done.stderr.splitlines()[-1]
+    assert re.fullmatch(r"bench: node \S+ has no none-such; the key python .* setup can load it", said)
 
 
 def under_way(planned, max_parallel):

@@ -71,6 +71,8 @@ def test_what_is_not_to_be_exclusive_does_not_say_so():
         ('networks = "all"', ['[networks."t2t_vit_24*"]']),
         ("mem_gb = inf", ["mem_gb=inf", "a number above 0"]),
         ('partition = ["a", "b"]', ["partition must be text"]),
+        ('python = " "', ["python=  is not possible", "choose a command"]),
+        ('python = "apptainer exec \'image.sif python"', ["is not possible", "No closing quotation"]),
         ("[networks.resnet50]\nmax_parallel = 1", ["max_parallel limits all networks together"]),
         ("[networks.resnet50]\ngpu = 1", ['networks."resnet50"', "'gpu'"]),
     ],

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import socket
+import sys
 import threading
 
 import pytest
@@ -135,6 +136,37 @@ def test_setup_that_fails_ends_the_job_with_its_words(cluster, run_all):
     (run_id,) = one["runs"].values()
     line = cluster.wait_for("failed", run_id)[run_id]
     assert line["why"].endswith("setup ended the job with exit code 0: no such module")
+
+
+APPTAINER = """#!/bin/sh
+# exec --nv IMAGE python ...: as Apptainer would, with another root; here this environment, and the host has none.
+shift 3
+echo "inside $MOUNTED" >&2
+exec unshare --mount sh -c 'mount --bind "$0" "$MOUNTED" && mount -t tmpfs none "$0" && exec "$MOUNTED/bin/$@"' \
+    "$ENVIRONMENT" "$@"
+"""
+
+
+def test_jobs_run_in_a_container(cluster, tmp_path):
+    """Once setup has loaded what starts it; two processes find each other in it."""
+    mounted = tmp_path / "environment"
+    for folder in (mounted, tmp_path / "bin"):
+        folder.mkdir()
+    apptainer = tmp_path / "bin" / "apptainer"
+    apptainer.write_text(APPTAINER)
+    apptainer.chmod(0o755)
+    command = ("--only", "tiny T2T-ViT", *QUICK, "--slurm", "nodes=2", "time=10")
+    python = "python=apptainer exec --nv image.sif python"
+    (one,) = cluster.submit(*command, python)["submitted"]
+    (run_id,) = one["runs"].values()
+    line = cluster.wait_for("failed", run_id)[run_id]
+    assert re.search(r"node n\d has no apptainer; the key python", line["why"])
+    variables = f"MOUNTED={mounted} ENVIRONMENT={sys.prefix}"
+    setup = f"setup=export PATH={apptainer.parent}:$PATH {variables}"
+    cluster.wait_until_ended(one["job"])
+    cluster.submit(*command, python, setup)
+    line = cluster.wait_for("completed", run_id)[run_id]
+    assert f"inside {mounted}" in (ROOT / line["log"]).read_text()
 
 
 FAILS_ON_RANK_1 = """

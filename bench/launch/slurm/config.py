@@ -4,6 +4,7 @@ import difflib
 import fnmatch
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -56,6 +57,12 @@ def _yes(text: str) -> bool | str:
     return text.lower() == "true"
 
 
+def _command(text: str) -> str:
+    if not shlex.split(text):
+        raise ValueError("choose a command, as in apptainer exec image.sif python")
+    return text
+
+
 SBATCH: dict[str, Callable[[str], str | bool]] = {
     "partition": str,
     "account": str,
@@ -81,6 +88,7 @@ _KEYS: dict[str, Callable[[str], object]] = {
     "time": _minutes,
     "signal_delay_s": _whole(1),
     "setup": str,
+    "python": _command,
     "max_parallel": _whole(1),
 }
 
@@ -108,6 +116,8 @@ class SlurmRequest:
     """time between the warning signal and the time limit"""
     setup: str | None = None
     """a shell command to run before Python"""
+    python: str | None = None
+    """the command that starts Python, as a shell has it; the interpreter that submits unless given"""
     passed_on: tuple[tuple[str, str | bool], ...] = ()
     """names in ``SBATCH`` and ``FURTHER``, and their values"""
 

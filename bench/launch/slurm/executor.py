@@ -210,7 +210,7 @@ def script(array: Array, folder: Path, *, at_once: int, dependency: str = "") ->
     """
     import submitit
 
-    executor = submitit.SlurmExecutor(folder, max_num_timeout=_MAX_TIMEOUTS)
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=_MAX_TIMEOUTS, python=_python(array.request))
     executor.update_parameters(**_parameters(array, folder.name, at_once, dependency))
     if len(array.specs) > 1:
         executor.parameters["map_count"] = len(array.specs)
@@ -236,9 +236,9 @@ def _parameters(array: Array, name: str, at_once: int, dependency: str) -> dict[
     srun = ["--export=ALL", "--kill-on-bad-exit=1"]
     if request.cpus_per_task:  # srun does not ask sbatch's environment for it since Slurm 22.05
         srun.append(f"--cpus-per-task={request.cpus_per_task}")
-    setup = [*_SETUP, *(_checked(request.setup) if request.setup else [])]
+    setup = [*_SETUP, *(_checked(request.setup) if request.setup else []), _require_python(request)]
     if request.processes > 1:
-        setup.append(f"export BENCH_PORT=$({_PYTHON} -m bench.launch.slurm.free_port)")
+        setup.append(f"export BENCH_PORT=$({_python(request)} -m bench.launch.slurm.free_port)")
     return {
         **{key: value for key, value in own.items() if value is not None},
         "time": request.time,
@@ -275,14 +275,28 @@ def _comment(name: str, array: Array) -> str:
     return comment
 
 
-_PYTHON = shlex.quote(sys.executable)
 _SETUP = [
     f'echo "{failure.BEGINS} on $(hostname)" >&2',
     f"export PYTHONPATH={shlex.quote(str(ROOT))}${{PYTHONPATH:+:$PYTHONPATH}}",
-    f'[ -x {_PYTHON} ] || {{ echo "bench: node $(hostname) has no Python at "{_PYTHON}"; install the environment where '
-    'every node sees it, and submit from there" >&2; exit 127; }',
 ]
 _TEARDOWN = [f'code=$?; [ "$code" = 0 ] || echo "{failure.ENDED} $code" >&2; exit "$code"']
+
+
+def _python(request: SlurmRequest) -> str:
+    """The command, as a shell has it, that starts Python on a node."""
+    return request.python or shlex.quote(sys.executable)
+
+
+def _require_python(request: SlurmRequest) -> str:
+    """A line that ends the job if the node lacks what starts Python; the user's command may have brought it."""
+    program, missing = sys.executable, "Python at "
+    remedy = "install the environment where every node sees it, and submit from there"
+    if request.python:
+        program, missing = shlex.split(request.python)[0], ""
+        remedy = "the key python of slurm.toml or --slurm names it, and setup can load it"
+    name = shlex.quote(program)
+    said = f'"bench: node $(hostname) has no {missing}"{name}"; {remedy}"'
+    return f"command -v {name} >/dev/null || {{ echo {said} >&2; exit 127; }}"
 
 
 def _checked(setup: str) -> list[str]:
