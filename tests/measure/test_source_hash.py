@@ -140,7 +140,7 @@ def test_a_suite_that_was_moved_and_reworded_has_no_stale_measurement(tmp_path, 
     [
         ("models/tokens.py", [("from torch import Tensor, nn\n", "import torch\n"), ("nn.", "torch.nn.")]),
         ("models/tokens.py", [("import Mlp\n", "import Mlp as Perceptron\n"), ("Mlp(token", "Perceptron(token")]),
-        ("models/t2t_vit.py", [('__all__ = ["T2TViT", ', "__all__ = [")]),
+        ("models/t2t_vit.py", [('__all__ = ["T2TViT"]', "__all__ = []")]),
         ("models/t2t_vit.py", [('_14: dict[str, Any] = {"embed', '_14 = {"embed')]),
         ("models/t2t_vit.py", [('"t2t_vit_19": cfg()', '"t2t_vit_19": cfg(crop_pct=1.0)')]),
         ("models/t2t_vit.py", [('"num_heads": 7,', '"num_heads": 8,')]),

@@ -160,7 +160,7 @@ def test_jobs_run_in_a_container(cluster, tmp_path):
     (one,) = cluster.submit(*command, python)["submitted"]
     (run_id,) = one["runs"].values()
     line = cluster.wait_for("failed", run_id)[run_id]
-    assert re.search(r"node n\d has no apptainer; the key python", line["why"])
+    assert re.search(r"node \S+ has no apptainer; the key python", line["why"])
     variables = f"MOUNTED={mounted} ENVIRONMENT={sys.prefix}"
     setup = f"setup=export PATH={apptainer.parent}:$PATH {variables}"
     cluster.wait_until_ended(one["job"])
