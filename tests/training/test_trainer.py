@@ -319,7 +319,8 @@ def test_a_signal_stops_all_processes_saved(tmp_path, monkeypatch, capfd):
     with pytest.raises(job.RunInterrupted, match="the same command resumes it"), Stop().listening() as stop:
         job.run_processes(folder, resources(save_every_s=1000), 2, stop)
     lines = capfd.readouterr().err.splitlines()
-    assert [line for line in lines if not line.startswith((folder.name, "  epoch ", "bench: "))] == []
+    others = [line for line in lines if not line.startswith((folder.name, "  epoch ", "bench: "))]
+    assert not others, "\n".join(others)
     record = load_record(folder)
     assert record.status == "interrupted"
     children = subprocess.run(["pgrep", "-f", folder.name], capture_output=True, text=True)
