@@ -127,7 +127,7 @@ def options(module):
 
 
 OTHERS = {"--help", "--version", "--extra-index-url", "--update-golden", "--check", "--stat", "--cite", "--logdir"}
-OTHERS |= {"--backend-store-uri", "--rm", "--user", "--build-arg", "--device", "--gpus", "--entrypoint"}
+OTHERS |= {"--backend-store-uri", "--rm", "--ipc", "--user", "--build-arg", "--device", "--gpus", "--entrypoint"}
 OTHERS |= {"--nv", "--bind", "--cleanenv", "--containall", "--sandbox"}
 """of the program itself, of pip, pytest, ruff, git, TensorBoard, MLflow, Podman, Docker and Apptainer, and of the
 subcommand that docs/extending.md adds"""
@@ -300,10 +300,10 @@ def test_the_studys_numbers_are_those_of_its_page():
     words = re.sub(r"\s+", " ", README)
     for told in (
         "**At small scale: one claim contradicted so far, four undecided.**",
-        f"{complete[1]}the {complete[2]}its core are complete. T2T-ViT-7 reaches {t2t_vit:.1f} %, which is "
+        f"{complete[1]}the {complete[2]}its core are complete. T2T-ViT-7 reaches {t2t_vit:.1f} %, "
         f"{-ahead['resnet10t']:.1f} points less than a ResNet of similar size",
-        f"It is {ahead['t2t_vit_7_patches']:.1f} points better than itself without the T2T module",
-        f"a plain ViT of about twice its size (between {low:+.1f} and {high:+.1f} points)",
+        f"Without the T2T module it is {ahead['t2t_vit_7_patches']:.1f} points worse",
+        f"a plain ViT of about twice its size (claim 1): between {low:+.1f} and {high:+.1f} points",
     ):
         assert told in words
 
@@ -312,14 +312,11 @@ def test_the_unbeaten_rows_are_those_of_the_reports():
     told = re.search(r"\*\*Speed\.\*\* .+", (ROOT / "reports/README.md").read_text())[0]
     (train, rows, trained), (infer, _, inferred) = re.findall(r"(\d+) of (\d+) rows [^:]*: (\d+) of T2T-ViT", told)
     assert (
-        f"{train} of {rows} rows are unbeaten: no other row is both at least as fast and, by the printed numbers, at "
-        f"least as accurate. {trained} of these are T2T-ViTs, from T2T-ViT-7-Distilled to T2T-ViT-14 at 384 px; in "
-        f"inference, {inferred} of {infer} are."
+        f"Of the {rows} rows of the paper's tables that have an accuracy, [{train} are unbeaten in "
+        "training](reports/speed.md): no other row is both at least as fast and, by the printed numbers, at least as "
+        f"accurate. {trained} of these {train} are T2T-ViTs. In inference {infer} rows are unbeaten, and {inferred} of "
+        "them are T2T-ViTs."
     ) in re.sub(r"\s+", " ", README)
-    page = (ROOT / "reports/speed.md").read_text()
-    named = [name for name in re.search(r"In training, .*?: (.+?)\.  ?In", page)[1].split(", ") if "T2T" in name]
-    assert named[0] == "T2T-ViT-7-Distilled"
-    assert named[-1].endswith("and T2T-ViT-14 at 384 px")
 
 
 def test_the_cost_of_the_claims_is_what_the_page_says():
