@@ -102,6 +102,7 @@ def test_weights_from_before_batch_norm_counted_its_batches_fit(tmp_path):
     assert torch.equal(net.fc.weight, saved["fc.weight"])
 
 
+@pytest.mark.extended
 def test_torchvisions_vgg_computes_the_same_in_timms_network(tmp_path):
     with torch.device("meta"):
         theirs = torchvision.models.vgg11()

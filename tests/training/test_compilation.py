@@ -37,6 +37,7 @@ def test_a_compiled_run_is_the_run(tmp_path):
     assert [event["note"] for event in history if event["what"] == "compile"] == ["goes on without --compile"]
 
 
+@pytest.mark.extended
 def test_without_a_compiler_a_run_ends_before_it_begins(tmp_path):
     """In a process of its own: torch keeps what it found."""
     folder = job.prepare(tmp_path, spec())
@@ -53,6 +54,7 @@ def test_without_a_compiler_a_run_ends_before_it_begins(tmp_path):
     assert load_record(folder).epoch == 0
 
 
+@pytest.mark.extended
 def test_parts_of_a_local_batch_are_refused(tmp_path):
     folder = job.prepare(tmp_path, spec("local_batch=32"))
     with pytest.raises(
