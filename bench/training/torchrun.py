@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Sequence
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -37,6 +38,12 @@ def torchrun(
     return children.returncode
 
 
+def _unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Report what cannot be raised, but not that a timer of torchrun's cannot wait for the thread that collects it."""
+    if not isinstance(unraisable.object, weakref.finalize):
+        sys.__unraisablehook__(unraisable)
+
+
 def quietly(arguments: list[str]) -> int:
     """Run torchrun; returns the exit code.
 
@@ -46,6 +53,7 @@ def quietly(arguments: list[str]) -> int:
     # It logs that each process gets one thread unless OMP_NUM_THREADS says otherwise, and each signal and ending that
     # its processes see to themselves; what it fails at itself it raises.
     logging.disable(logging.ERROR)
+    sys.unraisablehook = _unraisable
     try:
         main(arguments)
     except SignalException as error:
