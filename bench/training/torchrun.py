@@ -40,7 +40,8 @@ def torchrun(
 
 def _unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
     """Report what cannot be raised, but not that a timer of torchrun's cannot wait for the thread that collects it."""
-    if not isinstance(unraisable.object, weakref.finalize):
+    of_timer = isinstance(unraisable.object, weakref.finalize) and isinstance(unraisable.exc_value, RuntimeError)
+    if not (of_timer and str(unraisable.exc_value) == "cannot join current thread"):
         sys.__unraisablehook__(unraisable)
 
 
