@@ -188,7 +188,11 @@ class Training:
         self.tell = Teller(*([run.tell] if run else []), watch.progress)
         self.tell(Phase.READING, epoch=record.epoch if record else 0, epochs=self.recipe.total_epochs)
 
+        self.layout = lay_out(self.recipe, here.rank, here.size, resources.micro_batch)
         if resources.compile:
+            if self.layout.splits_local_batches:
+                why = f"--compile takes whole local batches, here of {self.layout.local_batch} images"
+                require_whole_local_batches(self.layout, why, here.size, resources.micro_batch)
             require_compiler(here.device)
         if here.size > 1 and not here.leads:
             dist.barrier()  # the first process may download
@@ -228,10 +232,6 @@ class Training:
                 f"{len(train_images):,} training images are trained on: train_fraction={self.recipe.train_fraction}"
             )
         self.survey["trained_images"] = len(train_images)
-        self.layout = lay_out(self.recipe, here.rank, here.size, resources.micro_batch)
-        if resources.compile and self.layout.splits_local_batches:
-            why = f"--compile takes whole local batches, here of {self.layout.local_batch} images"
-            require_whole_local_batches(self.layout, why, here.size, resources.micro_batch)
         self.batches = data.TrainBatches(len(train_images), self.layout, spec.seed, self.recipe.augmentation_repeats)
         if not self.batches.steps:
             raise RequestError(
