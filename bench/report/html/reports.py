@@ -16,7 +16,7 @@ MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 EVIDENCE = f"{FOLDER}/"
 """where files of evidence lie, and the id of their section, which no page's name can be"""
 
-_FIRST = ("README", "claims", "figures", "figure", "table", "ideas", "counting", "speed")
+_FIRST = ("README", "claims", "study", "figures", "figure", "table", "ideas", "counting", "cost", "speed")
 """pages in this order, then the rest by name"""
 
 _SVG_BYTES = 1_000_000
