@@ -45,6 +45,11 @@ LONG += ("test_compilation", "test_study_runs", "test_local_batch", "test_termin
 LONG += ("test_bad_requests", "test_extending", "cli/test_speed", "test_timms_own_tests")
 
 
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores, since many tests wait for a process, a signal or a clock."""
+    return len(os.sched_getaffinity(0)) + 1 if sys.platform == "linux" else None
+
+
 def pytest_collection_modifyitems(items):
     """Put the longest files first, so that none is left over for one process.
 
@@ -81,13 +86,16 @@ def all_tables(run_all, tmp_path_factory, worker_id):
     """``--all`` from kinds of committed evidence, once for all tests and processes: (process, runs, reports)."""
     base = tmp_path_factory.getbasetemp()
 
-    def report(name, *kinds):
+    def report(name, *kinds, pictures=None):
         folder = (base if worker_id == "master" else base.parent) / name
         runs, reports, done = folder / "runs", folder / "reports", folder / "done.json"
         with FileLock(f"{folder}.lock"):
             if not done.exists():
                 for kind in kinds:
                     shutil.copytree(ROOT / "reports" / "evidence" / kind, runs / kind)
+                if pictures:
+                    pages = shutil.ignore_patterns("*.md", "*.csv", "*.html", ".table_*.json", "evidence")
+                    shutil.copytree(pictures, reports, ignore=pages)
                 first = run_all("--all", "--runs", runs, "--reports", reports, timeout=600)
                 done.write_text(json.dumps([first.args, first.returncode, first.stdout, first.stderr]))
         first = subprocess.CompletedProcess(*json.loads(done.read_text()))
@@ -104,9 +112,12 @@ def measured_once(all_tables):
 
 
 @pytest.fixture(scope="session")
-def measured_anew(all_tables):
-    """Every table measured for real, which takes minutes. What nobody can make here again is the committed."""
-    return all_tables("measured_anew", "recorded")
+def measured_anew(all_tables, measured_once):
+    """Every table measured for real, which takes minutes. What nobody can make here again is the committed.
+
+    Pictures that come out as those of the committed measurements are not drawn again.
+    """
+    return all_tables("measured_anew", "recorded", pictures=measured_once[2])
 
 
 class Line(dict):

@@ -24,7 +24,7 @@ ALTERNATE_SCREEN = (1049,)
 
 
 class Screen(pyte.HistoryScreen):
-    """Remembers the lines that had to be broken at its right edge."""
+    """Remembers the lines that had to be broken at its right edge, but for those with an echoed ^C in them."""
 
     def __init__(self, columns: int, rows: int) -> None:
         super().__init__(columns, rows, history=10_000)
@@ -32,8 +32,8 @@ class Screen(pyte.HistoryScreen):
 
     def draw(self, data: str) -> None:
         for character in data:
-            if self.cursor.x == self.columns:
-                self.broken.append(self.display[self.cursor.y])
+            if self.cursor.x == self.columns and "^C" not in (line := self.display[self.cursor.y]):
+                self.broken.append(line)
             super().draw(character)
 
     def set_mode(self, *modes: int, **where: bool) -> None:

@@ -123,6 +123,7 @@ def test_what_a_library_warns_of_is_a_line(capsys):
     assert warnings.showwarning is before
 
 
+@pytest.mark.extended
 def test_more_loading_processes_than_cores_are_a_line_of_ours(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert crowding(4) == "4 loading processes share 2 cores; --workers 2 may be faster"

@@ -169,6 +169,7 @@ def relative(x, y):
     return ((x - y).norm() / y.norm()).item()
 
 
+@pytest.mark.extended
 def test_training_drifts_no_further_than_from_one_weight_off_by_its_last_bit():
     networks = {each: create(depth=1, embed_dim=32, num_heads=2, formulation=each) for each in ("literal", "fused")}
     networks["nudged"] = copy.deepcopy(networks["literal"])

@@ -93,6 +93,7 @@ def test_labels_are_apart_from_each_other_and_from_all_marks(measured):
             assert away < 9 * figure.dpi / 72 or is_joined, text.get_text()
 
 
+@pytest.mark.extended
 def test_both_files_are_the_same_each_time(measured):
     first, second = (saved(figure_1(ICCV, frames(measurements=measured))) for _ in range(2))
     assert first == second

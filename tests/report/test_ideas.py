@@ -61,6 +61,7 @@ def test_names_and_headings_are_in_the_order_of_the_paper():
     assert axes.yaxis_inverted()
 
 
+@pytest.mark.extended
 def test_the_page_and_its_pictures_are_the_same_each_time(tmp_path):
     text = ideas_markdown(ICCV, found())
     assert "| Deep and narrow | ViT-DN |".replace(" ", "") in text.replace(" ", "")

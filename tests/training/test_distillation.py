@@ -294,6 +294,7 @@ def test_a_teacher_of_timms_comes_from_the_hubs_cache(hub, run_all, tmp_path):
     assert f"| `test_resnet.r160_in1k: model.safetensors, sha256 {digest}` |" in report.read_text()
 
 
+@pytest.mark.extended
 def test_a_teacher_that_cannot_be_had_is_a_line_and_the_rest_goes_on(hub, run_all, tmp_path):
     for split in ("train", "val"):
         (tmp_path / split / "n01440764").mkdir(parents=True)

@@ -177,6 +177,7 @@ def hub(tmp_path, monkeypatch):
     return tmp_path / "hub" / "hub"
 
 
+@pytest.mark.extended
 def test_weights_by_tag_come_from_the_cache_for_the_unmarked_row_alone(command, imagenet, hub, tmp_path):
     snapshot = hub / "models--timm--resnet50.tv_in1k" / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
@@ -362,6 +363,7 @@ def test_the_classes_of_cifar_are_as_many_and_in_the_order_of_their_labels():
         assert CIFAR_CLASSES[name] == sorted(CIFAR_CLASSES[name])
 
 
+@pytest.mark.extended
 def test_an_image_that_was_repaired_is_evaluated_and_a_name_that_became_official_is_kept(command, seven, tmp_path):
     weights, folder = tmp_path / "weights", tmp_path / "data" / "imagenet" / "val" / ImageNetInfo().label_names()[3]
     weights.mkdir()

@@ -372,6 +372,7 @@ def test_a_run_whose_held_out_images_were_others_is_not_resumed(both, tmp_path):
         job.run(folder, Resources(data=str(both[0])), Stop())
 
 
+@pytest.mark.extended
 def test_planning_looks_at_a_folder_that_was_moved_without_torch(trained, run_all, tmp_path):
     base, folder = trained
     code = """if True:

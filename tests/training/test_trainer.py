@@ -337,6 +337,7 @@ runpy.run_module("bench.launch.job", run_name="__main__")
 """a job in which the collector, which may come to free what is in cycles, does not"""
 
 
+@pytest.mark.extended
 def test_a_signal_to_the_whole_group_takes_no_loader(undisturbed, tmp_path):
     """As Slurm and timeout send it; the loading processes must outlive the save, and end with the run."""
     folder = job.prepare(tmp_path / "runs", spec())
