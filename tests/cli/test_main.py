@@ -177,8 +177,11 @@ def test_list_shows_every_row(run_all):
     assert "Table 3: T2T-ViT against ResNet" in text
     for table in TABLES.values():
         for row in table.rows:
-            assert re.search(rf"^  {re.escape(row.name)} +{row.network.model} ", text, re.MULTILINE)
+            assert re.search(rf"^  {re.escape(row.name)} +{row.network.model}\b", text, re.MULTILINE)
     assert "Table 9: Settings of the CIFAR experiments\n  recipes cifar_transfer\n" in text
+    assert f"Table 4: {TABLES[4].title}\n  rows of each edition: iccv 8, readme 3\n" in text
+    assert "  T2T-ViT-14 at 384 px    t2t_vit_14 at 384 px              t2t_medium\n" in text
+    assert max(map(len, text.splitlines())) == 80
     listed = json.loads(run_all("list", "*_t-*", "--json").stdout)
     (table_3,) = [table for table in listed["tables"] if table["table"] == 3]
     figures = json.loads(run_all("list", "--json").stdout)["figures"]

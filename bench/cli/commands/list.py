@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +15,9 @@ from bench.paper.figures import FIGURE_TITLES
 from bench.spec.table import RecipeTable, Row, Table
 
 HELP = "list the tables with their rows, and the figures"
+
+_USUAL_SIDE = 224
+"""of the paper's images, in pixels, which goes without saying"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +67,18 @@ def run(asked: ListRequest) -> int:
         return 0
     widths = [max((len(text) for text in column), default=0) for column in zip(*map(_cells, asked.rows), strict=True)]
     for table in asked.tables:
+        rows = [row for row in table.rows if row in asked.rows]
         print(f"Table {table.number}: {table.title}")
-        for row in table.rows:
-            if row in asked.rows:
-                cells = [f"{text:<{width}}" for text, width in zip(_cells(row), widths, strict=True)]
-                print(f"  {'  '.join(cells)}".rstrip())
+        if counts := Counter(key for row in rows for key in _editions(row)):
+            print(_wrapped(f"  rows of each edition: {', '.join(f'{key} {count}' for key, count in counts.items())}"))
+        for row in rows:
+            cells = [f"{text:<{width}}" for text, width in zip(_cells(row), widths, strict=True)]
+            print(f"  {'  '.join(cells)}".rstrip())
     for recipe_table in asked.recipe_tables:
         print(f"Table {recipe_table.number}: {recipe_table.title}")
-        print(f"  recipes {', '.join(recipe.name for recipe in recipe_table.recipes)}")
+        print(_wrapped(f"  recipes {', '.join(recipe.name for recipe in recipe_table.recipes)}"))
     for number in asked.figures:
-        print(f"Figure {number}: {FIGURE_TITLES[number]}")
+        print(_wrapped(f"Figure {number}: {FIGURE_TITLES[number]}"))
     return 0
 
 
@@ -99,7 +106,12 @@ def _document(asked: ListRequest) -> dict[str, object]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     recipe = row.run.recipe.name if row.run else "-"
-    return row.name, str(row.network), f"{row.network.img_size} px", recipe, ", ".join(_editions(row))
+    network, side = row.network, row.network.img_size
+    return row.name, str(network) if side == _USUAL_SIDE else f"{network} at {side} px", recipe
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, 80, subsequent_indent=" " * 4)
 
 
 def _editions(row: Row) -> list[str]:
