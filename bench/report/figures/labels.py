@@ -1,6 +1,6 @@
 """Labels of the marks in a picture, each beside its mark or joined to it by a line, and none on another."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,7 @@ def place_labels(
     axes: Axes, labels: Sequence[Label], figure_dpi: float, *, fontsize: float = 8, wanted: int | None = None
 ) -> None:
     """Write labels, each where it covers least, and join those to their marks that are not beside them.
+
     Args:
         axes: with all its marks, in a figure whose layout is finished.
         labels: the most important first.
@@ -145,6 +146,10 @@ class _Obstacles:
     paths: Sequence[Path]
     inside: Bbox
     """where labels are free to be"""
+    mark_extents: _Points
+    """(M, 4), of the marks: x0, y0, x1, y1"""
+    path_extents: _Points
+    """(P, 4)"""
 
 
 def _obstacles(axes: Axes, dpi: float) -> _Obstacles:
@@ -155,7 +160,13 @@ def _obstacles(axes: Axes, dpi: float) -> _Obstacles:
         for path, has_marks in _drawn(axes)
         for x, y in (np.asarray(path.vertices) if has_marks else ())
     ]
-    return _Obstacles(marks=marks, paths=lines, inside=axes.bbox.padded(radius))
+    return _Obstacles(
+        marks=marks,
+        paths=lines,
+        inside=axes.bbox.padded(radius),
+        mark_extents=np.array([mark.extents for mark in marks]).reshape(-1, 4),
+        path_extents=np.array([path.get_extents().extents for path in lines]).reshape(-1, 4),
+    )
 
 
 def _drawn(axes: Axes) -> Iterator[tuple[Path, bool]]:
@@ -169,9 +180,13 @@ def _drawn(axes: Axes) -> Iterator[tuple[Path, bool]]:
 
 
 def _cheapest(places: Sequence[_Place], others: Sequence[_Place]) -> tuple[_Place, float]:
-    costs = [place.cost + _ON_ANOTHER * sum(place.overlaps(other) for other in others) for place in places]
-    best = costs.index(min(costs))
-    return places[best], costs[best]
+    """The place that costs least in sight of others, the first of several."""
+    best = np.inf, 0
+    for i in sorted(range(len(places)), key=lambda i: places[i].cost):
+        if places[i].cost > best[0]:
+            break  # others only add to the cost
+        best = min(best, (places[i].cost + _ON_ANOTHER * sum(map(places[i].overlaps, others)), i))
+    return places[best[1]], best[0]
 
 
 def _place(side: _Side, mark: _Points, size: _Points, others: _Points, obstacles: _Obstacles, dpi: float) -> _Place:
@@ -193,14 +208,21 @@ def _place(side: _Side, mark: _Points, size: _Points, others: _Points, obstacles
     inside = obstacles.inside
     cost = _ON_ANOTHER * box.count_overlaps(obstacles.marks)
     cost += _ON_ANOTHER * (not (inside.containsx(box.x0) and inside.containsx(box.x1)))
-    cost += _ON_A_LINE * sum(path.intersects_bbox(box, filled=False) for path in obstacles.paths)
+    near = _near(box, obstacles.path_extents)
+    cost += _ON_A_LINE * sum(obstacles.paths[i].intersects_bbox(box, filled=False) for i in near)
     if side.is_far:
-        beyond = [other for other in obstacles.marks if not other.contains(*mark)]
+        near = _near(Bbox.from_extents(*np.minimum(mark, end), *np.maximum(mark, end)), obstacles.mark_extents)
+        beyond = [obstacles.marks[i] for i in near if not obstacles.marks[i].contains(*mark)]
         cost += _ON_ANOTHER * sum(joint.intersects_bbox(other, filled=False) for other in beyond)
         cost += _JOINED + np.hypot(*side.offset) / 20
     elif _nearer_another(box, mark, others, dpi):
         cost += _AMBIGUOUS
     return _Place(side=side, box=box, apart=box.padded(2 * dpi / 72), joint=joint, cost=float(cost))
+
+
+def _near(box: Bbox, extents: _Points) -> Iterable[int]:
+    """Which extents, (N, 4), a box meets: all others can be ruled out at once."""
+    return np.flatnonzero((extents[:, :2] <= box.max).all(axis=1) & (extents[:, 2:] >= box.min).all(axis=1))
 
 
 def _nearer_another(box: Bbox, mark: _Points, others: _Points, dpi: float) -> bool:

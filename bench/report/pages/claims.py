@@ -43,6 +43,9 @@ from bench.spec.table import Edition
 _Row = Mapping[Any, Any]
 """of a ``table_frame``, by column"""
 
+Rows = Mapping[str, _Row]
+"""of a ``table_frame``, by the name of the row"""
+
 PairedEffects = Callable[[str, _Row, _Row], Effect | None]
 """Gives the effect of a row against another in a cell, from their runs' predictions; None where these are missing."""
 
@@ -80,12 +83,13 @@ def claims_frame(
         in_study: what the study says of a claim, by its number.
         paired: effects from predictions.
     """
+    rows = {number: rows_by_name(frame) for number, frame in frames.items()}
     lines: list[dict[str, object]] = []
     for claim in claims:
         of_claim: dict[str, object] = {"claim": claim.number}
         if found := (in_study or {}).get(claim.number):
             of_claim |= {"study_verdict": found.verdict, "study_page": found.page}
-        lines += [of_claim | _line(one, frames[one.table], paired) for one in claim.comparisons]
+        lines += [of_claim | _line(one, rows[one.table], paired) for one in claim.comparisons]
         lines += [of_claim | _dead(one, dead or {}) for one in claim.dead_channels]
     return pd.DataFrame(lines, columns=list(_COLUMNS)).astype(_COLUMNS)
 
@@ -119,10 +123,10 @@ def _dead(one: DeadChannels, counts: Mapping[str, Counts]) -> dict[str, object]:
     return line | _errors(effect, alike=False) | {"ours_images": "paired" if one.against else None}
 
 
-def _line(one: Comparison, frame: pd.DataFrame, paired: PairedEffects) -> dict[str, object]:
-    found = compare(one, frame, paired)
+def _line(one: Comparison, rows: Rows, paired: PairedEffects) -> dict[str, object]:
+    found = compare(one, rows, paired)
     if one.less:
-        found = found.beyond(compare(one.less, frame, paired))
+        found = found.beyond(compare(one.less, rows, paired))
     printed = judge(one, found.published, found.published_effect, is_printed=True)
     ours, effect = judge(one, found.ours, found.effect), found.effect
     line = found.columns() | {
@@ -207,15 +211,19 @@ def _excess(effect: Effect | None, other: Effect | None) -> Effect | None:
     return effect and other and excess_of(effect, other)
 
 
-def compare(pair: Pair, frame: pd.DataFrame, paired: PairedEffects = _no_effects) -> Compared:
+def rows_by_name(frame: pd.DataFrame) -> Rows:
+    """The rows of a frame from ``table_frame``; the first of a name."""
+    return {row["model"]: row for row in reversed(frame.to_dict("records"))}
+
+
+def compare(pair: Pair, rows: Rows, paired: PairedEffects = _no_effects) -> Compared:
     """Compare two rows of a table.
 
     Args:
         pair: of rows of the table.
-        frame: from ``table_frame``.
+        rows: of the table, from ``rows_by_name``.
         paired: effects from predictions.
     """
-    rows = frame.drop_duplicates("model").set_index("model").to_dict("index")
     row, against = rows[pair.row], rows[pair.against]
     printed = row[f"published_{pair.cell}"], against[f"published_{pair.cell}"]
     published = _compared(pair, *printed)

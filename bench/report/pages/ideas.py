@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from bench.report.pages.claims import compare, figure_text
+from bench.report.pages.claims import compare, figure_text, rows_by_name
 from bench.report.text import STANDARD_ERROR, escape, pipe
 from bench.spec.claim import Idea
 from bench.spec.table import Edition
@@ -25,9 +25,10 @@ def ideas_frame(ideas: Sequence[Idea], frames: Mapping[int, pd.DataFrame]) -> pd
         ideas: the paper's.
         frames: from ``table_frame``, by table.
     """
+    rows = {number: rows_by_name(frame) for number, frame in frames.items()}
     lines = [
         {"idea": idea.name, "model": pair.row, "against": pair.against, "table": pair.table}
-        | compare(pair, frames[pair.table]).columns()
+        | compare(pair, rows[pair.table]).columns()
         for idea in ideas
         for pair in idea.pairs
     ]
