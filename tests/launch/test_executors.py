@@ -143,6 +143,7 @@ def start():
             process.communicate()
 
 
+@pytest.mark.extended
 def test_no_more_run_at_once_than_asked_for(start, tmp_path):
     command = local(tmp_path, "--seeds", "0", "1", "2", "--max-parallel", "2", "--set", "epochs=1", "warmup_epochs=0")
     process = start(command, stderr=subprocess.STDOUT)

@@ -12,7 +12,7 @@ import pytest
 from bench.measure.own_process import Died, in_own_process
 from bench.results.files import process_runs
 from bench.spec.errors import RequestError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, mostly_extended
 
 
 def own_id(*arguments, **named):
@@ -64,7 +64,7 @@ def stay(path):
     time.sleep(600)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", mostly_extended([signal.SIGINT, signal.SIGKILL], signal.SIGKILL))
 def test_it_ends_with_the_one_that_asked(number, tmp_path):
     path = tmp_path / "pid"
     code = (

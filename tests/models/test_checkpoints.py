@@ -429,7 +429,7 @@ def test_positions_tell_the_resolution(positions, side):
             img_size(Checkpoint(path="", weights=weights, key=""))
 
 
-@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("zipped", mostly_extended([True, False], True))
 def test_damaged_bytes_are_an_error_or_change_nothing_that_counts(zipped, tmp_path):
     """Whatever a byte's change makes of the pickle: one kind of error; a weight changes in the old format alone."""
     net, path = tiny(embed_dim=8, num_heads=1), tmp_path / "file.pth"

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.performer import TokenPerformer, performer_attention
+from tests.conftest import mostly_extended
 
 
 def plain_performer(q, k, v, w, epsilon=1e-8):
@@ -71,7 +72,7 @@ def test_autocast_changes_nothing(dtype):
     assert torch.equal(y, expected)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", mostly_extended([torch.bfloat16, torch.float16], torch.float16))
 def test_finite_where_half_precision_is_not(dtype):
     g = torch.Generator().manual_seed(0)
     w = directions(32, 64, g)

@@ -69,7 +69,10 @@ def test_the_authors_code_gives_what_is_measured_where_it_is_said_to(measured_on
 
 @pytest.mark.parametrize(
     ("model", "in_training", "number", "name"),
-    [("resnet101", "7.88", 3, "ResNet101"), ("densenet201", "4.41", 6, "DenseNet201*")],
+    [
+        ("resnet101", "7.88", 3, "ResNet101"),
+        pytest.param("densenet201", "4.41", 6, "DenseNet201*", marks=pytest.mark.extended),
+    ],
 )
 def test_batch_norm_counted_as_in_training_gives_what_is_printed(model, in_training, number, name):
     network = create_network(Network(model))

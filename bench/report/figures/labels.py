@@ -221,7 +221,7 @@ def _place(side: _Side, mark: _Points, size: _Points, others: _Points, obstacles
 
 
 def _near(box: Bbox, extents: _Points) -> Iterable[int]:
-    """Which extents, (N, 4), a box meets: all others can be ruled out at once."""
+    """Find the extents, of (N, 4), that a box meets; all others are ruled out at once."""
     return np.flatnonzero((extents[:, :2] <= box.max).all(axis=1) & (extents[:, 2:] >= box.min).all(axis=1))
 
 
