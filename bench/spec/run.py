@@ -187,6 +187,11 @@ class Resources:
     """command line that asked for the run, for its record"""
 
 
+def at_resolution(name: str, img_size: int) -> str:
+    """A network's name, and the resolution unless it is 224 px, which goes without saying."""
+    return name if img_size == 224 else f"{name} at {img_size} px"
+
+
 def imagenet(model: str, recipe: Recipe, *, img_size: int = 224, teacher: Teacher | None = None) -> RunSpec:
     """A run from scratch on ImageNet-1k."""
     return RunSpec(model=model, dataset="imagenet", recipe=recipe, img_size=img_size, teacher=teacher)

@@ -12,12 +12,10 @@ from bench.cli.selection import rows_named, tables_named
 from bench.paper import RECIPE_TABLES, TABLES
 from bench.paper.editions import EDITIONS
 from bench.paper.figures import FIGURE_TITLES
+from bench.spec.run import at_resolution
 from bench.spec.table import RecipeTable, Row, Table
 
 HELP = "list the tables with their rows, and the figures"
-
-_USUAL_SIDE = 224
-"""of the paper's images, in pixels, which goes without saying"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +104,7 @@ def _document(asked: ListRequest) -> dict[str, object]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     recipe = row.run.recipe.name if row.run else "-"
-    network, side = row.network, row.network.img_size
-    return row.name, str(network) if side == _USUAL_SIDE else f"{network} at {side} px", recipe
+    return row.name, at_resolution(str(row.network), row.network.img_size), recipe
 
 
 def _wrapped(line: str) -> str:

@@ -11,7 +11,7 @@ from bench.report.evidence import dead_channels_file, feature_maps_file, link
 from bench.report.text import STANDARD_ERROR, code, escape, pipe
 from bench.results.dead_channels import DeadChannels
 from bench.results.feature_maps import FeatureMaps
-from bench.spec.run import Network
+from bench.spec.run import Network, at_resolution
 
 LAYERS_SHOWN = 5
 """of each network, evenly spaced from the first to the last"""
@@ -23,7 +23,7 @@ def name_of(network: Network) -> str:
     named = [(name, runs[0].network.model) for name, runs in SHOWN.items()]
     named += [(row.name.rstrip("*"), row.network.model) for row in rows if not row.network.model_args]
     name = next((name for name, model in named if model == network.model and not network.model_args), str(network))
-    return name if network.img_size == 224 else f"{name} at {network.img_size} px"
+    return at_resolution(name, network.img_size)
 
 
 def names_of(found: Sequence[FeatureMaps]) -> list[str]:
