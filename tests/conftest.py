@@ -45,9 +45,10 @@ LONG += ("test_compilation", "test_study_runs", "test_local_batch", "test_termin
 LONG += ("test_bad_requests", "test_extending", "cli/test_speed", "test_timms_own_tests")
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers():
     """One more than there are cores, since many tests wait for a process, a signal or a clock."""
-    return len(os.sched_getaffinity(0)) + 1 if sys.platform == "linux" else None
+    return (yield) + 1
 
 
 def pytest_collection_modifyitems(items):
@@ -81,6 +82,12 @@ def run_all():
     return run
 
 
+def copy_pictures(reports, to):
+    """Copy the pictures of a folder of reports, and what they were made from: they need not be drawn again."""
+    pages = shutil.ignore_patterns("*.md", "*.csv", "*.html", ".table_*.json", "evidence")
+    shutil.copytree(reports, to, ignore=pages)
+
+
 @pytest.fixture(scope="session")
 def all_tables(run_all, tmp_path_factory, worker_id):
     """``--all`` from kinds of committed evidence, once for all tests and processes: (process, runs, reports)."""
@@ -94,8 +101,7 @@ def all_tables(run_all, tmp_path_factory, worker_id):
                 for kind in kinds:
                     shutil.copytree(ROOT / "reports" / "evidence" / kind, runs / kind)
                 if pictures:
-                    pages = shutil.ignore_patterns("*.md", "*.csv", "*.html", ".table_*.json", "evidence")
-                    shutil.copytree(pictures, reports, ignore=pages)
+                    copy_pictures(pictures, reports)
                 first = run_all("--all", "--runs", runs, "--reports", reports, timeout=600)
                 done.write_text(json.dumps([first.args, first.returncode, first.stdout, first.stderr]))
         first = subprocess.CompletedProcess(*json.loads(done.read_text()))

@@ -1,7 +1,6 @@
 """What contributors are told to run exists, in CONTRIBUTING.md as in the workflow and the hooks."""
 
 import fnmatch
-import os
 import re
 import shlex
 import shutil
@@ -78,18 +77,18 @@ def test_both(x):
 """
 
 
-def test_the_readmes_command_leaves_out_the_extended_tests_and_ci_runs_all(tmp_path):
+def test_the_readmes_command_leaves_out_the_extended_tests_and_ci_runs_all(tmp_path, monkeypatch):
     """By the same command, with the options of ``.ci/run``."""
     command = re.search(r"^pip install .* && (pytest.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)[1]
     options = re.search(r"^run_tests\+=(.*)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)[1]
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_some.py").write_text(TESTS)
     collected = []
     for added in ("", *shlex.split(options, comments=True)):
         asked = [sys.executable, "-B", "-m", *shlex.split(command + added), "-n", "0", "--collect-only", "-q"]
-        env = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-        done = subprocess.run(asked, cwd=tmp_path, env=env, capture_output=True, text=True)
+        done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
         collected.append([line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line])
     plain, extended = ["test_plain", "test_both[1]"], ["test_extended", "test_both[2]"]

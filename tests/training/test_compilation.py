@@ -54,9 +54,8 @@ def test_without_a_compiler_a_run_ends_before_it_begins(tmp_path):
     assert load_record(folder).epoch == 0
 
 
-@pytest.mark.extended
-def test_parts_of_a_local_batch_are_refused(tmp_path):
-    folder = job.prepare(tmp_path, spec("local_batch=32"))
+def test_parts_of_a_local_batch_are_refused_before_data_and_compiler_are_looked_for(tmp_path):
+    folder = job.prepare(tmp_path, spec("local_batch=32", dataset="cifar10"))
     with pytest.raises(
         RequestError, match=r"--compile takes whole local batches, here of 32 images, and --micro-batch 16"
     ):
