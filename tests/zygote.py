@@ -25,6 +25,7 @@ import subprocess
 import sys
 import termios
 import threading
+import weakref
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,9 @@ which is one here in any case"""
 COMMAND_LINE = 8192
 """bytes that a program's command line may take"""
 
+HUGE_PAGE = 2 * 1024 * 1024
+_COLLAPSE = 25
+"""MADV_COLLAPSE, of madvise"""
 _SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER, of prctl"""
 _ALWAYS_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -200,6 +204,22 @@ def _serve(connection):
             os.close(file)
 
 
+def _use_huge_pages():
+    """Have Linux keep this process's memory in pages of 2 MiB: a fork copies the table of all pages, a third as fast.
+
+    From Linux 6.1; an older one refuses, as any does where a mapping has no memory yet.
+    """
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, access, _, _, inode, *_ = line.split()
+        if (access, inode) == ("rw-p", "0"):
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            start, end = -(-start // HUGE_PAGE) * HUGE_PAGE, end // HUGE_PAGE * HUGE_PAGE
+            if start < end:
+                madvise(start, end - start, _COLLAPSE)
+
+
 def _become(state, files):
     """Be a process that was started as the state says, up to its first line."""
     for number, file in enumerate(files):
@@ -295,8 +315,11 @@ def main():
     atexit.register(_end)  # before what is imported registers something, and so after all of it
     for name in PRELOADED:
         __import__(name)
+    for finalizer in tuple(weakref.finalize._registry):
+        finalizer.atexit = False  # torch would take out its operators one by one
     gc.collect()
     gc.freeze()
+    _use_huge_pages()
     while is_zygote:
         state, files, told = _serve(connection)
         _become(state, files)
