@@ -8,6 +8,7 @@ import pandas as pd
 from bench.report.contests import UNTESTED, Answer, Outcome, family_wise
 from bench.report.evidence import dead_channels_file
 from bench.report.study_results import ArmResult, StudyResults
+from bench.report.text import listed
 
 ARM_COLUMNS = {
     **dict.fromkeys(("arm", "name", "family", "network", "claims"), "string"),
@@ -149,6 +150,14 @@ class ClaimVerdict:
     """"agrees", "disagrees", "cannot tell" or "not yet\""""
     page: str
     """file of the study's page"""
+    finding: str = ""
+    """what was tested in the claim's place, with the differences found; empty if not yet"""
+
+
+def _finding(answer: Answer) -> str:
+    """What was tested, with the differences in points: of the contests that count, of which all are known."""
+    counted = [o.effect for o in answer.outcomes if o.effect and not o.contest.beside]
+    return f"{answer.question.text}: here {listed([f'{effect.difference_pct:+.1f}' for effect in counted])} points"
 
 
 def study_verdicts(studies: Iterable[StudyResults]) -> dict[int, ClaimVerdict]:
@@ -167,5 +176,6 @@ def study_verdicts(studies: Iterable[StudyResults]) -> dict[int, ClaimVerdict]:
             number, is_untested = int(answer.question.key), answer.verdict == UNTESTED
             verdict = NOT_YET if is_untested else answer.verdict
             if number not in found or (found[number].verdict == NOT_YET and not is_untested):
-                found[number] = ClaimVerdict(verdict=verdict, page=f"{study_name(results)}.md")
+                finding = "" if is_untested else _finding(answer)
+                found[number] = ClaimVerdict(verdict=verdict, page=f"{study_name(results)}.md", finding=finding)
     return found

@@ -186,12 +186,22 @@ def test_the_error_of_dead_channels_is_that_of_the_images():
 
 def test_the_study_is_told_in_words_by_verdict():
     verdicts = {2: "disagrees", 4: "agrees", 5: "agrees", 1: "cannot tell", 3: "not yet"}
-    in_study = {number: ClaimVerdict(verdict=verdict, page="study.md") for number, verdict in verdicts.items()}
-    assert study_in_words(claims_frame(CLAIMS, frames(), in_study=in_study)) == (
-        "[The study](study.md) agrees with claims 4 and 5, disagrees with claim 2 and cannot tell about claim 1"
-    )
-    assert study_in_words(claims_frame(CLAIMS, frames(), in_study={3: in_study[3]})) == ""
-    assert study_in_words(claims_frame(CLAIMS, frames())) == ""
+    in_study = {
+        number: ClaimVerdict(
+            verdict=verdict,
+            page="study.md",
+            finding="" if verdict == "not yet" else f"A beats B{number}: +0.{number} points",
+        )
+        for number, verdict in verdicts.items()
+    }
+    assert study_in_words(claims_frame(CLAIMS, frames(), in_study=in_study)) == [
+        "[The study](study.md) trains small networks for a few epochs: it tests a claim's direction, not its numbers.",
+        "It agrees with claims 4 (A beats B4: +0.4 points) and 5 (A beats B5: +0.5 points).",
+        "It disagrees with claim 2 (A beats B2: +0.2 points).",
+        "It cannot tell about claim 1 (A beats B1: +0.1 points).",
+    ]
+    assert study_in_words(claims_frame(CLAIMS, frames(), in_study={3: in_study[3]})) == []
+    assert study_in_words(claims_frame(CLAIMS, frames())) == []
 
 
 def test_a_claim_is_as_good_as_its_worst_comparison():

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import statistics
 
 import numpy as np
@@ -236,6 +237,8 @@ def test_a_claim_has_no_verdict_yet_while_seeds_or_arms_are_missing(tmp_path):
     found = study_verdicts(read_begun(tmp_path))
     assert [found[number].verdict for number in (1, 2)] == ["agrees", "not yet"]
     assert "[not yet](study.md)" in claims_page(found)
+    first = re.escape("claim 1 (T2T-ViT-7 beats a plain ViT of about twice its params: here +")
+    assert re.search(rf"^- It agrees with {first}\d+\.\d points\)\.$", claims_page(found), re.MULTILINE)
 
 
 def test_the_scale_nearest_to_the_paper_says_it_where_it_has_a_verdict(runs, tmp_path):

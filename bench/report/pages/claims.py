@@ -61,7 +61,8 @@ _COLUMNS = {
     **dict.fromkeys(("published", "published_std_err", "published_p_fails"), "Float64"),
     "published_status": "string",
     **dict.fromkeys(("ours", "ours_std_err", "ours_low", "ours_high", "ours_p_fails", "ours_detectable"), "Float64"),
-    **dict.fromkeys(("ours_status", "ours_from", "ours_images", "note", "study_verdict", "study_page"), "string"),
+    **dict.fromkeys(("ours_status", "ours_from", "ours_images", "note"), "string"),
+    **dict.fromkeys(("study_verdict", "study_finding", "study_page"), "string"),
     "seeds_needed": "Int64",
 }
 """of the CSV: a line a comparison"""
@@ -89,6 +90,7 @@ def claims_frame(
         of_claim: dict[str, object] = {"claim": claim.number}
         if found := (in_study or {}).get(claim.number):
             of_claim |= {"study_verdict": found.verdict, "study_page": found.page}
+            of_claim |= {"study_finding": found.finding} if found.finding else {}
         lines += [of_claim | _line(one, rows[one.table], paired) for one in claim.comparisons]
         lines += [of_claim | _dead(one, dead or {}) for one in claim.dead_channels]
     return pd.DataFrame(lines, columns=list(_COLUMNS)).astype(_COLUMNS)
@@ -355,15 +357,19 @@ def claims_in_words(claims: Sequence[Claim], frame: pd.DataFrame) -> str:
     return f"By the printed numbers, {counted('published')}; by ours, {counted('ours')}"
 
 
-def study_in_words(frame: pd.DataFrame) -> str:
-    """The study's verdicts, with the claims of each: "The study agrees with claim 4 and disagrees with claim 2"."""
+def study_in_words(frame: pd.DataFrame) -> list[str]:
+    """What the study is, then a sentence for each of its verdicts, with what was found; nothing without a verdict."""
     lines = frame.dropna(subset="study_verdict").drop_duplicates("claim")
     found = []
     for verdict, words in _STUDY_WORDS.items():
-        numbers = [str(number) for number in lines.loc[lines["study_verdict"] == verdict, "claim"]]
-        if numbers:
-            found.append(f"{words} claim{'s' * (len(numbers) > 1)} {listed(numbers)}")
-    return f"{link('The study', lines['study_page'].iloc[0])} {listed(found)}" if found else ""
+        own = lines[lines["study_verdict"] == verdict]
+        claims = [f"{n} ({escape(finding)})" for n, finding in zip(own["claim"], own["study_finding"], strict=True)]
+        if claims:
+            found.append(f"It {words} claim{'s' * (len(claims) > 1)} {listed(claims)}.")
+    if not found:
+        return []
+    page = link("The study", lines["study_page"].iloc[0])
+    return [f"{page} trains small networks for a few epochs: it tests a claim's direction, not its numbers.", *found]
 
 
 _STUDY_WORDS = {AGREES: "agrees with", DISAGREES: "disagrees with", CANNOT_TELL: "cannot tell about"}
@@ -427,10 +433,14 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         f"{line['claimed']}, the printed numbers give {line['printed']}{'' if pd.isna(note) else f'; {note}'}."
         for line, note in zip(against.to_dict("records"), frame.loc[against.index, "note"], strict=True)
     ]
+    study = study_in_words(frame)
     sections = [
         "# The paper's claims",
         f"Each claim in the paper's text, checked against the numbers printed in the {edition.name} edition and "
         "against ours.",
+        f"{claims_in_words(claims, frame)}.",
+        *study[:1],
+        *(["\n".join(f"- {sentence}" for sentence in study[1:])] if study else []),
         claims_overview(claims, frame),
         "**By printed numbers** tells whether the paper's own tables support its text, and nothing about whether those "
         "numbers can be reproduced; **by our numbers** does.",

@@ -34,6 +34,8 @@ def index_markdown(inputs: IndexInputs) -> str:
         f"({edition.citation}) with our own. A dash means that there is no result here yet.",
         "\n".join(
             [
+                *(f"- **Small networks, trained here.** {sentence}" for sentence in in_study[:1]),
+                *(f"  - {sentence}" for sentence in in_study[1:]),
                 f"- **Claims.** The text makes {len(CLAIMS)}. {claims_in_words(CLAIMS, inputs.claims)}.",
                 f"- **Params and MACs.** Of {sum(verdicts.values())} measured here, {counts_in_words(verdicts)}.",
                 f"- **Accuracies.** Of {total['printed accuracies']} printed, {total['trained here']} can be compared "
@@ -42,7 +44,6 @@ def index_markdown(inputs: IndexInputs) -> str:
                 f"weights. For {len(REPORTED)} released files of weights, {_by_authors()} of them the authors' own, "
                 "others report accuracies; these are cited in the tables and fill no cell.",
                 *([f"- **Speed.** {inputs.speed} [The page on speed](speed.md) names them."] if inputs.speed else []),
-                *([f"- **Small networks.** {in_study}, as far as networks of this scale show."] if in_study else []),
             ]
         ),
         "![Figure 1: top-1 on ImageNet against MACs and params](figure_1.png)",
