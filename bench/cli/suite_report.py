@@ -69,15 +69,24 @@ def report_suites(found: Sequence[Suite], chosen: Chosen, output: Output, failur
 
 
 def report_budgets(known: RunRecords, output: Output) -> None:
-    """Write anew the reports of the budgets' own runs, of those that have any beside the paper's."""
-    of_paper = {run.run_id for table in TABLES.values() for row in table.rows for run in row.runs}
-    for budget in RESULTS:
-        for suite in suites([], budget=budget):
-            if any(known.of(entry.spec) for entry in suite.entries if entry.spec.run_id not in of_paper):
-                chosen = Chosen(entries=suite.entries, options=("--budget", budget))
-                for paths in _report_suite(suite, chosen, known, output)[-1]:
-                    if not output.as_json:
-                        tell(paths)
+    """Write anew as many reports of the budgets' runs as it takes to show each that has begun, the fullest first.
+
+    The paper's runs are in its tables.
+    """
+    begun = {
+        (budget, suite): {entry.spec.run_id for entry in suite.entries if known.of(entry.spec)}
+        for budget in RESULTS
+        for suite in suites([], budget=budget)
+    }
+    shown = {run.run_id for table in TABLES.values() for row in table.rows for run in row.runs}
+    for (budget, suite), runs in sorted(begun.items(), key=lambda item: len(item[1]), reverse=True):
+        if runs <= shown:
+            continue
+        shown |= runs
+        chosen = Chosen(entries=suite.entries, options=("--budget", budget))
+        for paths in _report_suite(suite, chosen, known, output)[-1]:
+            if not output.as_json:
+                tell(paths)
 
 
 def _report_suite(

@@ -139,8 +139,8 @@ def test_rows_without_a_run_have_one_under_a_budget_only():
 
 def test_transfer_is_shown_against_the_same_run_from_scratch():
     (suite,) = make(budget="transfer")
-    scratch, transferred, *others = (entry.spec for entry in suite.entries)
-    (pilot,) = (e.spec for e in make(budget="pilot")[0].entries if e.row == "T2T-ViT-7")
+    pilot, scratch, transferred, *others = (entry.spec for entry in suite.entries)
+    assert [pilot] == [e.spec for e in make(budget="pilot")[0].entries if e.row == "T2T-ViT-7"]
     assert scratch.start_from is None
     assert transferred.start_from == pilot
     assert dataclasses.replace(transferred, start_from=None) == scratch

@@ -33,8 +33,8 @@ def test_it_shows_what_the_reports_hold(outputs):
     listed, curves, seeds, table, verdicts = outputs
     assert "study_small_grid" in listed["text/plain"]
     assert "image/png" in curves
-    with (ROOT / "reports/pilot.csv").open() as file:
-        pilot = [line for line in csv.DictReader(file) if line["model"] == "T2T-ViT-7"]
+    with (ROOT / "reports/transfer.csv").open() as file:
+        pilot = [line for line in csv.DictReader(file) if line["model"] == "T2T-ViT-7 on CIFAR-10 (pilot)"]
     top1 = [float(line["ema_best_top1_pct"]) for line in pilot]
     line = next(line for line in seeds["text/plain"].splitlines() if line.startswith("t2t_vit_7 ")).split()
     assert [float(value) for value in line[1:4]] == pytest.approx(
