@@ -205,9 +205,10 @@ def _serve(connection):
 
 
 def _use_huge_pages():
-    """Have Linux keep this process's memory in pages of 2 MiB: a fork copies the table of all pages, a third as fast.
+    """Have Linux keep this process's memory in pages of 2 MiB.
 
-    From Linux 6.1; an older one refuses, as any does where a mapping has no memory yet.
+    A fork copies the table of all pages, and so takes a third of the time. Linux before 6.1 refuses, as does any where
+    a mapping has no memory yet.
     """
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
@@ -316,7 +317,7 @@ def main():
     for name in PRELOADED:
         __import__(name)
     for finalizer in tuple(weakref.finalize._registry):
-        finalizer.atexit = False  # torch would take out its operators one by one
+        finalizer.atexit = False  # torch would deregister its operators one by one at the end of every program
     gc.collect()
     gc.freeze()
     _use_huge_pages()

@@ -72,7 +72,10 @@ def report_index(
     claims = write_report(
         output.reports,
         "claims",
-        {"md": claims_markdown(CLAIMS, edition, tried), "csv": tried.to_csv(index=False, lineterminator="\n")},
+        {
+            "md": claims_markdown(CLAIMS, edition, tried, verdicts),
+            "csv": tried.to_csv(index=False, lineterminator="\n"),
+        },
     )
     changes = ideas_frame(IDEAS, by_table)
     ideas = write_report(
@@ -100,6 +103,7 @@ def report_index(
             figures={number: figure.title for number, figure in FIGURES.items()},
             estimates=estimates,
             apart=_apart(output.reports),
+            in_study=verdicts,
             speed=overview,
             problems=sorted({*found.problems, *below(output.runs, [*records.problems, *unread]), *unused}),
         )

@@ -69,7 +69,7 @@ def report_suites(found: Sequence[Suite], chosen: Chosen, output: Output, failur
 
 
 def report_budgets(known: RunRecords, output: Output) -> None:
-    """Write anew as many reports of the budgets' runs as it takes to show each that has begun, the fullest first.
+    """Rewrite the fewest reports of budgets that show every run begun, the fullest first, and those that there are.
 
     The paper's runs are in its tables.
     """
@@ -80,7 +80,7 @@ def report_budgets(known: RunRecords, output: Output) -> None:
     }
     shown = {run.run_id for table in TABLES.values() for row in table.rows for run in row.runs}
     for (budget, suite), runs in sorted(begun.items(), key=lambda item: len(item[1]), reverse=True):
-        if runs <= shown:
+        if runs <= shown and not (output.reports / f"{suite.name}.md").exists():
             continue
         shown |= runs
         chosen = Chosen(entries=suite.entries, options=("--budget", budget))

@@ -143,10 +143,10 @@ RESULTS = tuple(budget for budget in SUITES if budget != "smoke")
 """budgets whose own runs say something: smoke's show that everything runs"""
 
 QUESTIONS = {
-    "transfer": "Does T2T-ViT-7 reach a higher accuracy on CIFAR-100 (at 96 px, in the same number of steps) from the "
-    "weights of its pilot run on CIFAR-10, in the first row, than from random weights? A seed is used for the whole "
-    "chain, including the pilot run. The corrected recipe holds out a tenth of the images, and therefore takes a tenth "
-    "fewer steps.",
+    "transfer": "Does T2T-ViT-7 reach a higher accuracy on CIFAR-100 (at 96 px) if it starts from the weights of its "
+    "pilot run on CIFAR-10, in the first row, instead of random ones, in the same number of steps on CIFAR-100? A seed "
+    "is used for the whole chain, including the pilot run. The corrected recipe holds out a tenth of the images, and "
+    "therefore takes a tenth fewer steps.",
     "trained_alike": "How much does T2T-ViT-14 gain over ResNet50 if both are trained by the same recipe? The authors "
     "changed theirs on 2021-03-02, and it is not known by which of the two the printed ResNet50* was trained. Here "
     "both networks are trained by both, so that each recipe gives a gain of its own.",

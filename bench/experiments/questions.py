@@ -43,7 +43,7 @@ SMALL_QUESTIONS = (
     _tokens("t2t_vit_7", "t2t_vit_t_7", "t2t_vit_c_7", "t2t_vit_7_patches"),
     Question(
         key="5",
-        text="Deep and narrow beats shallow and wide at equal params",
+        text="A deep and narrow T2T-ViT beats a shallow and wide one of similar size",
         contests=_beats("t2t_vit_7", "t2t_vit_wide"),
     ),
     Question(

@@ -13,6 +13,7 @@ from bench.measure.cost import Estimate
 from bench.measure.study_cost import Cost
 from bench.report.claim_runs import ClaimRuns
 from bench.report.frame import Records, runs_frame, table_frame
+from bench.report.study_frames import ClaimVerdict
 from bench.results.measurement import Complexity
 from bench.results.step_speeds import NetworkSpeed
 from bench.spec.run import Network
@@ -54,6 +55,8 @@ class IndexInputs:
     """titles of reports that fill none of the paper's cells, by file"""
     problems: Sequence[str]
     """a line on each file that is not used"""
+    in_study: Mapping[int, ClaimVerdict] = field(default_factory=dict)
+    """what studies say of a claim, by its number"""
     speed: str = ""
     """what the speeds of the networks say, in words; empty where none were measured"""
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.experiments.study import DEAD_CHANNELS
 from bench.report.contests import UNTESTED, Answer, Outcome, family_wise
 from bench.report.evidence import dead_channels_file
 from bench.report.study_results import ArmResult, StudyResults
-from bench.report.text import listed
 
 ARM_COLUMNS = {
     **dict.fromkeys(("arm", "name", "family", "network", "claims"), "string"),
@@ -150,14 +150,12 @@ class ClaimVerdict:
     """"agrees", "disagrees", "cannot tell" or "not yet\""""
     page: str
     """file of the study's page"""
-    finding: str = ""
-    """what was tested in the claim's place, with the differences found; empty if not yet"""
-
-
-def _finding(answer: Answer) -> str:
-    """What was tested, with the differences in points: of the contests that count, of which all are known."""
-    counted = [o.effect for o in answer.outcomes if o.effect and not o.contest.beside]
-    return f"{answer.question.text}: here {listed([f'{effect.difference_pct:+.1f}' for effect in counted])} points"
+    trained: str = ""
+    """the study's data and epochs, in words"""
+    statement: str = ""
+    """that was tested in the claim's place"""
+    differences: str = ""
+    """of the contests that count, each with its interval, in words; empty where there is no verdict yet"""
 
 
 def study_verdicts(studies: Iterable[StudyResults]) -> dict[int, ClaimVerdict]:
@@ -174,8 +172,25 @@ def study_verdicts(studies: Iterable[StudyResults]) -> dict[int, ClaimVerdict]:
             if not answer.question.key.isdecimal() or not own & trained:
                 continue
             number, is_untested = int(answer.question.key), answer.verdict == UNTESTED
-            verdict = NOT_YET if is_untested else answer.verdict
             if number not in found or (found[number].verdict == NOT_YET and not is_untested):
-                finding = "" if is_untested else _finding(answer)
-                found[number] = ClaimVerdict(verdict=verdict, page=f"{study_name(results)}.md", finding=finding)
+                found[number] = ClaimVerdict(
+                    verdict=NOT_YET if is_untested else answer.verdict,
+                    page=f"{study_name(results)}.md",
+                    trained=f"{results.study.title}, {results.study.recipe.epochs} epochs",
+                    statement=answer.question.text,
+                    differences="" if is_untested else _differences(results, answer),
+                )
     return found
+
+
+def _differences(results: StudyResults, answer: Answer) -> str:
+    names = {one.arm.key: one.arm.name for one in results.arms}
+    told = []
+    for outcome in answer.outcomes:
+        effect, contest = outcome.effect, outcome.contest
+        if contest.beside or effect is None or not effect.is_known:
+            continue
+        low, high = effect.interval()
+        difference = f"{effect.difference_pct:+.1f} ({low:+.1f} to {high:+.1f})"
+        told.append(f"{names[contest.arm]} against {names[contest.against]}: {difference}")
+    return "; ".join(told) + (" points of dead channels" if answer.outcomes[0].contest.of == DEAD_CHANNELS else "")

@@ -184,24 +184,27 @@ def test_the_error_of_dead_channels_is_that_of_the_images():
     assert re.search(r"\| ViT-L/16, trained +\| " + cells, text)
 
 
-def test_the_study_is_told_in_words_by_verdict():
-    verdicts = {2: "disagrees", 4: "agrees", 5: "agrees", 1: "cannot tell", 3: "not yet"}
+def test_the_study_is_told_in_a_sentence_a_claim():
+    def found(page, verdict, differences=""):
+        return ClaimVerdict(verdict=verdict, page=page, trained="Data", statement="A beats B*", differences=differences)
+
     in_study = {
-        number: ClaimVerdict(
-            verdict=verdict,
-            page="study.md",
-            finding="" if verdict == "not yet" else f"A beats B{number}: +0.{number} points",
-        )
-        for number, verdict in verdicts.items()
+        2: found("study.md", "disagrees", "A against B*: -2.0 (-3.0 to -1.0)"),
+        1: found("study.md", "cannot tell", "A against B*: +0.1 (-1.0 to +1.2)"),
+        3: found("study.md", "not yet"),
+        4: found("study_full.md", "agrees", "A against B*: +2.0 (+1.0 to +3.0)"),
     }
-    assert study_in_words(claims_frame(CLAIMS, frames(), in_study=in_study)) == [
-        "[The study](study.md) trains small networks for a few epochs: it tests a claim's direction, not its numbers.",
-        "It agrees with claims 4 (A beats B4: +0.4 points) and 5 (A beats B5: +0.5 points).",
-        "It disagrees with claim 2 (A beats B2: +0.2 points).",
-        "It cannot tell about claim 1 (A beats B1: +0.1 points).",
+    small, full = study_in_words(in_study).items()
+    assert small[0].startswith("[The study](study.md) (Data) tests the direction of each claim")
+    assert small[1] == [
+        r"Claim 1, *A beats B\**: **cannot tell**. A against B\*: +0.1 (-1.0 to +1.2).",
+        r"Claim 2, *A beats B\**: **disagrees**. A against B\*: -2.0 (-3.0 to -1.0).",
     ]
-    assert study_in_words(claims_frame(CLAIMS, frames(), in_study={3: in_study[3]})) == []
-    assert study_in_words(claims_frame(CLAIMS, frames())) == []
+    assert full[0].startswith("[The study](study_full.md)")
+    assert len(full[1]) == 1
+    assert study_in_words({3: in_study[3]}) == {}
+    text = claims_markdown(CLAIMS, ICCV, claims_frame(CLAIMS, frames(), in_study=in_study), in_study)
+    assert f"{small[0]}\n\n- {small[1][0]}\n- {small[1][1]}\n\n{full[0]}\n\n- {full[1][0]}\n\n|" in text
 
 
 def test_a_claim_is_as_good_as_its_worst_comparison():

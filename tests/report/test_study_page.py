@@ -237,8 +237,13 @@ def test_a_claim_has_no_verdict_yet_while_seeds_or_arms_are_missing(tmp_path):
     found = study_verdicts(read_begun(tmp_path))
     assert [found[number].verdict for number in (1, 2)] == ["agrees", "not yet"]
     assert "[not yet](study.md)" in claims_page(found)
-    first = re.escape("claim 1 (T2T-ViT-7 beats a plain ViT of about twice its params: here +")
-    assert re.search(rf"^- It agrees with {first}\d+\.\d points\)\.$", claims_page(found), re.MULTILINE)
+    assert (found[1].trained, found[1].statement) == (
+        "CIFAR-100 at 64 px, 6 epochs",
+        "T2T-ViT-7 beats a plain ViT of about twice its params",
+    )
+    difference = r"\+\d+\.\d \(\+\d+\.\d to \+\d+\.\d\)"
+    assert re.fullmatch(rf"T2T-ViT-7 against ViT, 384 wide, 6 deep: {difference}", found[1].differences)
+    assert found[2].differences == ""
 
 
 def test_the_scale_nearest_to_the_paper_says_it_where_it_has_a_verdict(runs, tmp_path):

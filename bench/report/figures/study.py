@@ -38,7 +38,7 @@ def effects_figure(results: StudyResults) -> Figure:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(-limit, limit)
     axes.tick_params(axis="y", length=0)
-    hollow = "; hollow: beside the claim" if any(outcome.contest.beside for _, outcome in rows) else ""
+    hollow = "; hollow: extra, does not count" if any(outcome.contest.beside for _, outcome in rows) else ""
     axes.set_xlabel(f"difference of top-1 in points, with its 95 % interval\nshaded: as the paper has it{hollow}")
     axes.grid(axis="x", alpha=0.25)
     axes.spines[["top", "right", "left"]].set_visible(False)

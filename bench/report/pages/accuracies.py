@@ -15,7 +15,10 @@ from bench.report.text import DASH, code, escape, percent, pipe_rows, printed, w
 from bench.results.record import RunRecord
 from bench.spec.table import ACCURACY_CELLS, Reported
 
-_SHOWN = " The table shows *best EMA*, as the mean over the n seeds that were completed on the whole data set."
+_SHOWN = (
+    " The table shows *best EMA*, or *best raw* where a recipe averages no weights: the mean over the n seeds that "
+    "were completed on the whole data set."
+)
 
 
 def trained(inputs: TableInputs) -> list[str]:

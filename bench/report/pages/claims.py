@@ -61,8 +61,7 @@ _COLUMNS = {
     **dict.fromkeys(("published", "published_std_err", "published_p_fails"), "Float64"),
     "published_status": "string",
     **dict.fromkeys(("ours", "ours_std_err", "ours_low", "ours_high", "ours_p_fails", "ours_detectable"), "Float64"),
-    **dict.fromkeys(("ours_status", "ours_from", "ours_images", "note"), "string"),
-    **dict.fromkeys(("study_verdict", "study_finding", "study_page"), "string"),
+    **dict.fromkeys(("ours_status", "ours_from", "ours_images", "note", "study_verdict", "study_page"), "string"),
     "seeds_needed": "Int64",
 }
 """of the CSV: a line a comparison"""
@@ -90,7 +89,6 @@ def claims_frame(
         of_claim: dict[str, object] = {"claim": claim.number}
         if found := (in_study or {}).get(claim.number):
             of_claim |= {"study_verdict": found.verdict, "study_page": found.page}
-            of_claim |= {"study_finding": found.finding} if found.finding else {}
         lines += [of_claim | _line(one, rows[one.table], paired) for one in claim.comparisons]
         lines += [of_claim | _dead(one, dead or {}) for one in claim.dead_channels]
     return pd.DataFrame(lines, columns=list(_COLUMNS)).astype(_COLUMNS)
@@ -357,22 +355,20 @@ def claims_in_words(claims: Sequence[Claim], frame: pd.DataFrame) -> str:
     return f"By the printed numbers, {counted('published')}; by ours, {counted('ours')}"
 
 
-def study_in_words(frame: pd.DataFrame) -> list[str]:
-    """What the study is, then a sentence for each of its verdicts, with what was found; nothing without a verdict."""
-    lines = frame.dropna(subset="study_verdict").drop_duplicates("claim")
-    found = []
-    for verdict, words in _STUDY_WORDS.items():
-        own = lines[lines["study_verdict"] == verdict]
-        claims = [f"{n} ({escape(finding)})" for n, finding in zip(own["claim"], own["study_finding"], strict=True)]
-        if claims:
-            found.append(f"It {words} claim{'s' * (len(claims) > 1)} {listed(claims)}.")
-    if not found:
-        return []
-    page = link("The study", lines["study_page"].iloc[0])
-    return [f"{page} trains small networks for a few epochs: it tests a claim's direction, not its numbers.", *found]
+def study_in_words(in_study: Mapping[int, ClaimVerdict]) -> dict[str, list[str]]:
+    """A sentence on each claim that studies have a verdict on, under a sentence on the study that it comes from."""
+    found: dict[str, list[str]] = {}
+    for number, one in sorted(in_study.items()):
+        if one.verdict in (AGREES, DISAGREES, CANNOT_TELL):
+            about = (
+                f"{link('The study', one.page)} ({one.trained}) tests the direction of each claim, not its numbers. "
+                "Differences are in points of top-1, with their 95 % interval."
+            )
+            found.setdefault(about, []).append(
+                f"Claim {number}, *{escape(one.statement)}*: **{one.verdict}**. {escape(one.differences)}."
+            )
+    return found
 
-
-_STUDY_WORDS = {AGREES: "agrees with", DISAGREES: "disagrees with", CANNOT_TELL: "cannot tell about"}
 
 _STATUS_WORDS = {
     HOLDS: ("holds", "hold"),
@@ -395,7 +391,7 @@ def _disagreements(claims: Sequence[str], edition: Edition) -> list[str]:
     of_text = [*other_ranges(CLAIMS, TABLES, ICCV), *wrong_premises(PREMISES, TABLES, ICCV)] if edition == ICCV else []
     lines = [*claims, *(f"- {sentence}" for sentence in of_text), *changes]
     lines += [f"- {sentence}" for sentence in between_tables(tables, edition)]
-    return ["## Where the paper contradicts itself\n\n" + "\n".join(lines)] if lines else []
+    return ["## Where text and tables differ\n\n" + "\n".join(lines)] if lines else []
 
 
 def _verdict(frame: pd.DataFrame, claim: int, whose: str) -> str:
@@ -408,8 +404,17 @@ def _verdict(frame: pd.DataFrame, claim: int, whose: str) -> str:
     return f"{found} ({', '.join(_WORDS[cell] for cell in blamed)})" if partial else found
 
 
-def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFrame) -> str:
-    """The report."""
+def claims_markdown(
+    claims: Sequence[Claim], edition: Edition, frame: pd.DataFrame, in_study: Mapping[int, ClaimVerdict] | None = None
+) -> str:
+    """The report.
+
+    Args:
+        claims: the paper's.
+        edition: whose printed numbers are shown.
+        frame: from ``claims_frame``.
+        in_study: what studies say of a claim, by its number.
+    """
     lines = frame.to_dict("records")
     shown = pd.DataFrame(
         {
@@ -433,14 +438,13 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         f"{line['claimed']}, the printed numbers give {line['printed']}{'' if pd.isna(note) else f'; {note}'}."
         for line, note in zip(against.to_dict("records"), frame.loc[against.index, "note"], strict=True)
     ]
-    study = study_in_words(frame)
+    studies = study_in_words(in_study or {})
     sections = [
         "# The paper's claims",
         f"Each claim in the paper's text, checked against the numbers printed in the {edition.name} edition and "
         "against ours.",
         f"{claims_in_words(claims, frame)}.",
-        *study[:1],
-        *(["\n".join(f"- {sentence}" for sentence in study[1:])] if study else []),
+        *("\n".join([about, "", *(f"- {sentence}" for sentence in told)]) for about, told in studies.items()),
         claims_overview(claims, frame),
         "**By printed numbers** tells whether the paper's own tables support its text, and nothing about whether those "
         "numbers can be reproduced; **by our numbers** does.",
@@ -465,7 +469,7 @@ def claims_markdown(claims: Sequence[Claim], edition: Edition, frame: pd.DataFra
         "*In the study*, small networks, trained alike, stand in for those of the claim "
         "([protocol](../docs/study.md)). The direction of the difference *agrees* with the paper's, *disagrees*, or "
         f"the study *cannot tell*. *Not yet* means that some networks or seeds have not been trained, and {DASH} that "
-        "none have. The study fills no cell of the tables.",
+        "none of the variants have that the claim is about. The study fills no cell of the tables.",
         "Dead channels are counted over all layers, on each of 256 evenly spaced test images; [Figure 2](figure_2.md) "
         "defines *dead*. The share is the mean over the images; ± covers the images, but not other seeds, of which "
         "nothing is known. Features of a ResNet follow a ReLU and can be exactly zero; those of a ViT are sums along "

@@ -1,16 +1,20 @@
 """The index of the reports: every table with what was measured, how well it agrees, and what is missing."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
 
 from bench.paper.claims import CLAIMS
+from bench.paper.editions import ICCV
 from bench.paper.released import RELEASED
 from bench.paper.reported import REPORTED
+from bench.report.claim_tests import FAILS
+from bench.report.contests import AGREES, DISAGREES
 from bench.report.evidence import FOLDER, LISTED_SEEDS, link
 from bench.report.frame import recorded_for
 from bench.report.inputs import IndexInputs, TableInputs
-from bench.report.pages.claims import claims_in_words, claims_overview, study_in_words
+from bench.report.pages.claims import claims_in_words, claims_overview, status, study_in_words
 from bench.report.pages.missing import missing_markdown
 from bench.report.pages.table import VERDICT_MEANINGS, counts_in_words, verdict_counts
 from bench.report.text import escape, pipe, unused
@@ -27,20 +31,22 @@ def index_markdown(inputs: IndexInputs) -> str:
     shown = pd.DataFrame([*lines, {"Table": "all", **total}]).astype(str)
     networks = len(set().union(*(set(zip(f["network"], f["img_size"], strict=True)) for f in frames)))
     beside = [f"- {link(escape(title), file)}" for file, title in inputs.apart.items()]
-    in_study = study_in_words(inputs.claims)
     sections = [
         "# Reports",
-        f"Is what the T2T-ViT paper says true? These pages compare the numbers that its {edition.name} edition prints "
-        f"({edition.citation}) with our own. A dash means that there is no result here yet.",
+        f"Is what the T2T-ViT paper says true? {_answer(inputs, total)}",
+        f"These pages compare the numbers that its {edition.name} edition prints ({edition.citation}) with our own. A "
+        "dash means that there is no result here yet.",
         "\n".join(
             [
-                *(f"- **Small networks, trained here.** {sentence}" for sentence in in_study[:1]),
-                *(f"  - {sentence}" for sentence in in_study[1:]),
                 f"- **Claims.** The text makes {len(CLAIMS)}. {claims_in_words(CLAIMS, inputs.claims)}.",
+                *(
+                    "\n".join([f"- **Trained here.** {about}", *(f"  - {sentence}" for sentence in told)])
+                    for about, told in study_in_words(inputs.in_study).items()
+                ),
                 f"- **Params and MACs.** Of {sum(verdicts.values())} measured here, {counts_in_words(verdicts)}.",
-                f"- **Accuracies.** Of {total['printed accuracies']} printed, {total['trained here']} can be compared "
-                f"with networks trained here, {total['evaluated']} more with released weights evaluated here, and "
-                f"{total['recorded']} more, of {_recorded(inputs)} networks, with published predictions of the same "
+                f"- **Accuracies.** {total['printed accuracies']} are printed. {total['trained here']} can be compared "
+                f"with networks trained here, {total['evaluated']} with released weights evaluated here, and "
+                f"{total['recorded']}, of {_recorded(inputs)} networks, with published predictions of the same "
                 f"weights. For {len(REPORTED)} released files of weights, {_by_authors()} of them the authors' own, "
                 "others report accuracies; these are cited in the tables and fill no cell.",
                 *([f"- **Speed.** {inputs.speed} [The page on speed](speed.md) names them."] if inputs.speed else []),
@@ -50,9 +56,10 @@ def index_markdown(inputs: IndexInputs) -> str:
         "## Claims",
         claims_overview(CLAIMS, inputs.claims),
         "*By printed numbers*: whether the paper's own tables support its text. *By our numbers*: whether results from "
-        "this repository do. [The page on the claims](claims.md) shows the comparisons behind each verdict, with their "
-        "numbers and errors. [Another](ideas.md) compares the CNN designs of Tables 6 and 7 with their baselines, and "
-        "[a third](cost.md) says what deciding each claim would cost.",
+        "this repository do. *In the study*: whether small networks trained here do. [The page on the claims]"
+        "(claims.md) shows the comparisons behind each verdict, with their numbers and errors. [Another](ideas.md) "
+        "compares the CNN designs of Tables 6 and 7 with their baselines, and [a third](cost.md) says what deciding "
+        f"each claim would cost.{_ALIKE if edition == ICCV else ''}",
         "## Tables",
         pipe(shown, text=("Table",)),
         f"{VERDICT_MEANINGS} The {total['rows']} rows show {networks} different networks. [How multiply-adds are "
@@ -71,6 +78,29 @@ def index_markdown(inputs: IndexInputs) -> str:
     ]
     return "\n\n".join(sections) + "\n"
 
+
+def _answer(inputs: IndexInputs, total: "pd.Series[int]") -> str:
+    """Whether what the paper says is true, in two sentences or three."""
+    printed, ours = total["printed accuracies"], total["trained here"] + total["evaluated"]
+    if ours:
+        sentences = [f"**In part:** of its {printed} accuracies, {ours} can be compared with our own."]
+    else:
+        sentences = [
+            f"**At its own scale, that is not known yet:** none of its {printed} accuracies has been reproduced here."
+        ]
+    failed = sum(status(inputs.claims, claim.number, "published") == FAILS for claim in CLAIMS)
+    sentences.append(f"Of its {len(CLAIMS)} claims, {failed} fail{'s' * (failed == 1)} by its own printed numbers.")
+    verdicts = Counter(one.verdict for one in inputs.in_study.values())
+    if verdicts[AGREES] + verdicts[DISAGREES]:
+        counts = f"agree with {verdicts[AGREES]} of them and disagree with {verdicts[DISAGREES]}"
+        sentences.append(f"Small networks trained here {counts}.")
+    return " ".join(sentences)
+
+
+_ALIKE = (
+    " The networks of claim 2 may [not have been trained alike](claims.md#were-the-networks-trained-alike), though the "
+    "text says so."
+)
 
 _STANDARD_ERRORS = (
     "± is one standard error, on every page: the standard deviation that a number would have if it were determined "

@@ -17,8 +17,7 @@ from bench.spec.text import one_line
 
 PROTOCOLS = (
     "*Best EMA* is the paper's protocol: the best epoch of the averaged weights, chosen on the validation set itself. "
-    "*Last* is the final epoch, which involves no choice. For a recipe without averaging, *best EMA* shows the raw "
-    "weights."
+    "*Last* is the final epoch, which involves no choice. A recipe without averaging has no EMA."
 )
 
 HELD_OUT = (

@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.experiments.study import Contest, Question
 from bench.paper.claims import CLAIMS
-from bench.report.contests import family_wise
+from bench.report.contests import AGREES, DISAGREES, family_wise
 from bench.report.evidence import feature_maps_file, link, measurement_file, record_file
 from bench.report.statistics import HOMOGENEITY_LEVEL, POWER, Effect
 from bench.report.study_frames import arms_frame, study_name
@@ -33,14 +33,15 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
         f"# The study: {study.title}",
         f"Small networks (*arms*), trained alike, stand in for those of the paper's claims: {recipe.epochs} epochs in "
         f"{study.precision}, batch {recipe.global_batch}, seeds {', '.join(map(str, study.seeds))}. Each claim is "
-        "tested by *contests* between two arms. The [protocol](../docs/study.md) was fixed before the first run. "
+        "tested by *contests* between two arms. The [protocol](../docs/study.md) was fixed before any arm was trained. "
         "Nothing here fills a cell of the paper's tables.",
         _state(results),
-        "## What it says of the claims",
+        "## What it says about the claims",
         _claims(results),
         "*Agrees*: the arms differ significantly in the paper's direction. *Disagrees*: they differ significantly in "
-        f"the opposite direction. *Cannot tell*: neither. {DASH}: too few seeds have been trained. *All claims "
-        "together* is the verdict when the 5 % error rate applies to the whole column.",
+        f"the opposite direction. *Cannot tell*: neither. {DASH}: too few seeds have been trained, or, of dead "
+        "channels, none differ. *All claims together* is the verdict when the 5 % error rate applies to the whole "
+        "column.",
         *(f"![{alt['']}]({name}.png)" for suffix in pictures if suffix == ""),
         "## Contests",
         _contests(results),
@@ -51,6 +52,7 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
         f"{HOMOGENEITY_LEVEL}) finds that their variances differ, and that of the images, paired. Welch's interval "
         "uses the two arms' own seeds alone, assumes less and is wider. A contest about dead channels compares their "
         "shares, in points, image by image.",
+        *_pooling(results),
         *_fixed_weights(results),
         "## Arms",
         _arms(results),
@@ -123,7 +125,7 @@ _EXPECTS = {"better": "ahead", "worse": "behind", "alike": "alike", "more": "mor
 def _claim(question: Question, contest: Contest) -> str:
     if not question.key.isdecimal():
         return DASH
-    return f"{question.key} (beside)" if contest.beside else question.key
+    return f"{question.key} (extra)" if contest.beside else question.key
 
 
 def _interval(effect: Effect | None) -> str:
@@ -131,6 +133,32 @@ def _interval(effect: Effect | None) -> str:
         return DASH
     low, high = effect.interval()
     return f"{low:+.2f} to {high:+.2f}"
+
+
+def _pooling(results: StudyResults) -> list[str]:
+    """Bartlett's p-values, and the verdicts that rest on pooling."""
+    pooled = [(a, o) for a in results.answers for o in a.outcomes if o.effect and o.effect.is_known and o.effect.pooled]
+    if not pooled:
+        return []
+    p_values = [o.effect.homogeneity_p for _, o in pooled if o.effect and o.effect.homogeneity_p is not None]
+    rest = [
+        a.question.key
+        for a, o in pooled
+        if a.verdict in (AGREES, DISAGREES) and o.verdict == a.verdict and not o.contest.beside and _includes_0(o.welch)
+    ]
+    claims = list(dict.fromkeys(rest))
+    text = f"For the pooled contests, Bartlett's test gives {p_value(min(p_values))} or more." if p_values else ""
+    if claims:
+        s = "s" * (len(claims) > 1)
+        text += f" By Welch's interval alone, the verdict{s} on claim{s} {listed(claims)} would be *cannot tell*."
+    return [text.strip()]
+
+
+def _includes_0(effect: Effect | None) -> bool:
+    if effect is None or not effect.is_known:
+        return False
+    low, high = effect.interval()
+    return low <= 0 <= high
 
 
 def _fixed_weights(results: StudyResults) -> list[str]:
@@ -171,7 +199,8 @@ def _arms(results: StudyResults) -> str:
     where = f" on {escape(', '.join(devices))}" if devices else ""
     return pipe(shown, text=("Arm", "key", "runs")) + (
         "\n\nTop-1 is on the test images, used once, after the last epoch: mean over the n seeds ± its "
-        f"{STANDARD_ERROR}. Images/s is the median speed of training{where}, on a machine that may have had other work."
+        f"{STANDARD_ERROR}. Params are those with ImageNet's 1,000 classes. Images/s is the median speed of training"
+        f"{where}, on a machine that may have had other work."
         + (_DEAD if any(one.dead for one in results.begun) else "")
     )
 
@@ -274,8 +303,9 @@ def _limits(results: StudyResults) -> str:
         "T2T module's modelling of local structure may gain more, or less.",
         f"- The networks see each image {study.recipe.epochs} times instead of 310, and most are smaller than the "
         "paper's. The network that learns fastest need not end up best.",
-        "- All networks share every setting but learning rate and weight decay, which are tuned on one network of each "
-        "family; mixup, cutmix and RandAugment, which help transformers in long training, are off.",
+        *([_SHARED] if study.grid else []),
+        "- Claim 11 depends on what is counted: a ResNet's features follow a ReLU, and some are zero [even "
+        "untrained](figure_2.md); those of a ViT are sums along skip connections and almost never are.",
     ]
     if study.dataset != "imagenet":
         lines.append(
@@ -283,6 +313,12 @@ def _limits(results: StudyResults) -> str:
             "limits its scope; neither reproduces a number."
         )
     return "\n".join(lines)
+
+
+_SHARED = (
+    "- All networks share every setting but learning rate and weight decay, which are tuned on one network of each "
+    "family; mixup, cutmix and RandAugment, which help transformers in long training, are off."
+)
 
 
 def _number(value: float, digits: int) -> str:
