@@ -101,7 +101,7 @@ def test_the_grid_chose_for_all_by_held_out_images(folder, finished):
 
 def test_the_page_shows_what_was_trained(folder, finished):
     page = (folder / "reports" / "study_smoke.md").read_text()
-    assert "So far 4 of 4 runs of the core arms are complete, and 1 of 1 grids." in page
+    assert "All 4 runs of the core arms are complete, and 1 of 1 grids." in page
     for suffix in ("", "_curves", "_speed"):
         assert f"(study_smoke{suffix}.png)" in page
         assert (folder / "reports" / f"study_smoke{suffix}.png").stat().st_size > 1000

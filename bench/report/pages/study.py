@@ -74,7 +74,9 @@ def _state(results: StudyResults) -> str:
     wanted = len(results.study.seeds)
     done = sum(min(wanted, len(one.whole)) for one in core)
     grids = sum(family in results.chosen for family in results.grids)
-    text = f"So far {done} of {wanted * len(core)} runs of the core arms are complete"
+    every = wanted * len(core)
+    text = f"So far {done} of {every}" if done < every else f"All {every}"
+    text += " runs of the core arms are complete"
     text += f", and {grids} of {len(results.grids)} grids" if results.grids else ""
     further = sum(len(one.whole) for one in results.arms if not one.arm.core)
     return f"{text}{f'; {further} runs of further arms' if further else ''}."
