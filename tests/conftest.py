@@ -41,8 +41,8 @@ def pytest_addoption(parser):
 
 LONG = ("slurm/test_faults", "cli/test_main", "slurm/test_submission", "test_trainer", "test_evaluation")
 LONG += ("test_networks", "test_damage", "slurm/", "test_fine_tuning", "test_distillation", "test_evidence")
-LONG += ("test_compilation", "test_study_runs", "test_local_batch", "test_terminal", "test_executors")
-LONG += ("test_bad_requests", "test_extending", "cli/test_speed", "test_timms_own_tests")
+LONG += ("test_compilation", "test_containers", "test_study_runs", "test_local_batch", "test_terminal")
+LONG += ("test_executors", "test_bad_requests", "test_extending", "cli/test_speed", "test_timms_own_tests")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -800,6 +800,13 @@ def test_the_committed_evidence_makes_the_budgets_pages(tmp_path):
         assert (tmp_path / name).read_bytes() == (ROOT / "reports" / name).read_bytes(), name
 
 
+def begin(runs, run):
+    made = trained(run.run_id)
+    made.spec = run.identity()
+    (runs / run.run_id).mkdir()
+    (runs / run.run_id / "record.json").write_text(sealed(dataclasses.asdict(made)))
+
+
 def test_a_budget_has_a_page_once_a_run_of_its_own_has_begun(tmp_path):
     """A run that a table of the paper or another budget's page shows is not enough."""
     shared, *_, own = SUITES["trained_alike"].values()
@@ -813,14 +820,25 @@ def test_a_budget_has_a_page_once_a_run_of_its_own_has_begun(tmp_path):
         (pilot, {"trained_alike", "transfer"}),
         (of_pilot, {"trained_alike", "transfer", "pilot"}),
     ):
-        made = trained(run.run_id)
-        made.spec = run.identity()
-        (tmp_path / run.run_id).mkdir()
-        (tmp_path / run.run_id / "record.json").write_text(sealed(dataclasses.asdict(made)))
+        begin(tmp_path, run)
         report_budgets(RunRecords(tmp_path), Output(runs=tmp_path, reports=tmp_path / "reports", as_json=True))
         assert {path.stem for path in (tmp_path / "reports").glob("*.md")} == there
     page = (tmp_path / "reports" / "trained_alike.md").read_text()
     assert all(f"[`{run.run_id}`]" in page for run in (shared, own))
+
+
+def test_a_budgets_page_that_is_there_is_kept_up_to_date(tmp_path):
+    """Though another one shows its runs by now."""
+    pilot, _, transferred, *_ = SUITES["transfer"].values()
+    output = Output(runs=tmp_path, reports=tmp_path / "reports", as_json=True)
+    page = tmp_path / "reports" / "pilot.md"
+    begin(tmp_path, pilot)
+    report_budgets(RunRecords(tmp_path), output)
+    written = page.read_text()
+    begin(tmp_path, transferred)
+    page.write_text("old")
+    report_budgets(RunRecords(tmp_path), output)
+    assert page.read_text() == written
 
 
 def test_every_number_of_the_committed_loading_page():

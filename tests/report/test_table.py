@@ -156,8 +156,11 @@ def test_evaluations_are_listed_and_only_whole_ones_stand_in_the_table(measureme
         "By the printed numbers, 6 hold, 1 fails, 3 are too close to tell and 1 is untested; by ours, 11 are untested"
     )
     assert f"- **Claims.** The text makes 11. {held}.\n" in index
-    assert "Of 12 printed, 0 can be compared with networks trained here, 1 more with released weights" in index
-    assert "and 0 more, of 0 networks, with published predictions of the same weights" in index
+    assert (
+        "12 are printed. 0 can be compared with networks trained here, 1 with released weights evaluated here" in index
+    )
+    assert "true? **In part:** of its 12 accuracies, 1 can be compared with our own. Of its 11 claims, 1 fails" in index
+    assert "and 0, of 0 networks, with published predictions of the same weights" in index
     assert "For 17 released files of weights, 10 of them the authors' own, others report accuracies" in index
     assert "Beyond the paper" not in index
     beside = index_of({"transfer.md": "Transfer"})
