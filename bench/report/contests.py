@@ -27,6 +27,8 @@ class Outcome:
     """None where one of the arms has no predictions, or no counts, yet"""
     welch: Effect | None
     """by the two arms' own variances, beside a pooled effect"""
+    welch_verdict: str | None
+    """from ``welch``"""
     p_agrees: float
     p_disagrees: float
     weights_p: float | None
@@ -38,6 +40,11 @@ class Outcome:
         if self.effect is None or not self.effect.is_known:
             return UNTESTED
         return _verdict(self.p_agrees, self.p_disagrees)
+
+    @property
+    def needs_pooling(self) -> bool:
+        """Whether the arms' own variances give no such verdict."""
+        return self.welch_verdict not in (None, self.verdict)
 
     @property
     def detectable_difference(self) -> float | None:
@@ -64,6 +71,14 @@ class Answer:
         if verdict != DISAGREES and (not own or any(one.verdict == UNTESTED for one in own)):
             return UNTESTED
         return verdict
+
+    @property
+    def needs_pooling(self) -> bool:
+        """Whether the claim agrees or disagrees by a contest that would not by its arms' own variances."""
+        own = [one for one in self.outcomes if not one.contest.beside]
+        return self.verdict in (AGREES, DISAGREES) and any(
+            one.verdict == self.verdict and one.needs_pooling for one in own
+        )
 
 
 def judge(study: Study, hits: Mapping[str, Hits], dead: Mapping[str, Shares]) -> list[Answer]:
@@ -115,11 +130,13 @@ def _outcome(study: Study, contest: Contest, hits: Mapping[str, Hits], core: Map
     whole = all(study.arm(key).train_fraction == 1 and not study.arm(key).fine_tuned_on for key in keys)
     others = [one for key, one in core.items() if whole and key not in keys]
     effect = compare(first, second, others)
+    welch = compare(first, second) if effect.pooled else None
     p_agrees, p_disagrees = _p_values(contest, effect, study.margin)
     return Outcome(
         contest=contest,
         effect=effect,
-        welch=compare(first, second) if effect.pooled else None,
+        welch=welch,
+        welch_verdict=_verdict(*_p_values(contest, welch, study.margin)) if welch and welch.is_known else None,
         p_agrees=p_agrees,
         p_disagrees=p_disagrees,
         weights_p=mcnemar(first[0], second[0]),
@@ -138,6 +155,7 @@ def _about_channels(contest: Contest, dead: Mapping[str, Shares]) -> Outcome:
         contest=contest,
         effect=effect,
         welch=None,
+        welch_verdict=None,
         p_agrees=effect.p_above(0),
         p_disagrees=effect.p_below(0),
         weights_p=None,
@@ -145,7 +163,9 @@ def _about_channels(contest: Contest, dead: Mapping[str, Shares]) -> Outcome:
 
 
 def _untested(contest: Contest) -> Outcome:
-    return Outcome(contest=contest, effect=None, welch=None, p_agrees=1.0, p_disagrees=1.0, weights_p=None)
+    return Outcome(
+        contest=contest, effect=None, welch=None, welch_verdict=None, p_agrees=1.0, p_disagrees=1.0, weights_p=None
+    )
 
 
 def _p_values(contest: Contest, effect: Effect, margin: float) -> tuple[float, float]:

@@ -150,11 +150,11 @@ class ClaimVerdict:
     """"agrees", "disagrees", "cannot tell" or "not yet\""""
     page: str
     """file of the study's page"""
-    trained: str = ""
+    trained: str
     """the study's data and epochs, in words"""
-    statement: str = ""
+    statement: str
     """that was tested in the claim's place"""
-    differences: str = ""
+    differences: str
     """of the contests that count, each with its interval, in words; empty where there is no verdict yet"""
 
 

@@ -56,6 +56,28 @@ def test_a_wide_interval_about_nothing_is_neither_alike_nor_apart():
     assert {answers(arms, [(A, B, expects)])[0].verdict for expects in (BETTER, WORSE, ALIKE)} == {CANNOT_TELL}
 
 
+@pytest.mark.parametrize(
+    ("difference", "expects", "spread", "verdict", "needs_pooling"),
+    [
+        (1.5, BETTER, 0.6, AGREES, True),
+        (1.5, WORSE, 0.6, DISAGREES, True),
+        (5.0, BETTER, 0.6, AGREES, False),
+        (0.0, BETTER, 0.6, CANNOT_TELL, False),
+        (0.0, ALIKE, 0.05, AGREES, False),  # by an interval about 0
+    ],
+)
+def test_a_verdict_that_two_arms_of_two_seeds_would_not_give_needs_pooling(
+    difference, expects, spread, verdict, needs_pooling
+):
+    arms = {A: hits(50 + difference, seeds=2, spread=spread), B: hits(50, seeds=2, spread=spread)}
+    (alone,) = answers(arms, [(A, B, expects)])
+    assert not alone.needs_pooling
+    core = {C: hits(40, spread=spread), D: hits(30, spread=spread)}
+    (pooled,) = answers(arms | core, [(A, B, expects)])
+    assert (pooled.verdict, pooled.needs_pooling) == (verdict, needs_pooling)
+    assert (alone.verdict != verdict) == needs_pooling
+
+
 def test_a_claim_agrees_only_if_every_contest_does_and_disagrees_if_one_does():
     arms = {A: hits(50), B: hits(45), C: hits(50), D: hits(55)}
     every, one_open, one_against = answers(

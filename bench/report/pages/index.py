@@ -98,8 +98,8 @@ def _answer(inputs: IndexInputs, total: "pd.Series[int]") -> str:
 
 
 _ALIKE = (
-    " The networks of claim 2 may [not have been trained alike](claims.md#were-the-networks-trained-alike), though the "
-    "text says so."
+    " The text says that the networks of claim 2 were trained alike; they [may not have been](claims.md"
+    "#were-the-networks-trained-alike)."
 )
 
 _STANDARD_ERRORS = (

@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.experiments.study import Contest, Question
 from bench.paper.claims import CLAIMS
-from bench.report.contests import AGREES, DISAGREES, family_wise
+from bench.report.contests import family_wise
 from bench.report.evidence import feature_maps_file, link, measurement_file, record_file
 from bench.report.statistics import HOMOGENEITY_LEVEL, POWER, Effect
 from bench.report.study_frames import arms_frame, study_name
@@ -33,7 +33,7 @@ def study_markdown(results: StudyResults, *, pictures: Sequence[str]) -> str:
         f"# The study: {study.title}",
         f"Small networks (*arms*), trained alike, stand in for those of the paper's claims: {recipe.epochs} epochs in "
         f"{study.precision}, batch {recipe.global_batch}, seeds {', '.join(map(str, study.seeds))}. Each claim is "
-        "tested by *contests* between two arms. The [protocol](../docs/study.md) was fixed before any arm was trained. "
+        "tested by *contests* between two arms. The [protocol](../docs/study.md) was fixed before the first seed. "
         "Nothing here fills a cell of the paper's tables.",
         _state(results),
         "## What it says about the claims",
@@ -138,29 +138,16 @@ def _interval(effect: Effect | None) -> str:
 
 
 def _pooling(results: StudyResults) -> list[str]:
-    """Bartlett's p-values, and the verdicts that rest on pooling."""
-    pooled = [(a, o) for a in results.answers for o in a.outcomes if o.effect and o.effect.is_known and o.effect.pooled]
-    if not pooled:
+    """Bartlett's p-values, and the verdicts that need the variances to be pooled."""
+    effects = [o.effect for a in results.answers for o in a.outcomes if o.effect and o.effect.pooled]
+    p_values = [effect.homogeneity_p for effect in effects if effect.homogeneity_p is not None]
+    if not p_values:
         return []
-    p_values = [o.effect.homogeneity_p for _, o in pooled if o.effect and o.effect.homogeneity_p is not None]
-    rest = [
-        a.question.key
-        for a, o in pooled
-        if a.verdict in (AGREES, DISAGREES) and o.verdict == a.verdict and not o.contest.beside and _includes_0(o.welch)
-    ]
-    claims = list(dict.fromkeys(rest))
-    text = f"For the pooled contests, Bartlett's test gives {p_value(min(p_values))} or more." if p_values else ""
-    if claims:
+    text = f"For the pooled contests, Bartlett's test gives {p_value(min(p_values))} or more."
+    if claims := [a.question.key for a in results.answers if a.needs_pooling]:
         s = "s" * (len(claims) > 1)
         text += f" By Welch's interval alone, the verdict{s} on claim{s} {listed(claims)} would be *cannot tell*."
-    return [text.strip()]
-
-
-def _includes_0(effect: Effect | None) -> bool:
-    if effect is None or not effect.is_known:
-        return False
-    low, high = effect.interval()
-    return low <= 0 <= high
+    return [text]
 
 
 def _fixed_weights(results: StudyResults) -> list[str]:
