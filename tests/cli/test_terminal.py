@@ -1,6 +1,7 @@
 """What a person has before them: every command that trains, watches or follows, on a real pseudo-terminal."""
 
 import re
+import shutil
 import time
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from bench.experiments.budgets import SUITES
 from bench.results.progress import Phase
 from bench.results.run_folder import last_checkpoint, last_owner, load_progress, load_record
+from tests.conftest import ROOT
 from tests.terminal import Terminal
 
 CTRL_C = "\x03"
@@ -53,6 +55,17 @@ def test_a_sweep_from_its_first_line_to_its_last(tmp_path):
         "run 2 of 2  t2t_vit_7 lr=2e-3",
         "epoch    1/1",
     ]
+
+
+def test_the_study_fits_on_80_columns(tmp_path):
+    (run,) = (ROOT / "reports" / "evidence").glob("resnet10t-cifar100-study_small-s0-*")
+    shutil.copytree(run, tmp_path / "runs" / run.name)
+    with Terminal("study", "--runs", tmp_path / "runs", "--reports", tmp_path / "reports") as terminal:
+        assert terminal.end() == 0
+        words = " ".join(terminal.all.split())
+        # A path of pytest's alone is longer than a line.
+        assert [line for line in terminal.screen.broken if tmp_path.name not in line] == []
+    assert "claim 4 - The T2T module beats the same backbone on patches; convolutions in its place do worse" in words
 
 
 def test_a_first_step_slower_than_several_heartbeats_and_who_watches_it(tmp_path):

@@ -156,7 +156,8 @@ def _report(asked: StudyRequest, failures: list[str]) -> int:
         arms = {one.arm.key: {"top1_pct": one.top1s, "runs": [r.run_id for r in one.records]} for one in found.begun}
         reports = [str(path) for paths in written for path in paths.values()]
         return finish({"study": asked.study.scale, "claims": answers, "arms": arms, "reports": reports}, failures)
-    print(summary(found))
+    for line in summary(found).splitlines():
+        print(at_words(line, sys.stdout))
     for paths in written:
         tell(paths)
     return finish(None, failures)
